@@ -1,5 +1,7 @@
 //! Linear maps with small integer weights, in the gathered form the kernels run.
 
+use std::sync::Arc;
+
 /// A sparse integer matrix of `outputs × inputs`, cut into groups of dense blocks.
 ///
 /// A dense layer is one group with one patch. A convolution has one patch per output position; patches with the
@@ -21,8 +23,8 @@ pub struct Group {
     pub rows: usize,
     /// Row-major `[rows][taps]`.
     pub weights: Vec<i32>,
-    /// Where the block is applied.
-    pub patches: Vec<Patch>,
+    /// Where the block is applied. Shared, because weights change at every training step and places never do.
+    pub patches: Arc<[Patch]>,
 }
 
 /// One place where a group's weight block is applied.
@@ -118,17 +120,12 @@ impl LinearMap {
     }
 }
 
-fn check_group(
-    index: usize,
-    group: &Group,
-    inputs: usize,
-    outputs: usize,
-) -> Result<(), MapError> {
+fn check_group(index: usize, group: &Group, inputs: usize, outputs: usize) -> Result<(), MapError> {
     let expected = group.rows * group.taps;
     if group.weights.len() != expected {
         return Err(MapError::WeightCount { group: index, got: group.weights.len(), expected });
     }
-    for patch in &group.patches {
+    for patch in group.patches.iter() {
         for (named, expected, rows) in
             [(&patch.gather, group.taps, inputs), (&patch.scatter, group.rows, outputs)]
         {
