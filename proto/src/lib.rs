@@ -1,4 +1,17 @@
-//! The schema of Sphinx: generated messages, clients and servers of package `sphinx.v1`.
+//! The schema of Sphinx: generated messages, clients and servers of package `sphinx.v1`, and the one
+//! place where messages become checked values ([`ids`], [`ConversionError`]) and errors become
+//! status codes ([`code`]).
+#![deny(clippy::indexing_slicing)]
+
+pub mod code;
+pub mod conversion;
+pub mod fingerprint;
+pub mod ids;
+
+pub use code::{ErrorCode, RpcError, to_status};
+pub use conversion::ConversionError;
+pub use fingerprint::Fingerprint;
+pub use ids::{KeyId, ModelId, SessionId, TenantId};
 
 /// Package `sphinx.v1`, generated from `proto/sphinx/v1`.
 #[expect(missing_docs, reason = "documented in the .proto files")]
