@@ -1,0 +1,138 @@
+//! A checked network, cut into stages that client and server take in turn.
+
+mod build;
+mod error;
+#[cfg(test)]
+mod tests;
+
+pub use build::{MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS, MAX_WEIGHTS};
+pub use error::SpecError;
+
+use crate::activation::Activation;
+use crate::spec::Shape;
+
+/// How a network is evaluated: the client's steps on the image, then the stages in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Shape of an image.
+    pub input: Shape,
+    /// What the client does to an image before it encrypts it.
+    pub input_steps: Vec<ClientStep>,
+    /// One stage per linear layer; the last one yields the logits.
+    pub stages: Vec<Stage>,
+    /// Number of logits.
+    pub classes: usize,
+}
+
+/// One linear layer, evaluated by the server, and the client's steps up to the next one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// The linear layer.
+    pub linear: Linear,
+    /// Side of the average-pooling window (its stride, too) that is folded into the server's map.
+    pub pool: Option<usize>,
+    /// What the client encrypts.
+    pub input: Shape,
+    /// After the linear layer, before the folded pool.
+    pub linear_output: Shape,
+    /// What the server returns.
+    pub output: Shape,
+    /// Largest absolute value of an input scalar; 1 for images.
+    pub input_bound: f32,
+    /// The client's steps after this stage; none after the last.
+    pub steps: Vec<ClientStep>,
+}
+
+/// A linear layer with its sizes. Its map is shared by all samples, its biases are one per output channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linear {
+    /// Convolution; weights are ordered `[out_channel][in_channel][ky][kx]`.
+    Conv {
+        /// Channels of the input map.
+        in_channels: usize,
+        /// Channels of the output map.
+        out_channels: usize,
+        /// Side of the kernel.
+        kernel: usize,
+        /// Distance between two positions of the kernel.
+        stride: usize,
+        /// Lines and columns of zeros on each side of the map.
+        padding: usize,
+    },
+    /// Fully connected layer; weights are ordered `[output][input]`.
+    Dense {
+        /// Number of inputs.
+        inputs: usize,
+        /// Number of outputs.
+        outputs: usize,
+    },
+}
+
+/// What the client does to decrypted values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ClientOp {
+    /// A non-linearity on every scalar.
+    Activation(Activation),
+    /// Mean over windows of `size × size`.
+    AvgPool {
+        /// Side of the window.
+        size: usize,
+    },
+    /// Maximum over windows of `size × size`.
+    MaxPool {
+        /// Side of the window.
+        size: usize,
+    },
+}
+
+/// A client operation with its shapes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClientStep {
+    /// The operation.
+    pub op: ClientOp,
+    /// Shape before it.
+    pub input: Shape,
+    /// Shape after it.
+    pub output: Shape,
+}
+
+/// The parameters of one stage, in real units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageParameters {
+    /// In the order of [`Linear`]; length [`Linear::weight_count`].
+    pub weights: Vec<f32>,
+    /// One per output channel or output; length [`Linear::bias_count`].
+    pub biases: Vec<f32>,
+}
+
+impl Plan {
+    /// Number of weights of all stages.
+    pub fn weight_count(&self) -> usize {
+        self.stages.iter().map(|stage| stage.linear.weight_count()).sum()
+    }
+
+    /// Number of biases of all stages.
+    pub fn bias_count(&self) -> usize {
+        self.stages.iter().map(|stage| stage.linear.bias_count()).sum()
+    }
+}
+
+impl Linear {
+    /// Number of weights.
+    pub fn weight_count(&self) -> usize {
+        match *self {
+            Self::Conv { in_channels, out_channels, kernel, .. } => {
+                in_channels.saturating_mul(out_channels).saturating_mul(kernel * kernel)
+            }
+            Self::Dense { inputs, outputs } => inputs.saturating_mul(outputs),
+        }
+    }
+
+    /// Number of biases.
+    pub fn bias_count(&self) -> usize {
+        match *self {
+            Self::Conv { out_channels, .. } => out_channels,
+            Self::Dense { outputs, .. } => outputs,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Checks a spec and cuts it into stages.
+
+use crate::activation::Activation;
+use crate::plan::{ClientOp, ClientStep, Linear, Plan, SpecError, Stage};
+use crate::spec::{LayerKind, LayerSpec, NetworkSpec, Shape};
+
+/// Most layers of a network.
+pub const MAX_LAYERS: usize = 256;
+/// Most scalars of one sample anywhere in a network; each is a ciphertext row per block.
+pub const MAX_ROWS: usize = 65_536;
+/// Most weights of a network, so that a tenant cannot exhaust a server's memory by a few lines of TOML.
+pub const MAX_WEIGHTS: usize = 16 << 20;
+/// Most multiply-adds of one stage per sample; also bounds the row numbers a [`crate::Geometry`] stores.
+pub const MAX_MULTIPLY_ADDS: usize = 128 << 20;
+
+impl Plan {
+    /// Checks `spec` and cuts it into stages.
+    ///
+    /// - A dense layer flattens what it gets.
+    /// - Pool windows do not overlap and must divide the map.
+    /// - An average pool right after a convolution is folded into the server's map; after an activation or on
+    ///   the image it is the client's. A max pool is always the client's.
+    /// - Every linear layer needs bounded inputs: the image, or an activation since the last linear layer.
+    /// - The last layer is dense and yields the logits.
+    ///
+    /// # Errors
+    /// A [`SpecError`] that names the layer, what it got and what was expected.
+    pub fn new(spec: &NetworkSpec) -> Result<Self, SpecError> {
+        check_head(spec)?;
+        let mut builder = Builder::new(spec.input);
+        for (index, layer) in spec.layers.iter().enumerate() {
+            builder.push(At { layer: index, kind: layer.kind() }, layer)?;
+        }
+        builder.finish(spec)
+    }
+}
+
+fn check_head(spec: &NetworkSpec) -> Result<(), SpecError> {
+    let limit = MAX_ROWS;
+    match spec.input {
+        got if got.is_empty() => return Err(SpecError::EmptyInput { got }),
+        got if got.len() > limit => return Err(SpecError::InputTooLarge { got, limit }),
+        _ => {}
+    }
+    if !is_positive(spec.bias_bound) {
+        return Err(SpecError::BiasBound { got: spec.bias_bound });
+    }
+    if spec.layers.len() > MAX_LAYERS {
+        return Err(SpecError::TooManyLayers { got: spec.layers.len(), limit: MAX_LAYERS });
+    }
+    Ok(())
+}
+
+fn is_positive(value: f32) -> bool {
+    value.is_finite() && value > 0.0
+}
+
+/// The layer being looked at, for errors.
+#[derive(Clone, Copy)]
+struct At {
+    layer: usize,
+    kind: LayerKind,
+}
+
+struct Builder {
+    input: Shape,
+    input_steps: Vec<ClientStep>,
+    stages: Vec<Stage>,
+    /// Shape after the layers so far.
+    shape: Shape,
+    /// Whether a dense or flatten layer has made the map a vector.
+    flat: bool,
+    /// Bound of the values after the layers so far; none right after a linear layer.
+    bound: Option<f32>,
+    last_linear: Option<At>,
+    weights: usize,
+}
+
+impl Builder {
+    fn new(input: Shape) -> Self {
+        Self {
+            input,
+            input_steps: Vec::new(),
+            stages: Vec::new(),
+            shape: input,
+            flat: false,
+            bound: Some(1.0),
+            last_linear: None,
+            weights: 0,
+        }
+    }
+
+    fn push(&mut self, at: At, layer: &LayerSpec) -> Result<(), SpecError> {
+        match *layer {
+            LayerSpec::Conv { out_channels, kernel, stride, padding } => {
+                at.check_size("out_channels", out_channels)?;
+                at.check_size("kernel", kernel)?;
+                at.check_size("stride", stride)?;
+                self.conv(at, [out_channels, kernel, stride, padding])
+            }
+            LayerSpec::Dense { outputs } => {
+                at.check_size("outputs", outputs)?;
+                self.flatten();
+                let linear = Linear::Dense { inputs: self.shape.len(), outputs };
+                self.linear(at, linear, Shape::flat(outputs))
+            }
+            LayerSpec::AvgPool { size } => self.avg_pool(at, size),
+            LayerSpec::MaxPool { size } => {
+                let output = self.pooled(at, size)?;
+                self.step(ClientOp::MaxPool { size }, output);
+                Ok(())
+            }
+            LayerSpec::Relu { cap } if !is_positive(cap) => {
+                Err(SpecError::Cap { layer: at.layer, kind: at.kind, got: cap })
+            }
+            LayerSpec::Relu { cap } => self.activation(Activation::Relu { cap }),
+            LayerSpec::Tanh => self.activation(Activation::Tanh),
+            LayerSpec::Sigmoid => self.activation(Activation::Sigmoid),
+            LayerSpec::Flatten => {
+                self.flatten();
+                Ok(())
+            }
+        }
+    }
+
+    fn conv(
+        &mut self,
+        at: At,
+        [out_channels, kernel, stride, padding]: [usize; 4],
+    ) -> Result<(), SpecError> {
+        let At { layer, kind } = at;
+        let got = self.map(at)?;
+        if padding >= kernel {
+            return Err(SpecError::PaddingTooLarge { layer, kind, got: padding, kernel });
+        }
+        let expected = kernel.saturating_sub(2 * padding);
+        if got.height < expected || got.width < expected {
+            return Err(SpecError::KernelTooLarge { layer, kind, got, expected, kernel, padding });
+        }
+        let positions = |side: usize| (side + 2 * padding - kernel) / stride + 1;
+        let output = Shape::new(out_channels, positions(got.height), positions(got.width));
+        let in_channels = got.channels;
+        let linear = Linear::Conv { in_channels, out_channels, kernel, stride, padding };
+        self.linear(at, linear, output)
+    }
+
+    fn linear(&mut self, at: At, linear: Linear, output: Shape) -> Result<(), SpecError> {
+        let At { layer, kind } = at;
+        let Some(input_bound) = self.bound else {
+            let previous = self.last_linear.map_or(layer, |previous| previous.layer);
+            return Err(SpecError::UnboundedInput { layer, kind, previous });
+        };
+        if output.len() > MAX_ROWS {
+            return Err(SpecError::TooManyRows { layer, kind, got: output, limit: MAX_ROWS });
+        }
+        self.weights = self.weights.saturating_add(linear.weight_count());
+        if self.weights > MAX_WEIGHTS {
+            let (got, limit) = (self.weights, MAX_WEIGHTS);
+            return Err(SpecError::TooManyWeights { layer, kind, got, limit });
+        }
+        let stage = Stage {
+            linear,
+            pool: None,
+            input: self.shape,
+            linear_output: output,
+            output,
+            input_bound,
+            steps: Vec::new(),
+        };
+        at.check_cost(&stage)?;
+        self.stages.push(stage);
+        self.shape = output;
+        self.bound = None;
+        self.last_linear = Some(at);
+        Ok(())
+    }
+
+    fn avg_pool(&mut self, at: At, size: usize) -> Result<(), SpecError> {
+        let output = self.pooled(at, size)?;
+        match self.stages.last_mut() {
+            Some(stage) if stage.steps.is_empty() => {
+                // The mean of means over windows that tile each other is the mean over the larger window.
+                stage.pool = Some(stage.pool.unwrap_or(1) * size);
+                stage.output = output;
+                at.check_cost(stage)?;
+                self.shape = output;
+            }
+            Some(_) | None => self.step(ClientOp::AvgPool { size }, output),
+        }
+        Ok(())
+    }
+
+    fn activation(&mut self, activation: Activation) -> Result<(), SpecError> {
+        self.step(ClientOp::Activation(activation), self.shape);
+        self.bound = Some(activation.bound());
+        Ok(())
+    }
+
+    fn step(&mut self, op: ClientOp, output: Shape) {
+        let step = ClientStep { op, input: self.shape, output };
+        match self.stages.last_mut() {
+            Some(stage) => stage.steps.push(step),
+            None => self.input_steps.push(step),
+        }
+        self.shape = output;
+    }
+
+    fn flatten(&mut self) {
+        self.shape = Shape::flat(self.shape.len());
+        self.flat = true;
+    }
+
+    fn map(&self, at: At) -> Result<Shape, SpecError> {
+        if self.flat {
+            let got = self.shape.len();
+            return Err(SpecError::NotAMap { layer: at.layer, kind: at.kind, got });
+        }
+        Ok(self.shape)
+    }
+
+    fn pooled(&self, at: At, size: usize) -> Result<Shape, SpecError> {
+        at.check_size("size", size)?;
+        let got = self.map(at)?;
+        if !got.height.is_multiple_of(size) || !got.width.is_multiple_of(size) {
+            let At { layer, kind } = at;
+            return Err(SpecError::PoolDoesNotDivide { layer, kind, got, size });
+        }
+        Ok(Shape::new(got.channels, got.height / size, got.width / size))
+    }
+
+    fn finish(self, spec: &NetworkSpec) -> Result<Plan, SpecError> {
+        let (Some(last), Some(stage)) = (self.last_linear, self.stages.last()) else {
+            return Err(SpecError::NoLinearLayer);
+        };
+        let At { layer, kind } = last;
+        let classes = match stage.linear {
+            Linear::Dense { outputs, .. } => outputs,
+            Linear::Conv { .. } => {
+                return Err(SpecError::MissingFinalDense { layer, kind, got: stage.output });
+            }
+        };
+        if let Some(after) = spec.layers.get(layer + 1) {
+            let (layer, kind) = (layer + 1, after.kind());
+            return Err(SpecError::LayerAfterLogits { layer, kind, classes });
+        }
+        if classes < 2 {
+            return Err(SpecError::TooFewClasses { layer, kind, got: classes });
+        }
+        let Self { input, input_steps, stages, .. } = self;
+        Ok(Plan { input, input_steps, stages, classes })
+    }
+}
+
+impl At {
+    fn check_size(self, field: &'static str, got: usize) -> Result<(), SpecError> {
+        let Self { layer, kind } = self;
+        let limit = MAX_ROWS;
+        if got == 0 || got > limit {
+            return Err(SpecError::Size { layer, kind, field, got, limit });
+        }
+        Ok(())
+    }
+
+    fn check_cost(self, stage: &Stage) -> Result<(), SpecError> {
+        let Self { layer, kind } = self;
+        let taps = match stage.linear {
+            Linear::Conv { in_channels, kernel, stride, .. } => {
+                let side = kernel.saturating_add((stage.pool.unwrap_or(1) - 1) * stride);
+                in_channels.saturating_mul(side).saturating_mul(side)
+            }
+            Linear::Dense { inputs, .. } => inputs,
+        };
+        let (got, limit) = (taps.saturating_mul(stage.output.len()), MAX_MULTIPLY_ADDS);
+        if got > limit {
+            return Err(SpecError::TooManyMultiplyAdds { layer, kind, got, limit });
+        }
+        Ok(())
+    }
+}

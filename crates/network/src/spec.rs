@@ -1,0 +1,217 @@
+//! What a user writes: a stack of layers, in TOML or from the built-in list.
+
+mod builtin;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::SpecError;
+
+/// A network as declared, not yet checked; [`crate::Plan::new`] checks it.
+///
+/// ```
+/// # fn main() -> Result<(), sphinx_network::SpecError> {
+/// let spec = sphinx_network::NetworkSpec::from_toml(
+///     r#"
+///     name = "sigmoid-maxpool"
+///     input = { channels = 1, height = 28, width = 28 }
+///     [[layers]]
+///     kind = "conv"
+///     out_channels = 4
+///     kernel = 5
+///     [[layers]]
+///     kind = "sigmoid"
+///     [[layers]]
+///     kind = "max_pool"
+///     size = 2
+///     [[layers]]
+///     kind = "dense"
+///     outputs = 10
+///     "#,
+/// )?;
+/// assert_eq!(sphinx_network::Plan::new(&spec)?.classes, 10);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSpec {
+    /// What the network is called.
+    pub name: String,
+    /// Biases are projected to `[-bias_bound, bias_bound]`, so that the server can prove that sums do not wrap
+    /// although it never sees a bias.
+    #[serde(default = "default_bias_bound")]
+    pub bias_bound: f32,
+    /// Shape of an image; its pixels lie in `[0, 1]`.
+    pub input: Shape,
+    /// The layers from the image to the logits; the last one is dense.
+    pub layers: Vec<LayerSpec>,
+}
+
+/// Size of a feature map. Flat vectors are maps of `n × 1 × 1`.
+///
+/// Scalars are numbered channel-major: `(c * height + y) * width + x`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// Number of channels.
+    pub channels: usize,
+    /// Number of lines.
+    pub height: usize,
+    /// Number of columns.
+    pub width: usize,
+}
+
+/// One layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LayerSpec {
+    /// Convolution with a square kernel (cross-correlation, as everywhere in the field).
+    Conv {
+        /// Number of output channels.
+        out_channels: usize,
+        /// Side of the kernel.
+        kernel: usize,
+        /// Distance between two positions of the kernel.
+        #[serde(default = "default_stride")]
+        stride: usize,
+        /// Lines and columns of zeros on each side of the map.
+        #[serde(default)]
+        padding: usize,
+    },
+    /// Fully connected layer; a feature map before it is flattened.
+    Dense {
+        /// Number of outputs.
+        outputs: usize,
+    },
+    /// Mean over windows of `size × size` that do not overlap.
+    AvgPool {
+        /// Side of the window.
+        size: usize,
+    },
+    /// Maximum over windows of `size × size` that do not overlap.
+    MaxPool {
+        /// Side of the window.
+        size: usize,
+    },
+    /// `min(max(z, 0), cap)`.
+    Relu {
+        /// Largest output.
+        cap: f32,
+    },
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Logistic function.
+    Sigmoid,
+    /// Turns a map of `c × h × w` into a vector; moves nothing.
+    Flatten,
+}
+
+/// The name of a layer's kind, as written in a spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerKind {
+    /// [`LayerSpec::Conv`].
+    Conv,
+    /// [`LayerSpec::Dense`].
+    Dense,
+    /// [`LayerSpec::AvgPool`].
+    AvgPool,
+    /// [`LayerSpec::MaxPool`].
+    MaxPool,
+    /// [`LayerSpec::Relu`].
+    Relu,
+    /// [`LayerSpec::Tanh`].
+    Tanh,
+    /// [`LayerSpec::Sigmoid`].
+    Sigmoid,
+    /// [`LayerSpec::Flatten`].
+    Flatten,
+}
+
+impl NetworkSpec {
+    /// Reads a spec from TOML. Whether its shapes fit is checked by [`crate::Plan::new`].
+    ///
+    /// # Errors
+    /// [`SpecError::Toml`] with the line and what was expected there.
+    pub fn from_toml(text: &str) -> Result<Self, SpecError> {
+        Ok(toml::from_str(text)?)
+    }
+
+    /// Writes the spec as TOML that [`NetworkSpec::from_toml`] reads back unchanged.
+    ///
+    /// # Errors
+    /// [`SpecError::TomlEncoding`] when a size exceeds the integers of TOML (2^63 - 1).
+    pub fn to_toml(&self) -> Result<String, SpecError> {
+        Ok(toml::to_string(self)?)
+    }
+}
+
+impl Shape {
+    /// A map of `channels × height × width`.
+    pub const fn new(channels: usize, height: usize, width: usize) -> Self {
+        Self { channels, height, width }
+    }
+
+    /// A vector.
+    pub const fn flat(length: usize) -> Self {
+        Self::new(length, 1, 1)
+    }
+
+    /// Number of scalars; `usize::MAX` where it would overflow, which every limit refuses.
+    pub const fn len(&self) -> usize {
+        self.channels.saturating_mul(self.height).saturating_mul(self.width)
+    }
+
+    /// Whether the map holds no scalar.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl LayerSpec {
+    /// The kind of this layer.
+    pub fn kind(&self) -> LayerKind {
+        match self {
+            Self::Conv { .. } => LayerKind::Conv,
+            Self::Dense { .. } => LayerKind::Dense,
+            Self::AvgPool { .. } => LayerKind::AvgPool,
+            Self::MaxPool { .. } => LayerKind::MaxPool,
+            Self::Relu { .. } => LayerKind::Relu,
+            Self::Tanh => LayerKind::Tanh,
+            Self::Sigmoid => LayerKind::Sigmoid,
+            Self::Flatten => LayerKind::Flatten,
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.channels, self.height, self.width)
+    }
+}
+
+impl fmt::Display for LayerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Conv => "conv",
+            Self::Dense => "dense",
+            Self::AvgPool => "avg_pool",
+            Self::MaxPool => "max_pool",
+            Self::Relu => "relu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Flatten => "flatten",
+        })
+    }
+}
+
+fn default_bias_bound() -> f32 {
+    NetworkSpec::DEFAULT_BIAS_BOUND
+}
+
+fn default_stride() -> usize {
+    1
+}

@@ -1,0 +1,59 @@
+//! The networks that come with Sphinx, all for MNIST images.
+
+use crate::spec::{LayerSpec, NetworkSpec, Shape};
+
+const MNIST: Shape = Shape::new(1, 28, 28);
+
+const BUILTIN: [(&str, fn() -> Vec<LayerSpec>); 3] =
+    [("sphinx-mnist", sphinx_mnist), ("lola", lola), ("mlp-100", mlp_100)];
+
+impl NetworkSpec {
+    /// What biases are projected to unless the spec says otherwise.
+    pub const DEFAULT_BIAS_BOUND: f32 = 4.0;
+
+    /// The built-in network called `name`, if there is one.
+    pub fn builtin(name: &str) -> Option<Self> {
+        let (name, layers) = BUILTIN.iter().find(|(known, _)| *known == name)?;
+        Some(Self {
+            name: (*name).to_owned(),
+            input: MNIST,
+            layers: layers(),
+            bias_bound: Self::DEFAULT_BIAS_BOUND,
+        })
+    }
+
+    /// The names that [`NetworkSpec::builtin`] knows.
+    pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+        BUILTIN.iter().map(|(name, _)| *name)
+    }
+}
+
+/// The CNN of Tian et al., IEEE S&P 2022: 33 400 weights and 142 biases.
+fn sphinx_mnist() -> Vec<LayerSpec> {
+    vec![
+        LayerSpec::Conv { out_channels: 16, kernel: 5, stride: 1, padding: 0 },
+        LayerSpec::Tanh,
+        LayerSpec::AvgPool { size: 2 },
+        LayerSpec::Conv { out_channels: 16, kernel: 5, stride: 1, padding: 0 },
+        LayerSpec::Tanh,
+        LayerSpec::AvgPool { size: 2 },
+        LayerSpec::Dense { outputs: 100 },
+        LayerSpec::Tanh,
+        LayerSpec::Dense { outputs: 10 },
+    ]
+}
+
+/// The CNN of CryptoNets and LoLa, with tanh in place of their square.
+fn lola() -> Vec<LayerSpec> {
+    vec![
+        LayerSpec::Conv { out_channels: 5, kernel: 5, stride: 2, padding: 1 },
+        LayerSpec::Tanh,
+        LayerSpec::Dense { outputs: 100 },
+        LayerSpec::Tanh,
+        LayerSpec::Dense { outputs: 10 },
+    ]
+}
+
+fn mlp_100() -> Vec<LayerSpec> {
+    vec![LayerSpec::Dense { outputs: 100 }, LayerSpec::Tanh, LayerSpec::Dense { outputs: 10 }]
+}
