@@ -1,0 +1,112 @@
+//! Sums of clipped per-example gradients, by book-keeping.
+//!
+//! An example's gradient is needed twice: for its norm, and in the clipped sum. For a dense layer it is the outer
+//! product `δ aᵀ`, so its squared norm is `‖δ‖² ‖a‖²`, and the sum over the block is one matrix product with the
+//! columns of δ scaled by the clipping factors (Bu et al. 2022, "Differentially private optimization on large
+//! model at small cost"). For a convolution positions are many and weights few, so the gradient itself is formed,
+//! one vector lane per example, in scratch memory that stays in the second-level cache.
+
+mod conv;
+mod dense;
+mod tile;
+
+use std::fmt;
+
+use rayon::prelude::*;
+use sphinx_network::{Linear, Stage};
+
+use self::conv::{ConvGeometry, ConvSum};
+use self::tile::{Span, SpanSum, StageFactors};
+use crate::pass::PassError;
+use crate::tensor::{SLOT_GROUP, Tensor};
+
+/// How the gradient of one example is bounded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Clipping {
+    /// Not at all: the sum has no finite sensitivity.
+    None,
+    /// All weights and biases of an example together are scaled down to this L2 norm if they exceed it.
+    Flat(f32),
+}
+
+/// The sum over a block of its examples' clipped gradients, before any noise: a secret.
+#[derive(Clone, PartialEq)]
+pub struct BlockGradient {
+    /// By stage, in the order of the stage's weights.
+    pub weights: Vec<Vec<f32>>,
+    /// By stage, one per output channel or output.
+    pub biases: Vec<Vec<f32>>,
+    /// Number of examples in the sum.
+    pub examples: usize,
+    /// Number of examples whose gradient was scaled down.
+    pub clipped: usize,
+}
+
+impl fmt::Debug for BlockGradient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockGradient").field("stages", &self.weights.len()).finish_non_exhaustive()
+    }
+}
+
+/// Two tasks per thread even out unequal cores; more would only multiply the scratch memory.
+const TASKS_PER_THREAD: usize = 2;
+
+/// The clipped sum over stages given with their inputs and the gradients at their outputs.
+pub(crate) fn clipped_gradient(
+    stages: &[(&Stage, (&Tensor, &Tensor))],
+    labels: &[Option<u8>],
+    clipping: Clipping,
+) -> Result<BlockGradient, PassError> {
+    let threshold = threshold(clipping)?;
+    let factors: Vec<StageFactors<'_>> = stages
+        .iter()
+        .map(|&(stage, (input, delta))| StageFactors {
+            conv: ConvGeometry::new(stage),
+            input,
+            delta,
+        })
+        .collect();
+
+    let mut clip_factors = vec![0.0f32; labels.len()];
+    let tasks = rayon::current_num_threads() * TASKS_PER_THREAD;
+    let span = (labels.len() / SLOT_GROUP).div_ceil(tasks) * SLOT_GROUP;
+    let spans: Vec<SpanSum> = clip_factors
+        .par_chunks_mut(span)
+        .zip(labels.par_chunks(span))
+        .enumerate()
+        .map(|(index, (clip_factors, labels))| {
+            let first_slot = index * span;
+            let span = Span { stages: &factors, first_slot, labels, threshold, clip_factors };
+            pulp::Arch::new().dispatch(span)
+        })
+        .collect();
+
+    let not_finite = spans.iter().map(|span| span.not_finite).sum();
+    if not_finite > 0 {
+        return Err(PassError::Gradients { slots: not_finite });
+    }
+    let mut gradient = BlockGradient {
+        weights: Vec::with_capacity(stages.len()),
+        biases: Vec::with_capacity(stages.len()),
+        examples: labels.iter().flatten().count(),
+        clipped: spans.iter().map(|span| span.clipped).sum(),
+    };
+    for (index, (stage, (input, delta))) in stages.iter().enumerate() {
+        let (weights, biases) = match stage.linear {
+            Linear::Conv { .. } => ConvSum::total(spans.iter().filter_map(|s| s.convs[index].as_ref())),
+            Linear::Dense { .. } => dense::clipped_sum(input, delta, &clip_factors),
+        };
+        gradient.weights.push(weights);
+        gradient.biases.push(biases);
+    }
+    Ok(gradient)
+}
+
+/// The norm above which an example is scaled down, `None` for never.
+fn threshold(clipping: Clipping) -> Result<Option<f32>, PassError> {
+    match clipping {
+        Clipping::None => Ok(None),
+        Clipping::Flat(norm) if norm.is_finite() && norm > 0.0 => Ok(Some(norm)),
+        Clipping::Flat(norm) => Err(PassError::ClippingNorm { got: norm }),
+    }
+}
