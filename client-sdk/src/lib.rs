@@ -1,1 +1,3 @@
 //! sphinx-client
+
+pub mod data;

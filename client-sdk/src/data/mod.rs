@@ -1,0 +1,16 @@
+//! What the client learns from and recognises: MNIST-format sets, and any picture of a digit.
+//!
+//! Images and labels are the user's private data: no type here prints its contents.
+
+mod dataset;
+mod error;
+mod idx;
+#[cfg(feature = "cli")]
+mod image;
+mod mnist;
+
+pub use dataset::Dataset;
+pub use error::DatasetError;
+#[cfg(feature = "cli")]
+pub use image::{Digit, DigitError};
+pub use mnist::Mnist;
