@@ -27,7 +27,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         (0..SLOTS).map(|slot| (slot < 1790).then_some((slot % plan.classes) as u8)).collect();
     let layers: Vec<ClearStage> = plan.stages.iter().map(ClearStage::new).collect();
 
-    println!("{name}, {SLOTS} slots, {} threads, best of {REPETITIONS}", rayon::current_num_threads());
+    println!(
+        "{name}, {SLOTS} slots, {} threads, best of {REPETITIONS}",
+        rayon::current_num_threads()
+    );
     time_tanh(&plan, &images)?;
     let mut best: Vec<(&str, f64)> = Vec::new();
     for _ in 0..REPETITIONS {

@@ -52,8 +52,8 @@ pub fn activate(activation: Activation, values: &mut Tensor) {
 pub fn scale_by_derivative(activation: Activation, outputs: &Tensor, delta: &mut Tensor) {
     debug_assert_eq!((outputs.rows(), outputs.slots()), (delta.rows(), delta.slots()));
     let chunks = delta.as_mut_slice().par_chunks_mut(CHUNK);
-    chunks.zip(outputs.as_slice().par_chunks(CHUNK)).for_each(|(delta, outputs)| {
-        match activation {
+    chunks.zip(outputs.as_slice().par_chunks(CHUNK)).for_each(
+        |(delta, outputs)| match activation {
             Activation::Tanh => zip_map(delta, outputs, |delta, a| delta * tanh_derivative(a)),
             Activation::Sigmoid => {
                 zip_map(delta, outputs, |delta, a| delta * sigmoid_derivative(a));
@@ -61,8 +61,8 @@ pub fn scale_by_derivative(activation: Activation, outputs: &Tensor, delta: &mut
             Activation::Relu { cap } => {
                 zip_map(delta, outputs, |delta, a| delta * relu_derivative(a, cap));
             }
-        }
-    });
+        },
+    );
 }
 
 /// Replaces activation outputs by the derivative at the point where they were taken; 1 without an activation.
@@ -80,7 +80,11 @@ pub(crate) fn differentiate(activation: Option<Activation>, outputs: &mut [f32])
 pub fn tanh(x: f32) -> f32 {
     let x = clamp(x, -TANH_SATURATION, TANH_SATURATION);
     let square = x * x;
-    clamp(x * polynomial(&TANH_NUMERATOR, square) / polynomial(&TANH_DENOMINATOR, square), -1.0, 1.0)
+    clamp(
+        x * polynomial(&TANH_NUMERATOR, square) / polynomial(&TANH_DENOMINATOR, square),
+        -1.0,
+        1.0,
+    )
 }
 
 /// Logistic function `1 / (1 + e^-x) = (1 + tanh(x/2)) / 2`, absolute error below 5e-7, within `[0, 1]`.

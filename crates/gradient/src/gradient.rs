@@ -93,7 +93,9 @@ pub(crate) fn clipped_gradient(
     };
     for (index, (stage, (input, delta))) in stages.iter().enumerate() {
         let (weights, biases) = match stage.linear {
-            Linear::Conv { .. } => ConvSum::total(spans.iter().filter_map(|s| s.convs[index].as_ref())),
+            Linear::Conv { .. } => {
+                ConvSum::total(spans.iter().filter_map(|s| s.convs[index].as_ref()))
+            }
             Linear::Dense { .. } => dense::clipped_sum(input, delta, &clip_factors),
         };
         gradient.weights.push(weights);
@@ -110,3 +112,6 @@ fn threshold(clipping: Clipping) -> Result<Option<f32>, PassError> {
         Clipping::Flat(norm) => Err(PassError::ClippingNorm { got: norm }),
     }
 }
+
+#[cfg(test)]
+mod tests;

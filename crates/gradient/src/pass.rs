@@ -42,11 +42,7 @@ impl BlockPass {
     /// # Errors
     /// [`PassError::Images`], [`PassError::Pixel`], [`PassError::LabelCount`], [`PassError::Label`] for bad
     /// arguments; [`PassError::MaxPoolSize`] for a plan this crate cannot run.
-    pub fn new(
-        plan: Arc<Plan>,
-        images: &Tensor,
-        labels: &[Option<u8>],
-    ) -> Result<Self, PassError> {
+    pub fn new(plan: Arc<Plan>, images: &Tensor, labels: &[Option<u8>]) -> Result<Self, PassError> {
         check_images(&plan, images)?;
         check_labels(&plan, labels, images.slots())?;
         check_pools(&plan)?;

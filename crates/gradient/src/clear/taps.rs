@@ -24,9 +24,8 @@ impl TapMap {
         match stage.linear {
             Linear::Dense { inputs, outputs } => Self::dense(inputs, outputs),
             Linear::Conv { kernel, stride, padding, .. } => {
-                let source = |position: usize, tap: usize| {
-                    (position * stride + tap).checked_sub(padding)
-                };
+                let source =
+                    |position: usize, tap: usize| (position * stride + tap).checked_sub(padding);
                 Self::conv(stage.input, stage.linear_output, kernel, source)
             }
         }

@@ -60,17 +60,18 @@ impl ConvGeometry {
         };
         let (height, width) = (stage.input.height, stage.input.width);
         let (padded_height, padded_width) = (height + 2 * padding, width + 2 * padding);
-        let scalar = |channel: usize, y: usize, x: usize| {
-            (channel * padded_height + y) * padded_width + x
-        };
-        let taps = (0..in_channels * kernel * kernel).map(|tap| {
-            scalar(tap / (kernel * kernel), tap / kernel % kernel, tap % kernel)
-        });
+        let scalar =
+            |channel: usize, y: usize, x: usize| (channel * padded_height + y) * padded_width + x;
+        let taps = (0..in_channels * kernel * kernel)
+            .map(|tap| scalar(tap / (kernel * kernel), tap / kernel % kernel, tap % kernel));
         let padded_rows = (0..stage.input.len()).map(|row| {
             scalar(row / (height * width), row / width % height + padding, row % width + padding)
         });
-        let pooling =
-            stage.pool.map(|size| Pooling { size, input: stage.linear_output, output: stage.output });
+        let pooling = stage.pool.map(|size| Pooling {
+            size,
+            input: stage.linear_output,
+            output: stage.output,
+        });
         let delta_rows = (0..stage.linear_output.len())
             .map(|row| pooling.map_or(row, |pooling| pooling.membership(row).window));
         Some(Self {

@@ -12,11 +12,7 @@ const INPUTS: usize = 4;
 /// `Σ over slots of factors[slot] · delta[o][slot] · input[i][slot]` as `[o][i]`, and the same without the input.
 ///
 /// Cost: outputs × inputs × slots multiply-adds, 8 loads for 16 of them.
-pub(super) fn clipped_sum(
-    input: &Tensor,
-    delta: &Tensor,
-    factors: &[f32],
-) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn clipped_sum(input: &Tensor, delta: &Tensor, factors: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mut scaled = delta.clone();
     for row in scaled.rows_mut() {
         row.iter_mut().zip(factors).for_each(|(delta, factor)| *delta *= factor);

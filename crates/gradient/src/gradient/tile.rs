@@ -113,11 +113,7 @@ fn column_squares<S: Simd>(simd: S, tensor: &Tensor, slot: usize) -> S::f32s {
 }
 
 #[inline(always)]
-fn sum_of_squares<S: Simd>(
-    simd: S,
-    length: usize,
-    value: impl Fn(usize) -> S::f32s,
-) -> S::f32s {
+fn sum_of_squares<S: Simd>(simd: S, length: usize, value: impl Fn(usize) -> S::f32s) -> S::f32s {
     let mut total = simd.splat_f32s(0.0);
     for first in (0..length).step_by(BLOCK) {
         let mut block = simd.splat_f32s(0.0);

@@ -1,0 +1,78 @@
+use pulp::{Arch, Scalar, Simd};
+use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
+
+use super::conv::{ConvGeometry, ConvSum};
+use super::tile::{Span, StageFactors};
+use crate::clear::ClearStage;
+use crate::tensor::Tensor;
+
+const SLOTS: usize = 32;
+
+fn plan() -> Plan {
+    let layers = vec![
+        LayerSpec::Conv { out_channels: 5, kernel: 3, stride: 2, padding: 1 },
+        LayerSpec::Tanh,
+        LayerSpec::Dense { outputs: 3 },
+    ];
+    let input = Shape::new(2, 6, 6);
+    Plan::new(&NetworkSpec { name: "small".to_owned(), input, layers, bias_bound: 4.0 }).unwrap()
+}
+
+fn ramp(rows: usize) -> Tensor {
+    let values = (0..rows * SLOTS).map(|i| (i * 37 % 113) as f32 / 113.0 - 0.5);
+    Tensor::new(rows, SLOTS, values.collect()).unwrap()
+}
+
+/// Machines without vector instructions run the same code with one lane.
+#[test]
+fn every_vector_width_gives_the_same_sum() {
+    let stage = &plan().stages[0];
+    let (input, delta) = (ramp(stage.input.len()), ramp(stage.output.len()));
+    let factors = [StageFactors { conv: ConvGeometry::new(stage), input: &input, delta: &delta }];
+    let labels = [Some(0); SLOTS];
+    let sum = |scalar: bool| {
+        let mut clip_factors = [0.0; SLOTS];
+        let span = Span {
+            stages: &factors,
+            first_slot: 0,
+            labels: &labels,
+            threshold: Some(2.0),
+            clip_factors: &mut clip_factors,
+        };
+        let sum = if scalar { Scalar.vectorize(span) } else { Arch::new().dispatch(span) };
+        let (weights, biases) = ConvSum::total(sum.convs.iter().flatten());
+        assert!(sum.clipped > 0 && sum.not_finite == 0);
+        ([weights, biases].concat(), clip_factors, sum.clipped)
+    };
+    let (narrow, narrow_factors, narrow_clipped) = sum(true);
+    let (wide, wide_factors, wide_clipped) = sum(false);
+    assert_eq!(narrow_clipped, wide_clipped);
+    for (narrow, wide) in narrow.iter().zip(&wide).chain(narrow_factors.iter().zip(&wide_factors)) {
+        assert!((narrow - wide).abs() < 1e-5 * (1.0 + wide.abs()));
+    }
+}
+
+/// The gradient of `δ · W a` with respect to W, against W of the clear layer: `Σ W ∘ ∇W = δ · W a`.
+#[test]
+fn gradient_of_a_linear_layer_reproduces_its_output() {
+    for stage in &plan().stages {
+        let (input, delta) = (ramp(stage.input.len()), ramp(stage.output.len()));
+        let weights = (0..stage.linear.weight_count()).map(|i| (i * 7 % 11) as f32 - 5.0);
+        let biases = (0..stage.linear.bias_count()).map(|i| i as f32 - 1.0);
+        let parameters = sphinx_network::StageParameters {
+            weights: weights.collect(),
+            biases: biases.collect(),
+        };
+        let output = ClearStage::new(stage).forward(&parameters, &input).unwrap();
+        let labels = [Some(0); SLOTS];
+        let stages = [(stage, (&input, &delta))];
+        let gradient = super::clipped_gradient(&stages, &labels, super::Clipping::None).unwrap();
+        let dot = |a: &[f32], b: &[f32]| -> f64 {
+            a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        let expected = dot(output.as_slice(), delta.as_slice());
+        let got = dot(&gradient.weights[0], &parameters.weights)
+            + dot(&gradient.biases[0], &parameters.biases);
+        assert!((got - expected).abs() < 1e-4 * expected.abs().max(1.0), "{got} {expected}");
+    }
+}
