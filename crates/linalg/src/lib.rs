@@ -1,5 +1,32 @@
 //! Encrypted linear algebra on batch-axis packed GLWE ciphertexts. This crate cannot hold a secret key.
+//!
+//! One ciphertext stands for one scalar position of a network; coefficient b of its message is that scalar for
+//! sample b of a batch of [`SLOTS`] samples. A tensor of J scalars is a [`CipherMatrix`] of J rows, and a linear
+//! layer is a product of a small-integer matrix ([`LinearMap`]) with it: two multiply-adds (mask and body) per
+//! multiply-add in the clear, no key switch, exact modulo 2^32 or 2^64.
 
+mod bias;
+mod evaluate;
+mod kernel;
 mod map;
+mod mask;
+mod matrix;
+mod noise;
+mod parameters;
+mod plain;
+mod wire;
+mod word;
 
+pub use bias::{BIAS_WIDTH, BiasError, EncryptedBiases, ScaledBiases, bias_scale_step};
+pub use evaluate::{OutputRows, PackedMap, RowCountError, Unit};
 pub use map::{Group, LinearMap, MapError, Patch};
+pub use mask::{Seed, expand_mask, fill_keystream};
+pub use matrix::{CipherMatrix, Upload, UploadError};
+pub use noise::ResultNoise;
+pub use parameters::{
+    BIAS_GRID_LOG2, BIAS_SCALE_LOG2, POLYNOMIAL_SIZE, ROW_WORDS, SEED_BYTES, SLOTS,
+    noise_bound_log2, tuniform_variance,
+};
+pub use plain::apply_plain;
+pub use wire::{Width, pack, unpack};
+pub use word::Word;

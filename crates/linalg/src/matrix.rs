@@ -1,0 +1,182 @@
+//! Matrices of batch-axis packed GLWE ciphertexts.
+
+use rayon::prelude::*;
+
+use crate::mask::{Seed, expand_mask};
+use crate::parameters::{POLYNOMIAL_SIZE, ROW_WORDS, SEED_BYTES};
+use crate::wire::{Width, unpack};
+use crate::word::Word;
+
+/// Words of a tile's row. 64 words of one row fill whole registers, and the rows that one output needs, side by
+/// side in a tile, fit the second-level cache.
+pub(crate) const TILE: usize = 64;
+
+/// Tiles of one ciphertext.
+pub(crate) const TILES: usize = ROW_WORDS / TILE;
+
+/// A matrix of J ciphertexts (rows) of 2N words, mask then body, stored tile by tile.
+///
+/// Tile t holds words [64t, 64t + 64) of all rows, row after row. Rows of a row-major matrix lie a power of two
+/// apart and would fall on the same few cache sets; in a tile they are neighbours.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CipherMatrix<W> {
+    rows: usize,
+    words: Vec<W>,
+}
+
+/// Why uploaded rows were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UploadError {
+    /// Rows must come in order, without gaps or repeats.
+    #[error("rows start at {got}, expected {expected}: send the rows in order")]
+    OutOfOrder {
+        /// First row of the chunk.
+        got: usize,
+        /// First row not yet received.
+        expected: usize,
+    },
+    /// More rows than the matrix has.
+    #[error("rows end at {got}, the matrix has {expected}")]
+    TooManyRows {
+        /// One past the last row of the chunk.
+        got: usize,
+        /// Rows of the matrix.
+        expected: usize,
+    },
+    /// The seeds are not 16 bytes per row.
+    #[error("{got} bytes of seeds, expected a positive multiple of 16")]
+    SeedLength {
+        /// Bytes received.
+        got: usize,
+    },
+    /// The bodies do not have N words per row.
+    #[error("{got} bytes of bodies for {rows} rows, expected {expected}")]
+    BodyLength {
+        /// Bytes received.
+        got: usize,
+        /// Rows announced by the seeds.
+        rows: usize,
+        /// Bytes expected.
+        expected: usize,
+    },
+    /// The stream of rows ended early.
+    #[error("{got} rows received, the matrix has {expected}: the chunk stream was cut short")]
+    Incomplete {
+        /// Rows received.
+        got: usize,
+        /// Rows of the matrix.
+        expected: usize,
+    },
+}
+
+/// A matrix that is being filled from uploaded, seeded rows.
+#[derive(Debug)]
+pub struct Upload<W> {
+    matrix: CipherMatrix<W>,
+    width: Width,
+    received: usize,
+}
+
+impl<W: Word> Upload<W> {
+    /// Starts a matrix of `rows` ciphertexts whose bodies come with `width` bytes per word.
+    pub fn new(rows: usize, width: Width) -> Self {
+        Self {
+            matrix: CipherMatrix { rows, words: vec![W::default(); rows * ROW_WORDS] },
+            width,
+            received: 0,
+        }
+    }
+
+    /// Expands the masks of the next rows and stores them with their bodies.
+    ///
+    /// # Errors
+    /// [`UploadError`] if the chunk is out of order or has the wrong length; nothing is stored then.
+    pub fn push(
+        &mut self,
+        first_row: usize,
+        seeds: &[u8],
+        bodies: &[u8],
+    ) -> Result<(), UploadError> {
+        let (seeds, rest) = seeds.as_chunks::<SEED_BYTES>();
+        if !rest.is_empty() || seeds.is_empty() {
+            return Err(UploadError::SeedLength { got: seeds.len() * SEED_BYTES + rest.len() });
+        }
+        if first_row != self.received {
+            return Err(UploadError::OutOfOrder { got: first_row, expected: self.received });
+        }
+        let end = first_row + seeds.len();
+        if end > self.matrix.rows {
+            return Err(UploadError::TooManyRows { got: end, expected: self.matrix.rows });
+        }
+        let row_bytes = POLYNOMIAL_SIZE * self.width.bytes();
+        let expected = seeds.len() * row_bytes;
+        if bodies.len() != expected {
+            let rows = seeds.len();
+            return Err(UploadError::BodyLength { got: bodies.len(), rows, expected });
+        }
+        let mut rows = vec![W::default(); seeds.len() * ROW_WORDS];
+        rows.par_chunks_exact_mut(ROW_WORDS)
+            .zip(seeds.par_iter().zip(bodies.par_chunks_exact(row_bytes)))
+            .for_each(|(row, (&seed, body_bytes))| {
+                let (mask, body) = row.split_at_mut(POLYNOMIAL_SIZE);
+                expand_mask(Seed(seed), mask);
+                unpack(body_bytes, self.width, body);
+            });
+        self.matrix.store(first_row, &rows);
+        self.received = end;
+        Ok(())
+    }
+
+    /// Rows received so far.
+    pub fn received(&self) -> usize {
+        self.received
+    }
+
+    /// The complete matrix.
+    ///
+    /// # Errors
+    /// [`UploadError::Incomplete`] if rows are missing.
+    pub fn finish(self) -> Result<CipherMatrix<W>, UploadError> {
+        if self.received == self.matrix.rows {
+            Ok(self.matrix)
+        } else {
+            Err(UploadError::Incomplete { got: self.received, expected: self.matrix.rows })
+        }
+    }
+}
+
+impl<W: Word> CipherMatrix<W> {
+    /// A matrix from row-major words, 2N per row.
+    pub fn from_rows(words: &[W]) -> Self {
+        let rows = words.len() / ROW_WORDS;
+        let mut matrix = Self { rows, words: vec![W::default(); rows * ROW_WORDS] };
+        matrix.store(0, &words[..rows * ROW_WORDS]);
+        matrix
+    }
+
+    /// Number of ciphertexts.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// All rows' words of one tile.
+    pub(crate) fn tile(&self, tile: usize) -> &[W] {
+        &self.words[tile * self.rows * TILE..][..self.rows * TILE]
+    }
+
+    fn store(&mut self, first_row: usize, row_major: &[W]) {
+        let tile_words = self.rows * TILE;
+        self.words.par_chunks_exact_mut(tile_words.max(1)).enumerate().for_each(|(tile, words)| {
+            let rows = words[first_row * TILE..].chunks_exact_mut(TILE);
+            for (to, from) in rows.zip(row_major.chunks_exact(ROW_WORDS)) {
+                to.copy_from_slice(&from[tile * TILE..][..TILE]);
+            }
+        });
+    }
+}
+
+impl<W> std::fmt::Debug for CipherMatrix<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CipherMatrix").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
