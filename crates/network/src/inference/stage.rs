@@ -13,7 +13,7 @@ pub const MAX_MODULUS_BITS: u32 = 32;
 
 /// Largest absolute integer weight.
 const WEIGHT_LIMIT: f64 = 127.0;
-/// The bias alone may take this much of the modulus.
+/// A channel's scale is held so low that its bias alone does not exceed this, if weights of the stage permit.
 const BIAS_LIMIT: f64 = (1u64 << 28) as f64;
 /// A channel's weights are scaled up to at most this multiple of what the stage's largest weight is.
 const CHANNEL_GAIN: f64 = 64.0;
@@ -44,7 +44,7 @@ impl InferenceStage {
     /// input_bound` integers per unit; a power of two keeps 1/2, 1/4, … exact. Per output channel, after pool
     /// folding, `w_int = round(w·127 / max|w|)` and `S = A·127 / max|w|`. Where max|w| is tiny (below 1/64 of the
     /// stage's largest weight, or so small that the bias alone would exceed 2^28) a larger number takes its
-    /// place, lest one dead channel widen the modulus of all.
+    /// place, at most the stage's largest weight, lest one dead channel widen the modulus of all.
     ///
     /// # Errors
     /// A [`QuantisationError`] for unfit weights or bounds, or sums that need more than 32 bits.
@@ -127,8 +127,13 @@ impl Quantiser<'_> {
     fn quantise(&self, weights: &[f32]) -> Result<Quantised, LowerError> {
         let matrix = self.geometry.real_matrix(weights)?;
         let largest = largest(&matrix);
-        let floor = if largest > 0.0 { largest / CHANNEL_GAIN } else { 1.0 };
-        let floor = floor.max(self.bias_bound * self.input_scale * WEIGHT_LIMIT / BIAS_LIMIT);
+        let bias_floor = self.bias_bound * self.input_scale * WEIGHT_LIMIT / BIAS_LIMIT;
+        let floor = if largest > 0.0 {
+            // Never above the largest weight: precision that does not fit is refused, not given up in silence.
+            bias_floor.clamp(largest / CHANNEL_GAIN, largest)
+        } else {
+            bias_floor.max(1.0)
+        };
         let channels = self.geometry.result_channels();
         let (mut weights, mut scales) = (Vec::with_capacity(matrix.len()), Vec::new());
         let mut bound = 0;

@@ -45,7 +45,7 @@ impl Geometry {
     /// For channel `o` of the result the scale `S` is the largest multiple of `scale_step` with
     /// `Σ|w_int|·⌈input_bound·input_scale⌉ + bias_bound·S ≤ range` and `|w_int| ≤ max_weight`, where
     /// `w_int = round(w·S / input_scale)` and the sum runs over the taps of the result row that has most.
-    /// Costs a few passes over the weights: about a millisecond for the 33 400 of `sphinx-mnist`.
+    /// Costs a few passes over the weights: 1 to 2 ms for the 33 400 of `sphinx-mnist`, on one core.
     ///
     /// # Errors
     /// A [`LowerError`] for a wrong number of weights, weights that are not finite or too large, or a budget

@@ -4,8 +4,7 @@ use crate::spec::{LayerSpec, NetworkSpec, Shape};
 
 const MNIST: Shape = Shape::new(1, 28, 28);
 
-const BUILTIN: [(&str, fn() -> Vec<LayerSpec>); 3] =
-    [("sphinx-mnist", sphinx_mnist), ("lola", lola), ("mlp-100", mlp_100)];
+const NAMES: [&str; 3] = ["sphinx-mnist", "lola", "mlp-100"];
 
 impl NetworkSpec {
     /// What biases are projected to unless the spec says otherwise.
@@ -13,18 +12,19 @@ impl NetworkSpec {
 
     /// The built-in network called `name`, if there is one.
     pub fn builtin(name: &str) -> Option<Self> {
-        let (name, layers) = BUILTIN.iter().find(|(known, _)| *known == name)?;
-        Some(Self {
-            name: (*name).to_owned(),
-            input: MNIST,
-            layers: layers(),
-            bias_bound: Self::DEFAULT_BIAS_BOUND,
-        })
+        let layers = match name {
+            "sphinx-mnist" => sphinx_mnist(),
+            "lola" => lola(),
+            "mlp-100" => mlp_100(),
+            _ => return None,
+        };
+        let bias_bound = Self::DEFAULT_BIAS_BOUND;
+        Some(Self { name: name.to_owned(), input: MNIST, layers, bias_bound })
     }
 
     /// The names that [`NetworkSpec::builtin`] knows.
     pub fn builtin_names() -> impl Iterator<Item = &'static str> {
-        BUILTIN.iter().map(|(name, _)| *name)
+        NAMES.into_iter()
     }
 }
 
