@@ -1,0 +1,138 @@
+//! The bridge from asynchronous code to the cores.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use sphinx_proto::{ErrorCode, RpcError};
+use tokio::sync::oneshot;
+use tracing::Span;
+
+/// A pool of bounded width for everything that computes; asynchronous threads only wait for it.
+#[derive(Debug, Clone)]
+pub struct Compute {
+    pool: Arc<ThreadPool>,
+}
+
+/// Why a computation has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ComputeError {
+    /// The computation panicked; message and place are in the log.
+    #[error("a computation panicked; see the log")]
+    Panicked,
+    /// The threads could not be started.
+    #[error("cannot start {threads} compute threads (0: one per core)")]
+    NoThreads {
+        /// The number asked for.
+        threads: usize,
+    },
+}
+
+impl Compute {
+    /// Starts a pool.
+    ///
+    /// # Errors
+    /// [`ComputeError::NoThreads`] when the system refuses.
+    pub fn new(threads: usize) -> Result<Self, ComputeError> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("compute-{index}"))
+            .build()
+            .map_err(|_| ComputeError::NoThreads { threads })?;
+        Ok(Self { pool: Arc::new(pool) })
+    }
+
+    /// The number of threads.
+    pub fn width(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Runs a closure on the pool, within the caller's tracing span; parallel iterators in it use the
+    /// same pool. First come, first served.
+    ///
+    /// A caller that goes away before the start takes its work with it; work that has started runs to
+    /// its end and its result is dropped.
+    ///
+    /// # Errors
+    /// [`ComputeError::Panicked`]; the pool goes on.
+    pub async fn run<T, F>(&self, work: F) -> Result<T, ComputeError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let (reply, result) = oneshot::channel();
+        let span = Span::current();
+        self.pool.spawn_fifo(move || {
+            if reply.is_closed() {
+                return;
+            }
+            // Unwind safety: what the closure owned is lost with it, and nothing else is touched.
+            let done = span.in_scope(|| catch_unwind(AssertUnwindSafe(work)));
+            // The caller may have gone meanwhile.
+            let _ = reply.send(done);
+        });
+        match result.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) | Err(_) => Err(ComputeError::Panicked),
+        }
+    }
+}
+
+impl RpcError for ComputeError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Internal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    };
+
+    use rayon::prelude::*;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn parallel_iterators_stay_in_the_pool() {
+        let compute = Compute::new(3).unwrap();
+        let widths = compute.run(|| {
+            (0..64).into_par_iter().map(|_| rayon::current_num_threads()).collect::<Vec<_>>()
+        });
+        assert_eq!(widths.await, Ok(vec![3; 64]));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_the_pool_goes_on() {
+        let compute = Compute::new(1).unwrap();
+        assert_eq!(compute.run(|| panic!("boom")).await, Err::<(), _>(ComputeError::Panicked));
+        assert_eq!(compute.run(|| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn the_work_of_a_caller_that_left_is_not_started() {
+        let compute = Compute::new(1).unwrap();
+        let (go, gate) = mpsc::channel::<()>();
+        let busy = tokio::spawn({
+            let compute = compute.clone();
+            async move { compute.run(move || gate.recv().is_ok()).await }
+        });
+        let ran = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&ran);
+        let left = tokio::spawn({
+            let compute = compute.clone();
+            async move { compute.run(move || counted.fetch_add(1, Ordering::SeqCst)).await }
+        });
+        tokio::task::yield_now().await;
+        left.abort();
+        assert!(left.await.unwrap_err().is_cancelled());
+        go.send(()).unwrap();
+        assert_eq!(busy.await.unwrap(), Ok(true));
+        assert_eq!(compute.run(|| ()).await, Ok(()));
+        assert_eq!(ran.load(Ordering::SeqCst), 0);
+    }
+}

@@ -1,0 +1,233 @@
+//! Configuration: defaults < file < environment < flags, checked whole before a port opens.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{args::ServiceArgs, service::ServiceInfo};
+
+/// Everything a service can be told; `L` are the service's own limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config<L> {
+    /// Listening, and what protects the service from too much.
+    pub server: ServerConfig,
+    /// Directory or `file://` URL of the objects. Replicas of one service share it.
+    pub store: String,
+    /// Address of the key vault; the key vault itself does not use it.
+    pub keyvault: String,
+    /// Threads of the compute pool; 0 takes all cores. Without a bound, replicas on one machine slow
+    /// each other down by switching.
+    pub compute_threads: usize,
+    /// Logs.
+    pub log: LogConfig,
+    /// The service's own limits.
+    pub limits: L,
+}
+
+/// Limits of one service, the `[limits]` table.
+pub trait Limits: Default + Serialize + DeserializeOwned {
+    /// Checks every limit.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first that makes no sense.
+    fn validate(&self) -> Result<(), ConfigError>;
+}
+
+/// Listening, and what protects the service from too much.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// RPCs served at once, streams included. More would share the same cores and memory until each
+    /// misses its deadline; the surplus is refused at once.
+    pub max_concurrent_requests: usize,
+    /// Connections open at once. Without a bound a client can use up the file descriptors.
+    pub max_connections: usize,
+    /// Streams of one connection at once. Keeps one client from taking every place.
+    pub max_streams_per_connection: u32,
+    /// Longest wait for the head of a reply, milliseconds. A stuck RPC would hold its place for ever.
+    /// Replies that stream have no limit in all: only their head has.
+    pub request_timeout_ms: u64,
+    /// Longest wait for the next message of a request's stream, milliseconds. A client that falls
+    /// silent would hold its place for ever.
+    pub idle_timeout_ms: u64,
+    /// Longest drain after SIGTERM, milliseconds; what runs then is cut. Without it a stream could
+    /// block a roll-out.
+    pub drain_deadline_ms: u64,
+}
+
+/// Logs, written to standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// Form of a line.
+    pub format: LogFormat,
+    /// Which lines are written, for example `info,sphinx_trainer=debug`.
+    pub filter: String,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file given by `--config` is not there.
+    #[error("configuration file {} is not there", .0.display())]
+    NoFile(PathBuf),
+    /// A layer cannot be read, or a field is unknown or of the wrong type.
+    #[error("{0}")]
+    Layers(Box<figment::Error>),
+    /// A value outside its domain.
+    #[error("{field} is {got}: expected {expected}")]
+    Value {
+        /// Path of the field.
+        field: &'static str,
+        /// Its value.
+        got: String,
+        /// The domain.
+        expected: &'static str,
+    },
+}
+
+impl<L: Limits> Config<L> {
+    /// The defaults of a service.
+    pub fn defaults(service: &ServiceInfo) -> Self {
+        Self {
+            server: ServerConfig::new(service.default_listen),
+            store: "./sphinx-data".to_owned(),
+            keyvault: "http://127.0.0.1:7003".to_owned(),
+            compute_threads: 0,
+            log: LogConfig { format: LogFormat::Text, filter: "info".to_owned() },
+            limits: L::default(),
+        }
+    }
+
+    /// Puts the layers together and checks the result.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the field.
+    pub fn load(service: &ServiceInfo, args: &ServiceArgs) -> Result<Self, ConfigError> {
+        let mut layers = Figment::from(Serialized::defaults(Self::defaults(service)));
+        if let Some(path) = &args.config {
+            if !path.is_file() {
+                return Err(ConfigError::NoFile(path.clone()));
+            }
+            layers = layers.merge(Toml::file_exact(path));
+        }
+        let prefix = format!("SPHINX_{}__", service.name.to_uppercase());
+        layers = layers
+            .merge(Env::prefixed(&prefix).split("__"))
+            .merge(flag("server.listen", &args.listen))
+            .merge(flag("store", &args.store))
+            .merge(flag("keyvault", &args.keyvault))
+            .merge(flag("compute_threads", &args.compute_threads))
+            .merge(flag("log.format", &args.log_format))
+            .merge(flag("log.filter", &args.log_filter));
+        let config: Self =
+            layers.extract().map_err(|error| ConfigError::Layers(Box::new(error)))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first that makes no sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.server.validate()?;
+        if self.store.is_empty() {
+            return Err(ConfigError::value("store", "empty", "a directory or a file:// URL"));
+        }
+        if self.keyvault.parse::<tonic::transport::Uri>().is_err() {
+            return Err(ConfigError::value("keyvault", &self.keyvault, "http://HOST:PORT"));
+        }
+        crate::telemetry::filter(&self.log)?;
+        self.limits.validate()
+    }
+}
+
+impl ServerConfig {
+    /// The defaults, for an address.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            max_concurrent_requests: 64,
+            max_connections: 1024,
+            max_streams_per_connection: 64,
+            request_timeout_ms: 60_000,
+            idle_timeout_ms: 300_000,
+            drain_deadline_ms: 20_000,
+        }
+    }
+
+    /// See [`ServerConfig::request_timeout_ms`].
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// See [`ServerConfig::idle_timeout_ms`].
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout_ms)
+    }
+
+    /// See [`ServerConfig::drain_deadline_ms`].
+    pub fn drain_deadline(&self) -> Duration {
+        Duration::from_millis(self.drain_deadline_ms)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        // Above this, tokio's semaphore refuses to be made.
+        let countable = 1..=tokio::sync::Semaphore::MAX_PERMITS;
+        for (field, got) in [
+            ("server.max_concurrent_requests", self.max_concurrent_requests),
+            ("server.max_connections", self.max_connections),
+        ] {
+            if !countable.contains(&got) {
+                return Err(ConfigError::value(field, got, "at least 1"));
+            }
+        }
+        for (field, got) in [
+            ("server.max_streams_per_connection", u64::from(self.max_streams_per_connection)),
+            ("server.request_timeout_ms", self.request_timeout_ms),
+            ("server.idle_timeout_ms", self.idle_timeout_ms),
+        ] {
+            if got == 0 {
+                return Err(ConfigError::value(field, got, "at least 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ConfigError {
+    /// A value outside its domain.
+    pub fn value(field: &'static str, got: impl ToString, expected: &'static str) -> Self {
+        Self::Value { field, got: got.to_string(), expected }
+    }
+}
+
+/// A layer of one field, or of none.
+fn flag<T: Serialize>(field: &str, value: &Option<T>) -> Figment {
+    match value {
+        Some(value) => Figment::from(Serialized::default(field, value)),
+        None => Figment::new(),
+    }
+}
+
+#[cfg(test)]
+#[path = "config/tests.rs"]
+mod tests;

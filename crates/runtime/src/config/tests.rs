@@ -1,0 +1,94 @@
+use std::{fs, net::SocketAddr};
+
+use super::*;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Own {
+    max_things: usize,
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        Self { max_things: 3 }
+    }
+}
+
+impl Limits for Own {
+    fn validate(&self) -> Result<(), ConfigError> {
+        match self.max_things {
+            0 => Err(ConfigError::value("limits.max_things", 0, "at least 1")),
+            _ => Ok(()),
+        }
+    }
+}
+
+const SERVICE: ServiceInfo = ServiceInfo {
+    name: "configtest",
+    grpc_name: "sphinx.v1.ConfigTest",
+    version: "0",
+    default_listen: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7009),
+};
+
+fn load(toml: &str, args: ServiceArgs) -> Result<Config<Own>, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("service.toml");
+    fs::write(&path, toml).unwrap();
+    Config::load(&SERVICE, &ServiceArgs { config: Some(path), ..args })
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    let config = Config::<Own>::load(&SERVICE, &ServiceArgs::default()).unwrap();
+    assert_eq!(config, Config::defaults(&SERVICE));
+    assert_eq!(config.server.listen.port(), 7009);
+}
+
+#[test]
+fn flags_override_the_file_and_the_file_the_defaults() {
+    let toml = "store = '/file'\n[limits]\nmax_things = 5\n[server]\nlisten = '127.0.0.1:1'";
+    let args = ServiceArgs { store: Some("/flag".to_owned()), ..ServiceArgs::default() };
+    let config = load(toml, args).unwrap();
+    assert_eq!(config.store, "/flag");
+    assert_eq!(config.limits.max_things, 5);
+    assert_eq!(config.server.listen.port(), 1);
+    assert_eq!(config.server.max_connections, 1024);
+}
+
+#[test]
+fn rejects_a_file_that_is_not_there() {
+    let path = PathBuf::from("/nowhere/service.toml");
+    let args = ServiceArgs { config: Some(path.clone()), ..ServiceArgs::default() };
+    assert_eq!(Config::<Own>::load(&SERVICE, &args), Err(ConfigError::NoFile(path)));
+}
+
+#[test]
+fn rejects_unknown_fields_at_every_level() {
+    for toml in ["stroe = 'x'", "[server]\nlissten = 1", "[limits]\nmax_thing = 1"] {
+        let error = load(toml, ServiceArgs::default()).unwrap_err();
+        assert!(matches!(&error, ConfigError::Layers(_)), "{error}");
+        assert!(error.to_string().contains("unknown field"), "{error}");
+        assert_eq!(error.to_string().lines().count(), 1);
+    }
+}
+
+#[test]
+fn rejects_values_outside_their_domain() {
+    let cases = [
+        ("store = ''", "store"),
+        ("keyvault = 'not a url'", "keyvault"),
+        ("[log]\nfilter = 'a=b=c'", "log.filter"),
+        ("[limits]\nmax_things = 0", "limits.max_things"),
+        ("[server]\nmax_concurrent_requests = 0", "server.max_concurrent_requests"),
+        ("[server]\nmax_connections = 9223372036854775807", "server.max_connections"),
+        ("[server]\nmax_streams_per_connection = 0", "server.max_streams_per_connection"),
+        ("[server]\nrequest_timeout_ms = 0", "server.request_timeout_ms"),
+        ("[server]\nidle_timeout_ms = 0", "server.idle_timeout_ms"),
+    ];
+    for (toml, expected) in cases {
+        let Err(ConfigError::Value { field, .. }) = load(toml, ServiceArgs::default()) else {
+            panic!("{toml} is accepted");
+        };
+        assert_eq!(field, expected);
+    }
+}

@@ -1,0 +1,101 @@
+//! The layers every request of every service passes, in one list.
+
+use std::{convert::Infallible, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use sphinx_proto::TenantId;
+use tonic::{body::Body, service::Routes};
+use tower::{Service, ServiceBuilder, timeout::TimeoutLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    classify::GrpcFailureClass,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    trace::TraceLayer,
+};
+use tracing::Span;
+
+use crate::{
+    admission::AdmissionLayer,
+    body::{impatient, panicked},
+    config::ServerConfig,
+    rescue::RescueLayer,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Puts the layers around a service's routes. A request meets them from top to bottom, a reply from
+/// bottom to top.
+pub(crate) fn wrap(
+    service: &'static str,
+    config: &ServerConfig,
+    routes: Routes,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
+    let idle = config.idle_timeout();
+    let timeout = config.request_timeout();
+    ServiceBuilder::new()
+        // The tower-http bodies below become tonic's again.
+        .map_response(|reply: Response<_>| reply.map(Body::new))
+        // 1. A foreign request id is kept only if it cannot spoil a log line.
+        .map_request(without_odd_request_id)
+        // 2. Everything from here on has an id, and every reply carries it, errors included.
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        // 3. A span per RPC around all that can go wrong, so that each log line has the id.
+        .layer(
+            TraceLayer::new_for_grpc()
+                .make_span_with(move |request: &Request<_>| span(service, request))
+                .on_request(())
+                .on_response(())
+                .on_eos(finished)
+                .on_failure(failed),
+        )
+        // 4. A panic below costs one reply, not the process.
+        .layer(CatchPanicLayer::custom(|_| panicked().into_http::<Body>()))
+        // 5. What the layers below report as errors becomes a status: nothing passes this line.
+        .layer(RescueLayer { timeout })
+        // 6. A place or a refusal, before any work and outside the timeout: nobody waits in a queue.
+        .layer(AdmissionLayer::new(config.max_concurrent_requests))
+        // 7. Time until the head of the reply. A unary handler has then finished; a streaming one has
+        //    only begun, so a long training session is never cut by it.
+        .layer(TimeoutLayer::new(timeout))
+        // 8. Time between two messages of a request's stream, which is what ends a silent session.
+        .map_request(move |request: Request<Body>| request.map(|body| impatient(body, idle)))
+        .service(routes)
+}
+
+fn without_odd_request_id<B>(mut request: Request<B>) -> Request<B> {
+    let plain = |id: &HeaderValue| {
+        id.len() <= 64 && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+    };
+    if request.headers().get(REQUEST_ID).is_some_and(|id| !plain(id)) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
+}
+
+/// The span of one RPC: who asks for what. Payloads never appear in it.
+fn span<B>(service: &'static str, request: &Request<B>) -> Span {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+    // Only a well-formed tenant is written; the handler refuses the others.
+    let tenant = match header(HeaderName::from_static(TenantId::FIELD)) {
+        None => TenantId::default().to_string(),
+        Some(name) => TenantId::parse(name).map_or_else(|_| "invalid".into(), |id| id.to_string()),
+    };
+    let request_id = header(REQUEST_ID).unwrap_or_default();
+    tracing::info_span!("rpc", service, method, tenant, request_id)
+}
+
+fn finished(trailers: Option<&HeaderMap>, time: Duration, _: &Span) {
+    let ok = trailers.and_then(|map| map.get("grpc-status")).is_some_and(|code| code == "0");
+    if ok {
+        tracing::debug!(millis = time.as_millis(), "finished");
+    }
+}
+
+fn failed(class: GrpcFailureClass, time: Duration, _: &Span) {
+    tracing::info!(cause = %class, millis = time.as_millis(), "finished with an error");
+}

@@ -1,0 +1,120 @@
+//! Serving a service's routes until it is told to stop, then draining.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use sphinx_proto::DESCRIPTORS;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{config::ServerConfig, connections, layers, service::ServiceInfo};
+
+/// Bytes a peer may send ahead on one stream and on one connection. The defaults (64 kB) would make
+/// bulk streams of ciphertexts wait for a window update every few rows.
+const STREAM_WINDOW: u32 = 8 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Largest HTTP/2 frame; the default of 16 kB splits one chunk of rows into dozens.
+const MAX_FRAME: u32 = 1 << 20;
+/// Largest set of request headers, bytes; they are held per stream before any check.
+const MAX_HEADERS: u32 = 16 << 10;
+/// A peer that vanished without a word is noticed after both.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why a service ended other than by its drain.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The transport failed.
+    #[error("serving failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The reflection service refused the schema.
+    #[error("the schema cannot be reflected: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The listener has no address, or the ready line cannot be written.
+    #[error("cannot announce the address: {0}")]
+    Announce(#[from] io::Error),
+}
+
+/// Serves `routes`, wrapped in the layers, with health and reflection, until `shutdown` is cancelled.
+///
+/// When everything is ready, health turns SERVING and exactly one line, `listening on IP:PORT`, goes to
+/// standard output. A cancelled `shutdown` turns health NOT_SERVING, closes the port and lets running
+/// RPCs end; after the drain deadline the rest is left to the end of the process.
+///
+/// # Errors
+/// [`ServeError`] when the service cannot start or its transport fails.
+pub async fn serve(
+    service: &ServiceInfo,
+    config: &ServerConfig,
+    listener: TcpListener,
+    routes: Routes,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let address = listener.local_addr()?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let routes = with_reflection(service, routes)?.add_service(health_service);
+    let app = layers::wrap(service.name, config, routes.prepare());
+    let incoming = connections::accept(listener, config.max_connections);
+    let drain = shutdown.clone().cancelled_owned();
+    let server = server(config).serve_with_incoming_shutdown(app, incoming, drain);
+
+    report(&health, service, ServingStatus::Serving).await;
+    // The socket listens since it was bound, so a connection made now waits at most for the next line.
+    announce(address)?;
+    tracing::info!(%address, "ready");
+
+    let cut = async {
+        shutdown.cancelled().await;
+        report(&health, service, ServingStatus::NotServing).await;
+        tracing::info!(deadline = ?config.drain_deadline(), "draining");
+        tokio::time::sleep(config.drain_deadline()).await;
+    };
+    tokio::select! {
+        result = server => {
+            result?;
+            tracing::info!("drained");
+        }
+        () = cut => tracing::warn!("drain deadline passed; open streams are cut"),
+    }
+    Ok(())
+}
+
+fn server(config: &ServerConfig) -> Server {
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .http2_max_header_list_size(MAX_HEADERS)
+        .max_concurrent_streams(config.max_streams_per_connection)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+}
+
+/// Adds reflection under both names: newer tools speak v1, older ones only v1alpha. It lists what this
+/// service serves, not the whole schema.
+fn with_reflection(service: &ServiceInfo, routes: Routes) -> Result<Routes, ServeError> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(service.grpc_name)
+            .with_service_name("grpc.health.v1.Health")
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
+
+async fn report(health: &HealthReporter, service: &ServiceInfo, status: ServingStatus) {
+    for name in ["", service.grpc_name] {
+        health.set_service_status(name, status).await;
+    }
+}
+
+fn announce(address: std::net::SocketAddr) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "listening on {address}")?;
+    stdout.flush()
+}
