@@ -1,0 +1,91 @@
+//! Exponential moving average of the weights.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{OptimizerError, require, require_length};
+
+/// Exponential moving average of the weights, to be evaluated in their place: it averages out the noise
+/// of the last steps at no cost in privacy.
+///
+/// The decay warms up as min(decay, (1 + t) / (10 + t)) after t updates, so that early weights are
+/// forgotten soon (De et al. 2022, *Unlocking High-Accuracy Differentially Private Image
+/// Classification through Scale*).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightAverage {
+    /// Decay per step once warm, in [0, 1).
+    pub decay: f32,
+    /// Updates made.
+    pub updates: u64,
+    /// The averaged weights.
+    pub average: Vec<f32>,
+}
+
+impl WeightAverage {
+    /// An average that starts at `weights`.
+    ///
+    /// # Errors
+    /// [`OptimizerError::Parameter`] unless the decay is in [0, 1).
+    pub fn new(decay: f32, weights: &[f32]) -> Result<Self, OptimizerError> {
+        require((0.0..1.0).contains(&decay), "decay", decay, "[0, 1)")?;
+        Ok(Self { decay, updates: 0, average: weights.to_vec() })
+    }
+
+    /// Takes in the weights after a step.
+    ///
+    /// # Errors
+    /// [`OptimizerError::Length`], [`OptimizerError::NonFiniteState`]; the average is unchanged then.
+    pub fn update(&mut self, weights: &[f32]) -> Result<(), OptimizerError> {
+        require_length("weights", weights.len(), self.average.len())?;
+        if let Some(index) = weights.iter().position(|weight| !weight.is_finite()) {
+            return Err(OptimizerError::NonFiniteState { what: "weights", index });
+        }
+        let t = self.updates as f64;
+        let share = 1.0 - self.decay.min(((1.0 + t) / (10.0 + t)) as f32);
+        for (average, weight) in self.average.iter_mut().zip(weights) {
+            *average += share * (weight - *average);
+        }
+        self.updates += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follows_the_weights_with_a_decay_that_warms_up() {
+        let mut average = WeightAverage::new(0.15, &[0.0]).unwrap();
+        average.update(&[1.0]).unwrap(); // decay 1/10
+        assert!((average.average[0] - 0.9).abs() < 1e-6);
+        average.update(&[2.0]).unwrap(); // decay 0.15, for 2/11 is larger
+        assert!((average.average[0] - (0.15 * 0.9 + 0.85 * 2.0)).abs() < 1e-6);
+        assert_eq!(average.updates, 2);
+    }
+
+    #[test]
+    fn constant_weights_are_a_fixed_point() {
+        let mut average = WeightAverage::new(0.999, &[0.1, -3.0]).unwrap();
+        for _ in 0..1000 {
+            average.update(&[0.1, -3.0]).unwrap();
+        }
+        assert_eq!(average.average, [0.1, -3.0]);
+    }
+
+    #[test]
+    fn rejects_bad_decays_lengths_and_weights() {
+        for got in [1.0, -0.1] {
+            let error = WeightAverage::new(got, &[0.0]).unwrap_err();
+            let range = "[0, 1)";
+            assert_eq!(error, OptimizerError::Parameter { parameter: "decay", got, range });
+        }
+        let mut average = WeightAverage::new(0.9, &[0.0, 1.0]).unwrap();
+        let before = average.clone();
+        let error = average.update(&[0.0]).unwrap_err();
+        assert_eq!(error, OptimizerError::Length { what: "weights", got: 1, expected: 2 });
+        let error = average.update(&[0.0, f32::NAN]).unwrap_err();
+        assert_eq!(error, OptimizerError::NonFiniteState { what: "weights", index: 1 });
+        assert_eq!(average, before);
+    }
+}
