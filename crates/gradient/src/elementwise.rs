@@ -49,7 +49,7 @@ pub fn activate(activation: Activation, values: &mut Tensor) {
 
 /// Multiplies every value of `delta` by the activation's derivative at the point where it took the value of
 /// `outputs`: the two must have the same shape.
-pub fn scale_by_derivative(activation: Activation, outputs: &Tensor, delta: &mut Tensor) {
+pub(crate) fn scale_by_derivative(activation: Activation, outputs: &Tensor, delta: &mut Tensor) {
     debug_assert_eq!((outputs.rows(), outputs.slots()), (delta.rows(), delta.slots()));
     let chunks = delta.as_mut_slice().par_chunks_mut(CHUNK);
     chunks.zip(outputs.as_slice().par_chunks(CHUNK)).for_each(

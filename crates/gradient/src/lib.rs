@@ -17,7 +17,7 @@ mod pooling;
 mod tensor;
 
 pub use clear::{ClearError, ClearStage};
-pub use elementwise::{activate, scale_by_derivative, sigmoid, tanh};
+pub use elementwise::{activate, sigmoid, tanh};
 pub use gradient::{BlockGradient, Clipping};
 pub use loss::BlockLoss;
 pub use pass::{BlockPass, Delta, PassError, Turn};

@@ -23,6 +23,37 @@ use crate::tensor::Tensor;
 /// The calls alternate with the server's answers: [`input`](Self::input) and [`absorb`](Self::absorb) for each
 /// stage in order, then [`delta`](Self::delta) and [`absorb_backward`](Self::absorb_backward) from the last stage
 /// down to stage 1, then [`clipped_gradient`](Self::clipped_gradient). A call out of order is refused.
+///
+/// A step with the layers in the clear; in training they run at the server, on ciphertexts:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use sphinx_gradient::{BlockPass, ClearStage, Clipping, Tensor};
+/// # use sphinx_network::{NetworkSpec, Plan, StageParameters};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let plan = Arc::new(Plan::new(&NetworkSpec::builtin("mlp-100").ok_or("not built in")?)?);
+/// # let parameters: Vec<StageParameters> = plan.stages.iter().map(|stage| StageParameters {
+/// #     weights: vec![0.01; stage.linear.weight_count()],
+/// #     biases: vec![0.0; stage.linear.bias_count()],
+/// # }).collect();
+/// # let images = Tensor::new(784, 16, vec![0.5; 784 * 16])?;
+/// # let mut labels = vec![None; 16];
+/// # labels[0] = Some(3);
+/// let layers: Vec<_> = plan.stages.iter().map(ClearStage::new).collect();
+/// let mut pass = BlockPass::new(Arc::clone(&plan), &images, &labels)?;
+/// for (stage, layer) in layers.iter().enumerate() {
+///     let z = layer.forward(&parameters[stage], pass.input(stage)?)?;
+///     pass.absorb(stage, z)?;
+/// }
+/// for (stage, layer) in layers.iter().enumerate().skip(1).rev() {
+///     let e = layer.backward(&parameters[stage], &pass.delta(stage)?.tensor)?;
+///     pass.absorb_backward(stage, e)?;
+/// }
+/// let gradient = pass.clipped_gradient(Clipping::Flat(1.0))?;
+/// assert_eq!((pass.loss()?.examples, gradient.examples), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 pub struct BlockPass {
     plan: Arc<Plan>,
     labels: Vec<Option<u8>>,

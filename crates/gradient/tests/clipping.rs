@@ -1,5 +1,7 @@
 //! The clipped sum against examples clipped one by one.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use sphinx_gradient::{Clipping, PassError, Tensor};

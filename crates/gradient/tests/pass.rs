@@ -1,5 +1,7 @@
 //! The sequence of a pass, what it hands out, and what it refuses.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::sync::Arc;

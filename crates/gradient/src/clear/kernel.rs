@@ -128,3 +128,41 @@ impl Columns<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Scalar, Scalar256b, Scalar512b, Simd};
+    use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
+
+    use super::{Columns, TapMap, apply};
+    use crate::tensor::Tensor;
+
+    /// Machines without wide vectors run the same code with fewer lanes and registers.
+    #[test]
+    fn every_vector_width_gives_the_same_output() {
+        let conv = LayerSpec::Conv { out_channels: 7, kernel: 3, stride: 2, padding: 1 };
+        let layers = vec![conv, LayerSpec::Tanh, LayerSpec::Dense { outputs: 2 }];
+        let name = "small".to_owned();
+        let input = Shape::new(2, 6, 6);
+        let plan = Plan::new(&NetworkSpec { name, input, layers, bias_bound: 4.0 }).unwrap();
+        let map = TapMap::forward(&plan.stages[0]);
+        let ramp = |length: usize| -> Vec<f32> {
+            (0..length).map(|i| (i * 37 % 113) as f32 / 113.0 - 0.5).collect()
+        };
+        let (weights, biases) = (ramp(7 * 18), ramp(7));
+        let input = Tensor::new(72, 80, ramp(72 * 80)).unwrap();
+        let expected = apply(&map, &weights, &biases, &input);
+        let run = |dispatch: &dyn Fn(Columns<'_>)| {
+            let mut output = expected.zeros_beside(expected.rows());
+            let rows = output.rows_mut().collect();
+            let (map, weights, biases, input) = (&map, &weights[..], &biases[..], &input);
+            dispatch(Columns { map, weights, biases, input, first_slot: 0, rows });
+            for (value, expected) in output.as_slice().iter().zip(expected.as_slice()) {
+                assert!((value - expected).abs() < 1e-5);
+            }
+        };
+        run(&|columns| Scalar.vectorize(columns));
+        run(&|columns| Scalar256b.vectorize(columns));
+        run(&|columns| Scalar512b.vectorize(columns));
+    }
+}
