@@ -1,3 +1,20 @@
-//! sphinx-client
+//! The client SDK of Sphinx: train and use a network in the cloud that sees no image, label, activation or
+//! prediction.
+//!
+//! [`SphinxClient`] talks to the services; everything secret happens on this side of the wire.
 
+mod client;
+#[cfg(feature = "cli")]
+pub mod cluster;
+mod connection;
 pub mod data;
+mod error;
+mod keys;
+mod models;
+#[cfg(feature = "cli")]
+pub mod report;
+
+pub use client::{Endpoints, SphinxClient};
+pub use error::ClientError;
+pub use models::ModelParameters;
+pub use sphinx_proto::{KeyId, ModelId, TenantId};

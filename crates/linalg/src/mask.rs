@@ -41,7 +41,7 @@ mod tests {
     fn masks_are_those_tfhe_expands() {
         let seed = Seed(*b"a public seed 16");
         let tfhe_seed = tfhe::core_crypto::commons::math::random::Seed(u128::from_le_bytes(seed.0));
-        let mut generator = RandomGenerator::<DefaultRandomGenerator>::new(tfhe_seed.clone());
+        let mut generator = RandomGenerator::<DefaultRandomGenerator>::new(tfhe_seed);
         let mut theirs = vec![0u32; 2048];
         generator.fill_slice_with_random_uniform(&mut theirs);
         let mut ours = vec![0u32; 2048];

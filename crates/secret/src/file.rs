@@ -71,9 +71,12 @@ impl SecretKey {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let io_error = |source: io::Error| match source.kind() {
-            io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
-            _ => KeyFileError::Io { path: path.to_owned(), source },
+        let io_error = |source: io::Error| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                KeyFileError::Exists { path: path.to_owned() }
+            } else {
+                KeyFileError::Io { path: path.to_owned(), source }
+            }
         };
         let mut file = options.open(path).map_err(io_error)?;
         file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io_error)?;

@@ -1,0 +1,67 @@
+//! The client of the three services.
+
+use sphinx_proto::TenantId;
+
+use crate::connection::Connection;
+use crate::error::ClientError;
+
+/// Where the services are and who is asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Address of the trainer, `http://HOST:PORT`.
+    pub trainer: String,
+    /// Address of the inference service.
+    pub inference: String,
+    /// Address of the key vault.
+    pub keyvault: String,
+    /// The tenant whose keys and models are meant.
+    pub tenant: TenantId,
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self {
+            trainer: "http://127.0.0.1:7001".to_owned(),
+            inference: "http://127.0.0.1:7002".to_owned(),
+            keyvault: "http://127.0.0.1:7003".to_owned(),
+            tenant: TenantId::default(),
+        }
+    }
+}
+
+/// A client of the three services. Connections are made at the first request and again whenever they break; clones
+/// share them.
+///
+/// ```no_run
+/// use sphinx_client::{Endpoints, SphinxClient};
+///
+/// # async fn example() -> Result<(), sphinx_client::ClientError> {
+/// let client = SphinxClient::new(&Endpoints::default())?;
+/// for model in client.list_models().await? {
+///     println!("{} at version {}", model.model_id, model.version);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct SphinxClient {
+    pub(crate) trainer: Connection,
+    pub(crate) inference: Connection,
+    pub(crate) keyvault: Connection,
+}
+
+impl SphinxClient {
+    /// A client of the services at `endpoints`.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`] for an address that is no URL. Whether somebody is there shows at the first
+    /// request.
+    pub fn new(endpoints: &Endpoints) -> Result<Self, ClientError> {
+        let connect = |service, address: &str| Connection::new(service, address, &endpoints.tenant);
+        Ok(Self {
+            trainer: connect("trainer", &endpoints.trainer)?,
+            inference: connect("inference", &endpoints.inference)?,
+            keyvault: connect("keyvault", &endpoints.keyvault)?,
+        })
+    }
+}

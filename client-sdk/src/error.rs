@@ -1,0 +1,115 @@
+//! What can go wrong between the SDK and the services.
+
+use sphinx_proto::ConversionError;
+use tonic::Code;
+
+/// Why an operation of the SDK failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// An address is no URL.
+    #[error("address {address:?} of the {service} service is not http://HOST:PORT")]
+    Address {
+        /// The service.
+        service: &'static str,
+        /// The address given.
+        address: String,
+    },
+    /// A service is not there.
+    #[error(
+        "the {service} service at {address} does not answer ({tries} tries): {cause}; \
+         is it running, and is this its address?"
+    )]
+    Unreachable {
+        /// The service.
+        service: &'static str,
+        /// Its address.
+        address: String,
+        /// How often it was tried.
+        tries: usize,
+        /// What the last try said.
+        cause: String,
+    },
+    /// A service refused a request.
+    #[error("the {service} service refused: {message} ({code:?}{})", request(request_id))]
+    Refused {
+        /// The service.
+        service: &'static str,
+        /// The status code; `common.proto` says for each whether to retry.
+        code: Code,
+        /// The service's words.
+        message: String,
+        /// The id under which the service logged the request.
+        request_id: Option<String>,
+    },
+    /// A service answered with something that the protocol does not allow.
+    #[error("the {service} service broke the protocol: got {got}, expected {expected}")]
+    Protocol {
+        /// The service.
+        service: &'static str,
+        /// What came.
+        got: String,
+        /// What the protocol asks for.
+        expected: String,
+    },
+    /// A name or an id is malformed.
+    #[error(transparent)]
+    Name(#[from] ConversionError),
+    /// The network description is wrong.
+    #[error(transparent)]
+    Spec(#[from] sphinx_network::SpecError),
+    /// The secret key is unusable.
+    #[error(transparent)]
+    Key(#[from] sphinx_secret::KeyError),
+    /// The key file is unusable.
+    #[error(transparent)]
+    KeyFile(#[from] sphinx_secret::KeyFileError),
+    /// The secret key is not the one that was registered.
+    #[error("the secret key does not belong to key {key_id}: it was made for another registration")]
+    WrongKey {
+        /// The key id.
+        key_id: String,
+    },
+    /// Result ciphertexts have the wrong size.
+    #[error(transparent)]
+    Decrypt(#[from] sphinx_secret::DecryptError),
+    /// The data set is unusable.
+    #[error(transparent)]
+    Data(#[from] crate::data::DatasetError),
+    /// The client's half of a training step failed.
+    #[error(transparent)]
+    Pass(#[from] sphinx_gradient::PassError),
+    /// A tensor has the wrong shape.
+    #[error(transparent)]
+    Tensor(#[from] sphinx_gradient::TensorError),
+}
+
+fn request(id: &Option<String>) -> String {
+    id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default()
+}
+
+impl ClientError {
+    /// Whether the same operation may succeed later without a change.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { code, .. } => transient(*code),
+            Self::Address { .. }
+            | Self::Protocol { .. }
+            | Self::Name(_)
+            | Self::Spec(_)
+            | Self::Key(_)
+            | Self::KeyFile(_)
+            | Self::WrongKey { .. }
+            | Self::Decrypt(_)
+            | Self::Data(_)
+            | Self::Pass(_)
+            | Self::Tensor(_) => false,
+        }
+    }
+}
+
+/// Status codes after which the same request may be sent again.
+pub(crate) fn transient(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded)
+}

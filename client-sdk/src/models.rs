@@ -1,0 +1,192 @@
+//! Models at the trainer: create, list, show, delete, bring home.
+
+use sphinx_linalg::{BIAS_GRID_LOG2, BIAS_SCALE_LOG2, EncryptedBiases, POLYNOMIAL_SIZE};
+use sphinx_network::{NetworkSpec, Plan, StageParameters};
+use sphinx_proto::v1::get_model_request::Part;
+use sphinx_proto::v1::trainer_client::TrainerClient;
+use sphinx_proto::v1::{
+    BiasesPart, CreateModelRequest, DeleteModelRequest, GetModelRequest, GetModelResponse,
+    ListModelsRequest, Model, ParameterSet, WeightsPart,
+};
+use sphinx_proto::{KeyId, ModelId};
+use sphinx_secret::SecretKey;
+use zeroize::Zeroizing;
+
+use crate::client::SphinxClient;
+use crate::error::ClientError;
+
+/// Scalars and biases asked for at a time; the trainer's limits.
+const WEIGHTS_PER_PART: u32 = 262_144;
+const BIASES_PER_PART: u32 = 64;
+
+/// A model's parameters at home, biases decrypted. `Debug` is left out: biases are secret.
+pub struct ModelParameters {
+    /// The model and the version the parameters are of.
+    pub model: Model,
+    /// The network's description.
+    pub spec: NetworkSpec,
+    /// Weights and biases of every stage.
+    pub stages: Vec<StageParameters>,
+}
+
+impl SphinxClient {
+    /// Creates a model at version 0 with random weights from `seed` and encrypted zero biases.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with FAILED_PRECONDITION if the key is not registered, ALREADY_EXISTS if another
+    /// model has this id.
+    pub async fn create_model(
+        &self,
+        model_id: &ModelId,
+        key_id: &KeyId,
+        spec: &NetworkSpec,
+        seed: u64,
+    ) -> Result<Model, ClientError> {
+        // Checked here first: the error then names the layer without a journey.
+        Plan::new(spec)?;
+        let request = CreateModelRequest {
+            model_id: model_id.to_string(),
+            key_id: key_id.to_string(),
+            network: Some(spec.into()),
+            seed,
+            parameter_set: ParameterSet::Glwe2048V1.into(),
+        };
+        let reply = self
+            .trainer
+            .call(|channel| {
+                let request = request.clone();
+                async move { TrainerClient::new(channel).create_model(request).await }
+            })
+            .await?;
+        reply.into_inner().model.ok_or_else(|| self.trainer.protocol("no model", "the model"))
+    }
+
+    /// A model's description and newest version.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with NOT_FOUND if there is none.
+    pub async fn model(&self, model_id: &ModelId) -> Result<Model, ClientError> {
+        Ok(self.get_model(model_id, None, None).await?.0)
+    }
+
+    /// The tenant's models, by model id.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the trainer does not answer.
+    pub async fn list_models(&self) -> Result<Vec<Model>, ClientError> {
+        let list = |channel| async move {
+            TrainerClient::new(channel).list_models(ListModelsRequest {}).await
+        };
+        Ok(self.trainer.call(list).await?.into_inner().models)
+    }
+
+    /// Removes a model with all its versions.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with NOT_FOUND if there is none.
+    pub async fn delete_model(&self, model_id: &ModelId) -> Result<(), ClientError> {
+        let delete = |channel| async move {
+            let request = DeleteModelRequest { model_id: model_id.to_string() };
+            TrainerClient::new(channel).delete_model(request).await
+        };
+        self.trainer.call(delete).await.map(|_| ())
+    }
+
+    /// Brings a model home: its newest weights, and its biases decrypted with `key`.
+    ///
+    /// # Errors
+    /// [`ClientError::Protocol`] if the parts do not fit the network.
+    pub async fn export_model(
+        &self,
+        model_id: &ModelId,
+        key: &SecretKey,
+    ) -> Result<ModelParameters, ClientError> {
+        let (model, _) = self.get_model(model_id, None, None).await?;
+        let network = model.network.clone();
+        let network = network.ok_or_else(|| self.trainer.protocol("no network", "a network"))?;
+        let spec = NetworkSpec::try_from(network)?;
+        let plan = Plan::new(&spec)?;
+        let mut stages = Vec::with_capacity(plan.stages.len());
+        for (index, stage) in plan.stages.iter().enumerate() {
+            let (weights, biases) = (stage.linear.weight_count(), stage.linear.bias_count());
+            stages.push(StageParameters {
+                weights: self.weights(model_id, model.version, index, weights).await?,
+                biases: self.biases(model_id, model.version, index, biases, key).await?,
+            });
+        }
+        Ok(ModelParameters { model, spec, stages })
+    }
+
+    async fn weights(
+        &self,
+        model_id: &ModelId,
+        version: u64,
+        stage: usize,
+        expected: usize,
+    ) -> Result<Vec<f32>, ClientError> {
+        let mut weights = Vec::with_capacity(expected);
+        while weights.len() < expected {
+            let offset = weights.len() as u64;
+            let part = WeightsPart { stage: stage as u32, offset, count: WEIGHTS_PER_PART };
+            let part = Some(Part::Weights(part));
+            let (_, reply) = self.get_model(model_id, Some(version), part).await?;
+            let (values, rest) = reply.weights.as_chunks::<4>();
+            if values.is_empty() || !rest.is_empty() || weights.len() + values.len() > expected {
+                let got = format!("{} bytes of weights at {offset}", reply.weights.len());
+                return Err(self.trainer.protocol(got, format_args!("{expected} f32 in all")));
+            }
+            weights.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
+        }
+        Ok(weights)
+    }
+
+    /// Decrypted biases of a stage. They lie on a grid, so they are exact.
+    pub(crate) async fn biases(
+        &self,
+        model_id: &ModelId,
+        version: u64,
+        stage: usize,
+        expected: usize,
+        key: &SecretKey,
+    ) -> Result<Vec<f32>, ClientError> {
+        let mut biases = Vec::with_capacity(expected);
+        while biases.len() < expected {
+            let offset = biases.len() as u32;
+            let count = BIASES_PER_PART.min(expected as u32 - offset);
+            let part = Some(Part::Biases(BiasesPart { stage: stage as u32, offset, count }));
+            let (_, reply) = self.get_model(model_id, Some(version), part).await?;
+            let rows = EncryptedBiases::from_bytes(&reply.biases, count as usize)
+                .map_err(|error| self.trainer.protocol(error, "whole encrypted biases"))?;
+            biases.extend((0..rows.len()).map(|bias| decrypt_bias(rows.row(bias), key)));
+        }
+        Ok(biases)
+    }
+
+    async fn get_model(
+        &self,
+        model_id: &ModelId,
+        version: Option<u64>,
+        part: Option<Part>,
+    ) -> Result<(Model, GetModelResponse), ClientError> {
+        let request = GetModelRequest { model_id: model_id.to_string(), part, version };
+        let get = |channel| {
+            let request = request.clone();
+            async move { TrainerClient::new(channel).get_model(request).await }
+        };
+        let mut reply = self.trainer.call(get).await?.into_inner();
+        let model = reply.model.take();
+        let model = model.ok_or_else(|| self.trainer.protocol("no model", "the model"))?;
+        Ok((model, reply))
+    }
+}
+
+/// The bias whose ciphertext `row` is (mask, then body), rounded to its grid: exact as long as the gathered noise
+/// stays below half a step of the grid, 2^31.
+pub(crate) fn decrypt_bias(row: &[u64], key: &SecretKey) -> f32 {
+    let (mask, body) = row.split_at(POLYNOMIAL_SIZE);
+    let mut phase = Zeroizing::new(body.to_vec());
+    key.decrypt_words(mask, &mut phase, &mut Zeroizing::new(vec![0; POLYNOMIAL_SIZE]));
+    let step = BIAS_SCALE_LOG2 - BIAS_GRID_LOG2;
+    let steps = phase[0].cast_signed().wrapping_add(1 << (step - 1)) >> step;
+    (steps as f64 / f64::from(BIAS_GRID_LOG2).exp2()) as f32
+}
