@@ -1,0 +1,192 @@
+//! From a privacy target and a training schedule to the noise multiplier.
+
+use serde::{Deserialize, Serialize};
+
+use crate::accountant::{Accountant, AccountingError, Segment};
+use crate::overflow::{BLOCK_SLOTS, overflow_probability};
+use crate::quantity::{Delta, Epsilon, NoiseMultiplier, QuantityError, SamplingRate, Target};
+
+/// Noise multipliers tried are multiples of 1 / SIGMA_GRID.
+const SIGMA_GRID: f64 = 4096.0;
+/// Largest noise multiplier tried; nothing is learnt under such noise.
+const MAX_SIGMA: f64 = 4096.0;
+
+/// What is wrong with a request for a plan.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// A quantity out of range.
+    #[error(transparent)]
+    Quantity(#[from] QuantityError),
+    /// The accountant cannot state an ε.
+    #[error(transparent)]
+    Accounting(#[from] AccountingError),
+    /// No example to train on.
+    #[error("a data set of no examples cannot be trained on")]
+    NoExamples,
+    /// Batch of nothing, or larger than the data.
+    #[error("expected batch size {got} is not in 1 to {examples}, the number of examples")]
+    Batch {
+        /// Expected batch size asked for.
+        got: u64,
+        /// Examples of the data set.
+        examples: u64,
+    },
+    /// The batch does not even on average fit in the blocks.
+    #[error(
+        "an expected batch of {expected} does not fit in {blocks} blocks of {BLOCK_SLOTS} slots"
+    )]
+    Blocks {
+        /// Expected batch size asked for.
+        expected: u64,
+        /// Blocks a step sends.
+        blocks: u64,
+    },
+    /// Epochs not a finite positive number.
+    #[error("{got} epochs cannot be trained: give a finite positive number")]
+    Epochs {
+        /// The number offered.
+        got: f64,
+    },
+    /// Even the largest noise does not reach the target.
+    #[error(
+        "epsilon {epsilon} at delta {delta:e} cannot be reached in {steps} steps, whatever the \
+         noise: train fewer epochs or allow more"
+    )]
+    Unreachable {
+        /// ε asked for.
+        epsilon: f64,
+        /// δ asked for.
+        delta: f64,
+        /// Steps of the schedule.
+        steps: u64,
+    },
+}
+
+/// A training to be planned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlanRequest {
+    /// (ε, δ) not to be exceeded, ε by the improved conversion.
+    pub target: Target,
+    /// Examples of the training set.
+    pub examples: u64,
+    /// Expected batch size ([`expected_batch_for`](crate::expected_batch_for) fills whole blocks).
+    pub expected_batch: u64,
+    /// Padded blocks of [`BLOCK_SLOTS`] sent in every step, whatever the batch drawn.
+    pub blocks: u64,
+    /// Passes over the data in expectation; the last step is completed.
+    pub epochs: f64,
+}
+
+/// A training whose ε is known before it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PrivacyPlan {
+    /// What every step does, and how many there are.
+    pub segment: Segment,
+    /// Examples of the training set.
+    pub examples: u64,
+    /// Divisor of the noised sum of gradients.
+    pub expected_batch: u64,
+    /// Slots of a step; examples drawn beyond are dropped.
+    pub capacity: u64,
+    /// (ε, δ) planned for.
+    pub target: Target,
+    /// ε of the whole plan at the target's δ.
+    pub epsilon: Epsilon,
+}
+
+impl PrivacyPlan {
+    /// The smallest noise multiplier on a grid of 1/4096 whose improved ε stays within the target,
+    /// the probability of overflows included in δ. Takes about 30 ms.
+    ///
+    /// # Errors
+    /// [`PlanError`] for a batch larger than the data or its blocks, no examples or epochs, overflows that
+    /// use up δ, and a target out of reach.
+    pub fn solve(request: &PlanRequest) -> Result<Self, PlanError> {
+        let &PlanRequest { target, examples, expected_batch, blocks, epochs } = request;
+        if examples == 0 {
+            return Err(PlanError::NoExamples);
+        }
+        if expected_batch == 0 || expected_batch > examples {
+            return Err(PlanError::Batch { got: expected_batch, examples });
+        }
+        let capacity = blocks.saturating_mul(BLOCK_SLOTS);
+        if expected_batch > capacity {
+            return Err(PlanError::Blocks { expected: expected_batch, blocks });
+        }
+        if !(epochs.is_finite() && epochs > 0.0) {
+            return Err(PlanError::Epochs { got: epochs });
+        }
+        let sampling_rate = SamplingRate::new(expected_batch as f64 / examples as f64)?;
+        // 15 epochs of 1/3 are 45 steps, not 46 because of rounding.
+        let steps = (epochs * examples as f64 / expected_batch as f64 - 1e-9).ceil().max(1.0);
+        let segment = |sigma| {
+            Ok::<_, PlanError>(Segment {
+                sampling_rate,
+                noise_multiplier: NoiseMultiplier::new(sigma)?,
+                steps: steps as u64,
+                overflow_probability: overflow_probability(examples, sampling_rate, capacity),
+            })
+        };
+        let sigma = smallest_sigma(target, steps as u64, segment)?;
+        let segment = segment(sigma)?;
+        let epsilon = epsilon_of(&segment, target.delta())?;
+        Ok(Self { segment, examples, expected_batch, capacity, target, epsilon })
+    }
+
+    /// A warning when δ exceeds 1 / examples.
+    pub fn warning(&self) -> Option<DeltaWarning> {
+        DeltaWarning::check(self.target.delta(), self.examples)
+    }
+}
+
+/// δ is so large that the guarantee says little.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error(
+    "delta {delta:e} is above 1/{examples}: a mechanism that publishes one example at random \
+     satisfies it, so it does not protect every single example; choose a smaller delta"
+)]
+pub struct DeltaWarning {
+    /// δ in use.
+    pub delta: f64,
+    /// Examples of the data set.
+    pub examples: u64,
+}
+
+impl DeltaWarning {
+    /// The warning, if δ · examples > 1.
+    pub fn check(delta: Delta, examples: u64) -> Option<Self> {
+        let delta = delta.get();
+        (delta * examples as f64 > 1.0).then_some(Self { delta, examples })
+    }
+}
+
+/// Bisection over the grid of noise multipliers; ε falls as σ grows.
+fn smallest_sigma(
+    target: Target,
+    steps: u64,
+    segment: impl Fn(f64) -> Result<Segment, PlanError>,
+) -> Result<f64, PlanError> {
+    let fits = |index: u64| -> Result<bool, PlanError> {
+        let epsilon = epsilon_of(&segment(index as f64 / SIGMA_GRID)?, target.delta())?;
+        Ok(epsilon.improved <= target.epsilon())
+    };
+    let (mut low, mut high) = (0, SIGMA_GRID as u64);
+    while !fits(high)? {
+        (low, high) = (high, high * 2);
+        if high as f64 / SIGMA_GRID > MAX_SIGMA {
+            let (epsilon, delta) = (target.epsilon(), target.delta().get());
+            return Err(PlanError::Unreachable { epsilon, delta, steps });
+        }
+    }
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if fits(middle)? { high = middle } else { low = middle }
+    }
+    Ok(high as f64 / SIGMA_GRID)
+}
+
+fn epsilon_of(segment: &Segment, delta: Delta) -> Result<Epsilon, AccountingError> {
+    let mut accountant = Accountant::new();
+    accountant.compose(segment)?;
+    accountant.epsilon(delta)
+}
