@@ -1,0 +1,37 @@
+//! Where things lie: `models/<tenant>/<model>/meta` and
+//! `models/<tenant>/<model>/v/<incarnation>/<version, 20 digits>`.
+//!
+//! The incarnation tells a model from a deleted one of the same name, so that a commit that was under
+//! way while the model was deleted cannot show up in its successor.
+
+use object_store::path::Path;
+use sphinx_proto::{ModelId, TenantId};
+
+use crate::model::ModelMeta;
+
+/// The folder of a tenant's models.
+pub(crate) fn tenant(tenant: &TenantId) -> Path {
+    Path::from_iter(["models", tenant.as_str()])
+}
+
+/// A model's description.
+pub(crate) fn meta(tenant: &TenantId, model: &ModelId) -> Path {
+    Path::from_iter(["models", tenant.as_str(), model.as_str(), "meta"])
+}
+
+/// The folder of a model's versions.
+pub(crate) fn versions(meta: &ModelMeta) -> Path {
+    let incarnation = u128::from_be_bytes(meta.incarnation);
+    let incarnation = format!("{incarnation:032x}");
+    Path::from_iter(["models", meta.tenant.as_str(), meta.model_id.as_str(), "v", &incarnation])
+}
+
+/// One version of a model.
+pub(crate) fn version(meta: &ModelMeta, version: u64) -> Path {
+    versions(meta).join(format!("{version:020}"))
+}
+
+/// The version an object of the folder holds; `None` for foreign files.
+pub(crate) fn parse_version(name: &str) -> Option<u64> {
+    (name.len() == 20).then(|| name.parse().ok()).flatten()
+}

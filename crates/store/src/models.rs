@@ -1,0 +1,309 @@
+//! The models: created once, moved on by compare-and-set commits.
+
+use std::{num::NonZeroU64, sync::Arc};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::{ObjectStore, path::Path};
+use sphinx_proto::{ModelId, TenantId};
+
+use crate::{
+    error::StoreError,
+    layout,
+    model::{MetaRecord, ModelMeta, ModelVersion, VersionRecord},
+    objects::{Entry, Objects, Put},
+    record::{RecordError, seal, unseal},
+};
+
+/// Versions kept by default: enough for readers of a version to finish while training goes on.
+const RETAIN: NonZeroU64 = NonZeroU64::new(8).unwrap();
+/// Descriptions read at once by a listing.
+const READS: usize = 16;
+
+/// The models of all tenants. Clones, and other processes on the same store, may be used at once.
+#[derive(Debug, Clone)]
+pub struct ModelStore {
+    objects: Objects,
+    retain: NonZeroU64,
+}
+
+/// A model and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredModel {
+    /// What it is.
+    pub meta: ModelMeta,
+    /// Its newest version.
+    pub head: u64,
+    /// When that was written, seconds since 1970-01-01 UTC.
+    pub updated_unix_seconds: i64,
+}
+
+/// The answer to a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The model as stored.
+    pub model: StoredModel,
+    /// The same request had made it before.
+    pub repeated: bool,
+}
+
+/// The answer to a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The version that holds the commit.
+    pub version: u64,
+    /// This very commit had been stored before.
+    pub repeated: bool,
+}
+
+impl ModelStore {
+    /// Opens the models in a local directory, given as a path or a `file://` URL.
+    ///
+    /// # Errors
+    /// [`StoreError::Location`].
+    pub fn open(location: &str) -> Result<Self, StoreError> {
+        Ok(Self { objects: Objects::open(location)?, retain: RETAIN })
+    }
+
+    /// Uses any backend that has an atomic create.
+    pub fn with_backend(backend: Arc<dyn ObjectStore>) -> Self {
+        Self { objects: Objects::with_backend(backend), retain: RETAIN }
+    }
+
+    /// Keeps this many versions of each model instead of 8.
+    #[must_use]
+    pub fn retaining(self, versions: NonZeroU64) -> Self {
+        Self { retain: versions, ..self }
+    }
+
+    /// Stores a new model at version 0. The same request (key, network, seed) is accepted again while
+    /// the model is at version 0.
+    ///
+    /// # Errors
+    /// [`StoreError::ModelExists`] when the name is taken.
+    pub async fn create(
+        &self,
+        meta: &ModelMeta,
+        initial: ModelVersion,
+    ) -> Result<Created, StoreError> {
+        let initial = ModelVersion { version: 0, commit: None, ..initial };
+        let updated_unix_seconds = initial.updated_unix_seconds;
+        // The version first: a description that can be seen has its version 0.
+        self.objects.create(&layout::version(meta, 0), encoded(initial).await?).await?;
+        let path = layout::meta(&meta.tenant, &meta.model_id);
+        match self.objects.create(&path, seal(&MetaRecord::from(meta))).await? {
+            Put::Stored => {
+                let model = StoredModel { meta: meta.clone(), head: 0, updated_unix_seconds };
+                Ok(Created { model, repeated: false })
+            }
+            Put::Exists => {
+                let model = self.get(&meta.tenant, &meta.model_id).await?;
+                if model.meta.incarnation != meta.incarnation {
+                    self.objects.delete(&layout::version(meta, 0)).await?;
+                }
+                if model.head != 0 || !model.meta.same_request(meta) {
+                    return Err(StoreError::ModelExists { model: meta.model_id.clone() });
+                }
+                Ok(Created { model, repeated: true })
+            }
+        }
+    }
+
+    /// A model and where it stands.
+    ///
+    /// # Errors
+    /// [`StoreError::NoModel`].
+    pub async fn get(&self, tenant: &TenantId, model: &ModelId) -> Result<StoredModel, StoreError> {
+        let meta = self.meta(tenant, model).await?;
+        let newest = self.versions(&meta).await?.pop();
+        let (head, entry) = newest.ok_or_else(|| StoreError::NoModel { model: model.clone() })?;
+        Ok(StoredModel { meta, head, updated_unix_seconds: entry.written_unix_seconds })
+    }
+
+    /// A tenant's models by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`] or [`StoreError::Damaged`].
+    pub async fn list(&self, tenant: &TenantId) -> Result<Vec<StoredModel>, StoreError> {
+        let names = self.objects.folders(&layout::tenant(tenant)).await?;
+        // A folder whose name is none, or without a description, is what a crash or a deletion left.
+        let models = names.into_iter().filter_map(|name| ModelId::parse(name).ok());
+        let found = stream::iter(models).map(|model| async move {
+            match self.get(tenant, &model).await {
+                Err(StoreError::NoModel { .. }) => Ok(None),
+                other => other.map(Some),
+            }
+        });
+        found.buffered(READS).try_filter_map(|model| async { Ok(model) }).try_collect().await
+    }
+
+    /// The newest version's number.
+    ///
+    /// # Errors
+    /// [`StoreError::NoModel`] when the model was deleted.
+    pub async fn head(&self, meta: &ModelMeta) -> Result<u64, StoreError> {
+        let newest = self.versions(meta).await?.pop().map(|(version, _)| version);
+        newest.ok_or_else(|| StoreError::NoModel { model: meta.model_id.clone() })
+    }
+
+    /// Reads a version, or the newest.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVersion`] for one that is not kept, [`StoreError::NoModel`],
+    /// [`StoreError::Damaged`].
+    pub async fn load(
+        &self,
+        meta: &ModelMeta,
+        version: Option<u64>,
+    ) -> Result<ModelVersion, StoreError> {
+        // The newest may be pruned between listing and reading, if commits are very fast.
+        let mut wanted = match version {
+            Some(version) => version,
+            None => self.head(meta).await?,
+        };
+        loop {
+            let path = layout::version(meta, wanted);
+            if let Some(object) = self.objects.get(&path).await? {
+                return decoded(&path, object, wanted).await;
+            }
+            let kept = self.versions(meta).await?;
+            let (Some((oldest, _)), Some((head, _))) = (kept.first(), kept.last()) else {
+                return Err(StoreError::NoModel { model: meta.model_id.clone() });
+            };
+            if version.is_some() || *head == wanted {
+                let (model, oldest, head) = (meta.model_id.clone(), *oldest, *head);
+                return Err(StoreError::NoVersion { model, version: wanted, oldest, head });
+            }
+            wanted = *head;
+        }
+    }
+
+    /// Stores `next` if the model is at `next.version - 1`. Repeating a stored commit (same session and
+    /// step) answers with its version and changes nothing. Old versions are pruned afterwards, which
+    /// may fail without consequence.
+    ///
+    /// Cost for `sphinx-mnist` (5 MB): about 5 ms, and what the disk takes to sync.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the model is elsewhere, [`StoreError::NoModel`] when it was deleted.
+    pub async fn commit(
+        &self,
+        meta: &ModelMeta,
+        next: ModelVersion,
+    ) -> Result<Committed, StoreError> {
+        let (version, commit) = (next.version, next.commit);
+        let head = self.head(meta).await?;
+        if version.checked_sub(1) == Some(head) {
+            let object = encoded(next).await?;
+            if self.objects.create(&layout::version(meta, version), object).await? == Put::Stored {
+                return self.settle(meta, version).await;
+            }
+        }
+        let base = version.saturating_sub(1);
+        match self.load(meta, Some(version)).await {
+            Ok(stored) if commit.is_some() && stored.commit == commit => {
+                Ok(Committed { version, repeated: true })
+            }
+            Ok(_) | Err(StoreError::NoVersion { .. }) => {
+                let (model, head) = (meta.model_id.clone(), self.head(meta).await?);
+                Err(StoreError::Conflict { model, base, head })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a model with all its versions.
+    ///
+    /// # Errors
+    /// [`StoreError::NoModel`] when there is none.
+    pub async fn delete(&self, tenant: &TenantId, model: &ModelId) -> Result<(), StoreError> {
+        let meta = self.meta(tenant, model).await?;
+        // The description first: from then on the model is gone, and what a crash leaves of its
+        // versions lies in an incarnation that nobody looks at.
+        self.objects.delete(&layout::meta(tenant, model)).await?;
+        for (version, _) in self.versions(&meta).await? {
+            self.objects.delete(&layout::version(&meta, version)).await?;
+        }
+        Ok(())
+    }
+
+    /// After a create that succeeded: makes sure that it succeeded because the version was new and not
+    /// because it had been pruned already, and prunes.
+    async fn settle(&self, meta: &ModelMeta, version: u64) -> Result<Committed, StoreError> {
+        let committed = Committed { version, repeated: false };
+        let kept = match self.versions(meta).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(%error, "cannot list versions for pruning");
+                return Ok(committed);
+            }
+        };
+        let head = kept.last().map_or(version, |(head, _)| *head);
+        if head - version >= self.retain.get() {
+            // `retain` commits by others while this one was being written: whether it is the one they
+            // are built on cannot be known any more. The session reopens and sees.
+            self.objects.delete(&layout::version(meta, version)).await?;
+            let (model, base) = (meta.model_id.clone(), version - 1);
+            return Err(StoreError::Conflict { model, base, head });
+        }
+        let oldest = (version + 1).saturating_sub(self.retain.get());
+        for (old, _) in kept.into_iter().filter(|(old, _)| *old < oldest) {
+            if let Err(error) = self.objects.delete(&layout::version(meta, old)).await {
+                tracing::warn!(%error, "cannot prune an old version");
+            }
+        }
+        Ok(committed)
+    }
+
+    async fn meta(&self, tenant: &TenantId, model: &ModelId) -> Result<ModelMeta, StoreError> {
+        let path = layout::meta(tenant, model);
+        let object = self.objects.get(&path).await?;
+        let object = object.ok_or_else(|| StoreError::NoModel { model: model.clone() })?;
+        let meta = unseal::<MetaRecord>(object).and_then(ModelMeta::try_from);
+        let meta = meta.map_err(|cause| damaged(&path, cause))?;
+        if (&meta.tenant, &meta.model_id) == (tenant, model) {
+            Ok(meta)
+        } else {
+            let cause = format!("it describes {}/{}", meta.tenant, meta.model_id);
+            Err(damaged(&path, RecordError::Message(cause)))
+        }
+    }
+
+    /// The kept versions in ascending order.
+    async fn versions(&self, meta: &ModelMeta) -> Result<Vec<(u64, Entry)>, StoreError> {
+        let entries = self.objects.list(&layout::versions(meta)).await?;
+        // Twenty digits sort by name as by number.
+        let numbered = |entry: Entry| Some((layout::parse_version(&entry.name)?, entry));
+        Ok(entries.into_iter().filter_map(numbered).collect())
+    }
+}
+
+/// Encodes off the asynchronous threads: it takes milliseconds.
+async fn encoded(version: ModelVersion) -> Result<Bytes, StoreError> {
+    let encode = tokio::task::spawn_blocking(move || seal(&VersionRecord::from(version)));
+    encode.await.map_err(|error| StoreError::Backend {
+        path: "encoder".to_owned(),
+        cause: error.to_string(),
+    })
+}
+
+async fn decoded(path: &Path, object: Bytes, version: u64) -> Result<ModelVersion, StoreError> {
+    let decode = tokio::task::spawn_blocking(|| {
+        unseal::<VersionRecord>(object).and_then(ModelVersion::try_from)
+    });
+    let decoded = decode.await.map_err(|error| StoreError::Backend {
+        path: path.to_string(),
+        cause: error.to_string(),
+    })?;
+    let stored = decoded.map_err(|cause| damaged(path, cause))?;
+    if stored.version == version {
+        Ok(stored)
+    } else {
+        let cause = format!("it holds version {}", stored.version);
+        Err(damaged(path, RecordError::Message(cause)))
+    }
+}
+
+fn damaged(path: &Path, cause: RecordError) -> StoreError {
+    StoreError::Damaged { path: path.to_string(), cause }
+}

@@ -1,0 +1,191 @@
+//! Objects by path: created once, read whole.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use object_store::{
+    Error as Backend, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    local::LocalFileSystem, path::Path,
+};
+
+use crate::StoreError;
+
+/// A store of objects. Clones share it.
+#[derive(Clone)]
+pub struct Objects {
+    backend: Arc<dyn ObjectStore>,
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The object is stored, durably.
+    Stored,
+    /// There was one at this path; it is unchanged.
+    Exists,
+}
+
+/// An object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Last part of its path.
+    pub name: String,
+    /// When it was written, seconds since 1970-01-01 UTC.
+    pub written_unix_seconds: i64,
+}
+
+impl Objects {
+    /// Opens a local directory, given as a path or a `file://` URL, and makes it when it is not there.
+    ///
+    /// Every write is synced, file and directories, before it is acknowledged.
+    ///
+    /// # Errors
+    /// [`StoreError::Location`] for another kind of URL or a directory that cannot be made.
+    pub fn open(location: &str) -> Result<Self, StoreError> {
+        let refused = |cause: String| StoreError::Location { location: location.to_owned(), cause };
+        let root = match location.split_once("://") {
+            Some(("file", path)) if path.starts_with('/') => PathBuf::from(path),
+            Some(("file", _)) => return Err(refused("a file URL has an absolute path".into())),
+            Some((scheme, _)) => return Err(refused(format!("scheme {scheme} is not supported"))),
+            None => PathBuf::from(location),
+        };
+        std::fs::create_dir_all(&root).map_err(|error| refused(error.to_string()))?;
+        let local = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|error| refused(error.to_string()))?
+            .with_automatic_cleanup(false)
+            .with_fsync(true);
+        Ok(Self::with_backend(Arc::new(local)))
+    }
+
+    /// Uses any backend that has an atomic create.
+    pub fn with_backend(backend: Arc<dyn ObjectStore>) -> Self {
+        Self { backend }
+    }
+
+    /// Writes an object unless there is one at this path.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`]; the object is then stored whole or not at all.
+    pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<Put, StoreError> {
+        let options = PutOptions::from(PutMode::Create);
+        match self.backend.put_opts(path, PutPayload::from_bytes(bytes), options).await {
+            Ok(_) => Ok(Put::Stored),
+            Err(Backend::AlreadyExists { .. }) => Ok(Put::Exists),
+            Err(error) => Err(failed(path, &error)),
+        }
+    }
+
+    /// Writes an object in place of whatever is at this path.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`]; the path then holds the old or the new object, whole.
+    pub async fn replace(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        let put = self.backend.put(path, PutPayload::from_bytes(bytes)).await;
+        put.map(|_| ()).map_err(|error| failed(path, &error))
+    }
+
+    /// Reads an object; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`].
+    pub async fn get(&self, path: &Path) -> Result<Option<Bytes>, StoreError> {
+        let read = async { self.backend.get(path).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Backend::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(path, &error)),
+        }
+    }
+
+    /// Removes an object; removing what is not there is fine.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`].
+    pub async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+        match self.backend.delete(path).await {
+            Ok(()) | Err(Backend::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed(path, &error)),
+        }
+    }
+
+    /// The objects directly under a path, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`].
+    pub async fn list(&self, under: &Path) -> Result<Vec<Entry>, StoreError> {
+        let listing = self.backend.list_with_delimiter(Some(under)).await;
+        let listing = listing.map_err(|error| failed(under, &error))?;
+        let entry = |object: object_store::ObjectMeta| {
+            let name = object.location.filename()?.to_owned();
+            Some(Entry { name, written_unix_seconds: object.last_modified.timestamp() })
+        };
+        let mut entries: Vec<_> = listing.objects.into_iter().filter_map(entry).collect();
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// The names of the folders directly under a path, sorted.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`].
+    pub async fn folders(&self, under: &Path) -> Result<Vec<String>, StoreError> {
+        let listing = self.backend.list_with_delimiter(Some(under)).await;
+        let folders = listing.map_err(|error| failed(under, &error))?.common_prefixes;
+        let mut names: Vec<_> =
+            folders.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Objects({})", self.backend)
+    }
+}
+
+fn failed(path: &Path, error: &Backend) -> StoreError {
+    StoreError::Backend { path: path.to_string(), cause: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_is_created_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Objects::open(dir.path().join("new/store").to_str().unwrap()).unwrap();
+        let path = Path::from("a/b");
+        assert_eq!(objects.get(&path).await, Ok(None));
+        assert_eq!(objects.create(&path, Bytes::from_static(b"1")).await, Ok(Put::Stored));
+        assert_eq!(objects.create(&path, Bytes::from_static(b"2")).await, Ok(Put::Exists));
+        assert_eq!(objects.get(&path).await, Ok(Some(Bytes::from_static(b"1"))));
+        objects.replace(&path, Bytes::from_static(b"3")).await.unwrap();
+        assert_eq!(objects.get(&path).await, Ok(Some(Bytes::from_static(b"3"))));
+        assert_eq!(objects.folders(&Path::default()).await, Ok(vec!["a".to_owned()]));
+        let names: Vec<_> =
+            objects.list(&Path::from("a")).await.unwrap().into_iter().map(|e| e.name).collect();
+        assert_eq!(names, ["b"]);
+        objects.delete(&path).await.unwrap();
+        objects.delete(&path).await.unwrap();
+        assert_eq!(objects.list(&Path::from("a")).await, Ok(vec![]));
+    }
+
+    #[test]
+    fn opens_a_file_url() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("file://{}/store", dir.path().display());
+        Objects::open(&url).unwrap();
+        assert!(dir.path().join("store").is_dir());
+    }
+
+    #[test]
+    fn rejects_locations_it_cannot_use() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for location in ["s3://bucket/x", "file://relative", file.path().to_str().unwrap()] {
+            let error = Objects::open(location).unwrap_err();
+            assert!(matches!(error, StoreError::Location { .. }), "{error}");
+        }
+    }
+}
