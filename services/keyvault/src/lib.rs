@@ -1,1 +1,66 @@
-//! sphinx-keyvault
+//! KeyVault: keeps the public and evaluation keys of every tenant. It has no type for a secret key.
+//!
+//! The way of a request: `rpc/<name>.rs` parses it, finds the tenant, calls [`vault::Vault`] and
+//! converts the answer.
+#![deny(clippy::indexing_slicing)]
+
+mod config;
+mod error;
+mod layout;
+mod material;
+mod rpc;
+mod vault;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::ExitCode,
+};
+
+use sphinx_proto::v1::key_vault_server::{KeyVaultServer, SERVICE_NAME};
+use sphinx_runtime::{CancellationToken, ServeError, ServiceArgs, ServiceInfo, launch, serve};
+use sphinx_store::StoreError;
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+
+pub use config::VaultLimits;
+
+/// This service's configuration.
+pub type Config = sphinx_runtime::Config<VaultLimits>;
+
+/// This service.
+pub const SERVICE: ServiceInfo = ServiceInfo {
+    name: "keyvault",
+    grpc_name: SERVICE_NAME,
+    version: env!("CARGO_PKG_VERSION"),
+    default_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7003),
+};
+
+/// Why the service ended other than by its drain.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Serving failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// The whole program, given its command line.
+pub fn main(args: &ServiceArgs) -> ExitCode {
+    launch(&SERVICE, args, run)
+}
+
+/// Serves the key vault on a listener until `shutdown` is cancelled and its RPCs have ended.
+///
+/// # Errors
+/// [`RunError`] when the store cannot be opened or the transport fails.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let vault = vault::Vault::open(&config.store, config.limits)?;
+    let routes = Routes::new(KeyVaultServer::new(rpc::KeyVaultService::new(vault)));
+    Ok(serve(&SERVICE, &config.server, listener, routes, shutdown).await?)
+}

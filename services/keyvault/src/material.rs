@@ -1,0 +1,134 @@
+//! Key material on its way in: announced, collected, checked.
+
+use bytes::{Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+use sphinx_proto::{
+    ConversionError, Fingerprint, KeyId,
+    conversion::{key_kind, parameter_set},
+    v1::{KeyHeader, KeyKind, ParameterSet},
+};
+
+use crate::{config::VaultLimits, error::VaultError};
+
+/// A 16-byte seed, then 2048 words of 8 bytes.
+const PUBLIC_ENCRYPTION_BYTES: u64 = 16 + 2048 * 8;
+
+/// A header that fits the limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Announcement {
+    key_id: KeyId,
+    parameter_set: ParameterSet,
+    kind: KeyKind,
+    material_bytes: u64,
+    sha256: [u8; 32],
+    description: String,
+}
+
+/// A key whose material is what was announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CheckedKey {
+    pub(crate) key_id: KeyId,
+    pub(crate) parameter_set: ParameterSet,
+    pub(crate) kind: KeyKind,
+    pub(crate) description: String,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) material: Bytes,
+}
+
+/// Material being collected. Its memory grows with what arrives, not with what was promised.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    announced: Announcement,
+    max_chunk_bytes: u32,
+    material: BytesMut,
+}
+
+impl Announcement {
+    pub(crate) fn parse(header: KeyHeader, limits: &VaultLimits) -> Result<Self, VaultError> {
+        let parameter_set = parameter_set(header.parameter_set)?;
+        let kind = key_kind(header.kind)?;
+        let expected = expected_bytes(parameter_set, kind)?;
+        let got = header.material_bytes;
+        if got != expected {
+            return Err(VaultError::MaterialSize { got, expected });
+        }
+        if got > limits.max_material_bytes {
+            return Err(VaultError::MaterialLimit { got, limit: limits.max_material_bytes });
+        }
+        let (got, limit) = (header.description.len(), limits.max_description_bytes);
+        if got > limit as usize {
+            return Err(VaultError::Description { got, limit });
+        }
+        let length = header.material_sha256.len();
+        let sha256 = header.material_sha256.as_ref().try_into();
+        Ok(Self {
+            key_id: KeyId::parse(header.key_id)?,
+            parameter_set,
+            kind,
+            material_bytes: expected,
+            sha256: sha256.map_err(|_| ConversionError::Length {
+                field: "material_sha256",
+                got: length,
+                expected: 32,
+            })?,
+            description: header.description,
+        })
+    }
+}
+
+impl Upload {
+    pub(crate) fn new(announced: Announcement, limits: &VaultLimits) -> Self {
+        let max_chunk_bytes = limits.max_chunk_bytes;
+        Self { announced, max_chunk_bytes, material: BytesMut::new() }
+    }
+
+    /// Bytes received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.material.len() as u64
+    }
+
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), VaultError> {
+        if chunk.len() > self.max_chunk_bytes as usize {
+            return Err(VaultError::Chunk { got: chunk.len(), limit: self.max_chunk_bytes });
+        }
+        let got = self.received() + chunk.len() as u64;
+        if got > self.announced.material_bytes {
+            return Err(VaultError::TooLong { got, expected: self.announced.material_bytes });
+        }
+        self.material.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    /// Checks length and hash at the end of the stream.
+    pub(crate) fn finish(self) -> Result<CheckedKey, VaultError> {
+        let (got, announced) = (self.received(), self.announced);
+        if got != announced.material_bytes {
+            return Err(VaultError::CutShort { got, expected: announced.material_bytes });
+        }
+        let sha256: [u8; 32] = Sha256::digest(&self.material).into();
+        if sha256 != announced.sha256 {
+            let (got, expected) = (hex::encode(sha256), hex::encode(announced.sha256));
+            return Err(VaultError::Hash { got, expected });
+        }
+        let (parameter_set, kind) = (announced.parameter_set, announced.kind);
+        Ok(CheckedKey {
+            key_id: announced.key_id,
+            parameter_set,
+            kind,
+            description: announced.description,
+            fingerprint: Fingerprint::new(parameter_set, kind, &self.material),
+            material: self.material.freeze(),
+        })
+    }
+}
+
+/// The length of each kind's material under each parameter set.
+fn expected_bytes(set: ParameterSet, kind: KeyKind) -> Result<u64, ConversionError> {
+    match (set, kind) {
+        (ParameterSet::Glwe2048V1, KeyKind::PublicEncryption) => Ok(PUBLIC_ENCRYPTION_BYTES),
+        (ParameterSet::Unspecified, _) | (_, KeyKind::Unspecified) => {
+            let expected = "a parameter set and a kind that are specified";
+            Err(ConversionError::Missing { field: "kind", expected })
+        }
+    }
+}
