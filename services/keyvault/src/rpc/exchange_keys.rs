@@ -4,9 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sphinx_proto::{
     conversion::required,
-    v1::{
-        ExchangeKeysRequest, ExchangeKeysResponse, KeyHeader, exchange_keys_request::Part,
-    },
+    v1::{ExchangeKeysRequest, ExchangeKeysResponse, KeyHeader, exchange_keys_request::Part},
 };
 use sphinx_runtime::tenant;
 use tonic::{Request, Response, Status, Streaming};

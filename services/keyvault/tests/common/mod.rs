@@ -1,0 +1,90 @@
+//! A key vault on a real socket, and what clients send it.
+
+use std::net::SocketAddr;
+
+use sha2::{Digest, Sha256};
+use sphinx_keyvault::{Config, RunError, SERVICE, run};
+use sphinx_proto::v1::{
+    ExchangeKeysRequest, KeyHeader, KeyKind, ParameterSet, exchange_keys_request::Part,
+    key_vault_client::KeyVaultClient,
+};
+use sphinx_runtime::CancellationToken;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tonic::{Request, transport::Channel};
+
+/// The length of a public encryption key.
+pub const MATERIAL: usize = 16 + 2048 * 8;
+
+/// A running key vault.
+pub struct Vault {
+    pub address: SocketAddr,
+    pub client: KeyVaultClient<Channel>,
+    pub shutdown: CancellationToken,
+    pub served: JoinHandle<Result<(), RunError>>,
+    pub dir: TempDir,
+}
+
+/// Starts a key vault with the defaults, changed by `change`.
+pub async fn start(change: impl FnOnce(&mut Config)) -> Vault {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::defaults(&SERVICE);
+    config.store = dir.path().to_str().unwrap().to_owned();
+    change(&mut config);
+    config.validate().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let served = tokio::spawn(run(config, listener, shutdown.clone()));
+    let client = connect(address).await;
+    Vault { address, client, shutdown, served, dir }
+}
+
+pub async fn connect(address: SocketAddr) -> KeyVaultClient<Channel> {
+    KeyVaultClient::connect(format!("http://{address}")).await.unwrap()
+}
+
+/// Material that no other `tag` has.
+pub fn material(tag: u8) -> Vec<u8> {
+    (0..MATERIAL).map(|index| (index as u8).wrapping_mul(tag | 1).wrapping_add(tag)).collect()
+}
+
+/// The true header of some material.
+pub fn header(key_id: &str, material: &[u8]) -> KeyHeader {
+    KeyHeader {
+        key_id: key_id.to_owned(),
+        parameter_set: ParameterSet::Glwe2048V1.into(),
+        kind: KeyKind::PublicEncryption.into(),
+        material_bytes: material.len() as u64,
+        material_sha256: Sha256::digest(material).to_vec().into(),
+        description: "a test's".to_owned(),
+    }
+}
+
+pub fn header_part(header: KeyHeader) -> ExchangeKeysRequest {
+    ExchangeKeysRequest { part: Some(Part::Header(header)) }
+}
+
+pub fn chunk_part(chunk: &[u8]) -> ExchangeKeysRequest {
+    ExchangeKeysRequest { part: Some(Part::Chunk(chunk.to_vec().into())) }
+}
+
+/// A whole upload in chunks of 5000 bytes.
+pub fn upload(header: KeyHeader, material: &[u8]) -> Vec<ExchangeKeysRequest> {
+    let chunks = material.chunks(5000).map(chunk_part);
+    std::iter::once(header_part(header)).chain(chunks).collect()
+}
+
+/// A stream of messages as a request.
+pub fn streamed(
+    parts: Vec<ExchangeKeysRequest>,
+) -> Request<tokio_stream::Iter<std::vec::IntoIter<ExchangeKeysRequest>>> {
+    Request::new(tokio_stream::iter(parts))
+}
+
+/// The same request in the name of a tenant.
+pub fn of_tenant<T>(tenant: &'static str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-sphinx-tenant", tenant.parse().unwrap());
+    request
+}
