@@ -1,0 +1,119 @@
+//! Networks between schema and domain.
+
+use sphinx_network::{LayerSpec, NetworkSpec, Shape};
+
+use crate::{
+    ConversionError,
+    conversion::required,
+    v1::{
+        ClippedRelu, Conv, Dense, Flatten, Layer, Network, Pool, Shape as ShapeMessage, Sigmoid,
+        Tanh, layer::Kind,
+    },
+};
+
+impl TryFrom<Network> for NetworkSpec {
+    type Error = ConversionError;
+
+    /// Reads a network. Whether its shapes fit is for `Plan::new` to say.
+    fn try_from(network: Network) -> Result<Self, ConversionError> {
+        let shape = required("network.input", "the shape of an image", network.input)?;
+        let layers = network.layers.into_iter().map(layer).collect::<Result<_, _>>()?;
+        let bias_bound =
+            if network.bias_bound == 0.0 { Self::DEFAULT_BIAS_BOUND } else { network.bias_bound };
+        let input = Shape {
+            channels: size(shape.channels),
+            height: size(shape.height),
+            width: size(shape.width),
+        };
+        Ok(Self { name: network.name, bias_bound, input, layers })
+    }
+}
+
+fn layer(layer: Layer) -> Result<LayerSpec, ConversionError> {
+    Ok(match required("network.layers.kind", "a kind of layer", layer.kind)? {
+        Kind::Conv(Conv { out_channels, kernel, stride, padding }) => LayerSpec::Conv {
+            out_channels: size(out_channels),
+            kernel: size(kernel),
+            // What a person leaves out in a request made by hand.
+            stride: size(stride.max(1)),
+            padding: size(padding),
+        },
+        Kind::Dense(Dense { outputs }) => LayerSpec::Dense { outputs: size(outputs) },
+        Kind::AvgPool(pool) => LayerSpec::AvgPool { size: size(pool.size) },
+        Kind::MaxPool(pool) => LayerSpec::MaxPool { size: size(pool.size) },
+        Kind::Relu(ClippedRelu { cap }) => LayerSpec::Relu { cap },
+        Kind::Tanh(Tanh {}) => LayerSpec::Tanh,
+        Kind::Sigmoid(Sigmoid {}) => LayerSpec::Sigmoid,
+        Kind::Flatten(Flatten {}) => LayerSpec::Flatten,
+    })
+}
+
+impl From<&NetworkSpec> for Network {
+    fn from(spec: &NetworkSpec) -> Self {
+        let Shape { channels, height, width } = spec.input;
+        let input =
+            ShapeMessage { channels: count(channels), height: count(height), width: count(width) };
+        Self {
+            name: spec.name.clone(),
+            input: Some(input),
+            layers: spec.layers.iter().map(message).collect(),
+            bias_bound: spec.bias_bound,
+        }
+    }
+}
+
+fn message(layer: &LayerSpec) -> Layer {
+    let kind = match *layer {
+        LayerSpec::Conv { out_channels, kernel, stride, padding } => Kind::Conv(Conv {
+            out_channels: count(out_channels),
+            kernel: count(kernel),
+            stride: count(stride),
+            padding: count(padding),
+        }),
+        LayerSpec::Dense { outputs } => Kind::Dense(Dense { outputs: count(outputs) }),
+        LayerSpec::AvgPool { size } => Kind::AvgPool(Pool { size: count(size) }),
+        LayerSpec::MaxPool { size } => Kind::MaxPool(Pool { size: count(size) }),
+        LayerSpec::Relu { cap } => Kind::Relu(ClippedRelu { cap }),
+        LayerSpec::Tanh => Kind::Tanh(Tanh {}),
+        LayerSpec::Sigmoid => Kind::Sigmoid(Sigmoid {}),
+        LayerSpec::Flatten => Kind::Flatten(Flatten {}),
+    };
+    Layer { kind: Some(kind) }
+}
+
+fn size(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// Sizes beyond 32 bits are far above every limit; the receiver refuses the saturated one as well.
+fn count(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_survive_the_journey() {
+        for name in NetworkSpec::builtin_names() {
+            let spec = NetworkSpec::builtin(name).unwrap();
+            assert_eq!(NetworkSpec::try_from(Network::from(&spec)), Ok(spec));
+        }
+    }
+
+    #[test]
+    fn rejects_missing_parts() {
+        let field = |result: Result<NetworkSpec, ConversionError>| match result {
+            Err(ConversionError::Missing { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(field(NetworkSpec::try_from(Network::default())), "network.input");
+        let network = Network {
+            input: Some(ShapeMessage::default()),
+            layers: vec![Layer { kind: None }],
+            ..Network::default()
+        };
+        assert_eq!(field(NetworkSpec::try_from(network)), "network.layers.kind");
+    }
+}

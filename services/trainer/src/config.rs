@@ -1,0 +1,36 @@
+//! The trainer's own limits.
+
+use serde::{Deserialize, Serialize};
+use sphinx_runtime::{ConfigError, Limits};
+
+/// Limits of the trainer, the `[limits]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainerLimits {
+    /// Training sessions open at once. Each holds one uploaded layer (16 kB per row) and one model version.
+    pub max_sessions: usize,
+    /// Rows of the largest layer of a model. An upload of that size is held in memory per session.
+    pub max_stage_rows: usize,
+    /// Weights of a model. Every commit writes them, and their optimiser state, anew.
+    pub max_weights: usize,
+}
+
+impl Default for TrainerLimits {
+    fn default() -> Self {
+        Self { max_sessions: 8, max_stage_rows: 16_384, max_weights: 4 << 20 }
+    }
+}
+
+impl Limits for TrainerLimits {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let limits = [
+            ("limits.max_sessions", self.max_sessions, tokio::sync::Semaphore::MAX_PERMITS),
+            ("limits.max_stage_rows", self.max_stage_rows, usize::MAX),
+            ("limits.max_weights", self.max_weights, usize::MAX),
+        ];
+        match limits.iter().find(|(_, got, most)| *got == 0 || got > most) {
+            Some((field, got, _)) => Err(ConfigError::value(field, got, "at least 1")),
+            None => Ok(()),
+        }
+    }
+}

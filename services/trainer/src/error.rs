@@ -1,0 +1,125 @@
+//! What the trainer refuses, and with which code.
+
+use std::time::Duration;
+
+use sphinx_linalg::{BiasError, RowCountError, UploadError};
+use sphinx_network::{LowerError, SpecError};
+use sphinx_optimizer::OptimizerError;
+use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
+use sphinx_runtime::{ComputeError, KeyError, ServeError};
+use sphinx_store::StoreError;
+
+/// Why the service could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key vault's address is wrong.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The compute pool cannot be started.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
+    /// Serving failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrainerError {
+    #[error(transparent)]
+    Conversion(#[from] ConversionError),
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    #[error(transparent)]
+    Rows(#[from] RowCountError),
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    #[error(transparent)]
+    Bias(#[from] BiasError),
+    #[error("weight gradient: {0}")]
+    Optimizer(#[from] OptimizerError),
+    #[error("the network has {got} {what}, this service takes at most {limit}")]
+    TooLarge { what: &'static str, got: usize, limit: usize },
+    #[error("model {model} was made with key {expected}, the session uses {got}")]
+    OtherKey { model: ModelId, got: KeyId, expected: KeyId },
+    #[error("stage {got} of a network that has {stages}")]
+    Stage { got: u32, stages: usize },
+    #[error("stage 0 has no backward direction: nothing lies below it")]
+    BackwardOfFirst,
+    #[error("{got} input rows announced for stage {stage}, expected {expected}")]
+    RowsAnnounced { stage: u32, got: u32, expected: usize },
+    #[error("part from {offset} of {total} scalars")]
+    Part { offset: u64, total: usize },
+    #[error("received {got}, expected {expected}")]
+    Order { got: &'static str, expected: &'static str },
+    #[error("the stream ended in the middle of {during}")]
+    CutShort { during: &'static str },
+    #[error(
+        "weight gradient of stage {stage} at {offset} with {got} bytes: expected whole f32 from \
+         {expected} on, within {total}"
+    )]
+    GradientPart { stage: u32, offset: u64, got: usize, expected: usize, total: usize },
+    #[error("weight gradient of stage {stage} has {got} of {expected} values")]
+    GradientIncomplete { stage: usize, got: usize, expected: usize },
+    #[error("bias changes of stage {stage} come twice or out of order at {offset}")]
+    BiasOrder { stage: u32, offset: u32 },
+    #[error("the commit's parts hash to {got}, its end says {expected}: send it again")]
+    Hash { got: String, expected: String },
+    #[error(
+        "the commit is based on version {got}, the session is at {expected}: reopen the session"
+    )]
+    Base { got: u64, expected: u64 },
+    #[error("{limit} training sessions are open already")]
+    Busy { limit: usize },
+    #[error("the service is shutting down: reopen the session at its last committed version")]
+    Draining,
+    #[error("stored model {model} is damaged: {cause}")]
+    Damaged { model: ModelId, cause: String },
+}
+
+impl RpcError for TrainerError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Conversion(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Key(error) => error.code(),
+            Self::Compute(error) => error.code(),
+            Self::Rows(_) | Self::Damaged { .. } => ErrorCode::Internal,
+            Self::Spec(_)
+            | Self::Upload(_)
+            | Self::Lower(_)
+            | Self::Bias(_)
+            | Self::Optimizer(_)
+            | Self::TooLarge { .. }
+            | Self::Stage { .. }
+            | Self::BackwardOfFirst
+            | Self::RowsAnnounced { .. }
+            | Self::Part { .. }
+            | Self::Order { .. }
+            | Self::CutShort { .. }
+            | Self::GradientPart { .. }
+            | Self::GradientIncomplete { .. }
+            | Self::BiasOrder { .. }
+            | Self::Hash { .. } => ErrorCode::InvalidArgument,
+            Self::OtherKey { .. } => ErrorCode::FailedPrecondition,
+            Self::Base { .. } => ErrorCode::Aborted,
+            Self::Busy { .. } => ErrorCode::ResourceExhausted,
+            Self::Draining => ErrorCode::Unavailable,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::Busy { .. }).then_some(Duration::from_secs(1))
+    }
+}

@@ -1,0 +1,19 @@
+//! `DeleteModel`.
+
+use sphinx_proto::v1::{DeleteModelRequest, DeleteModelResponse};
+use sphinx_proto::{ModelId, to_status};
+use sphinx_runtime::tenant;
+use tonic::{Request, Response, Status};
+
+use crate::service::TrainerService;
+
+pub async fn handle(
+    service: &TrainerService,
+    request: Request<DeleteModelRequest>,
+) -> Result<Response<DeleteModelResponse>, Status> {
+    let tenant = tenant(request.metadata())?;
+    let model_id = ModelId::parse(request.into_inner().model_id)?;
+    service.store.delete(&tenant, &model_id).await.map_err(to_status)?;
+    tracing::info!(model = %model_id, "model deleted");
+    Ok(Response::new(DeleteModelResponse {}))
+}

@@ -1,0 +1,18 @@
+//! `ListModels`.
+
+use sphinx_proto::to_status;
+use sphinx_proto::v1::{ListModelsRequest, ListModelsResponse};
+use sphinx_runtime::tenant;
+use tonic::{Request, Response, Status};
+
+use crate::service::{TrainerService, described};
+
+pub async fn handle(
+    service: &TrainerService,
+    request: Request<ListModelsRequest>,
+) -> Result<Response<ListModelsResponse>, Status> {
+    let tenant = tenant(request.metadata())?;
+    let stored = service.store.list(&tenant).await.map_err(to_status)?;
+    let models = stored.iter().map(described).collect::<Result<_, _>>().map_err(to_status)?;
+    Ok(Response::new(ListModelsResponse { models }))
+}

@@ -1,0 +1,95 @@
+//! `Train`: one training session over a bidirectional stream.
+
+use sphinx_proto::v1::train_request::Part;
+use sphinx_proto::v1::train_response::Part as Reply;
+use sphinx_proto::v1::{TrainRequest, TrainResponse};
+use sphinx_proto::{TenantId, to_status};
+use sphinx_runtime::tenant;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::error::TrainerError;
+use crate::service::TrainerService;
+use crate::training::{Inbound, Outbound, Session, commit, evaluate};
+
+/// Replies that wait for the network; with the units in flight they bound a session's memory.
+const REPLIES: usize = 4;
+
+pub async fn handle(
+    service: &TrainerService,
+    request: Request<Streaming<TrainRequest>>,
+) -> Result<Response<<TrainerService as sphinx_proto::v1::trainer_server::Trainer>::TrainStream>, Status>
+{
+    let tenant = tenant(request.metadata())?;
+    let mut inbound = Inbound::new(request.into_inner(), service.shutdown.clone());
+    let (session, permit) = open(service, &tenant, &mut inbound).await?;
+    let (sender, replies) = mpsc::channel(REPLIES);
+    let outbound = Outbound::new(sender);
+    let span = tracing::Span::current();
+    let task = run(service.clone(), session, permit, inbound, outbound);
+    tokio::spawn(tracing::Instrument::instrument(task, span));
+    Ok(Response::new(Box::pin(ReceiverStream::new(replies))))
+}
+
+async fn open(
+    service: &TrainerService,
+    tenant: &TenantId,
+    inbound: &mut Inbound,
+) -> Result<(Session, OwnedSemaphorePermit), Status> {
+    let limit = service.limits.max_sessions;
+    let permit = service.sessions.clone().try_acquire_owned();
+    let permit = permit.map_err(|_| to_status(TrainerError::Busy { limit }))?;
+    let open = match inbound.next("the opening of a session").await? {
+        Part::Open(open) => open,
+        other => return Err(to_status(out_of_order(&other, "open"))),
+    };
+    let session = Session::open(service, tenant, open).await.map_err(to_status)?;
+    Ok((session, permit))
+}
+
+/// Serves the session until its stream ends. An error ends the stream with its status.
+async fn run(
+    service: TrainerService,
+    mut session: Session,
+    _permit: OwnedSemaphorePermit,
+    mut inbound: Inbound,
+    outbound: Outbound,
+) {
+    let opened = Reply::Opened(session.opened());
+    let served = async {
+        outbound.send(opened).await?;
+        while let Some(part) = inbound.next_or_end().await? {
+            match part {
+                Part::Evaluate(call) => {
+                    evaluate(&service, &session, &call, &mut inbound, &outbound).await?;
+                }
+                Part::Commit(header) => {
+                    commit(&service, &mut session, &header, &mut inbound, &outbound).await?;
+                }
+                other => return Err(to_status(out_of_order(&other, "evaluate or commit"))),
+            }
+        }
+        Ok(())
+    };
+    if let Err(status) = served.await {
+        outbound.fail(status).await;
+    }
+}
+
+/// Which part came at the wrong place.
+pub(crate) fn out_of_order(part: &Part, expected: &'static str) -> TrainerError {
+    let got = match part {
+        Part::Open(_) => "open",
+        Part::Evaluate(_) => "evaluate",
+        Part::Input(_) => "input",
+        Part::Commit(_) => "commit",
+        Part::CommitChunk(_) => "commit_chunk",
+    };
+    TrainerError::Order { got, expected }
+}
+
+/// A reply in its envelope.
+pub(crate) fn envelope(part: Reply) -> TrainResponse {
+    TrainResponse { part: Some(part) }
+}

@@ -1,0 +1,123 @@
+//! The service: what its RPCs share, and the list of them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures::Stream;
+use sphinx_network::{NetworkSpec, Plan};
+use sphinx_proto::v1::trainer_server::Trainer;
+use sphinx_proto::v1::{
+    CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
+    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, Model, Network,
+    TrainRequest, TrainResponse,
+};
+use sphinx_runtime::{CancellationToken, Compute, Config, KeyDirectory};
+use sphinx_store::{ModelMeta, ModelStore, StoredModel};
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::config::TrainerLimits;
+use crate::error::{RunError, TrainerError};
+use crate::rpc;
+
+/// What the RPCs share. Clones share it all.
+#[derive(Debug, Clone)]
+pub(crate) struct TrainerService {
+    pub store: ModelStore,
+    pub keys: KeyDirectory,
+    pub compute: Compute,
+    pub limits: TrainerLimits,
+    /// One permit per open training session.
+    pub sessions: Arc<Semaphore>,
+    /// Cancelled when the service drains.
+    pub shutdown: CancellationToken,
+}
+
+impl TrainerService {
+    pub fn new(
+        config: &Config<TrainerLimits>,
+        shutdown: CancellationToken,
+    ) -> Result<Self, RunError> {
+        Ok(Self {
+            store: ModelStore::open(&config.store)?,
+            keys: KeyDirectory::connect(&config.keyvault)?,
+            compute: Compute::new(config.compute_threads)?,
+            limits: config.limits.clone(),
+            sessions: Arc::new(Semaphore::new(config.limits.max_sessions)),
+            shutdown,
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl Trainer for TrainerService {
+    type TrainStream = Pin<Box<dyn Stream<Item = Result<TrainResponse, Status>> + Send>>;
+
+    async fn create_model(
+        &self,
+        request: Request<CreateModelRequest>,
+    ) -> Result<Response<CreateModelResponse>, Status> {
+        rpc::create_model::handle(self, request).await
+    }
+
+    async fn get_model(
+        &self,
+        request: Request<GetModelRequest>,
+    ) -> Result<Response<GetModelResponse>, Status> {
+        rpc::get_model::handle(self, request).await
+    }
+
+    async fn list_models(
+        &self,
+        request: Request<ListModelsRequest>,
+    ) -> Result<Response<ListModelsResponse>, Status> {
+        rpc::list_models::handle(self, request).await
+    }
+
+    async fn delete_model(
+        &self,
+        request: Request<DeleteModelRequest>,
+    ) -> Result<Response<DeleteModelResponse>, Status> {
+        rpc::delete_model::handle(self, request).await
+    }
+
+    async fn train(
+        &self,
+        request: Request<Streaming<TrainRequest>>,
+    ) -> Result<Response<Self::TrainStream>, Status> {
+        rpc::train::handle(self, request).await
+    }
+}
+
+/// The stored network of a model.
+pub(crate) fn network(meta: &ModelMeta) -> Result<(Network, NetworkSpec), TrainerError> {
+    let damaged = |cause: String| TrainerError::Damaged { model: meta.model_id.clone(), cause };
+    let network: Network =
+        prost::Message::decode(meta.network.clone()).map_err(|error| damaged(error.to_string()))?;
+    let spec =
+        NetworkSpec::try_from(network.clone()).map_err(|error| damaged(error.to_string()))?;
+    Ok((network, spec))
+}
+
+/// A stored model as callers see it.
+pub(crate) fn described(stored: &StoredModel) -> Result<Model, TrainerError> {
+    let (network, spec) = network(&stored.meta)?;
+    let plan = Plan::new(&spec)?;
+    Ok(Model {
+        model_id: stored.meta.model_id.to_string(),
+        key_id: stored.meta.key_id.to_string(),
+        network: Some(network),
+        version: stored.head,
+        created_unix_seconds: stored.meta.created_unix_seconds,
+        updated_unix_seconds: stored.updated_unix_seconds,
+        weights: plan.weight_count() as u64,
+        biases: plan.bias_count() as u64,
+    })
+}
+
+/// Seconds since 1970-01-01 UTC.
+pub(crate) fn unix_seconds() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,13 @@
+//! The training session: state, linear products, commits.
+
+mod commit;
+mod evaluate;
+mod optimizer_state;
+mod prepared;
+mod session;
+mod streams;
+
+pub(crate) use commit::commit;
+pub(crate) use evaluate::evaluate;
+pub(crate) use session::Session;
+pub(crate) use streams::{Inbound, Outbound};

@@ -1,0 +1,195 @@
+//! A commit: the noised weight gradient and the encrypted bias change become the next version.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use sphinx_linalg::EncryptedBiases;
+use sphinx_proto::v1::commit_chunk::Part as Chunk;
+use sphinx_proto::v1::train_request::Part;
+use sphinx_proto::v1::train_response::Part as Reply;
+use sphinx_proto::v1::{Commit, Committed, EncryptedBiases as BiasChange, WeightGradient};
+use sphinx_proto::{ConversionError, to_status};
+use sphinx_store::{CommitId, ModelVersion};
+use tonic::Status;
+
+use crate::error::TrainerError;
+use crate::rpc::train::out_of_order;
+use crate::service::{TrainerService, unix_seconds};
+use crate::training::optimizer_state;
+use crate::training::prepared::Geometries;
+use crate::training::session::{Session, State};
+use crate::training::streams::{Inbound, Outbound};
+
+/// Receives a commit, stores the next version durably, moves the session on to it and says so.
+pub(crate) async fn commit(
+    service: &TrainerService,
+    session: &mut Session,
+    header: &Commit,
+    inbound: &mut Inbound,
+    outbound: &Outbound,
+) -> Result<(), Status> {
+    let update = receive(session, inbound).await?;
+    let committed = apply(service, session, header, update).await.map_err(to_status)?;
+    outbound.send(Reply::Committed(committed)).await
+}
+
+/// What a commit brings, complete and unaltered.
+struct Update {
+    gradient: Vec<Vec<f32>>,
+    biases: Vec<EncryptedBiases>,
+}
+
+async fn receive(session: &Session, inbound: &mut Inbound) -> Result<Update, Status> {
+    let mut receiving = Receiving::new(session);
+    loop {
+        let chunk = match inbound.next("a commit").await? {
+            Part::CommitChunk(chunk) => chunk.part,
+            other => return Err(to_status(out_of_order(&other, "commit_chunk"))),
+        };
+        let expected = "gradient, bias_change or sha256";
+        match chunk.ok_or(ConversionError::Missing { field: "part", expected })? {
+            Chunk::Gradient(part) => receiving.gradient(&part),
+            Chunk::BiasChange(part) => receiving.bias_change(&part),
+            Chunk::Sha256(hash) => return receiving.finish(&hash).map_err(to_status),
+        }
+        .map_err(to_status)?;
+    }
+}
+
+/// A commit on its way.
+struct Receiving {
+    /// Number of weights of each stage.
+    expected: Vec<usize>,
+    update: Update,
+    /// Biases of each stage that have changed already: a change that came twice would be added twice.
+    changed: Vec<usize>,
+    hash: Sha256,
+}
+
+impl Receiving {
+    fn new(session: &Session) -> Self {
+        let expected: Vec<usize> = session.layers().map(|layer| layer.weight_count()).collect();
+        let stages = expected.len();
+        let update =
+            Update { gradient: vec![Vec::new(); stages], biases: session.state.biases.clone() };
+        Self { expected, update, changed: vec![0; stages], hash: Sha256::new() }
+    }
+
+    fn gradient(&mut self, part: &WeightGradient) -> Result<(), TrainerError> {
+        let stages = self.expected.len();
+        let stage = part.stage as usize;
+        let (Some(&total), Some(gradient)) =
+            (self.expected.get(stage), self.update.gradient.get_mut(stage))
+        else {
+            return Err(TrainerError::Stage { got: part.stage, stages });
+        };
+        let (values, rest) = part.values.as_chunks::<4>();
+        let in_order = part.offset == gradient.len() as u64 && rest.is_empty();
+        if !in_order || gradient.len() + values.len() > total {
+            return Err(TrainerError::GradientPart {
+                stage: part.stage,
+                offset: part.offset,
+                got: part.values.len(),
+                expected: gradient.len(),
+                total,
+            });
+        }
+        gradient.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
+        self.hash.update(&part.values);
+        Ok(())
+    }
+
+    fn bias_change(&mut self, part: &BiasChange) -> Result<(), TrainerError> {
+        let stages = self.expected.len();
+        let stage = part.stage as usize;
+        let (Some(biases), Some(changed)) =
+            (self.update.biases.get_mut(stage), self.changed.get_mut(stage))
+        else {
+            return Err(TrainerError::Stage { got: part.stage, stages });
+        };
+        if part.offset as usize != *changed {
+            return Err(TrainerError::BiasOrder { stage: part.stage, offset: part.offset });
+        }
+        biases.add_seeded(*changed, &part.seeds, &part.bodies)?;
+        *changed += part.seeds.len() / sphinx_linalg::SEED_BYTES;
+        self.hash.update(&part.seeds);
+        self.hash.update(&part.bodies);
+        Ok(())
+    }
+
+    fn finish(self, expected_hash: &[u8]) -> Result<Update, TrainerError> {
+        let got = self.hash.finalize();
+        if got.as_slice() != expected_hash {
+            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            return Err(TrainerError::Hash { got: hex(&got), expected: hex(expected_hash) });
+        }
+        let counts = self.update.gradient.iter().map(Vec::len).zip(self.expected);
+        for (stage, (got, expected)) in counts.enumerate() {
+            if got != expected {
+                return Err(TrainerError::GradientIncomplete { stage, got, expected });
+            }
+        }
+        Ok(self.update)
+    }
+}
+
+async fn apply(
+    service: &TrainerService,
+    session: &mut Session,
+    header: &Commit,
+    update: Update,
+) -> Result<Committed, TrainerError> {
+    let id = CommitId { session: session.id, step: header.step };
+    let state = Arc::clone(&session.state);
+    if state.commit == Some(id) {
+        return Ok(Committed { step: header.step, version: state.version, repeated: true });
+    }
+    if header.base_version != state.version {
+        return Err(TrainerError::Base { got: header.base_version, expected: state.version });
+    }
+    let rate = session.schedule.rate(header.step);
+    let geometries = Arc::clone(&session.geometries);
+    let (next, record) = service
+        .compute
+        .run(move || next_state(&geometries, &state, update, rate, id))
+        .await??;
+    let committed = service.store.commit(&session.meta, record).await?;
+    session.state = Arc::new(next);
+    tracing::debug!(version = committed.version, step = header.step, rate, "committed");
+    Ok(Committed {
+        step: header.step,
+        version: committed.version,
+        repeated: committed.repeated,
+    })
+}
+
+/// The next version in memory and as it is stored.
+fn next_state(
+    geometries: &Geometries,
+    state: &State,
+    update: Update,
+    rate: f32,
+    id: CommitId,
+) -> Result<(State, ModelVersion), TrainerError> {
+    let mut weights = state.weights.clone();
+    let mut optimizers = state.optimizers.clone();
+    for ((weights, optimizer), gradient) in
+        weights.iter_mut().zip(&mut optimizers).zip(&update.gradient)
+    {
+        optimizer.apply(weights, gradient, rate)?;
+    }
+    let stages = geometries.prepare(&weights, &update.biases)?;
+    let version = state.version + 1;
+    let record = ModelVersion {
+        version,
+        commit: Some(id),
+        updated_unix_seconds: unix_seconds(),
+        weights: weights.clone(),
+        averaged: None,
+        optimizer: optimizer_state::encode(&optimizers),
+        biases: update.biases.iter().map(|biases| biases.to_bytes().into()).collect(),
+    };
+    let next =
+        State { version, commit: Some(id), weights, biases: update.biases, optimizers, stages };
+    Ok((next, record))
+}

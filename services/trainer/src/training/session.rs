@@ -1,0 +1,137 @@
+//! The state of a training session: a model at one version.
+
+use std::sync::Arc;
+
+use sphinx_linalg::EncryptedBiases;
+use sphinx_network::{Linear, Plan};
+use sphinx_optimizer::{Optimizer, OptimizerSpec, Schedule};
+use sphinx_proto::v1::{Model, OpenSession, SessionOpened, StageScales};
+use sphinx_proto::{KeyId, ModelId, SessionId, TenantId, TrainingRule, conversion};
+use sphinx_store::{CommitId, ModelMeta, ModelVersion};
+
+use crate::error::TrainerError;
+use crate::service::{TrainerService, described, network};
+use crate::training::optimizer_state;
+use crate::training::prepared::{Geometries, PrepareError, PreparedStage};
+
+/// A session: everything it holds can be read again from the store at the last committed version.
+pub(crate) struct Session {
+    pub id: SessionId,
+    pub meta: Arc<ModelMeta>,
+    pub model: Model,
+    pub schedule: Schedule,
+    pub geometries: Arc<Geometries>,
+    pub state: Arc<State>,
+}
+
+/// One version of the model, ready for evaluation.
+pub(crate) struct State {
+    pub version: u64,
+    pub commit: Option<CommitId>,
+    pub weights: Vec<Vec<f32>>,
+    pub biases: Vec<EncryptedBiases>,
+    pub optimizers: Vec<Optimizer>,
+    pub stages: Vec<PreparedStage>,
+}
+
+impl Session {
+    /// Opens a session on the newest version of a model.
+    pub async fn open(
+        service: &TrainerService,
+        tenant: &TenantId,
+        open: OpenSession,
+    ) -> Result<Self, TrainerError> {
+        conversion::parameter_set(open.parameter_set)?;
+        let id = SessionId::try_from(open.session_id.as_ref())?;
+        let model_id = ModelId::parse(open.model_id)?;
+        let key_id = KeyId::parse(open.key_id)?;
+        let optimizer = conversion::required("optimizer", "the update rule", open.optimizer)?;
+        let TrainingRule { optimizer: rule, schedule } = TrainingRule::try_from(optimizer)?;
+        service.keys.require(tenant, &key_id).await?;
+        let stored = service.store.get(tenant, &model_id).await?;
+        if stored.meta.key_id != key_id {
+            let (model, expected) = (model_id, stored.meta.key_id);
+            return Err(TrainerError::OtherKey { model, got: key_id, expected });
+        }
+        let version = service.store.load(&stored.meta, None).await?;
+        let model = Model { version: version.version, ..described(&stored)? };
+        let (_, spec) = network(&stored.meta)?;
+        let plan = Plan::new(&spec)?;
+        let meta = Arc::new(stored.meta);
+        let (state, geometries) = service
+            .compute
+            .run({
+                let meta = Arc::clone(&meta);
+                move || -> Result<_, TrainerError> {
+                    let geometries = Arc::new(Geometries::new(plan, spec.bias_bound));
+                    let state = State::restore(&meta, version, rule, &geometries)?;
+                    Ok((Arc::new(state), geometries))
+                }
+            })
+            .await??;
+        tracing::info!(model = %meta.model_id, version = state.version, "session opened");
+        Ok(Self { id, meta, model, schedule, geometries, state })
+    }
+
+    /// The first answer: where the model stands and how to encode inputs.
+    pub fn opened(&self) -> SessionOpened {
+        let last_step = self.state.commit.filter(|commit| commit.session == self.id);
+        let stages = self.geometries.plan.stages.iter().enumerate().map(|(index, stage)| {
+            let backward_input =
+                if index == 0 { 0.0 } else { Geometries::backward_input_scale() };
+            StageScales { forward_input: Geometries::forward_input_scale(stage), backward_input }
+        });
+        SessionOpened {
+            model: Some(self.model.clone()),
+            last_step: last_step.map(|commit| commit.step),
+            stages: stages.collect(),
+        }
+    }
+
+    /// The linear layer of each stage.
+    pub fn layers(&self) -> impl Iterator<Item = &Linear> {
+        self.geometries.plan.stages.iter().map(|stage| &stage.linear)
+    }
+}
+
+impl State {
+    fn restore(
+        meta: &ModelMeta,
+        version: ModelVersion,
+        rule: OptimizerSpec,
+        geometries: &Geometries,
+    ) -> Result<Self, TrainerError> {
+        let damaged = |cause: String| TrainerError::Damaged { model: meta.model_id.clone(), cause };
+        let counts = geometries.plan.stages.iter().map(|stage| stage.linear.bias_count());
+        if version.weights.len() != counts.len() || version.biases.len() != counts.len() {
+            return Err(damaged(format!("parameters of {} stages", version.weights.len())));
+        }
+        let biases = version
+            .biases
+            .iter()
+            .zip(counts)
+            .map(|(bytes, count)| EncryptedBiases::from_bytes(bytes, count))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| damaged(error.to_string()))?;
+        let optimizers = optimizer_state::restore(version.optimizer, rule, &version.weights)?;
+        let stages = geometries.prepare(&version.weights, &biases)?;
+        let (number, commit) = (version.version, version.commit);
+        Ok(Self {
+            version: number,
+            commit,
+            weights: version.weights,
+            biases,
+            optimizers,
+            stages,
+        })
+    }
+}
+
+impl From<PrepareError> for TrainerError {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Lower(error) => error.into(),
+            PrepareError::Bias(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The two directions of a session's stream.
+
+use sphinx_proto::v1::train_request::Part;
+use sphinx_proto::v1::train_response::Part as Reply;
+use sphinx_proto::v1::{TrainRequest, TrainResponse};
+use sphinx_proto::{ConversionError, to_status};
+use sphinx_runtime::CancellationToken;
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use crate::error::TrainerError;
+use crate::rpc::train::envelope;
+
+/// What the client sends.
+pub(crate) struct Inbound {
+    stream: Streaming<TrainRequest>,
+    shutdown: CancellationToken,
+}
+
+impl Inbound {
+    pub fn new(stream: Streaming<TrainRequest>, shutdown: CancellationToken) -> Self {
+        Self { stream, shutdown }
+    }
+
+    /// The next part; `during` says what would be cut short by an end of the stream.
+    pub async fn next(&mut self, during: &'static str) -> Result<Part, Status> {
+        let message = self.stream.message().await?;
+        match message {
+            Some(message) => part(message),
+            None => Err(to_status(TrainerError::CutShort { during })),
+        }
+    }
+
+    /// The next part, or the orderly end of the session. Between steps a draining service ends it.
+    pub async fn next_or_end(&mut self) -> Result<Option<Part>, Status> {
+        tokio::select! {
+            biased;
+            message = self.stream.message() => message?.map(part).transpose(),
+            () = self.shutdown.cancelled() => Err(to_status(TrainerError::Draining)),
+        }
+    }
+}
+
+fn part(message: TrainRequest) -> Result<Part, Status> {
+    let expected = "open, evaluate, input, commit or commit_chunk";
+    message.part.ok_or_else(|| ConversionError::Missing { field: "part", expected }.into())
+}
+
+/// What the client receives.
+pub(crate) struct Outbound {
+    sender: mpsc::Sender<Result<TrainResponse, Status>>,
+}
+
+impl Outbound {
+    pub fn new(sender: mpsc::Sender<Result<TrainResponse, Status>>) -> Self {
+        Self { sender }
+    }
+
+    /// Sends a reply, waiting while the client is slow. An error means that the client has gone.
+    pub async fn send(&self, reply: Reply) -> Result<(), Status> {
+        let gone = |_| Status::cancelled("the client closed the session");
+        self.sender.send(Ok(envelope(reply))).await.map_err(gone)
+    }
+
+    /// Ends the stream with a status.
+    pub async fn fail(&self, status: Status) {
+        // The client may have gone meanwhile; then nobody wants to know.
+        let _ = self.sender.send(Err(status)).await;
+    }
+}
