@@ -1,0 +1,151 @@
+//! The key check against a key vault on a real socket.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use sphinx_proto::{
+    ErrorCode, KeyId, RpcError, TenantId,
+    v1::{
+        ExchangeKeysRequest, ExchangeKeysResponse, GetKeyRequest, GetKeyResponse, Key,
+        ListKeysRequest, ListKeysResponse,
+        key_vault_server::{KeyVault, KeyVaultServer},
+    },
+};
+use sphinx_runtime::{KeyDirectory, KeyError, tenant};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Code, Request, Response, Status, Streaming, async_trait, transport::Server};
+
+/// Knows `known` of tenant `acme`, answers `broken` with INTERNAL, and counts the questions.
+#[derive(Clone, Default)]
+struct OneKey {
+    asked: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl KeyVault for OneKey {
+    async fn exchange_keys(
+        &self,
+        _: Request<Streaming<ExchangeKeysRequest>>,
+    ) -> Result<Response<ExchangeKeysResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn get_key(
+        &self,
+        request: Request<GetKeyRequest>,
+    ) -> Result<Response<GetKeyResponse>, Status> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let tenant = tenant(request.metadata())?;
+        let key_id = request.into_inner().key_id;
+        match (tenant.as_str(), key_id.as_str()) {
+            ("acme", "known") => {
+                Ok(Response::new(GetKeyResponse { key: Some(Key { key_id, ..Default::default() }) }))
+            }
+            (_, "broken") => Err(Status::internal("a fault")),
+            _ => Err(Status::not_found("no such key")),
+        }
+    }
+
+    async fn list_keys(
+        &self,
+        _: Request<ListKeysRequest>,
+    ) -> Result<Response<ListKeysResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+}
+
+async fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+async fn start(vault: OneKey, address: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind(address).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::builder().add_service(KeyVaultServer::new(vault));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    address
+}
+
+fn names(tenant: &str, key: &str) -> (TenantId, KeyId) {
+    (TenantId::parse(tenant).unwrap(), KeyId::parse(key).unwrap())
+}
+
+#[tokio::test]
+async fn a_known_key_is_asked_for_once() {
+    let vault = OneKey::default();
+    let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (tenant, key_id) = names("acme", "known");
+    for _ in 0..3 {
+        assert_eq!(directory.require(&tenant, &key_id).await.unwrap().key_id, "known");
+    }
+    assert_eq!(vault.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn rejects_unknown_keys_and_those_of_other_tenants() {
+    let vault = OneKey::default();
+    let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    // Another tenant's answer is not remembered for this one.
+    let (acme, known) = names("acme", "known");
+    directory.require(&acme, &known).await.unwrap();
+    for (tenant, key_id) in [names("acme", "other"), names("other", "known")] {
+        let error = directory.require(&tenant, &key_id).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::FailedPrecondition);
+        assert_eq!(error, KeyError::Unknown { tenant, key_id });
+    }
+    // A refusal is not remembered either: the key may be registered next.
+    let (tenant, key_id) = names("acme", "other");
+    directory.require(&tenant, &key_id).await.unwrap_err();
+    assert_eq!(vault.asked.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn rejects_with_the_address_when_nobody_answers() {
+    let address = format!("http://{}", free_address().await);
+    let directory = KeyDirectory::connect(&address).unwrap();
+    let (tenant, key_id) = names("acme", "known");
+    let error = directory.require(&tenant, &key_id).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Unavailable);
+    assert!(error.to_string().contains(&address), "{error}");
+    assert!(matches!(error, KeyError::Unreachable { tries: 4, .. }));
+}
+
+#[tokio::test]
+async fn a_key_vault_that_comes_up_meanwhile_is_found() {
+    let address = free_address().await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (tenant, key_id) = names("acme", "known");
+    let asking = tokio::spawn(async move { directory.require(&tenant, &key_id).await });
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    start(OneKey::default(), address).await;
+    assert_eq!(asking.await.unwrap().unwrap().key_id, "known");
+}
+
+#[tokio::test]
+async fn rejects_a_broken_key_vault_without_trying_again() {
+    let vault = OneKey::default();
+    let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (tenant, key_id) = names("acme", "broken");
+    let error = directory.require(&tenant, &key_id).await.unwrap_err();
+    assert!(matches!(error, KeyError::Answer { code: Code::Internal, .. }), "{error}");
+    assert_eq!(error.code(), ErrorCode::Internal);
+    assert_eq!(vault.asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn rejects_an_address_that_is_none() {
+    let error = KeyDirectory::connect("not an address").unwrap_err();
+    assert_eq!(error, KeyError::Address { address: "not an address".to_owned() });
+}

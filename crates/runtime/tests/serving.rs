@@ -1,0 +1,271 @@
+//! The layers and the drain, around a small service on a real socket.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::{net::SocketAddr, pin::Pin, time::Duration};
+
+use futures::{Stream, StreamExt, stream};
+use sphinx_proto::v1::{
+    CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
+    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, TrainRequest,
+    TrainResponse,
+    trainer_client::TrainerClient,
+    trainer_server::{SERVICE_NAME, Trainer, TrainerServer},
+};
+use sphinx_runtime::{CancellationToken, Compute, ServeError, ServerConfig, ServiceInfo, serve};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Code, Request, Response, Status, Streaming, async_trait,
+    service::Routes,
+    transport::{Channel, Endpoint},
+};
+
+const SERVICE: ServiceInfo = ServiceInfo {
+    name: "servingtest",
+    grpc_name: SERVICE_NAME,
+    version: "0",
+    default_listen: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0),
+};
+
+/// Behaves as the model id says.
+struct Behaviour {
+    compute: Compute,
+}
+
+#[async_trait]
+impl Trainer for Behaviour {
+    async fn create_model(
+        &self,
+        request: Request<CreateModelRequest>,
+    ) -> Result<Response<CreateModelResponse>, Status> {
+        let span = self.compute.run(|| tracing::Span::current().is_disabled()).await;
+        drop(request);
+        assert_eq!(span, Ok(false));
+        Ok(Response::new(CreateModelResponse::default()))
+    }
+
+    async fn get_model(
+        &self,
+        request: Request<GetModelRequest>,
+    ) -> Result<Response<GetModelResponse>, Status> {
+        match request.into_inner().model_id.as_str() {
+            "panics" => panic!("a handler's bug"),
+            "hangs" => std::future::pending().await,
+            _ => Ok(Response::new(GetModelResponse::default())),
+        }
+    }
+
+    async fn list_models(
+        &self,
+        _: Request<ListModelsRequest>,
+    ) -> Result<Response<ListModelsResponse>, Status> {
+        Ok(Response::new(ListModelsResponse::default()))
+    }
+
+    async fn delete_model(
+        &self,
+        _: Request<DeleteModelRequest>,
+    ) -> Result<Response<DeleteModelResponse>, Status> {
+        Ok(Response::new(DeleteModelResponse::default()))
+    }
+
+    type TrainStream = Pin<Box<dyn Stream<Item = Result<TrainResponse, Status>> + Send>>;
+
+    /// Echoes; a message without a part is a bug.
+    async fn train(
+        &self,
+        request: Request<Streaming<TrainRequest>>,
+    ) -> Result<Response<Self::TrainStream>, Status> {
+        let answers = request.into_inner().map(|message| {
+            assert!(message?.part.is_some(), "a stream's bug");
+            Ok(TrainResponse::default())
+        });
+        // A panic must not be polled again, as after any stream that has ended.
+        Ok(Response::new(Box::pin(answers.chain(stream::empty()))))
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    client: TrainerClient<Channel>,
+    shutdown: CancellationToken,
+    served: JoinHandle<Result<(), ServeError>>,
+}
+
+async fn start(change: impl FnOnce(&mut ServerConfig)) -> Running {
+    let mut config = ServerConfig::new(SERVICE.default_listen);
+    change(&mut config);
+    let listener = TcpListener::bind(config.listen).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    let service = Behaviour { compute: Compute::new(1).unwrap() };
+    let routes = Routes::new(TrainerServer::new(service));
+    let served =
+        tokio::spawn(async move { serve(&SERVICE, &config, listener, routes, token).await });
+    let client = TrainerClient::connect(format!("http://{address}")).await.unwrap();
+    Running { address, client, shutdown, served }
+}
+
+fn get(model_id: &str) -> GetModelRequest {
+    GetModelRequest { model_id: model_id.to_owned(), ..Default::default() }
+}
+
+fn echo() -> TrainRequest {
+    use sphinx_proto::v1::{OpenSession, train_request::Part};
+    TrainRequest { part: Some(Part::Open(OpenSession::default())) }
+}
+
+/// A training stream that stays open while the sender lives.
+async fn open_stream(
+    client: &mut TrainerClient<Channel>,
+) -> (mpsc::Sender<TrainRequest>, Streaming<TrainResponse>) {
+    let (sender, receiver) = mpsc::channel(4);
+    let stream = client.train(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+    (sender, stream)
+}
+
+#[tokio::test]
+async fn a_panicking_handler_answers_internal_and_the_service_goes_on() {
+    let mut running = start(|_| ()).await;
+    let status = running.client.get_model(get("panics")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert!(!status.message().contains("bug"), "{status:?}");
+    assert!(status.metadata().contains_key("x-request-id"));
+    running.client.get_model(get("m")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panicking_stream_ends_with_internal_and_spares_its_connection() {
+    let mut running = start(|config| config.max_concurrent_requests = 1).await;
+    let (sender, mut stream) = open_stream(&mut running.client).await;
+    sender.send(echo()).await.unwrap();
+    assert!(stream.message().await.unwrap().is_some());
+    sender.send(TrainRequest::default()).await.unwrap();
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal, "{status:?}");
+    // Same connection, and the only place is free again.
+    running.client.get_model(get("m")).await.unwrap();
+}
+
+#[tokio::test]
+async fn rejects_a_hanging_handler_but_not_a_long_stream() {
+    let mut running = start(|config| config.request_timeout_ms = 200).await;
+    let (sender, mut stream) = open_stream(&mut running.client).await;
+    let start = Instant::now();
+    let status = running.client.get_model(get("hangs")).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert!(status.message().contains("200 ms"));
+    assert!(start.elapsed() >= Duration::from_millis(200));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    sender.send(echo()).await.unwrap();
+    assert!(stream.message().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn rejects_a_stream_whose_client_falls_silent() {
+    let mut running = start(|config| config.idle_timeout_ms = 300).await;
+    let (sender, mut stream) = open_stream(&mut running.client).await;
+    for _ in 0..4 {
+        // Slow, but not silent.
+        tokio::time::sleep(Duration::from_millis(120)).await;
+        sender.send(echo()).await.unwrap();
+        assert!(stream.message().await.unwrap().is_some());
+    }
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+}
+
+#[tokio::test]
+async fn rejects_the_surplus_while_streams_hold_the_places() {
+    let mut running = start(|config| config.max_concurrent_requests = 2).await;
+    let first = open_stream(&mut running.client).await;
+    let second = open_stream(&mut running.client).await;
+    let status = running.client.get_model(get("m")).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(status.metadata().get("retry-after-ms").unwrap(), "200");
+    assert!(status.metadata().contains_key("x-request-id"));
+
+    // A busy service is not a dead one.
+    let channel = Endpoint::from_shared(format!("http://{}", running.address)).unwrap();
+    let mut health =
+        tonic_health::pb::health_client::HealthClient::new(channel.connect().await.unwrap());
+    health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
+
+    drop(first);
+    let free = async {
+        while running.client.get_model(get("m")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), free).await.unwrap();
+    drop(second);
+}
+
+#[tokio::test]
+async fn request_ids_are_kept_if_plain_and_made_otherwise() {
+    let mut running = start(|_| ()).await;
+    let mut id_for = async |sent: Option<&str>| {
+        let mut request = Request::new(get("m"));
+        if let Some(id) = sent {
+            request.metadata_mut().insert("x-request-id", id.parse().unwrap());
+        }
+        let reply = running.client.get_model(request).await.unwrap();
+        reply.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned()
+    };
+    assert_eq!(id_for(Some("job-17")).await, "job-17");
+    for odd in [None, Some("a b"), Some("x\"y"), Some("z".repeat(65).as_str())] {
+        assert_eq!(id_for(odd).await.len(), 36);
+    }
+}
+
+#[tokio::test]
+async fn computations_run_in_the_request_s_span() {
+    // Enabled for the whole process, because the pool has threads of its own.
+    let _ = tracing_subscriber::fmt().with_writer(std::io::sink).try_init();
+    let mut running = start(|_| ()).await;
+    running.client.create_model(CreateModelRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_above_the_limit_waits_for_a_place() {
+    let running = start(|config| config.max_connections = 1).await;
+    let endpoint = Endpoint::from_shared(format!("http://{}", running.address)).unwrap();
+    let mut second = TrainerClient::new(endpoint.connect_lazy());
+    let asking = tokio::spawn(async move { second.get_model(get("m")).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!asking.is_finished());
+    drop(running.client);
+    timeout(Duration::from_secs(5), asking).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_streams_and_refuses_new_connections() {
+    let mut running = start(|_| ()).await;
+    let (sender, mut stream) = open_stream(&mut running.client).await;
+    running.shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!running.served.is_finished());
+    let refused = TrainerClient::connect(format!("http://{}", running.address)).await;
+    assert!(refused.is_err());
+    sender.send(echo()).await.unwrap();
+    assert!(stream.message().await.unwrap().is_some());
+    drop((sender, running.client));
+    assert!(stream.message().await.unwrap().is_none());
+    timeout(Duration::from_secs(5), running.served).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_ends_at_its_deadline() {
+    let mut running = start(|config| config.drain_deadline_ms = 200).await;
+    let held = open_stream(&mut running.client).await;
+    running.shutdown.cancel();
+    timeout(Duration::from_secs(5), running.served).await.unwrap().unwrap().unwrap();
+    drop(held);
+}
