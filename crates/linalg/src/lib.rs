@@ -6,6 +6,7 @@
 //! multiply-add in the clear, no key switch, exact modulo 2^32 or 2^64.
 
 mod bias;
+mod bits;
 mod evaluate;
 mod kernel;
 mod map;
@@ -18,6 +19,7 @@ mod wire;
 mod word;
 
 pub use bias::{BIAS_WIDTH, BiasError, EncryptedBiases, ScaledBiases, bias_scale_step};
+pub use bits::{pack_bits, packed_bits_len, unpack_bits};
 pub use evaluate::{OutputRows, PackedMap, RowCountError, Unit};
 pub use map::{Group, LinearMap, MapError, Patch};
 pub use mask::{Seed, expand_mask, fill_keystream};
@@ -27,6 +29,6 @@ pub use parameters::{
     BIAS_GRID_LOG2, BIAS_SCALE_LOG2, POLYNOMIAL_SIZE, ROW_WORDS, SEED_BYTES, SLOTS,
     noise_bound_log2, tuniform_variance,
 };
-pub use plain::apply_plain;
+pub use plain::PlainMap;
 pub use wire::{Width, pack, unpack};
 pub use word::Word;

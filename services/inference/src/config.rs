@@ -1,0 +1,37 @@
+//! The limits of the inference service.
+
+use serde::{Deserialize, Serialize};
+use sphinx_runtime::{ConfigError, Limits};
+
+/// The `[limits]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InferenceLimits {
+    /// Memory for loaded model versions, bytes. Without it tenants with many models would exhaust it; with too
+    /// little of it every call reads its model from the store.
+    pub max_cache_bytes: u64,
+    /// Ciphertext rows held by all `Prepare` streams together, 32 KiB each: their inputs and the results under
+    /// way. Streams beyond it are told to come back later, stages beyond it are refused.
+    pub max_preparation_rows: u32,
+}
+
+impl Default for InferenceLimits {
+    fn default() -> Self {
+        Self { max_cache_bytes: 512 << 20, max_preparation_rows: 24 << 10 }
+    }
+}
+
+impl Limits for InferenceLimits {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let at_least_one = [
+            ("limits.max_cache_bytes", self.max_cache_bytes),
+            ("limits.max_preparation_rows", u64::from(self.max_preparation_rows)),
+        ];
+        for (field, got) in at_least_one {
+            if got == 0 {
+                return Err(ConfigError::value(field, got, "at least 1"));
+            }
+        }
+        Ok(())
+    }
+}

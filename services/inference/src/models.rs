@@ -1,0 +1,164 @@
+//! The models of all tenants, loaded on demand and shared by all requests.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use moka::{future::Cache, policy::EvictionPolicy};
+use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
+use sphinx_runtime::Compute;
+use sphinx_store::{ModelStore, StoreError, StoredModel};
+
+use crate::{error::InferenceError, model::LoadedModel};
+
+/// How long a loaded model is used without asking whether it still exists.
+const RECHECK: Duration = Duration::from_secs(5);
+
+/// Loaded model versions. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Models {
+    store: ModelStore,
+    compute: Compute,
+    loaded: Cache<Wanted, Arc<Entry>>,
+    started: Instant,
+}
+
+/// Which version of which model a request means. Versions never change, so neither does what is loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    pub(crate) tenant: TenantId,
+    pub(crate) model_id: ModelId,
+    pub(crate) incarnation: [u8; 16],
+    pub(crate) version: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    model: Arc<LoadedModel>,
+    /// Milliseconds from the start to the last look whether the model exists.
+    checked: AtomicU64,
+}
+
+impl Models {
+    /// Models of a store, at most `max_bytes` of them in memory besides those in use.
+    pub(crate) fn new(store: ModelStore, compute: Compute, max_bytes: u64) -> Self {
+        // Weighed in KiB, since the cache counts in 32 bits.
+        let kibibytes = |_: &Wanted, entry: &Arc<Entry>| {
+            u32::try_from(entry.model.bytes() / 1024 + 1).unwrap_or(u32::MAX)
+        };
+        let loaded = Cache::builder()
+            .weigher(kibibytes)
+            .max_capacity(max_bytes / 1024)
+            // A new version is wanted at once, however often the old one was.
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { store, compute, loaded, started: Instant::now() }
+    }
+
+    /// The version of a model that a request means, if its key is `key_id`. Requests that come while it is
+    /// being loaded wait for the same load.
+    pub(crate) async fn get(
+        &self,
+        wanted: Wanted,
+        key_id: &KeyId,
+    ) -> Result<Arc<LoadedModel>, InferenceError> {
+        let model = match self.loaded.get(&wanted).await {
+            Some(entry) => self.still_there(&wanted, entry).await?,
+            None => self.load(wanted).await?,
+        };
+        if model.key_id == *key_id {
+            return Ok(model);
+        }
+        let (model_id, expected) = (model.model_id.clone(), model.key_id.clone());
+        Err(InferenceError::OtherKey { model: model_id, got: key_id.clone(), expected })
+    }
+
+    /// A version of a model, or its newest, whatever its key and incarnation.
+    pub(crate) async fn describe(
+        &self,
+        tenant: TenantId,
+        model_id: ModelId,
+        version: Option<u64>,
+    ) -> Result<Arc<LoadedModel>, InferenceError> {
+        let StoredModel { meta, head, .. } = self.store.get(&tenant, &model_id).await?;
+        let (incarnation, version) = (meta.incarnation, version.unwrap_or(head));
+        self.load(Wanted { tenant, model_id, incarnation, version }).await
+    }
+
+    async fn load(&self, wanted: Wanted) -> Result<Arc<LoadedModel>, InferenceError> {
+        let key = wanted.clone();
+        let entry = self.loaded.try_get_with(key, self.read(wanted)).await;
+        Ok(Arc::clone(&entry.map_err(Arc::unwrap_or_clone)?.model))
+    }
+
+    async fn read(&self, wanted: Wanted) -> Result<Arc<Entry>, InferenceError> {
+        let begun = Instant::now();
+        let StoredModel { meta, .. } = self.store.get(&wanted.tenant, &wanted.model_id).await?;
+        if meta.incarnation != wanted.incarnation {
+            return Err(InferenceError::OtherIncarnation { model: wanted.model_id });
+        }
+        let version = self.store.load(&meta, Some(wanted.version)).await?;
+        let model = self.compute.run(move || LoadedModel::new(&meta, version)).await??;
+        let (bytes, millis) = (model.bytes(), begun.elapsed().as_millis());
+        tracing::info!(model = %wanted.model_id, wanted.version, bytes, millis, "model loaded");
+        let checked = AtomicU64::new(self.uptime_millis());
+        Ok(Arc::new(Entry { model: Arc::new(model), checked }))
+    }
+
+    /// A deleted model is not served for longer than [`RECHECK`].
+    async fn still_there(
+        &self,
+        wanted: &Wanted,
+        entry: Arc<Entry>,
+    ) -> Result<Arc<LoadedModel>, InferenceError> {
+        let (now, checked) = (self.uptime_millis(), entry.checked.load(Ordering::Relaxed));
+        let due = u128::from(now.saturating_sub(checked)) >= RECHECK.as_millis();
+        let order = Ordering::Relaxed;
+        // One request asks; those beside it go on.
+        if due && entry.checked.compare_exchange(checked, now, order, order).is_ok() {
+            let there = match self.store.get(&wanted.tenant, &wanted.model_id).await {
+                Ok(stored) if stored.meta.incarnation == wanted.incarnation => Ok(()),
+                Ok(_) => {
+                    Err(InferenceError::OtherIncarnation { model: wanted.model_id.clone() })
+                }
+                Err(error @ StoreError::NoModel { .. }) => Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot ask whether a loaded model still exists");
+                    Ok(())
+                }
+            };
+            if let Err(gone) = there {
+                self.loaded.invalidate(wanted).await;
+                return Err(gone);
+            }
+        }
+        Ok(Arc::clone(&entry.model))
+    }
+
+    fn uptime_millis(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Wanted {
+    /// Reads the fields by which requests name a model.
+    pub(crate) fn parse(
+        tenant: TenantId,
+        model_id: String,
+        incarnation: &[u8],
+        version: u64,
+    ) -> Result<Self, ConversionError> {
+        let model_id = ModelId::parse(model_id)?;
+        let length = ConversionError::Length {
+            field: "incarnation",
+            got: incarnation.len(),
+            expected: 16,
+        };
+        let incarnation = incarnation.try_into().map_err(|_| length)?;
+        Ok(Self { tenant, model_id, incarnation, version })
+    }
+}

@@ -1,0 +1,70 @@
+//! The RPCs of the inference service, one file each.
+
+mod describe_model;
+mod infer;
+mod prepare;
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use sphinx_proto::v1::{
+    DescribeModelRequest, DescribeModelResponse, InferRequest, InferResponse, PrepareRequest,
+    PrepareResponse, inference_server::Inference,
+};
+use sphinx_runtime::{Compute, KeyDirectory};
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use crate::{config::InferenceLimits, models::Models};
+
+/// The messages of a `Prepare`.
+type PrepareStream = BoxStream<'static, Result<PrepareResponse, Status>>;
+
+/// The gRPC face of the loaded models.
+#[derive(Debug, Clone)]
+pub(crate) struct InferenceService {
+    models: Models,
+    keys: KeyDirectory,
+    compute: Compute,
+    /// One permit per ciphertext row that may be held.
+    rows: Arc<Semaphore>,
+    max_rows: u32,
+}
+
+impl InferenceService {
+    pub(crate) fn new(
+        models: Models,
+        keys: KeyDirectory,
+        compute: Compute,
+        limits: &InferenceLimits,
+    ) -> Self {
+        let max_rows = limits.max_preparation_rows;
+        Self { models, keys, compute, rows: Arc::new(Semaphore::new(max_rows as usize)), max_rows }
+    }
+}
+
+#[async_trait]
+impl Inference for InferenceService {
+    type PrepareStream = PrepareStream;
+
+    async fn prepare(
+        &self,
+        request: Request<Streaming<PrepareRequest>>,
+    ) -> Result<Response<PrepareStream>, Status> {
+        prepare::handle(self, request).await
+    }
+
+    async fn infer(
+        &self,
+        request: Request<InferRequest>,
+    ) -> Result<Response<InferResponse>, Status> {
+        infer::handle(self, request).await
+    }
+
+    async fn describe_model(
+        &self,
+        request: Request<DescribeModelRequest>,
+    ) -> Result<Response<DescribeModelResponse>, Status> {
+        describe_model::handle(&self.models, request).await
+    }
+}

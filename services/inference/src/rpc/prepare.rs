@@ -1,0 +1,104 @@
+//! `Prepare`: one stage on the encrypted masks of up to 2048 future queries.
+
+mod replies;
+mod upload;
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use sphinx_proto::{
+    ConversionError, KeyId, TenantId,
+    conversion::{parameter_set, required},
+    v1::{PrepareHeader, PrepareRequest, prepare_request::Part},
+};
+use sphinx_runtime::{Compute, tenant};
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{
+    error::InferenceError,
+    model::LoadedStage,
+    models::Wanted,
+    rpc::{InferenceService, PrepareStream},
+};
+
+/// Units of results under way per compute thread: one in work, one ready to be sent.
+const UNITS_PER_THREAD: usize = 2;
+
+/// A checked header.
+struct Query {
+    wanted: Wanted,
+    key_id: KeyId,
+    stage: u32,
+}
+
+/// A stage and the rows it may hold, shared by all the work of one stream.
+struct Preparation {
+    stage: Arc<LoadedStage>,
+    version: u64,
+    compute: Compute,
+    /// Given back when the last piece of work has ended, which may be after the client left.
+    _rows: OwnedSemaphorePermit,
+}
+
+pub(super) async fn handle(
+    service: &InferenceService,
+    request: Request<Streaming<PrepareRequest>>,
+) -> Result<Response<PrepareStream>, Status> {
+    let tenant = tenant(request.metadata())?;
+    let mut parts = request.into_inner();
+    let query = Query::parse(tenant, header(parts.message().await?)?)?;
+    let (tenant, version) = (query.wanted.tenant.clone(), query.wanted.version);
+    let model = service.models.get(query.wanted, &query.key_id).await?;
+    service.keys.require(&tenant, &query.key_id).await.map_err(InferenceError::from)?;
+    let preparation = Preparation::new(service, model.stage(query.stage)?, version)?;
+    Ok(Response::new(replies::stream(preparation, parts).boxed()))
+}
+
+fn header(first: Option<PrepareRequest>) -> Result<PrepareHeader, ConversionError> {
+    let expected = "a PrepareHeader in the first message";
+    match first.and_then(|message| message.part) {
+        Some(Part::Header(header)) => Ok(header),
+        Some(Part::Input(_)) | None => required("header", expected, None),
+    }
+}
+
+impl Query {
+    fn parse(tenant: TenantId, header: PrepareHeader) -> Result<Self, ConversionError> {
+        let PrepareHeader { model_id, key_id, version, stage, incarnation, .. } = &header;
+        parameter_set(header.parameter_set)?;
+        Ok(Self {
+            wanted: Wanted::parse(tenant, model_id.clone(), incarnation, *version)?,
+            key_id: KeyId::parse(key_id.clone())?,
+            stage: *stage,
+        })
+    }
+}
+
+impl Preparation {
+    /// Reserves the rows of a stage: its inputs, and the results under way, as words and packed.
+    fn new(
+        service: &InferenceService,
+        stage: Arc<LoadedStage>,
+        version: u64,
+    ) -> Result<Self, InferenceError> {
+        let (compute, limit) = (service.compute.clone(), service.max_rows);
+        let units = stage.cipher.units().len().max(1);
+        let under_way = (UNITS_PER_THREAD * compute.width()).min(units);
+        let got = stage.inputs() + 2 * under_way * stage.outputs().div_ceil(units);
+        let rows = u32::try_from(got).unwrap_or(u32::MAX);
+        if rows > limit {
+            return Err(InferenceError::StageTooLarge { got, limit });
+        }
+        match Arc::clone(&service.rows).try_acquire_many_owned(rows) {
+            Ok(rows) => Ok(Self { stage, version, compute, _rows: rows }),
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
+                Err(InferenceError::Busy { got, limit })
+            }
+        }
+    }
+
+    fn units_under_way(&self) -> usize {
+        UNITS_PER_THREAD * self.compute.width()
+    }
+}

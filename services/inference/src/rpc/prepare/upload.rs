@@ -1,0 +1,34 @@
+//! Receiving the encrypted masks of a stage.
+
+use sphinx_linalg::{CipherMatrix, Upload, Width};
+use sphinx_proto::{
+    conversion::required,
+    v1::{PrepareRequest, prepare_request::Part},
+};
+use tonic::{Status, Streaming};
+
+use super::Preparation;
+use crate::error::InferenceError;
+
+/// Reads the stream to its end; every chunk is expanded on the compute pool while the next one arrives.
+pub(super) async fn receive(
+    preparation: &Preparation,
+    mut parts: Streaming<PrepareRequest>,
+) -> Result<CipherMatrix<u64>, Status> {
+    let mut upload = Upload::<u64>::new(preparation.stage.inputs(), Width::Six);
+    while let Some(message) = parts.message().await? {
+        let input = match required("part", "input rows", message.part)? {
+            Part::Input(input) => input,
+            Part::Header(_) => {
+                return Err(InferenceError::SecondHeader { received: upload.received() }.into());
+            }
+        };
+        let first_row = usize::try_from(input.first_row).unwrap_or(usize::MAX);
+        let push = move || {
+            upload.push(first_row, &input.seeds, &input.bodies)?;
+            Ok::<_, InferenceError>(upload)
+        };
+        upload = preparation.compute.run(push).await.map_err(InferenceError::from)??;
+    }
+    Ok(upload.finish().map_err(InferenceError::from)?)
+}
