@@ -11,11 +11,19 @@ use crate::{
     },
 };
 
+/// Longest name of a network, bytes: it is stored with every model and returned with every listing.
+const MAX_NAME: usize = 200;
+
 impl TryFrom<Network> for NetworkSpec {
     type Error = ConversionError;
 
     /// Reads a network. Whether its shapes fit is for `Plan::new` to say.
     fn try_from(network: Network) -> Result<Self, ConversionError> {
+        if network.name.len() > MAX_NAME {
+            let got = format!("{} bytes long", network.name.len());
+            let expected = "at most 200 bytes";
+            return Err(ConversionError::Value { field: "network.name", got, expected });
+        }
         let shape = required("network.input", "the shape of an image", network.input)?;
         let layers = network.layers.into_iter().map(layer).collect::<Result<_, _>>()?;
         let bias_bound =
@@ -100,6 +108,13 @@ mod tests {
             let spec = NetworkSpec::builtin(name).unwrap();
             assert_eq!(NetworkSpec::try_from(Network::from(&spec)), Ok(spec));
         }
+    }
+
+    #[test]
+    fn rejects_a_name_too_long_to_list() {
+        let network = Network { name: "x".repeat(201), ..Network::default() };
+        let error = NetworkSpec::try_from(network).unwrap_err();
+        assert_eq!(error.to_string(), "network.name is 201 bytes long: expected at most 200 bytes");
     }
 
     #[test]

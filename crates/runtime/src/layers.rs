@@ -92,10 +92,10 @@ fn span<B>(service: &'static str, request: &Request<B>) -> Span {
 fn finished(trailers: Option<&HeaderMap>, time: Duration, _: &Span) {
     let ok = trailers.and_then(|map| map.get("grpc-status")).is_some_and(|code| code == "0");
     if ok {
-        tracing::debug!(millis = time.as_millis(), "finished");
+        tracing::debug!(millis = time.as_millis() as u64, "finished");
     }
 }
 
 fn failed(class: GrpcFailureClass, time: Duration, _: &Span) {
-    tracing::info!(cause = %class, millis = time.as_millis(), "finished with an error");
+    tracing::info!(cause = %class, millis = time.as_millis() as u64, "finished with an error");
 }

@@ -14,7 +14,9 @@ pub(crate) fn init(service: &ServiceInfo, config: &LogConfig) -> Result<(), Conf
     let lines = fmt().with_env_filter(filter(config)?).with_writer(std::io::stderr);
     let started = match config.format {
         LogFormat::Text => tracing::subscriber::set_global_default(lines.finish()),
-        LogFormat::Json => tracing::subscriber::set_global_default(lines.json().finish()),
+        LogFormat::Json => {
+            tracing::subscriber::set_global_default(lines.json().with_span_list(false).finish())
+        }
     };
     if started.is_ok() {
         std::panic::set_hook(Box::new(|panic| {

@@ -47,9 +47,9 @@ impl KeyVault for OneKey {
         let tenant = tenant(request.metadata())?;
         let key_id = request.into_inner().key_id;
         match (tenant.as_str(), key_id.as_str()) {
-            ("acme", "known") => {
-                Ok(Response::new(GetKeyResponse { key: Some(Key { key_id, ..Default::default() }) }))
-            }
+            ("acme", "known") => Ok(Response::new(GetKeyResponse {
+                key: Some(Key { key_id, ..Default::default() }),
+            })),
             (_, "broken") => Err(Status::internal("a fault")),
             _ => Err(Status::not_found("no such key")),
         }

@@ -1,10 +1,6 @@
 //! The key vault's RPCs over real sockets.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod common;
-
-use common::{
+use crate::common::{
     MATERIAL, Vault, chunk_part, header, header_part, material, of_tenant, start, streamed, upload,
 };
 use sphinx_proto::{
@@ -123,7 +119,9 @@ async fn a_client_that_breaks_off_stores_nothing() {
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     upload.abort();
     assert_eq!(keys(&vault).await, Vec::<String>::new());
-    assert!(!exchange(&vault, common::upload(header("laptop", &bytes), &bytes)).await.unwrap());
+    assert!(
+        !exchange(&vault, crate::common::upload(header("laptop", &bytes), &bytes)).await.unwrap()
+    );
 }
 
 #[tokio::test]

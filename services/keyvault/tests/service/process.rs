@@ -1,12 +1,8 @@
 //! The key vault as a process: ready line, health, reflection, drain, kill and restart.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod common;
-
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
-use common::{connect, header, material, start, streamed, upload};
+use crate::common::{connect, header, material, start, streamed, upload};
 use sphinx_proto::v1::ListKeysRequest;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -101,8 +97,8 @@ async fn the_environment_lies_between_file_and_flags() {
         .env("SPHINX_KEYVAULT__STORE", dir.path().join("by-environment"));
     let process = spawn(command).await;
     let bytes = material(1);
-    let parts = std::iter::once(common::header_part(header("k", &bytes)))
-        .chain(bytes.chunks(1000).map(common::chunk_part))
+    let parts = std::iter::once(crate::common::header_part(header("k", &bytes)))
+        .chain(bytes.chunks(1000).map(crate::common::chunk_part))
         .collect();
     let receipt = connect(process.address).await.exchange_keys(streamed(parts)).await.unwrap();
     let limits = receipt.into_inner().limits.unwrap();
@@ -203,7 +199,7 @@ async fn an_upload_that_runs_during_the_drain_ends_well() {
     let mut client = vault.client.clone();
     let parts = tokio_stream::wrappers::ReceiverStream::new(receiver);
     let upload = tokio::spawn(async move { client.exchange_keys(parts).await });
-    let mut messages = common::upload(header("laptop", &bytes), &bytes).into_iter();
+    let mut messages = crate::common::upload(header("laptop", &bytes), &bytes).into_iter();
     sender.send(messages.next().unwrap()).await.unwrap();
     sender.send(messages.next().unwrap()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,0 +1,7 @@
+//! The key vault over real sockets, in this process and as one of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+mod process;
+mod rpc;
