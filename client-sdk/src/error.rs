@@ -82,6 +82,47 @@ pub enum ClientError {
     /// A tensor has the wrong shape.
     #[error(transparent)]
     Tensor(#[from] sphinx_gradient::TensorError),
+    /// A layer in the clear got the wrong parameters or tensor.
+    #[error(transparent)]
+    Clear(#[from] sphinx_gradient::ClearError),
+    /// Hyper-parameters outside their domains, or a step that diverged.
+    #[error(transparent)]
+    Optimizer(#[from] sphinx_optimizer::OptimizerError),
+    /// The privacy budget cannot be met as planned.
+    #[error(transparent)]
+    PrivacyPlan(#[from] sphinx_privacy::PlanError),
+    /// The noise cannot be added.
+    #[error(transparent)]
+    Mechanism(#[from] sphinx_privacy::MechanismError),
+    /// ε cannot be computed.
+    #[error(transparent)]
+    Accounting(#[from] sphinx_privacy::AccountingError),
+    /// The privacy ledger forbids to go on.
+    #[error(transparent)]
+    Ledger(#[from] sphinx_privacy::ledger::LedgerError),
+    /// The ledger's pending update names no session.
+    #[error("the privacy ledger's pending update names the session {got:?}, expected hex/step")]
+    LedgerSession {
+        /// What it names.
+        got: String,
+    },
+    /// The model moved on without the ledger's pending update.
+    #[error(
+        "the model is at version {server}, the ledger's pending update was made for {base}: \
+         somebody else trained it meanwhile"
+    )]
+    PendingLost {
+        /// The server's version.
+        server: u64,
+        /// Version the pending update is based on.
+        base: u64,
+    },
+    /// A background thread ended unexpectedly.
+    #[error("a background task ended unexpectedly: {cause}")]
+    Task {
+        /// What the runtime says.
+        cause: String,
+    },
 }
 
 fn request(id: &Option<String>) -> String {
@@ -104,7 +145,16 @@ impl ClientError {
             | Self::Decrypt(_)
             | Self::Data(_)
             | Self::Pass(_)
-            | Self::Tensor(_) => false,
+            | Self::Tensor(_)
+            | Self::Clear(_)
+            | Self::Optimizer(_)
+            | Self::PrivacyPlan(_)
+            | Self::Mechanism(_)
+            | Self::Accounting(_)
+            | Self::Ledger(_)
+            | Self::LedgerSession { .. }
+            | Self::PendingLost { .. }
+            | Self::Task { .. } => false,
         }
     }
 }

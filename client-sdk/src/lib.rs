@@ -13,8 +13,13 @@ mod keys;
 mod models;
 #[cfg(feature = "cli")]
 pub mod report;
+mod training;
 
 pub use client::{Endpoints, SphinxClient};
 pub use error::ClientError;
 pub use models::ModelParameters;
 pub use sphinx_proto::{KeyId, ModelId, TenantId};
+pub use training::{
+    ClearTwin, Direction, EncryptedSession, LinearCloud, ModelLedger, Privacy, Progress,
+    SessionOptions, Traffic, TrainingOptions, TrainingRequest, TrainingSummary, Update, train,
+};

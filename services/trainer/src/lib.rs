@@ -11,9 +11,10 @@ mod service;
 mod training;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
 
 use sphinx_proto::v1::trainer_server::TrainerServer;
-use sphinx_runtime::{CancellationToken, Config, ServiceInfo, serve};
+use sphinx_runtime::{CancellationToken, Config, ServiceArgs, ServiceInfo, launch, serve};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -42,4 +43,9 @@ pub async fn run(
     let trainer = TrainerService::new(&config, shutdown.clone())?;
     let routes = Routes::new(TrainerServer::new(trainer));
     Ok(serve(&SERVICE, &config.server, listener, routes, shutdown).await?)
+}
+
+/// The whole process: configuration, logs, signals, exit code.
+pub fn main(args: &ServiceArgs) -> ExitCode {
+    launch(&SERVICE, args, run)
 }

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use sphinx_runtime::{ServiceArgs, launch, parse_args};
+use sphinx_runtime::{ServiceArgs, parse_args};
 
 fn main() -> ExitCode {
     match parse_args::<ServiceArgs>() {
-        Ok(args) => launch(&sphinx_trainer::SERVICE, &args, sphinx_trainer::run),
+        Ok(args) => sphinx_trainer::main(&args),
         Err(code) => code,
     }
 }

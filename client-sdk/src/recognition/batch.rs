@@ -1,0 +1,224 @@
+//! The online rounds, for one or many images at once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use rayon::prelude::*;
+use sphinx_linalg::{pack_bits, packed_bits_len, unpack_bits};
+use sphinx_network::client_forward;
+use sphinx_proto::v1::inference_client::InferenceClient;
+use sphinx_proto::v1::{InferRequest, InferResponse};
+use zeroize::Zeroizing;
+
+use crate::error::ClientError;
+use crate::recognition::masks::expand;
+use crate::recognition::model::{IntegerLayer, IntegerModel};
+use crate::recognition::offload::{INLINE_NANOS, offload};
+use crate::recognition::{Prediction, Recogniser, RecognitionError, Ticket};
+
+/// Largest values of one message, bytes.
+const MESSAGE_BYTES: usize = 3 << 19;
+/// Groups of images on their way through the rounds at once: while one waits for the server, another computes.
+const GROUPS: usize = 4;
+/// Rough cost of one scalar on this side: encode, mask, unmask, decode and, above all, its activation.
+const NANOS_PER_SCALAR: usize = 30;
+
+/// An image on its way through the network.
+pub(crate) struct Query {
+    ticket: Ticket,
+    /// The activations that enter the next stage; logits in the end.
+    values: Zeroizing<Vec<f32>>,
+}
+
+impl Recogniser {
+    /// Recognises many images, using up as many tickets; answers come in the images' order.
+    ///
+    /// Images share messages of at most 1.5 MB, and a few messages are under way at once.
+    ///
+    /// # Errors
+    /// As [`Recogniser::infer`], and [`RecognitionError::Pairs`]. All tickets are spent in any case.
+    pub async fn infer_batch<I: AsRef<[f32]>>(
+        &self,
+        tickets: Vec<Ticket>,
+        images: &[I],
+    ) -> Result<Vec<Prediction>, ClientError> {
+        let (tickets_given, images_given) = (tickets.len(), images.len());
+        if tickets_given != images_given {
+            let (tickets, images) = (tickets_given, images_given);
+            return Err(RecognitionError::Pairs { tickets, images }.into());
+        }
+        let queries = tickets.into_iter().zip(images);
+        let queries = queries.map(|(ticket, image)| Query::new(self, ticket, image.as_ref()));
+        let groups = grouped(queries.collect::<Result<_, _>>()?);
+        stream::iter(groups)
+            .map(|group| self.rounds(group))
+            .buffered(GROUPS)
+            .try_concat()
+            .await
+    }
+
+    /// Carries images with tickets of one version through all stages.
+    pub(crate) async fn rounds(
+        &self,
+        mut queries: Vec<Query>,
+    ) -> Result<Vec<Prediction>, ClientError> {
+        let Some(model) = queries.first().map(|query| Arc::clone(&query.ticket.model)) else {
+            return Ok(Vec::new());
+        };
+        for (index, layer) in model.stages.iter().enumerate() {
+            let shared = Arc::clone(&model);
+            let nanos = queries.len() * NANOS_PER_SCALAR * layer.inputs;
+            let (values, masked) = on_cores(nanos, move |parallel| {
+                (mask(&shared.stages[index], index, &queries, parallel), queries)
+            })
+            .await?;
+            let reply = self.ask(&model, index, masked.len(), values.into()).await?;
+            let shared = Arc::clone(&model);
+            let nanos = masked.len() * NANOS_PER_SCALAR * layer.outputs;
+            queries = on_cores(nanos, move |parallel| {
+                unmask(&shared.stages[index], index, masked, &reply, parallel)
+            })
+            .await?;
+        }
+        Ok(queries.into_iter().map(|mut query| Prediction::new(std::mem::take(&mut query.values))).collect())
+    }
+
+    /// One round: the masked integers of all images there, the products back.
+    async fn ask(
+        &self,
+        model: &IntegerModel,
+        stage: usize,
+        images: usize,
+        values: Bytes,
+    ) -> Result<Bytes, ClientError> {
+        let request = InferRequest {
+            model_id: model.model_id.to_string(),
+            key_id: model.key_id.to_string(),
+            version: model.version,
+            stage: stage as u32,
+            images: images as u32,
+            values,
+            incarnation: model.incarnation.clone(),
+        };
+        let infer = |channel| {
+            let request = request.clone();
+            self.counter.sent(&request);
+            async move { InferenceClient::new(channel).infer(request).await }
+        };
+        let reply = self.inference.call(infer).await?.into_inner();
+        self.counter.received(&reply);
+        let InferResponse { version: got, values } = reply;
+        let expected = model.version;
+        if got != expected {
+            return Err(RecognitionError::VersionMismatch { got, expected }.into());
+        }
+        let expected = images * result_bytes(&model.stages[stage]);
+        if values.len() == expected {
+            Ok(values)
+        } else {
+            let got = format_args!("{} bytes of results", values.len());
+            Err(self.inference.protocol(got, expected))
+        }
+    }
+}
+
+impl Query {
+    /// Checks that a ticket and an image fit the recogniser.
+    pub(crate) fn new(
+        recogniser: &Recogniser,
+        ticket: Ticket,
+        image: &[f32],
+    ) -> Result<Self, RecognitionError> {
+        if !ticket.model.same_model(&recogniser.model) {
+            return Err(RecognitionError::ForeignTicket {
+                got: ticket.model.model_id.to_string(),
+                expected: recogniser.model.model_id.to_string(),
+            });
+        }
+        let plan = &ticket.model.plan;
+        let (got, expected) = (image.len(), plan.input.len());
+        if got != expected {
+            return Err(RecognitionError::ImageSize { got, expected });
+        }
+        let values = Zeroizing::new(client_forward(&plan.input_steps, image.to_vec()));
+        Ok(Self { ticket, values })
+    }
+}
+
+/// Cuts queries into groups of one version whose messages keep to the limit.
+fn grouped(queries: Vec<Query>) -> Vec<Vec<Query>> {
+    let mut groups: Vec<Vec<Query>> = Vec::new();
+    for query in queries {
+        let layers = query.ticket.model.stages.iter();
+        let bytes = layers.map(|layer| query_bytes(layer).max(result_bytes(layer))).max();
+        let limit = (MESSAGE_BYTES / bytes.unwrap_or(1).max(1)).max(1);
+        let fits = |group: &&mut Vec<Query>| {
+            group.len() < limit
+                && group.iter().all(|other| Arc::ptr_eq(&other.ticket.model, &query.ticket.model))
+        };
+        match groups.last_mut().filter(fits) {
+            Some(group) => group.push(query),
+            None => groups.push(vec![query]),
+        }
+    }
+    groups
+}
+
+/// Masks and packs the activations of all images.
+fn mask(layer: &IntegerLayer, stage: usize, queries: &[Query], parallel: bool) -> Vec<u8> {
+    let size = query_bytes(layer);
+    let mut packed = vec![0; queries.len() * size];
+    let mask_one = |(packed, query): (&mut [u8], &Query)| {
+        let mut masks = Zeroizing::new(vec![0; layer.inputs]);
+        expand(&query.ticket.seed, stage, layer.modulus_bits, &mut masks);
+        let mut words = vec![0; layer.inputs];
+        layer.mask(&query.values, &masks, &mut words);
+        pack_bits(&words, layer.modulus_bits, packed);
+    };
+    if parallel {
+        packed.par_chunks_exact_mut(size).zip(queries).for_each(mask_one);
+    } else {
+        packed.chunks_exact_mut(size).zip(queries).for_each(mask_one);
+    }
+    packed
+}
+
+/// Unpacks the products of all images, unmasks them and takes the client's steps up to the next stage.
+fn unmask(
+    layer: &IntegerLayer,
+    stage: usize,
+    mut queries: Vec<Query>,
+    reply: &[u8],
+    parallel: bool,
+) -> Vec<Query> {
+    let size = result_bytes(layer);
+    let unmask_one = |(query, packed): (&mut Query, &[u8])| {
+        let mut words = vec![0; layer.outputs];
+        unpack_bits(packed, layer.modulus_bits, &mut words);
+        let sums = layer.unmask(&words, &query.ticket.answers[stage]);
+        query.values = Zeroizing::new(client_forward(&layer.steps, sums));
+    };
+    if parallel {
+        queries.par_iter_mut().zip(reply.par_chunks_exact(size)).for_each(unmask_one);
+    } else {
+        queries.iter_mut().zip(reply.chunks_exact(size)).for_each(unmask_one);
+    }
+    queries
+}
+
+fn query_bytes(layer: &IntegerLayer) -> usize {
+    packed_bits_len(layer.inputs, layer.modulus_bits)
+}
+
+fn result_bytes(layer: &IntegerLayer) -> usize {
+    packed_bits_len(layer.outputs, layer.modulus_bits)
+}
+
+/// Does short work here and long work, in parallel, on another thread.
+async fn on_cores<T: Send + 'static>(
+    nanos: usize,
+    work: impl FnOnce(bool) -> T + Send + 'static,
+) -> Result<T, ClientError> {
+    if nanos <= INLINE_NANOS { Ok(work(false)) } else { offload(move || work(true)).await }
+}

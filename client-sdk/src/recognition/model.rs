@@ -1,0 +1,188 @@
+//! The integer form of one model version, as the client needs it.
+
+use bytes::Bytes;
+use sphinx_linalg::{ResultNoise, Width};
+use sphinx_network::{ClientStep, MAX_MODULUS_BITS, NetworkSpec, Plan, Stage};
+use sphinx_proto::v1::{DescribeModelResponse, IntegerStage};
+use sphinx_proto::{KeyId, ModelId};
+
+use crate::connection::Connection;
+use crate::error::ClientError;
+use crate::recognition::RecognitionError;
+
+/// Bytes per word of uploaded masks and of result ciphertexts; fixed by the schema.
+pub(crate) const UPLOAD_WIDTH: Width = Width::Six;
+pub(crate) const RESULT_WIDTH: Width = Width::Five;
+/// Standard deviations of noise that must fit into half a step.
+const NEEDED_DEVIATIONS: f64 = 6.0;
+/// Largest integer activation that is still exact; int8 weights make no use of more.
+const MAX_INPUT_LIMIT: f64 = (1u64 << 30) as f64;
+
+/// A model version as tickets and queries see it.
+#[derive(Debug)]
+pub(crate) struct IntegerModel {
+    pub(crate) model_id: ModelId,
+    pub(crate) key_id: KeyId,
+    pub(crate) incarnation: Bytes,
+    pub(crate) version: u64,
+    pub(crate) spec: NetworkSpec,
+    pub(crate) plan: Plan,
+    pub(crate) stages: Vec<IntegerLayer>,
+}
+
+/// One stage: how activations become integers and sums become activations.
+#[derive(Debug)]
+pub(crate) struct IntegerLayer {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) modulus_bits: u32,
+    /// Largest noise that a ticket's phase can have; more means that it was made with another key.
+    pub(crate) noise_limit: u64,
+    /// Integers per unit of result, one per output channel.
+    pub(crate) scales: Vec<f64>,
+    pub(crate) rows_per_channel: usize,
+    pub(crate) steps: Vec<ClientStep>,
+    input_scale: f64,
+    input_limit: f64,
+}
+
+impl IntegerModel {
+    /// Checks a description.
+    pub(crate) fn new(
+        described: DescribeModelResponse,
+        service: &Connection,
+    ) -> Result<Self, ClientError> {
+        let network = described.network.ok_or_else(|| service.protocol("no network", "a network"))?;
+        let spec = NetworkSpec::try_from(network)?;
+        let plan = Plan::new(&spec)?;
+        let (got, expected) = (described.stages.len(), plan.stages.len());
+        if got != expected {
+            let expected = format_args!("{expected} stages");
+            return Err(service.protocol(format_args!("{got} stages"), expected));
+        }
+        let pairs = described.stages.into_iter().zip(&plan.stages).enumerate();
+        let stages = pairs
+            .map(|(index, (integer, stage))| IntegerLayer::new(index, integer, stage, service))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            model_id: ModelId::parse(described.model_id)?,
+            key_id: KeyId::parse(described.key_id)?,
+            incarnation: described.incarnation,
+            version: described.version,
+            spec,
+            plan,
+            stages,
+        })
+    }
+
+    /// Whether both are versions of the same model.
+    pub(crate) fn same_model(&self, other: &Self) -> bool {
+        (&self.model_id, &self.key_id, &self.incarnation)
+            == (&other.model_id, &other.key_id, &other.incarnation)
+    }
+}
+
+impl IntegerLayer {
+    fn new(
+        index: usize,
+        integer: IntegerStage,
+        stage: &Stage,
+        service: &Connection,
+    ) -> Result<Self, ClientError> {
+        let IntegerStage { inputs, outputs, modulus_bits, input_scale, scales, .. } = integer;
+        let (inputs, outputs, channels) = (inputs as usize, outputs as usize, scales.len());
+        let input_limit = (input_scale * f64::from(stage.input_bound)).round();
+        let positive = |value: &f64| value.is_finite() && *value > 0.0;
+        let norm_squared = integer.weight_norm_squared;
+        let sound = (inputs, outputs) == (stage.input.len(), stage.output.len())
+            && channels == stage.linear.bias_count()
+            && (1..=MAX_MODULUS_BITS).contains(&modulus_bits)
+            && scales.iter().all(positive)
+            && (1.0..=MAX_INPUT_LIMIT).contains(&input_limit)
+            && norm_squared.is_finite()
+            && norm_squared >= 0.0;
+        if !sound {
+            let got = format!(
+                "stage {index} with {inputs} inputs, {outputs} outputs, {channels} scales, modulus 2^{modulus_bits}, \
+                 {input_scale} integers per unit, squared norm {norm_squared}"
+            );
+            return Err(service.protocol(got, "an integer form of the network's stage"));
+        }
+        Ok(Self {
+            inputs,
+            outputs,
+            modulus_bits,
+            noise_limit: noise_limit(index, modulus_bits, norm_squared)?,
+            rows_per_channel: outputs / channels,
+            scales,
+            steps: stage.steps.clone(),
+            input_scale,
+            input_limit,
+        })
+    }
+
+    /// The activations as integers less the mask, modulo 2^t (in the low t bits of `words`).
+    ///
+    /// The integers are those of `InferenceStage::encode`.
+    pub(crate) fn mask(&self, activations: &[f32], mask: &[u32], words: &mut [u32]) {
+        for ((word, &a), &r) in words.iter_mut().zip(activations).zip(mask) {
+            let scaled = (f64::from(a) * self.input_scale).round();
+            let integer = scaled.clamp(-self.input_limit, self.input_limit) as i32;
+            *word = integer.cast_unsigned().wrapping_sub(r);
+        }
+    }
+
+    /// The results that W (x - r) and u = W r + b stand for, in units.
+    pub(crate) fn unmask(&self, masked: &[u32], answers: &[u32]) -> Vec<f32> {
+        let unused = 32 - self.modulus_bits;
+        let rows = masked.chunks(self.rows_per_channel).zip(answers.chunks(self.rows_per_channel));
+        let channels = rows.zip(&self.scales);
+        let mut values = Vec::with_capacity(self.outputs);
+        for ((masked, answers), scale) in channels {
+            values.extend(masked.iter().zip(answers).map(|(&masked, &answer)| {
+                let sum = masked.wrapping_add(answer);
+                // The representative in [-2^(t-1), 2^(t-1)).
+                let sum = (sum << unused).cast_signed() >> unused;
+                (f64::from(sum) / scale) as f32
+            }));
+        }
+        values
+    }
+}
+
+/// Checks that noise cannot reach half a step, and how large it can be at all.
+fn noise_limit(
+    stage: usize,
+    modulus_bits: u32,
+    norm_squared: f64,
+) -> Result<u64, RecognitionError> {
+    let noise = ResultNoise::new::<u64>(norm_squared, UPLOAD_WIDTH, RESULT_WIDTH, RESULT_WIDTH);
+    let half_step = 1u64 << (63 - modulus_bits);
+    let deviations = half_step as f64 / noise.standard_deviation();
+    if deviations < NEEDED_DEVIATIONS {
+        let needed = NEEDED_DEVIATIONS;
+        return Err(RecognitionError::Precision { stage, modulus_bits, deviations, needed });
+    }
+    // Two more deviations, for keys with more ones than the expectation that the prediction uses.
+    let possible = (NEEDED_DEVIATIONS + 2.0) * noise.standard_deviation();
+    Ok(half_step.min(possible as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_of_int8_weights_fits_the_moduli_they_need() {
+        // 400 taps of ±127 need 31 bits at 11-bit activations.
+        assert!(noise_limit(0, 31, 400.0 * 127.0 * 127.0).is_ok());
+    }
+
+    #[test]
+    fn rejects_moduli_that_noise_can_spoil() {
+        let error = noise_limit(3, 32, 1e9).unwrap_err();
+        assert!(
+            matches!(error, RecognitionError::Precision { stage: 3, modulus_bits: 32, deviations, .. } if deviations < 6.0)
+        );
+    }
+}

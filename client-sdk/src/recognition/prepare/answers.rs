@@ -1,0 +1,177 @@
+//! Reading the server's answer to a stage and decrypting it row by row.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::{StreamExt, TryStreamExt};
+use rayon::prelude::*;
+use sphinx_linalg::SLOTS;
+use sphinx_proto::v1::prepare_response::Part;
+use sphinx_proto::v1::{PrepareOutput, PrepareResponse};
+use tonic::Streaming;
+use zeroize::Zeroizing;
+
+use super::{Interrupted, StageAnswers, biases};
+use crate::error::ClientError;
+use crate::recognition::model::RESULT_WIDTH;
+use crate::recognition::offload::offload;
+use crate::recognition::{Recogniser, RecognitionError};
+
+/// Messages being decrypted at once.
+const AHEAD: usize = 2;
+/// Tickets that are filled together: a cache line of every decrypted row.
+const TICKETS: usize = 16;
+
+/// Decrypted rows of one message.
+struct Rows {
+    numbers: Vec<u32>,
+    /// u, row after row, [`SLOTS`] each.
+    values: Zeroizing<Vec<u32>>,
+}
+
+/// Reads the whole answer: header, biases, then every row once.
+pub(super) async fn read(
+    recogniser: &Recogniser,
+    stage: usize,
+    tickets: usize,
+    replies: Streaming<PrepareResponse>,
+) -> Result<StageAnswers, Interrupted> {
+    let layer = &recogniser.model.stages[stage];
+    let counter = &recogniser.counter;
+    let mut parts = replies.map_ok(|reply| {
+        counter.received(&reply);
+        reply.part
+    });
+    check_head(recogniser, stage, parts.try_next().await?.flatten())?;
+    let mut biases = Vec::with_capacity(layer.scales.len());
+    while biases.len() < layer.scales.len() {
+        let Some(Part::Biases(message)) = parts.try_next().await?.flatten() else {
+            let got = format_args!("{} biases", biases.len());
+            return Err(recogniser.inference.protocol(got, layer.scales.len()).into());
+        };
+        let (recogniser, first) = (recogniser.clone(), biases.len());
+        let decrypt = move || biases::decrypt(&recogniser, stage, first, &message);
+        biases.append(&mut offload(decrypt).await??);
+    }
+    let biases = Arc::new(Zeroizing::new(biases));
+    let decrypted = parts
+        .map_err(Interrupted::from)
+        .and_then(|part| {
+            ready(match part {
+                Some(Part::Output(output)) => Ok(output),
+                Some(Part::Result(_) | Part::Biases(_)) | None => {
+                    Err(recogniser.inference.protocol("another message", "result rows").into())
+                }
+            })
+        })
+        .map_ok(|output| {
+            let (recogniser, biases) = (recogniser.clone(), Arc::clone(&biases));
+            async move { Ok(offload(move || decrypt(&recogniser, stage, &biases, output)).await??) }
+        })
+        .try_buffered(AHEAD);
+    collect(recogniser, stage, tickets, decrypted).await
+}
+
+/// Puts decrypted rows in their places and checks that each came once.
+async fn collect(
+    recogniser: &Recogniser,
+    stage: usize,
+    tickets: usize,
+    rows: impl futures::Stream<Item = Result<Rows, Interrupted>>,
+) -> Result<StageAnswers, Interrupted> {
+    let outputs = recogniser.model.stages[stage].outputs;
+    let zeros = || Zeroizing::new(vec![0; outputs]);
+    let mut answers: StageAnswers = (0..tickets).map(|_| zeros()).collect();
+    let (mut seen, mut count) = (vec![false; outputs], 0);
+    let mut rows = std::pin::pin!(rows);
+    while let Some(rows) = rows.try_next().await? {
+        for &row in &rows.numbers {
+            if std::mem::replace(&mut seen[row as usize], true) {
+                let got = format_args!("row {row} of stage {stage} twice");
+                return Err(recogniser.inference.protocol(got, "each row once").into());
+            }
+            count += 1;
+        }
+        let place = move || {
+            scatter(&rows, &mut answers);
+            answers
+        };
+        answers = offload(place).await?;
+    }
+    if count == outputs {
+        Ok(answers)
+    } else {
+        let got = format_args!("{count} rows of stage {stage}");
+        Err(recogniser.inference.protocol(got, outputs).into())
+    }
+}
+
+fn check_head(
+    recogniser: &Recogniser,
+    stage: usize,
+    part: Option<Part>,
+) -> Result<(), ClientError> {
+    let (layer, service) = (&recogniser.model.stages[stage], &recogniser.inference);
+    let Some(Part::Result(head)) = part else {
+        return Err(service.protocol("another message", "the header of a result"));
+    };
+    let (got, expected) = (head.version, recogniser.model.version);
+    if got != expected {
+        return Err(RecognitionError::VersionMismatch { got, expected }.into());
+    }
+    let got = (head.rows as usize, head.biases as usize);
+    let expected = (layer.outputs, layer.scales.len());
+    if got == expected {
+        Ok(())
+    } else {
+        let text = |(rows, biases)| format!("{rows} rows and {biases} biases");
+        Err(service.protocol(text(got), text(expected)))
+    }
+}
+
+/// Decrypts the rows of one message: u = W r + b modulo 2^t, exactly.
+fn decrypt(
+    recogniser: &Recogniser,
+    stage: usize,
+    biases: &[u32],
+    output: PrepareOutput,
+) -> Result<Rows, ClientError> {
+    let layer = &recogniser.model.stages[stage];
+    if let Some(row) = output.rows.iter().find(|&&row| row as usize >= layer.outputs) {
+        let expected = format_args!("a row below {}", layer.outputs);
+        return Err(recogniser.inference.protocol(format_args!("row {row}"), expected));
+    }
+    let dropped = 64 - layer.modulus_bits;
+    let low = u32::MAX >> (32 - layer.modulus_bits);
+    let worst_noise = AtomicU64::new(0);
+    let mut values = Zeroizing::new(vec![0; output.rows.len() * SLOTS]);
+    let decode = |row: usize, phase: &[u64], out: &mut [u32]| {
+        let bias = biases[output.rows[row] as usize / layer.rows_per_channel];
+        let mut worst = 0;
+        for (value, &phase) in out.iter_mut().zip(phase) {
+            let rounded = phase.wrapping_add(1 << (dropped - 1)) >> dropped;
+            let noise = phase.wrapping_sub(rounded << dropped).cast_signed();
+            worst = worst.max(noise.unsigned_abs());
+            *value = (rounded as u32).wrapping_add(bias) & low;
+        }
+        worst_noise.fetch_max(worst, Ordering::Relaxed);
+    };
+    let (masks, bodies) = ((&*output.masks, RESULT_WIDTH), (&*output.bodies, RESULT_WIDTH));
+    recogniser.key.decrypt_rows::<u64, u32>(masks, bodies, &mut values, decode)?;
+    if worst_noise.into_inner() > layer.noise_limit {
+        return Err(ClientError::WrongKey { key_id: recogniser.model.key_id.to_string() });
+    }
+    Ok(Rows { numbers: output.rows, values })
+}
+
+/// From row after row to ticket after ticket.
+fn scatter(rows: &Rows, answers: &mut StageAnswers) {
+    answers.par_chunks_mut(TICKETS).enumerate().for_each(|(chunk, tickets)| {
+        for (&row, values) in rows.numbers.iter().zip(rows.values.chunks_exact(SLOTS)) {
+            for (ticket, &value) in tickets.iter_mut().zip(&values[chunk * TICKETS..]) {
+                ticket[row as usize] = value;
+            }
+        }
+    });
+}

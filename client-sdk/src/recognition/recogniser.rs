@@ -1,0 +1,92 @@
+//! The recogniser of one model.
+
+use std::sync::Arc;
+
+use sphinx_network::NetworkSpec;
+use sphinx_proto::v1::DescribeModelRequest;
+use sphinx_proto::v1::inference_client::InferenceClient;
+use sphinx_proto::{KeyId, ModelId};
+use sphinx_secret::SecretKey;
+
+use crate::client::SphinxClient;
+use crate::connection::Connection;
+use crate::error::ClientError;
+use crate::recognition::model::IntegerModel;
+use crate::recognition::traffic::Counter;
+use crate::training::Traffic;
+
+/// Recognises images with one version of one model. Clones share connection and counters.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use sphinx_client::recognition::Recogniser;
+/// use sphinx_client::{Endpoints, KeyId, ModelId, SphinxClient};
+///
+/// # async fn example(
+/// #     key: Arc<sphinx_secret::SecretKey>,
+/// #     rng: &mut (impl rand::CryptoRng + Send),
+/// #     image: &[f32],
+/// # ) -> Result<(), sphinx_client::ClientError> {
+/// let client = SphinxClient::new(&Endpoints::default())?;
+/// let (model, key_id) = (ModelId::parse("digits")?, KeyId::parse("mine")?);
+/// let recogniser = Recogniser::new(&client, &model, key, &key_id).await?;
+/// // Offline, for up to 2048 images at once; then one ticket per image.
+/// let mut tickets = recogniser.prepare(2048, rng).await?;
+/// let prediction = recogniser.infer(tickets.take()?, image).await?;
+/// println!("{} with probability {:.3}", prediction.class, prediction.probability());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Recogniser {
+    pub(crate) inference: Connection,
+    pub(crate) model: Arc<IntegerModel>,
+    pub(crate) key: Arc<SecretKey>,
+    pub(crate) counter: Arc<Counter>,
+}
+
+impl Recogniser {
+    /// A recogniser with the newest version of a model.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with NOT_FOUND if there is no such model; [`ClientError::WrongKey`] if it is
+    /// encrypted under another key than `key_id`; [`crate::RecognitionError::Precision`] if its tickets could not
+    /// be exact.
+    pub async fn new(
+        client: &SphinxClient,
+        model_id: &ModelId,
+        key: Arc<SecretKey>,
+        key_id: &KeyId,
+    ) -> Result<Self, ClientError> {
+        let inference = client.inference.clone();
+        let counter = Arc::new(Counter::default());
+        let request = DescribeModelRequest { model_id: model_id.to_string(), version: None };
+        let describe = |channel| {
+            let request = request.clone();
+            counter.sent(&request);
+            async move { InferenceClient::new(channel).describe_model(request).await }
+        };
+        let described = inference.call(describe).await?.into_inner();
+        counter.received(&described);
+        let model = Arc::new(IntegerModel::new(described, &inference)?);
+        if model.key_id != *key_id {
+            return Err(ClientError::WrongKey { key_id: model.key_id.to_string() });
+        }
+        Ok(Self { inference, model, key, counter })
+    }
+
+    /// The version of the model that tickets are prepared for.
+    pub fn version(&self) -> u64 {
+        self.model.version
+    }
+
+    /// The model's network.
+    pub fn network(&self) -> &NetworkSpec {
+        &self.model.spec
+    }
+
+    /// Bytes of all messages sent and received so far, repeated ones included.
+    pub fn traffic(&self) -> Traffic {
+        self.counter.total()
+    }
+}

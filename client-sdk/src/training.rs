@@ -1,0 +1,28 @@
+//! Training a model on data that stays here.
+//!
+//! One step: draw a batch, encrypt its images, let the trainer evaluate one linear layer at a time on ciphertexts
+//! while this side decrypts, applies the non-linearities and encrypts again; then the same backward; then clip
+//! every example's gradient, sum, add noise, record what that spends, and send the noised sum.
+
+mod batches;
+mod clear;
+mod cloud;
+mod ledger;
+mod options;
+mod progress;
+mod run;
+mod seal;
+mod session;
+mod start;
+mod step;
+mod stream;
+mod update;
+
+pub use clear::ClearTwin;
+pub use cloud::{Direction, LinearCloud, Traffic, Update};
+pub use ledger::ModelLedger;
+pub use options::{Privacy, TrainingOptions};
+pub use progress::{Progress, TrainingSummary};
+pub use run::train;
+pub use session::{EncryptedSession, SessionOptions};
+pub use start::TrainingRequest;

@@ -1,0 +1,94 @@
+//! The clear-text twin of an encrypted session.
+
+use sphinx_gradient::{ClearStage, Tensor};
+use sphinx_network::{Plan, StageParameters};
+use sphinx_optimizer::Optimizer;
+use sphinx_proto::TrainingRule;
+
+use crate::error::ClientError;
+use crate::training::cloud::{Direction, LinearCloud, Traffic, Update};
+
+/// A session without a server: the same training loop on layers in the clear, in this process.
+///
+/// It never connects to anything. It serves to compare encrypted training with, and to search for
+/// hyper-parameters.
+pub struct ClearTwin {
+    layers: Vec<ClearStage>,
+    parameters: Vec<StageParameters>,
+    /// As [`StageParameters::biases`], in the form the seam asks for.
+    biases: Vec<Vec<f32>>,
+    optimizers: Vec<Optimizer>,
+    rule: TrainingRule,
+    version: u64,
+}
+
+impl ClearTwin {
+    /// A twin of a model with these parameters, trained by `rule`.
+    ///
+    /// # Errors
+    /// [`ClientError::Optimizer`] for hyper-parameters outside their domains.
+    pub fn new(
+        plan: &Plan,
+        parameters: Vec<StageParameters>,
+        rule: TrainingRule,
+    ) -> Result<Self, ClientError> {
+        let layers = plan.stages.iter().map(ClearStage::new).collect();
+        let optimizer = |stage: &StageParameters| Optimizer::new(rule.optimizer, stage.weights.len());
+        let optimizers = parameters.iter().map(optimizer).collect::<Result<_, _>>()?;
+        let biases = parameters.iter().map(|stage| stage.biases.clone()).collect();
+        Ok(Self { layers, parameters, biases, optimizers, rule, version: 0 })
+    }
+
+    /// The parameters as trained so far.
+    pub fn parameters(&self) -> &[StageParameters] {
+        &self.parameters
+    }
+}
+
+impl LinearCloud for ClearTwin {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn biases(&self) -> &[Vec<f32>] {
+        &self.biases
+    }
+
+    fn evaluate(
+        &mut self,
+        stage: usize,
+        direction: Direction,
+        input: &Tensor,
+    ) -> Result<Tensor, ClientError> {
+        let (layer, parameters) = (&self.layers[stage], &self.parameters[stage]);
+        Ok(match direction {
+            Direction::Forward => layer.forward(parameters, input)?,
+            Direction::Backward => layer.backward(parameters, input)?,
+        })
+    }
+
+    /// Nothing travels, so nothing is sealed.
+    fn seal(&mut self, _update: &Update) -> Result<Vec<u8>, ClientError> {
+        Ok(Vec::new())
+    }
+
+    fn commit(&mut self, step: u64, _sealed: &[u8], update: &Update) -> Result<(), ClientError> {
+        let rate = self.rule.schedule.rate(step);
+        for (stage, parameters) in self.parameters.iter_mut().enumerate() {
+            self.optimizers[stage].apply(&mut parameters.weights, &update.gradient[stage], rate)?;
+            let biases = parameters.biases.iter_mut().zip(&update.bias_change[stage]);
+            biases.for_each(|(bias, change)| *bias += change);
+            self.biases[stage].clone_from(&parameters.biases);
+        }
+        self.version += 1;
+        Ok(())
+    }
+
+    fn reopen(&mut self, _step: u64) -> Result<bool, ClientError> {
+        Ok(false)
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+}

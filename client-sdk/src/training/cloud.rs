@@ -1,0 +1,74 @@
+//! The seam between training and whoever evaluates the linear layers.
+
+use sphinx_gradient::Tensor;
+
+use crate::error::ClientError;
+
+/// Which way a stage's linear map is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// z = W a + b.
+    Forward,
+    /// e = Wᵀ δ.
+    Backward,
+}
+
+/// What one step changes. The gradient may be seen by the server, the bias change only encrypted.
+#[derive(Clone, PartialEq)]
+pub struct Update {
+    /// Noised gradient of the weights by stage, divided by the expected batch size.
+    pub gradient: Vec<Vec<f32>>,
+    /// Change of the biases by stage, multiples of 2^-16.
+    pub bias_change: Vec<Vec<f32>>,
+}
+
+/// Bytes of messages sent and received.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes sent.
+    pub up: u64,
+    /// Bytes received.
+    pub down: u64,
+}
+
+/// Evaluates linear layers and takes updates: the trainer on ciphertexts ([`crate::EncryptedSession`]), or its twin in
+/// the clear ([`crate::ClearTwin`]). Calls block; training runs on a thread of its own.
+pub trait LinearCloud: Send {
+    /// The version that evaluations use.
+    fn version(&self) -> u64;
+
+    /// The current biases by stage. Only this side knows them.
+    fn biases(&self) -> &[Vec<f32>];
+
+    /// One linear product on a block of 2048 slots.
+    ///
+    /// # Errors
+    /// [`ClientError`]; transient ones leave the cloud to be [`reopened`](LinearCloud::reopen).
+    fn evaluate(
+        &mut self,
+        stage: usize,
+        direction: Direction,
+        input: &Tensor,
+    ) -> Result<Tensor, ClientError>;
+
+    /// The exact bytes that commit an update: fresh encryptions of the bias change, so every call differs.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the update does not fit the network.
+    fn seal(&mut self, update: &Update) -> Result<Vec<u8>, ClientError>;
+
+    /// Commits sealed bytes as step `step` of this session. Repeating a commit that was stored changes nothing.
+    ///
+    /// # Errors
+    /// [`ClientError`]; after a transient one reopen and repeat with the same bytes.
+    fn commit(&mut self, step: u64, sealed: &[u8], update: &Update) -> Result<(), ClientError>;
+
+    /// Connects again at the last committed version and says whether `step` of this session is the last commit.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the service does not come back.
+    fn reopen(&mut self, step: u64) -> Result<bool, ClientError>;
+
+    /// Bytes moved so far.
+    fn traffic(&self) -> Traffic;
+}

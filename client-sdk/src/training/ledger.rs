@@ -1,0 +1,142 @@
+//! The budget of one model, spent step by step.
+
+use std::path::Path;
+
+use sphinx_privacy::ledger::{Binding, Charge, Entry, Ledger, LedgerError, PrivacyUnit};
+use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
+use sphinx_proto::SessionId;
+
+use crate::error::ClientError;
+use crate::training::options::Privacy;
+
+/// A model's ledger together with what this training charges to it.
+#[derive(Debug)]
+pub struct ModelLedger {
+    ledger: Ledger,
+    delta: Delta,
+    charge: Charge,
+    target: Option<Target>,
+}
+
+/// A commit that was recorded but not confirmed.
+pub(crate) struct Unconfirmed {
+    pub session_id: SessionId,
+    /// Step within that session.
+    pub step: u64,
+    /// Version it was computed on.
+    pub base_version: u64,
+    pub sealed: Vec<u8>,
+}
+
+impl ModelLedger {
+    /// Starts the ledger of a model that was just created.
+    ///
+    /// # Errors
+    /// [`ClientError::Ledger`] if there is one already or the file cannot be written.
+    pub fn create(path: &Path, model: &str, examples: usize, delta: Delta) -> Result<(), ClientError> {
+        Ledger::create(path, &binding(model, examples, delta))?;
+        Ok(())
+    }
+
+    /// Opens a model's ledger to train it further under `privacy`.
+    ///
+    /// # Errors
+    /// [`ClientError::Ledger`] if it is missing, damaged, or another model's: then the model must not be trained.
+    pub(crate) fn open(
+        path: &Path,
+        model: &str,
+        examples: usize,
+        delta: Delta,
+        privacy: Privacy,
+        plan: Option<&PrivacyPlan>,
+    ) -> Result<Self, ClientError> {
+        let ledger = Ledger::open(path, &binding(model, examples, delta))?;
+        let (charge, target) = match (privacy, plan) {
+            (Privacy::Budget { target, clipping_norm }, Some(plan)) => {
+                (Charge::gaussian(&plan.segment, f64::from(clipping_norm)), Some(target))
+            }
+            (Privacy::Budget { .. } | Privacy::None, _) => (Charge::Unproven, None),
+        };
+        Ok(Self { ledger, delta, charge, target })
+    }
+
+    /// The commit to be repeated, if one was not confirmed.
+    pub(crate) fn unconfirmed(&self) -> Result<Option<Unconfirmed>, ClientError> {
+        let Some(pending) = self.ledger.pending() else { return Ok(None) };
+        let (session_id, step) = parse_session(&pending.entry.session)?;
+        let (base_version, sealed) = (pending.entry.step, pending.bytes.clone());
+        Ok(Some(Unconfirmed { session_id, step, base_version, sealed }))
+    }
+
+    /// Records a step durably; only then may its bytes leave. `false` if the budget does not allow it.
+    pub(crate) fn reserve(
+        &mut self,
+        session_id: SessionId,
+        step: u64,
+        base_version: u64,
+        sealed: &[u8],
+    ) -> Result<bool, ClientError> {
+        let session = format_session(session_id, step);
+        let entry = Entry { session, step: base_version, charge: self.charge };
+        match self.ledger.reserve(&entry, self.target, sealed) {
+            Ok(_) => Ok(true),
+            Err(LedgerError::BudgetExhausted { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Notes that the step computed on `base_version` is committed.
+    pub(crate) fn confirm(&mut self, base_version: u64) -> Result<(), ClientError> {
+        Ok(self.ledger.confirm(base_version)?)
+    }
+
+    /// Refuses a ledger that knows less than the server: it was rolled back.
+    pub(crate) fn check_version(&self, server: u64) -> Result<(), ClientError> {
+        Ok(self.ledger.check_version(server)?)
+    }
+
+    /// Steps that the budget still allows.
+    pub(crate) fn remaining(&self, plan: Option<&PrivacyPlan>) -> Result<u64, ClientError> {
+        match (plan, self.target) {
+            (Some(plan), Some(target)) => Ok(self.ledger.remaining(&plan.segment, target)?),
+            (Some(_) | None, _) => Ok(u64::MAX),
+        }
+    }
+
+    /// ε spent so far, `None` if some step left no guarantee.
+    pub fn spent(&self) -> Option<Epsilon> {
+        self.ledger.spent(self.delta).ok()
+    }
+}
+
+fn binding(model: &str, examples: usize, delta: Delta) -> Binding {
+    let unit = PrivacyUnit::Example;
+    Binding { model: model.to_owned(), examples: examples as u64, delta, unit }
+}
+
+/// Session and step within it, as the ledger keeps them.
+fn format_session(SessionId(id): SessionId, step: u64) -> String {
+    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{hex}/{step}")
+}
+
+fn parse_session(text: &str) -> Result<(SessionId, u64), ClientError> {
+    let parsed = || {
+        let (hex, step) = text.split_once('/')?;
+        let id = u128::from_str_radix(hex, 16).ok()?;
+        Some((SessionId(id.to_be_bytes()), step.parse().ok()?))
+    };
+    parsed().ok_or_else(|| ClientError::LedgerSession { got: text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_survive_the_ledger() {
+        let id = SessionId(std::array::from_fn(|index| index as u8));
+        assert_eq!(parse_session(&format_session(id, 42)).unwrap(), (id, 42));
+        assert!(parse_session("not a session").is_err());
+    }
+}

@@ -1,0 +1,211 @@
+//! The training loop.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use sphinx_linalg::SLOTS;
+use sphinx_network::{NetworkSpec, Plan};
+use sphinx_proto::SessionId;
+
+use crate::data::Dataset;
+use crate::error::ClientError;
+use crate::training::batches::{Batches, blocks};
+use crate::training::cloud::{LinearCloud, Update};
+use crate::training::ledger::ModelLedger;
+use crate::training::options::{Planned, TrainingOptions};
+use crate::training::progress::{Progress, TrainingSummary};
+use crate::training::step::block_gradient;
+use crate::training::update::UpdateMaker;
+
+/// How often a step is tried again after a transient failure.
+const TRIES: usize = 5;
+
+/// Everything a training needs besides the cloud.
+pub(crate) struct Training<'a> {
+    pub spec: &'a NetworkSpec,
+    pub data: &'a Dataset,
+    pub options: &'a TrainingOptions,
+    pub planned: &'a Planned,
+    pub session_id: SessionId,
+    /// Seed of batches and noise; from the operating system in production.
+    pub seed: [u8; 32],
+}
+
+/// Trains by `cloud`, charging every step to `ledger` (if there is one) before it leaves, and reports after every
+/// step. Blocks; a `false` from `progress` ends the training after that step.
+///
+/// # Errors
+/// [`ClientError`]; the model stays at its last committed version.
+pub fn train(
+    cloud: &mut dyn LinearCloud,
+    ledger: Option<&mut ModelLedger>,
+    spec: &NetworkSpec,
+    data: &Dataset,
+    options: &TrainingOptions,
+    seed: [u8; 32],
+    progress: &mut dyn FnMut(&Progress) -> bool,
+) -> Result<TrainingSummary, ClientError> {
+    let planned = options.plan(data.len())?;
+    let session_id = SessionId([0; 16]);
+    let training = Training { spec, data, options, planned: &planned, session_id, seed };
+    training.run(cloud, ledger, progress)
+}
+
+impl Training<'_> {
+    pub(crate) fn run(
+        &self,
+        cloud: &mut dyn LinearCloud,
+        mut ledger: Option<&mut ModelLedger>,
+        progress: &mut dyn FnMut(&Progress) -> bool,
+    ) -> Result<TrainingSummary, ClientError> {
+        let started = Instant::now();
+        let plan = Arc::new(Plan::new(self.spec)?);
+        let privacy = self.planned.privacy.as_ref();
+        let mut rng = ChaCha20Rng::from_seed(self.seed);
+        let mut batches = Batches::new(self.data.len(), self.options.blocks, privacy);
+        let mut maker = UpdateMaker::new(
+            &plan,
+            self.spec.bias_bound,
+            self.planned.rule,
+            self.options.privacy,
+            privacy,
+        )?;
+        let allowed = match &ledger {
+            Some(ledger) => ledger.remaining(privacy)?,
+            None => u64::MAX,
+        };
+        let steps = self.planned.steps.min(allowed);
+        let mut done = 0;
+        let mut seen = 0;
+        while done < steps {
+            let step_started = Instant::now();
+            let batch = batches.draw(&mut rng);
+            let pass = self.pass(cloud, &plan, &maker, &batch, done)?;
+            let update = maker.make(done, &pass.gradients, cloud.biases(), &mut rng)?;
+            if !self.commit(cloud, ledger.as_deref_mut(), done, &update)? {
+                break;
+            }
+            done += 1;
+            seen += pass.examples;
+            let report = Progress {
+                step: done,
+                steps,
+                epoch: match privacy {
+                    Some(plan) => done as f64 * plan.segment.sampling_rate.get(),
+                    None => seen as f64 / self.data.len().max(1) as f64,
+                },
+                loss: pass.loss / pass.examples.max(1) as f64,
+                accuracy: pass.correct as f64 / pass.examples.max(1) as f64,
+                examples: pass.examples,
+                clipped: pass.clipped as f64 / pass.examples.max(1) as f64,
+                step_time: step_started.elapsed(),
+                epsilon: ledger.as_ref().and_then(|ledger| ledger.spent()),
+                traffic: cloud.traffic(),
+            };
+            if !progress(&report) {
+                break;
+            }
+        }
+        Ok(TrainingSummary {
+            steps: done,
+            budget_exhausted: done < self.planned.steps && done == steps,
+            version: cloud.version(),
+            slots: done * self.options.blocks * SLOTS as u64,
+            elapsed: started.elapsed(),
+            epsilon: ledger.as_ref().and_then(|ledger| ledger.spent()),
+            traffic: cloud.traffic(),
+        })
+    }
+
+    /// Forward and backward pass of a batch, tried again from its start after a transient failure: nothing that
+    /// depends on the data in the clear has left by then.
+    fn pass(
+        &self,
+        cloud: &mut dyn LinearCloud,
+        plan: &Arc<Plan>,
+        maker: &UpdateMaker,
+        batch: &[usize],
+        step: u64,
+    ) -> Result<Pass, ClientError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let pass = self.blocks(cloud, plan, maker, batch);
+            match pass {
+                Err(error) if error.is_transient() && tries < TRIES => {
+                    tracing::warn!(%error, step, "step broke; reopening the session");
+                    cloud.reopen(step)?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn blocks(
+        &self,
+        cloud: &mut dyn LinearCloud,
+        plan: &Arc<Plan>,
+        maker: &UpdateMaker,
+        batch: &[usize],
+    ) -> Result<Pass, ClientError> {
+        let mut pass = Pass::default();
+        for indices in blocks(batch, self.options.blocks) {
+            let (gradient, loss) =
+                block_gradient(cloud, plan, self.data, indices, maker.clipping())?;
+            pass.loss += loss.loss_sum;
+            pass.correct += loss.correct;
+            pass.examples += loss.examples;
+            pass.clipped += gradient.clipped;
+            pass.gradients.push(gradient);
+        }
+        Ok(pass)
+    }
+
+    /// Records the update, then sends it; after a failure sends the identical bytes again. `false` if the budget
+    /// is spent.
+    fn commit(
+        &self,
+        cloud: &mut dyn LinearCloud,
+        mut ledger: Option<&mut ModelLedger>,
+        step: u64,
+        update: &Update,
+    ) -> Result<bool, ClientError> {
+        let base_version = cloud.version();
+        let sealed = cloud.seal(update)?;
+        if let Some(ledger) = ledger.as_deref_mut()
+            && !ledger.reserve(self.session_id, step, base_version, &sealed)?
+        {
+            return Ok(false);
+        }
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match cloud.commit(step, &sealed, update) {
+                Ok(()) => break,
+                Err(error) if error.is_transient() && tries < TRIES => {
+                    tracing::warn!(%error, step, "commit broke; reopening the session");
+                    if cloud.reopen(step)? {
+                        break;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(ledger) = ledger {
+            ledger.confirm(base_version)?;
+        }
+        Ok(true)
+    }
+}
+
+/// What the passes of a step's blocks yield.
+#[derive(Default)]
+struct Pass {
+    gradients: Vec<sphinx_gradient::BlockGradient>,
+    loss: f64,
+    correct: usize,
+    examples: usize,
+    clipped: usize,
+}

@@ -1,0 +1,138 @@
+//! Training a stored model from here: session, ledger, loop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rand::Rng;
+use sphinx_privacy::Delta;
+use sphinx_proto::{KeyId, ModelId, SessionId};
+use sphinx_secret::SecretKey;
+
+use crate::client::SphinxClient;
+use crate::data::Dataset;
+use crate::error::ClientError;
+use crate::training::cloud::LinearCloud;
+use crate::training::ledger::{ModelLedger, Unconfirmed};
+use crate::training::options::TrainingOptions;
+use crate::training::progress::{Progress, TrainingSummary};
+use crate::training::run::Training;
+use crate::training::session::{EncryptedSession, SessionOptions};
+
+/// What to train and on what.
+#[derive(Clone)]
+pub struct TrainingRequest {
+    /// The model.
+    pub model_id: ModelId,
+    /// The key it was made with.
+    pub key_id: KeyId,
+    /// The secret half of that key.
+    pub key: Arc<SecretKey>,
+    /// The examples.
+    pub data: Arc<Dataset>,
+    /// How long, how fast, how private.
+    pub options: TrainingOptions,
+    /// File of the model's privacy ledger, made by [`ModelLedger::create`] together with the model.
+    pub ledger: PathBuf,
+    /// δ of that ledger.
+    pub delta: Delta,
+}
+
+impl SphinxClient {
+    /// Trains a model and reports after every step; a `false` from `progress` ends the training after that step.
+    ///
+    /// Every step's noised update is recorded in the ledger before it leaves, together with its exact bytes. An update
+    /// that an earlier run recorded and could not confirm is sent again first.
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// # use sphinx_client::{ClientError, SphinxClient, TrainingRequest};
+    /// # async fn example(client: SphinxClient, request: TrainingRequest) -> Result<(), ClientError> {
+    /// let summary = client
+    ///     .train_model(request, |progress| {
+    ///         println!("step {}/{}: loss {:.3}", progress.step, progress.steps, progress.loss);
+    ///         true
+    ///     })
+    ///     .await?;
+    /// println!("version {} after {:?}", summary.version, summary.elapsed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Ledger`] if the ledger is missing, damaged, another model's or rolled back: the model is not
+    /// trained then. Others from the services; the model stays at its last committed version.
+    pub async fn train_model(
+        &self,
+        request: TrainingRequest,
+        mut progress: impl FnMut(&Progress) -> bool + Send + 'static,
+    ) -> Result<TrainingSummary, ClientError> {
+        let planned = request.options.plan(request.data.len())?;
+        let mut ledger = ModelLedger::open(
+            &request.ledger,
+            request.model_id.as_str(),
+            request.data.len(),
+            request.delta,
+            request.options.privacy,
+            planned.privacy.as_ref(),
+        )?;
+        let options = |session_id| SessionOptions {
+            model_id: request.model_id.clone(),
+            key_id: request.key_id.clone(),
+            key: Arc::clone(&request.key),
+            session_id,
+            rule: planned.rule,
+        };
+        if let Some(unconfirmed) = ledger.unconfirmed()? {
+            let session = EncryptedSession::open(self, options(unconfirmed.session_id)).await?;
+            ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
+        }
+        let mut id = [0u8; 16];
+        rand::rng().fill_bytes(&mut id);
+        let session_id = SessionId(id);
+        let mut session = EncryptedSession::open(self, options(session_id)).await?;
+        ledger.check_version(session.version())?;
+        let mut seed = [0u8; 32];
+        rand::rng().fill_bytes(&mut seed);
+        blocking(move || {
+            let spec = session.spec().clone();
+            let training = Training {
+                spec: &spec,
+                data: &request.data,
+                options: &request.options,
+                planned: &planned,
+                session_id,
+                seed,
+            };
+            training.run(&mut session, Some(&mut ledger), &mut progress)
+        })
+        .await
+    }
+}
+
+/// Sends an unconfirmed update again, byte for byte, unless it had arrived.
+fn settle(
+    mut session: EncryptedSession,
+    mut ledger: ModelLedger,
+    unconfirmed: &Unconfirmed,
+) -> Result<ModelLedger, ClientError> {
+    let base = unconfirmed.base_version;
+    let arrived =
+        session.version() == base + 1 && session.last_step() == Some(unconfirmed.step);
+    if !arrived && session.version() != base {
+        return Err(ClientError::PendingLost { server: session.version(), base });
+    }
+    if !arrived {
+        tracing::info!(base, "repeating the update that an earlier run could not confirm");
+        session.commit_sealed(unconfirmed.step, &unconfirmed.sealed)?;
+    }
+    ledger.confirm(base)?;
+    Ok(ledger)
+}
+
+/// Runs what blocks on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ClientError> + Send + 'static,
+) -> Result<T, ClientError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(ClientError::Task { cause: error.to_string() }))
+}

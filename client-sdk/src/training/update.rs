@@ -1,0 +1,128 @@
+//! From clipped gradient sums to the update that leaves this machine.
+
+use rand::CryptoRng;
+use sphinx_gradient::{BlockGradient, Clipping};
+use sphinx_linalg::{BIAS_GRID_LOG2, SLOTS};
+use sphinx_network::Plan;
+use sphinx_optimizer::Optimizer;
+use sphinx_privacy::{GaussianMechanism, MechanismSpec, PrivacyPlan};
+use sphinx_proto::TrainingRule;
+
+use crate::error::ClientError;
+use crate::training::cloud::Update;
+use crate::training::options::Privacy;
+
+/// Makes updates: noise on everything, then the biases' own optimiser. It runs here because the server cannot see
+/// the biases' gradient.
+pub(crate) struct UpdateMaker {
+    /// `None` trains without noise.
+    mechanism: Option<GaussianMechanism>,
+    clipping: Clipping,
+    /// What the noised sum is divided by; `None` for the true batch size.
+    expected_batch: Option<f64>,
+    weights: Vec<usize>,
+    biases: Vec<usize>,
+    bias_optimizers: Vec<Optimizer>,
+    rule: TrainingRule,
+    bias_bound: f32,
+}
+
+impl UpdateMaker {
+    pub fn new(
+        plan: &Plan,
+        bias_bound: f32,
+        rule: TrainingRule,
+        privacy: Privacy,
+        planned: Option<&PrivacyPlan>,
+    ) -> Result<Self, ClientError> {
+        let weights: Vec<_> = plan.stages.iter().map(|stage| stage.linear.weight_count()).collect();
+        let biases: Vec<_> = plan.stages.iter().map(|stage| stage.linear.bias_count()).collect();
+        let optimizer = |&count: &usize| Optimizer::new(rule.optimizer, count);
+        let bias_optimizers = biases.iter().map(optimizer).collect::<Result<_, _>>()?;
+        let (mechanism, clipping) = match (privacy, planned) {
+            (Privacy::Budget { clipping_norm, .. }, Some(plan)) => {
+                let spec = MechanismSpec {
+                    clipping_norm: f64::from(clipping_norm),
+                    noise_multiplier: plan.segment.noise_multiplier,
+                    dimension: weights.iter().chain(&biases).sum(),
+                    // Each component passes through at most a block's examples, one after the other; blocks are
+                    // added in f64.
+                    slack: MechanismSpec::f32_slack(SLOTS as u64, SLOTS as u64),
+                };
+                (Some(GaussianMechanism::new(spec)?), Clipping::Flat(clipping_norm))
+            }
+            (Privacy::Budget { .. } | Privacy::None, _) => (None, Clipping::None),
+        };
+        let expected_batch = planned.map(|plan| plan.expected_batch as f64);
+        Ok(Self {
+            mechanism,
+            clipping,
+            expected_batch,
+            weights,
+            biases,
+            bias_optimizers,
+            rule,
+            bias_bound,
+        })
+    }
+
+    /// How the examples' gradients are bounded.
+    pub fn clipping(&self) -> Clipping {
+        self.clipping
+    }
+
+    /// The update of step `step` from the blocks' sums, given the current biases.
+    pub fn make(
+        &mut self,
+        step: u64,
+        blocks: &[BlockGradient],
+        biases: &[Vec<f32>],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Update, ClientError> {
+        let sum = flat_sum(blocks);
+        let examples: usize = blocks.iter().map(|block| block.examples).sum();
+        let divisor = self.expected_batch.unwrap_or(examples.max(1) as f64);
+        let released = match &self.mechanism {
+            Some(mechanism) => mechanism.release(&sum, rng)?.into_vec(),
+            None => sum,
+        };
+        let mut mean = released.into_iter().map(|value| (f64::from(value) / divisor) as f32);
+        let mut take = |counts: &[usize]| -> Vec<Vec<f32>> {
+            counts.iter().map(|&count| mean.by_ref().take(count).collect()).collect()
+        };
+        let gradient = take(&self.weights);
+        let bias_gradient = take(&self.biases);
+        let rate = self.rule.schedule.rate(step);
+        let mut bias_change = Vec::with_capacity(biases.len());
+        for ((optimizer, biases), gradient) in
+            self.bias_optimizers.iter_mut().zip(biases).zip(&bias_gradient)
+        {
+            let mut next = biases.clone();
+            optimizer.apply(&mut next, gradient, rate)?;
+            let bound = self.bias_bound;
+            let change = next.iter().zip(biases).map(|(next, old)| on_grid(next.clamp(-bound, bound)) - old);
+            bias_change.push(change.collect());
+        }
+        Ok(Update { gradient, bias_change })
+    }
+}
+
+/// The nearest multiple of the biases' grid.
+fn on_grid(bias: f32) -> f32 {
+    let steps_per_unit = f64::from(BIAS_GRID_LOG2).exp2();
+    ((f64::from(bias) * steps_per_unit).round() / steps_per_unit) as f32
+}
+
+/// All weights by stage, then all biases by stage, summed over the blocks in f64.
+fn flat_sum(blocks: &[BlockGradient]) -> Vec<f32> {
+    let mut sum: Vec<f64> = Vec::new();
+    for block in blocks {
+        let values = block.weights.iter().chain(&block.biases).flatten();
+        if sum.is_empty() {
+            sum.extend(values.map(|&value| f64::from(value)));
+        } else {
+            sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
+        }
+    }
+    sum.into_iter().map(|value| value as f32).collect()
+}
