@@ -117,6 +117,9 @@ pub enum ClientError {
         /// Version the pending update is based on.
         base: u64,
     },
+    /// Tickets or images do not fit the model.
+    #[error(transparent)]
+    Recognition(#[from] crate::recognition::RecognitionError),
     /// A background thread ended unexpectedly.
     #[error("a background task ended unexpectedly: {cause}")]
     Task {
@@ -154,6 +157,7 @@ impl ClientError {
             | Self::Ledger(_)
             | Self::LedgerSession { .. }
             | Self::PendingLost { .. }
+            | Self::Recognition(_)
             | Self::Task { .. } => false,
         }
     }

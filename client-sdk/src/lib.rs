@@ -11,6 +11,7 @@ pub mod data;
 mod error;
 mod keys;
 mod models;
+pub mod recognition;
 #[cfg(feature = "cli")]
 pub mod report;
 mod training;
@@ -18,6 +19,7 @@ mod training;
 pub use client::{Endpoints, SphinxClient};
 pub use error::ClientError;
 pub use models::ModelParameters;
+pub use recognition::RecognitionError;
 pub use sphinx_proto::{KeyId, ModelId, TenantId};
 pub use training::{
     ClearTwin, Direction, EncryptedSession, LinearCloud, ModelLedger, Privacy, Progress,
