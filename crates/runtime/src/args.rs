@@ -37,6 +37,9 @@ pub struct ServiceArgs {
     /// Drain and exit when standard input ends (for a supervising parent process)
     #[arg(long)]
     pub exit_with_stdin: bool,
+    /// Ask the service that runs with this configuration whether it serves; exit 0 if so, 1 if not
+    #[arg(long, conflicts_with = "exit_with_stdin")]
+    pub check_health: bool,
 }
 
 /// Reads a command line; on failure, or for `--help`, prints and says with which code to exit.

@@ -11,10 +11,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::ServiceArgs,
     config::{Config, ConfigError, Limits},
+    health::{self, HealthError},
     service::ServiceInfo,
     telemetry,
 };
 
+/// What `--check-health` says of a service that does not serve; container engines know no other.
+const UNHEALTHY: u8 = 1;
 /// `EX_CONFIG` of sysexits.h: the configuration is wrong.
 const EX_CONFIG: u8 = 78;
 /// `EX_OSERR`: the system refused an address, a thread or a signal handler.
@@ -23,8 +26,9 @@ const EX_OSERR: u8 = 71;
 const EX_SOFTWARE: u8 = 70;
 
 /// Runs a service to its end and says with which code to exit: 0 after a drain, 78 for a wrong
-/// configuration, 71 when the system refuses the address, 70 when the service fails. Every failure is
-/// one line on standard error.
+/// configuration, 71 when the system refuses the address, 70 when the service fails. With
+/// `--check-health` nothing is run; the service that runs already is asked, and 1 says it does not
+/// serve. Every failure is one line on standard error.
 pub fn launch<L, E, F, R>(service: &'static ServiceInfo, args: &ServiceArgs, run: R) -> ExitCode
 where
     L: Limits,
@@ -49,6 +53,8 @@ enum Failure {
     Listen { address: SocketAddr, cause: io::Error },
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
+    #[error("unhealthy: {0}")]
+    Unhealthy(#[from] HealthError),
     #[error("{0}")]
     Service(String),
 }
@@ -56,6 +62,7 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
+            Self::Unhealthy(_) => UNHEALTHY,
             Self::Config(_) => EX_CONFIG,
             Self::Listen { .. } | Self::System(_) => EX_OSERR,
             Self::Service(_) => EX_SOFTWARE,
@@ -75,6 +82,10 @@ where
     R: FnOnce(Config<L>, TcpListener, CancellationToken) -> F,
 {
     let config = Config::<L>::load(service, args)?;
+    if args.check_health {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        return Ok(runtime.block_on(health::check(service, config.server.listen))?);
+    }
     telemetry::init(service, &config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {

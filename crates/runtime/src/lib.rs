@@ -12,6 +12,7 @@ mod body;
 mod compute;
 mod config;
 mod connections;
+mod health;
 mod keys;
 mod launch;
 mod layers;

@@ -1,0 +1,90 @@
+use sphinx_proto::v1::{key_vault_server, trainer_server};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
+
+use super::*;
+use crate::{config::ServerConfig, serve::serve};
+
+const fn service(grpc_name: &'static str) -> ServiceInfo {
+    let default_listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    ServiceInfo { name: "healthtest", grpc_name, version: "0", default_listen }
+}
+
+const SERVICE: ServiceInfo = service(trainer_server::SERVICE_NAME);
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(SERVICE.default_listen).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A service without RPCs of its own, under real layers and health; it serves when this returns.
+async fn start() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    let (listener, address) = listen().await;
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    let served = tokio::spawn(async move {
+        let config = ServerConfig::new(address);
+        serve(&SERVICE, &config, listener, Routes::default(), token).await.unwrap();
+    });
+    (address, shutdown, served)
+}
+
+#[tokio::test]
+async fn a_service_is_healthy_while_it_serves_and_not_after_its_drain() {
+    let (address, shutdown, served) = start().await;
+    assert_eq!(check(&SERVICE, address).await, Ok(()));
+    let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+    assert_eq!(check(&SERVICE, everywhere).await, Ok(()));
+
+    shutdown.cancel();
+    served.await.unwrap();
+    let gone = check(&SERVICE, address).await.unwrap_err();
+    assert!(matches!(&gone, HealthError::Unreachable { address: at, .. } if *at == address));
+    assert!(gone.to_string().contains("refused"), "{gone}");
+}
+
+#[tokio::test]
+async fn rejects_another_service_at_the_address() {
+    let (address, _shutdown, _served) = start().await;
+    let name = key_vault_server::SERVICE_NAME;
+    let expected = HealthError::Unknown { address, name, code: Code::NotFound };
+    assert_eq!(check(&service(name), address).await, Err(expected));
+}
+
+#[tokio::test]
+async fn rejects_a_service_that_drains() {
+    let (listener, address) = listen().await;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let name = SERVICE.grpc_name;
+    reporter.set_service_status(name, ServingStatus::NotServing).await;
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    tokio::spawn(Server::builder().add_service(health).serve_with_incoming(incoming));
+    let status = ServingStatus::NotServing;
+    let expected = HealthError::NotServing { address, name, status };
+    assert_eq!(check(&SERVICE, address).await, Err(expected));
+}
+
+#[tokio::test]
+async fn rejects_a_peer_that_accepts_and_is_silent() {
+    let (_listener, address) = listen().await;
+    assert_eq!(check(&SERVICE, address).await, Err(HealthError::Silent { address }));
+}
+
+#[tokio::test]
+async fn rejects_a_port_that_only_the_system_knows() {
+    let any = SERVICE.default_listen;
+    assert_eq!(check(&SERVICE, any).await, Err(HealthError::AnyPort(any)));
+}
+
+#[test]
+fn every_address_is_asked_on_the_loopback() {
+    for (listen, expected) in [
+        ("0.0.0.0:7001", "127.0.0.1:7001"),
+        ("[::]:7001", "[::1]:7001"),
+        ("192.0.2.1:7001", "192.0.2.1:7001"),
+    ] {
+        assert_eq!(reachable(listen.parse().unwrap()), expected.parse().unwrap());
+    }
+}
