@@ -19,8 +19,10 @@ const REPLIES: usize = 4;
 pub async fn handle(
     service: &TrainerService,
     request: Request<Streaming<TrainRequest>>,
-) -> Result<Response<<TrainerService as sphinx_proto::v1::trainer_server::Trainer>::TrainStream>, Status>
-{
+) -> Result<
+    Response<<TrainerService as sphinx_proto::v1::trainer_server::Trainer>::TrainStream>,
+    Status,
+> {
     let tenant = tenant(request.metadata())?;
     let mut inbound = Inbound::new(request.into_inner(), service.shutdown.clone());
     let (session, permit) = open(service, &tenant, &mut inbound).await?;

@@ -149,18 +149,17 @@ async fn apply(
     }
     let rate = session.schedule.rate(header.step);
     let geometries = Arc::clone(&session.geometries);
-    let (next, record) = service
-        .compute
-        .run(move || next_state(&geometries, &state, update, rate, id))
-        .await??;
+    let (next, record) =
+        service.compute.run(move || next_state(&geometries, &state, update, rate, id)).await??;
     let committed = service.store.commit(&session.meta, record).await?;
-    session.state = Arc::new(next);
+    if committed.repeated {
+        // Another stream of this session stored it: what counts is what it brought.
+        session.reload(service, committed.version).await?;
+    } else {
+        session.state = Arc::new(next);
+    }
     tracing::debug!(version = committed.version, step = header.step, rate, "committed");
-    Ok(Committed {
-        step: header.step,
-        version: committed.version,
-        repeated: committed.repeated,
-    })
+    Ok(Committed { step: header.step, version: committed.version, repeated: committed.repeated })
 }
 
 /// The next version in memory and as it is stored.
@@ -178,7 +177,14 @@ fn next_state(
     {
         optimizer.apply(weights, gradient, rate)?;
     }
-    let stages = geometries.prepare(&weights, &update.biases)?;
+    // As they are stored: a version must evaluate alike whether it was made here or read.
+    let stored: Vec<_> = update.biases.iter().map(EncryptedBiases::to_bytes).collect();
+    let biases = stored
+        .iter()
+        .zip(&update.biases)
+        .map(|(bytes, biases)| EncryptedBiases::from_bytes(bytes, biases.len()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let stages = geometries.prepare(&weights, &biases)?;
     let version = state.version + 1;
     let record = ModelVersion {
         version,
@@ -187,9 +193,8 @@ fn next_state(
         weights: weights.clone(),
         averaged: None,
         optimizer: optimizer_state::encode(&optimizers),
-        biases: update.biases.iter().map(|biases| biases.to_bytes().into()).collect(),
+        biases: stored.into_iter().map(Into::into).collect(),
     };
-    let next =
-        State { version, commit: Some(id), weights, biases: update.biases, optimizers, stages };
+    let next = State { version, commit: Some(id), weights, biases, optimizers, stages };
     Ok((next, record))
 }

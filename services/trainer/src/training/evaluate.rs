@@ -65,12 +65,12 @@ fn product(session: &Session, call: &Evaluate) -> Result<Arc<Product>, TrainerEr
     let stage = stage.ok_or(TrainerError::Stage { got: call.stage, stages: stages.len() })?;
     let product = match Direction::try_from(call.direction) {
         Ok(Direction::Forward) => &stage.forward,
-        Ok(Direction::Backward) => {
-            stage.backward.as_ref().ok_or(TrainerError::BackwardOfFirst)?
-        }
+        Ok(Direction::Backward) => stage.backward.as_ref().ok_or(TrainerError::BackwardOfFirst)?,
         Ok(Direction::Unspecified) | Err(_) => {
             let (field, got) = ("direction", call.direction.to_string());
-            return Err(ConversionError::Value { field, got, expected: "forward or backward" }.into());
+            return Err(
+                ConversionError::Value { field, got, expected: "forward or backward" }.into()
+            );
         }
     };
     let expected = product.map.map().inputs();

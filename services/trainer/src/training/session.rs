@@ -19,6 +19,7 @@ pub(crate) struct Session {
     pub id: SessionId,
     pub meta: Arc<ModelMeta>,
     pub model: Model,
+    rule: OptimizerSpec,
     pub schedule: Schedule,
     pub geometries: Arc<Geometries>,
     pub state: Arc<State>,
@@ -58,27 +59,29 @@ impl Session {
         let (_, spec) = network(&stored.meta)?;
         let plan = Plan::new(&spec)?;
         let meta = Arc::new(stored.meta);
-        let (state, geometries) = service
-            .compute
-            .run({
-                let meta = Arc::clone(&meta);
-                move || -> Result<_, TrainerError> {
-                    let geometries = Arc::new(Geometries::new(plan, spec.bias_bound));
-                    let state = State::restore(&meta, version, rule, &geometries)?;
-                    Ok((Arc::new(state), geometries))
-                }
-            })
-            .await??;
+        let geometries = service.compute.run(move || Geometries::new(plan, spec.bias_bound));
+        let geometries = Arc::new(geometries.await?);
+        let state = restored(service, &meta, version, rule, &geometries).await?;
         tracing::info!(model = %meta.model_id, version = state.version, "session opened");
-        Ok(Self { id, meta, model, schedule, geometries, state })
+        Ok(Self { id, meta, model, rule, schedule, geometries, state })
+    }
+
+    /// Moves to a stored version.
+    pub async fn reload(
+        &mut self,
+        service: &TrainerService,
+        version: u64,
+    ) -> Result<(), TrainerError> {
+        let stored = service.store.load(&self.meta, Some(version)).await?;
+        self.state = restored(service, &self.meta, stored, self.rule, &self.geometries).await?;
+        Ok(())
     }
 
     /// The first answer: where the model stands and how to encode inputs.
     pub fn opened(&self) -> SessionOpened {
         let last_step = self.state.commit.filter(|commit| commit.session == self.id);
         let stages = self.geometries.plan.stages.iter().enumerate().map(|(index, stage)| {
-            let backward_input =
-                if index == 0 { 0.0 } else { Geometries::backward_input_scale() };
+            let backward_input = if index == 0 { 0.0 } else { Geometries::backward_input_scale() };
             StageScales { forward_input: Geometries::forward_input_scale(stage), backward_input }
         });
         SessionOpened {
@@ -92,6 +95,19 @@ impl Session {
     pub fn layers(&self) -> impl Iterator<Item = &Linear> {
         self.geometries.plan.stages.iter().map(|stage| &stage.linear)
     }
+}
+
+/// Makes a stored version ready, off the asynchronous threads.
+async fn restored(
+    service: &TrainerService,
+    meta: &Arc<ModelMeta>,
+    version: ModelVersion,
+    rule: OptimizerSpec,
+    geometries: &Arc<Geometries>,
+) -> Result<Arc<State>, TrainerError> {
+    let (meta, geometries) = (Arc::clone(meta), Arc::clone(geometries));
+    let restore = move || State::restore(&meta, version, rule, &geometries);
+    Ok(Arc::new(service.compute.run(restore).await??))
 }
 
 impl State {
@@ -116,14 +132,7 @@ impl State {
         let optimizers = optimizer_state::restore(version.optimizer, rule, &version.weights)?;
         let stages = geometries.prepare(&version.weights, &biases)?;
         let (number, commit) = (version.version, version.commit);
-        Ok(Self {
-            version: number,
-            commit,
-            weights: version.weights,
-            biases,
-            optimizers,
-            stages,
-        })
+        Ok(Self { version: number, commit, weights: version.weights, biases, optimizers, stages })
     }
 }
 

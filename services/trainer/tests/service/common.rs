@@ -1,0 +1,192 @@
+//! A key vault and a trainer on real sockets, and what clients ask of them.
+
+use std::net::SocketAddr;
+
+use sha2::{Digest, Sha256};
+use sphinx_proto::v1::{
+    BiasesPart, Conv, CreateModelRequest, Dense, ExchangeKeysRequest, GetModelRequest,
+    GetModelResponse, KeyHeader, KeyKind, Layer, ListModelsRequest, Model, Network, ParameterSet,
+    Shape, Tanh, WeightsPart, exchange_keys_request, get_model_request::Part,
+    key_vault_client::KeyVaultClient, layer::Kind, trainer_client::TrainerClient,
+};
+use sphinx_runtime::{CancellationToken, Config};
+use sphinx_trainer::{RunError, SERVICE, TrainerLimits};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tonic::{Request, Status, transport::Channel};
+
+/// The key that [`start`] registers for the default tenant.
+pub const KEY: &str = "laptop";
+
+/// A key vault in this process.
+pub struct Vault {
+    pub address: SocketAddr,
+    shutdown: CancellationToken,
+    served: JoinHandle<Result<(), sphinx_keyvault::RunError>>,
+    pub dir: TempDir,
+}
+
+impl Vault {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
+        config.store = dir.path().to_str().unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let served = tokio::spawn(sphinx_keyvault::run(config, listener, shutdown.clone()));
+        Self { address, shutdown, served, dir }
+    }
+
+    /// Registers a key of a tenant. Any bytes are a public key to those without the secret one.
+    pub async fn register(&self, tenant: &'static str, key_id: &str) {
+        let material: Vec<u8> = (0..16 + 2048 * 8).map(|index| index as u8).collect();
+        let header = KeyHeader {
+            key_id: key_id.to_owned(),
+            parameter_set: ParameterSet::Glwe2048V1.into(),
+            kind: KeyKind::PublicEncryption.into(),
+            material_bytes: material.len() as u64,
+            material_sha256: Sha256::digest(&material).to_vec().into(),
+            description: String::new(),
+        };
+        let header = exchange_keys_request::Part::Header(header);
+        let parts = [header, exchange_keys_request::Part::Chunk(material.into())]
+            .map(|part| ExchangeKeysRequest { part: Some(part) });
+        let mut client = KeyVaultClient::connect(format!("http://{}", self.address)).await.unwrap();
+        client.exchange_keys(of_tenant(tenant, tokio_stream::iter(parts))).await.unwrap();
+    }
+
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.served.await.unwrap().unwrap();
+    }
+}
+
+/// A running trainer with its key vault.
+pub struct Trainer {
+    pub address: SocketAddr,
+    pub client: TrainerClient<Channel>,
+    pub shutdown: CancellationToken,
+    pub served: JoinHandle<Result<(), RunError>>,
+    pub vault: Vault,
+    pub dir: TempDir,
+}
+
+/// Starts both with the defaults, the trainer's changed by `change`.
+pub async fn start(change: impl FnOnce(&mut Config<TrainerLimits>)) -> Trainer {
+    let vault = Vault::start().await;
+    vault.register("default", KEY).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::defaults(&SERVICE);
+    config.store = dir.path().to_str().unwrap().to_owned();
+    config.keyvault = format!("http://{}", vault.address);
+    change(&mut config);
+    config.validate().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let served = tokio::spawn(sphinx_trainer::run(config, listener, shutdown.clone()));
+    let client = connect(address).await;
+    Trainer { address, client, shutdown, served, vault, dir }
+}
+
+/// A trainer with the model `m`.
+pub async fn start_with_model(change: impl FnOnce(&mut Config<TrainerLimits>)) -> Trainer {
+    let mut trainer = start(change).await;
+    trainer.create("m").await.unwrap();
+    trainer
+}
+
+pub async fn connect(address: SocketAddr) -> TrainerClient<Channel> {
+    TrainerClient::connect(format!("http://{address}")).await.unwrap()
+}
+
+impl Trainer {
+    pub async fn create(&mut self, model_id: &str) -> Result<Model, Status> {
+        self.create_as(creation(model_id)).await
+    }
+
+    pub async fn create_as(&mut self, request: CreateModelRequest) -> Result<Model, Status> {
+        Ok(self.client.create_model(request).await?.into_inner().model.unwrap())
+    }
+
+    pub async fn part(&mut self, part: Option<Part>) -> Result<GetModelResponse, Status> {
+        let request = GetModelRequest { model_id: "m".to_owned(), part, version: None };
+        Ok(self.client.get_model(request).await?.into_inner())
+    }
+
+    /// Everything that a commit changes: version, weights and biases of both stages.
+    pub async fn parameters(&mut self) -> Parameters {
+        let version = self.part(None).await.unwrap().model.unwrap().version;
+        let mut bytes = Vec::new();
+        for stage in 0..2 {
+            let weights = WeightsPart { stage, offset: 0, count: 1000 };
+            let biases = BiasesPart { stage, offset: 0, count: 64 };
+            bytes.push(self.part(Some(Part::Weights(weights))).await.unwrap().weights.to_vec());
+            bytes.push(self.part(Some(Part::Biases(biases))).await.unwrap().biases.to_vec());
+        }
+        Parameters { version, bytes }
+    }
+
+    pub async fn models(&mut self, tenant: &'static str) -> Vec<String> {
+        let request = of_tenant(tenant, ListModelsRequest {});
+        let models = self.client.list_models(request).await.unwrap().into_inner().models;
+        models.into_iter().map(|model| model.model_id).collect()
+    }
+}
+
+/// What is stored of the model `m`.
+#[derive(PartialEq)]
+pub struct Parameters {
+    pub version: u64,
+    bytes: Vec<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digests = self.bytes.iter().map(|bytes| Sha256::digest(bytes).to_vec());
+        f.debug_struct("Parameters")
+            .field("version", &self.version)
+            .field("digests", &digests.collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+pub fn creation(model_id: &str) -> CreateModelRequest {
+    CreateModelRequest {
+        model_id: model_id.to_owned(),
+        key_id: KEY.to_owned(),
+        network: Some(network()),
+        seed: 7,
+        parameter_set: ParameterSet::Glwe2048V1.into(),
+    }
+}
+
+/// Two stages: a convolution of 36 rows to 32 with 18 weights, a dense layer of 32 rows to 3 with 96.
+pub fn network() -> Network {
+    let conv = Conv { out_channels: 2, kernel: 3, stride: 1, padding: 0 };
+    network_of([Kind::Conv(conv), Kind::Tanh(Tanh {}), Kind::Dense(Dense { outputs: 3 })])
+}
+
+pub fn network_of(layers: impl IntoIterator<Item = Kind>) -> Network {
+    Network {
+        name: "two stages".to_owned(),
+        input: Some(Shape { channels: 1, height: 6, width: 6 }),
+        layers: layers.into_iter().map(|kind| Layer { kind: Some(kind) }).collect(),
+        bias_bound: 4.0,
+    }
+}
+
+/// A request in the name of a tenant.
+pub fn of_tenant<T>(tenant: &'static str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-sphinx-tenant", tenant.parse().unwrap());
+    request
+}
+
+/// The refusal of a request, with the code and the words it must have.
+#[track_caller]
+pub fn assert_refused(status: &Status, code: tonic::Code, words: &str) {
+    assert_eq!(status.code(), code, "{status:?}");
+    assert!(status.message().contains(words), "expected {words:?} in {:?}", status.message());
+}
