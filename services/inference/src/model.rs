@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message;
-use sphinx_linalg::{
-    BIAS_WIDTH, BiasError, LinearMap, POLYNOMIAL_SIZE, PackedMap, PlainMap,
-};
+use sphinx_linalg::{BIAS_WIDTH, BiasError, LinearMap, POLYNOMIAL_SIZE, PackedMap, PlainMap};
 use sphinx_network::{DEFAULT_ACTIVATION_BITS, InferenceStage, NetworkSpec, Plan, Stage};
 use sphinx_proto::{
     KeyId, ModelId,

@@ -122,9 +122,7 @@ impl Models {
         if due && entry.checked.compare_exchange(checked, now, order, order).is_ok() {
             let there = match self.store.get(&wanted.tenant, &wanted.model_id).await {
                 Ok(stored) if stored.meta.incarnation == wanted.incarnation => Ok(()),
-                Ok(_) => {
-                    Err(InferenceError::OtherIncarnation { model: wanted.model_id.clone() })
-                }
+                Ok(_) => Err(InferenceError::OtherIncarnation { model: wanted.model_id.clone() }),
                 Err(error @ StoreError::NoModel { .. }) => Err(error.into()),
                 Err(error) => {
                     tracing::warn!(%error, "cannot ask whether a loaded model still exists");
@@ -153,11 +151,8 @@ impl Wanted {
         version: u64,
     ) -> Result<Self, ConversionError> {
         let model_id = ModelId::parse(model_id)?;
-        let length = ConversionError::Length {
-            field: "incarnation",
-            got: incarnation.len(),
-            expected: 16,
-        };
+        let length =
+            ConversionError::Length { field: "incarnation", got: incarnation.len(), expected: 16 };
         let incarnation = incarnation.try_into().map_err(|_| length)?;
         Ok(Self { tenant, model_id, incarnation, version })
     }

@@ -12,12 +12,7 @@ use sphinx_proto::{
 use sphinx_runtime::tenant;
 use tonic::{Request, Response, Status};
 
-use crate::{
-    error::InferenceError,
-    model::LoadedStage,
-    models::Wanted,
-    rpc::InferenceService,
-};
+use crate::{error::InferenceError, model::LoadedStage, models::Wanted, rpc::InferenceService};
 
 /// Largest `values` of a request or a reply, bytes; below the transport's 4 MiB per message.
 const MAX_VALUES: usize = 3 << 20;
@@ -47,7 +42,11 @@ pub(super) async fn handle(
     let values = if batch.nanos() <= INLINE_NANOS {
         batch.apply()
     } else {
-        service.compute.run(move || batch.apply_in_parallel()).await.map_err(InferenceError::from)?
+        service
+            .compute
+            .run(move || batch.apply_in_parallel())
+            .await
+            .map_err(InferenceError::from)?
     };
     Ok(Response::new(InferResponse { version, values: values.into() }))
 }

@@ -47,10 +47,7 @@ fn head(preparation: &Preparation) -> Vec<PrepareResponse> {
         let first = (index * BIASES_PER_MESSAGE) as u32;
         Part::Biases(PrepareBiases { first, masks: masks.into(), bodies: bodies.into() })
     });
-    std::iter::once(result)
-        .chain(biases)
-        .map(|part| PrepareResponse { part: Some(part) })
-        .collect()
+    std::iter::once(result).chain(biases).map(|part| PrepareResponse { part: Some(part) }).collect()
 }
 
 /// The bytes of the first word of a packed body: the first piece of each plane.

@@ -1,0 +1,221 @@
+//! A key vault, an inference service and a stored model of three stages.
+
+use prost::Message;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use sha2::{Digest, Sha256};
+use sphinx_inference::{Config, InferenceLimits, SERVICE};
+use sphinx_linalg::{EncryptedBiases, LinearMap, POLYNOMIAL_SIZE, SEED_BYTES};
+use sphinx_network::{
+    DEFAULT_ACTIVATION_BITS, InferenceStage, NetworkSpec, Plan, initial_parameters,
+};
+use sphinx_proto::v1::{
+    DescribeModelRequest, DescribeModelResponse, ExchangeKeysRequest, InferRequest, KeyHeader,
+    KeyKind, Network, ParameterSet, PrepareHeader, PrepareInput, PrepareRequest, PrepareResponse,
+    exchange_keys_request, inference_client::InferenceClient, key_vault_client::KeyVaultClient,
+    prepare_request::Part,
+};
+use sphinx_proto::{KeyId, ModelId, TenantId};
+use sphinx_runtime::CancellationToken;
+use sphinx_store::{ModelMeta, ModelStore, ModelVersion};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+
+/// Rows of the first stage.
+pub const INPUTS: usize = 36;
+
+pub struct Service {
+    pub client: InferenceClient<Channel>,
+    pub described: DescribeModelResponse,
+    pub maps: Vec<LinearMap>,
+    pub rng: ChaCha20Rng,
+    _store: TempDir,
+    shutdown: CancellationToken,
+}
+
+const SPEC: &str = r#"
+    name = "small"
+    input = { channels = 1, height = 6, width = 6 }
+    [[layers]]
+    kind = "conv"
+    out_channels = 10
+    kernel = 3
+    [[layers]]
+    kind = "tanh"
+    [[layers]]
+    kind = "dense"
+    outputs = 5
+"#;
+
+impl Service {
+    pub async fn start() -> Self {
+        Self::with_limits(InferenceLimits::default()).await
+    }
+
+    pub async fn with_limits(limits: InferenceLimits) -> Self {
+        let store = tempfile::tempdir().unwrap();
+        let location = store.path().to_str().unwrap().to_owned();
+        let shutdown = CancellationToken::new();
+        let mut rng = ChaCha20Rng::seed_from_u64(77);
+
+        let (listener, keyvault) = listen().await;
+        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
+        config.store.clone_from(&location);
+        let stop = shutdown.clone();
+        tokio::spawn(async move { sphinx_keyvault::run(config, listener, stop).await.unwrap() });
+        register(&keyvault, "mine", &mut rng).await;
+
+        let spec = NetworkSpec::from_toml(SPEC).unwrap();
+        let models = ModelStore::open(&location).unwrap();
+        let maps = store_model(&models, "small", "mine", &spec, &mut rng).await;
+        // Its key was never registered.
+        store_model(&models, "stray", "nobodys", &spec, &mut rng).await;
+
+        let (listener, address) = listen().await;
+        let mut config = Config::defaults(&SERVICE);
+        (config.store, config.keyvault, config.limits) = (location, keyvault, limits);
+        let stop = shutdown.clone();
+        tokio::spawn(async move { sphinx_inference::run(config, listener, stop).await.unwrap() });
+        let mut client = InferenceClient::connect(address).await.unwrap();
+        let request = DescribeModelRequest { model_id: "small".to_owned(), version: None };
+        let described = client.describe_model(request).await.unwrap().into_inner();
+        Self { client, described, maps, rng, _store: store, shutdown }
+    }
+
+    /// A header that is right for a stage.
+    pub fn header(&self, stage: u32) -> PrepareHeader {
+        PrepareHeader {
+            model_id: "small".to_owned(),
+            key_id: "mine".to_owned(),
+            version: 0,
+            stage,
+            parameter_set: ParameterSet::Glwe2048V1.into(),
+            incarnation: self.described.incarnation.clone(),
+        }
+    }
+
+    /// A question that is right for a stage.
+    pub fn question(&self, stage: u32, images: u32, values: Vec<u8>) -> InferRequest {
+        InferRequest {
+            model_id: "small".to_owned(),
+            key_id: "mine".to_owned(),
+            version: 0,
+            stage,
+            images,
+            values: values.into(),
+            incarnation: self.described.incarnation.clone(),
+        }
+    }
+
+    /// Random ciphertexts of some rows.
+    pub fn rows(&mut self, first_row: u32, rows: usize) -> PrepareInput {
+        let mut random = |bytes| {
+            let mut random = vec![0; bytes];
+            self.rng.fill_bytes(&mut random);
+            random.into()
+        };
+        let seeds = random(rows * SEED_BYTES);
+        PrepareInput { first_row, seeds, bodies: random(rows * POLYNOMIAL_SIZE * 6) }
+    }
+
+    /// All answers to a stream of these parts, or what it was refused with.
+    pub async fn prepare(&self, parts: Vec<Part>) -> Result<Vec<PrepareResponse>, Status> {
+        let requests = parts.into_iter().map(|part| PrepareRequest { part: Some(part) });
+        let requests = tokio_stream::iter(requests.collect::<Vec<_>>());
+        all(self.client.clone().prepare(requests).await?.into_inner()).await
+    }
+
+    /// The code that a stream of these parts is refused with.
+    pub async fn refusal(&self, parts: Vec<Part>) -> Code {
+        self.prepare(parts).await.unwrap_err().code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+pub async fn all(mut replies: Streaming<PrepareResponse>) -> Result<Vec<PrepareResponse>, Status> {
+    let mut answers = Vec::new();
+    while let Some(answer) = replies.message().await? {
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, address)
+}
+
+async fn register(keyvault: &str, key_id: &str, rng: &mut ChaCha20Rng) {
+    let mut material = vec![0; SEED_BYTES + 8 * POLYNOMIAL_SIZE];
+    rng.fill_bytes(&mut material);
+    let header = KeyHeader {
+        key_id: key_id.to_owned(),
+        parameter_set: ParameterSet::Glwe2048V1.into(),
+        kind: KeyKind::PublicEncryption.into(),
+        material_bytes: material.len() as u64,
+        material_sha256: Sha256::digest(&material).to_vec().into(),
+        description: String::new(),
+    };
+    let parts = [
+        exchange_keys_request::Part::Header(header),
+        exchange_keys_request::Part::Chunk(material.into()),
+    ];
+    let parts = parts.map(|part| ExchangeKeysRequest { part: Some(part) });
+    let mut client = KeyVaultClient::connect(keyvault.to_owned()).await.unwrap();
+    client.exchange_keys(tokio_stream::iter(parts)).await.unwrap();
+}
+
+/// Stores version 0 of a model and returns its integer maps.
+async fn store_model(
+    models: &ModelStore,
+    name: &str,
+    key_id: &str,
+    spec: &NetworkSpec,
+    rng: &mut ChaCha20Rng,
+) -> Vec<LinearMap> {
+    let plan = Plan::new(spec).unwrap();
+    let parameters = initial_parameters(&plan, rng);
+    let stages = plan.stages.iter().zip(&parameters).enumerate();
+    let maps = stages.map(|(index, (stage, parameters))| {
+        let bits = DEFAULT_ACTIVATION_BITS;
+        InferenceStage::new(index, stage, &parameters.weights, spec.bias_bound, bits).unwrap().map
+    });
+    let maps = maps.collect();
+    let meta = ModelMeta {
+        tenant: TenantId::default(),
+        model_id: ModelId::parse(name).unwrap(),
+        key_id: KeyId::parse(key_id).unwrap(),
+        network: Network::from(spec).encode_to_vec().into(),
+        seed: 0,
+        created_unix_seconds: 0,
+        incarnation: [7; 16],
+    };
+    let biases = parameters.iter().map(|stage| {
+        let mut biases = EncryptedBiases::zero(stage.biases.len());
+        let (mut seeds, mut bodies) =
+            (vec![0; biases.len() * SEED_BYTES], vec![0; biases.len() * POLYNOMIAL_SIZE * 6]);
+        rng.fill_bytes(&mut seeds);
+        rng.fill_bytes(&mut bodies);
+        biases.add_seeded(0, &seeds, &bodies).unwrap();
+        biases.to_bytes().into()
+    });
+    let version = ModelVersion {
+        version: 0,
+        commit: None,
+        updated_unix_seconds: 0,
+        biases: biases.collect(),
+        weights: parameters.into_iter().map(|stage| stage.weights).collect(),
+        averaged: None,
+        optimizer: bytes::Bytes::new(),
+    };
+    models.create(&meta, version).await.unwrap();
+    maps
+}
