@@ -8,8 +8,10 @@ use rand::{Rng, RngExt};
 use crate::activation::Activation;
 use crate::plan::{ClientOp, Linear, Plan, Stage, StageParameters};
 
-/// Initial parameters of every stage: weights uniform in `±√(6 / (fan_in + fan_out))` (Glorot and Bengio 2010)
-/// before tanh, sigmoid or softmax, and in `±√(6 / fan_in)` (He et al. 2015) before a ReLU; biases zero.
+/// Initial parameters of every stage: weights uniform in `±gain·√(3 / fan_in)` (LeCun et al. 1998), with the gain
+/// that keeps the variance of activations from layer to layer: √2 before a ReLU (He et al. 2015), 5/3 before tanh, 1
+/// otherwise; biases zero. The fan-out (Glorot & Bengio 2010) is left out: it would make the first convolution of `sphinx-mnist` five
+/// times smaller, which trains more slowly.
 pub fn initial_parameters(plan: &Plan, rng: &mut impl Rng) -> Vec<StageParameters> {
     plan.stages.iter().map(|stage| stage_parameters(stage, rng)).collect()
 }
@@ -23,19 +25,18 @@ fn stage_parameters(stage: &Stage, rng: &mut impl Rng) -> StageParameters {
 }
 
 fn weight_limit(stage: &Stage) -> f32 {
-    let (fan_in, fan_out) = match stage.linear {
-        Linear::Conv { in_channels, out_channels, kernel, .. } => {
-            (in_channels * kernel * kernel, out_channels * kernel * kernel)
-        }
-        Linear::Dense { inputs, outputs } => (inputs, outputs),
+    let fan_in = match stage.linear {
+        Linear::Conv { in_channels, kernel, .. } => in_channels * kernel * kernel,
+        Linear::Dense { inputs, .. } => inputs,
     };
     let activation = stage.steps.iter().find_map(|step| match step.op {
         ClientOp::Activation(activation) => Some(activation),
         ClientOp::AvgPool { .. } | ClientOp::MaxPool { .. } => None,
     });
-    let fans = match activation {
-        Some(Activation::Relu { .. }) => fan_in,
-        Some(Activation::Tanh | Activation::Sigmoid) | None => fan_in + fan_out,
+    let gain = match activation {
+        Some(Activation::Relu { .. }) => f32::sqrt(2.0),
+        Some(Activation::Tanh) => 5.0 / 3.0,
+        Some(Activation::Sigmoid) | None => 1.0,
     };
-    (6.0 / fans as f32).sqrt()
+    gain * (3.0 / fan_in as f32).sqrt()
 }

@@ -7,7 +7,8 @@ use crate::{LayerSpec, NetworkSpec, Plan, initial_parameters};
 fn weights_fill_their_interval_and_biases_are_zero() {
     let mut spec = NetworkSpec::builtin("mlp-100").unwrap();
     for (activation, limit) in [
-        (LayerSpec::Tanh, (6.0_f32 / 884.0).sqrt()),
+        (LayerSpec::Tanh, 5.0 / 3.0 * (3.0_f32 / 784.0).sqrt()),
+        (LayerSpec::Sigmoid, (3.0_f32 / 784.0).sqrt()),
         (LayerSpec::Relu { cap: 6.0 }, (6.0_f32 / 784.0).sqrt()),
     ] {
         spec.layers[1] = activation;
