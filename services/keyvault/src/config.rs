@@ -59,3 +59,19 @@ impl From<VaultLimits> for KeyVaultLimits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sphinx_runtime::Config;
+
+    use super::*;
+
+    /// No layer of defaults stands below it here, so an option that the file leaves out is an error.
+    #[test]
+    fn the_commented_example_names_every_option_with_its_default() {
+        let example = include_str!("../../../deploy/config/keyvault.toml");
+        let config: Config<VaultLimits> = toml::from_str(example).unwrap();
+        assert_eq!(config, Config::defaults(&crate::SERVICE));
+        assert_eq!(config.validate(), Ok(()));
+    }
+}
