@@ -9,7 +9,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::error::{ClientError, transient};
 
@@ -85,7 +85,7 @@ impl Connection {
                 Err(status) => status,
             };
             match pauses.next() {
-                Some(&pause) if transient(status.code()) => {
+                Some(&pause) if transient(status.code()) || broken(&status) => {
                     tokio::time::sleep(asked_pause(&status).unwrap_or(pause)).await;
                 }
                 Some(_) | None => return Err(self.refused(&status)),
@@ -97,9 +97,9 @@ impl Connection {
     pub(crate) fn refused(&self, status: &Status) -> ClientError {
         let service = self.service;
         // The transport itself failed: no service has spoken.
-        if status.code() == tonic::Code::Unavailable
-            && !status.metadata().contains_key("x-request-id")
-        {
+        let unavailable =
+            status.code() == Code::Unavailable && !status.metadata().contains_key("x-request-id");
+        if unavailable || broken(status) {
             return ClientError::Unreachable {
                 service,
                 address: self.address.clone(),
@@ -128,6 +128,12 @@ impl Connection {
             expected: expected.to_string(),
         }
     }
+}
+
+/// Whether the connection broke while a request was under way: the transport's own status, which unlike a service's
+/// has a cause.
+fn broken(status: &Status) -> bool {
+    status.code() == Code::Unknown && std::error::Error::source(status).is_some()
 }
 
 fn asked_pause(status: &Status) -> Option<Duration> {

@@ -51,11 +51,7 @@ impl Recogniser {
         let queries = tickets.into_iter().zip(images);
         let queries = queries.map(|(ticket, image)| Query::new(self, ticket, image.as_ref()));
         let groups = grouped(queries.collect::<Result<_, _>>()?);
-        stream::iter(groups)
-            .map(|group| self.rounds(group))
-            .buffered(GROUPS)
-            .try_concat()
-            .await
+        stream::iter(groups).map(|group| self.rounds(group)).buffered(GROUPS).try_concat().await
     }
 
     /// Carries images with tickets of one version through all stages.
@@ -81,7 +77,10 @@ impl Recogniser {
             })
             .await?;
         }
-        Ok(queries.into_iter().map(|mut query| Prediction::new(std::mem::take(&mut query.values))).collect())
+        Ok(queries
+            .into_iter()
+            .map(|mut query| Prediction::new(std::mem::take(&mut query.values)))
+            .collect())
     }
 
     /// One round: the masked integers of all images there, the products back.

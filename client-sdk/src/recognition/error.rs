@@ -42,7 +42,9 @@ pub enum RecognitionError {
         images: usize,
     },
     /// The ticket was made for another model or under another key.
-    #[error("the ticket belongs to model {got}, this recogniser to {expected} (or another life of it)")]
+    #[error(
+        "the ticket belongs to model {got}, this recogniser to {expected} (or another life of it)"
+    )]
     ForeignTicket {
         /// The ticket's model.
         got: String,

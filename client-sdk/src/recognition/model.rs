@@ -52,7 +52,8 @@ impl IntegerModel {
         described: DescribeModelResponse,
         service: &Connection,
     ) -> Result<Self, ClientError> {
-        let network = described.network.ok_or_else(|| service.protocol("no network", "a network"))?;
+        let network =
+            described.network.ok_or_else(|| service.protocol("no network", "a network"))?;
         let spec = NetworkSpec::try_from(network)?;
         let plan = Plan::new(&spec)?;
         let (got, expected) = (described.stages.len(), plan.stages.len());

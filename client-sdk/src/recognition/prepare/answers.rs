@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, TryStreamExt};
 use rayon::prelude::*;
 use sphinx_linalg::SLOTS;
 use sphinx_proto::v1::prepare_response::Part;
@@ -44,7 +44,7 @@ pub(super) async fn read(
         reply.part
     });
     check_head(recogniser, stage, parts.try_next().await?.flatten())?;
-    let mut biases = Vec::with_capacity(layer.scales.len());
+    let mut biases = Zeroizing::new(Vec::with_capacity(layer.scales.len()));
     while biases.len() < layer.scales.len() {
         let Some(Part::Biases(message)) = parts.try_next().await?.flatten() else {
             let got = format_args!("{} biases", biases.len());
@@ -52,9 +52,9 @@ pub(super) async fn read(
         };
         let (recogniser, first) = (recogniser.clone(), biases.len());
         let decrypt = move || biases::decrypt(&recogniser, stage, first, &message);
-        biases.append(&mut offload(decrypt).await??);
+        biases.append(&mut *offload(decrypt).await??);
     }
-    let biases = Arc::new(Zeroizing::new(biases));
+    let biases = Arc::new(biases);
     let decrypted = parts
         .map_err(Interrupted::from)
         .and_then(|part| {
@@ -78,7 +78,7 @@ async fn collect(
     recogniser: &Recogniser,
     stage: usize,
     tickets: usize,
-    rows: impl futures::Stream<Item = Result<Rows, Interrupted>>,
+    rows: impl Stream<Item = Result<Rows, Interrupted>>,
 ) -> Result<StageAnswers, Interrupted> {
     let outputs = recogniser.model.stages[stage].outputs;
     let zeros = || Zeroizing::new(vec![0; outputs]);

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use sphinx_linalg::{BIAS_WIDTH, POLYNOMIAL_SIZE, ROW_WORDS, unpack};
 use sphinx_network::quantised_bias;
 use sphinx_proto::v1::PrepareBiases;
+use zeroize::Zeroizing;
 
 use crate::error::ClientError;
 use crate::models::decrypt_bias;
@@ -21,7 +22,7 @@ pub(super) fn decrypt(
     stage: usize,
     expected_first: usize,
     message: &PrepareBiases,
-) -> Result<Vec<u32>, ClientError> {
+) -> Result<Zeroizing<Vec<u32>>, ClientError> {
     let scales = recogniser.model.stages[stage].scales.get(expected_first..).unwrap_or_default();
     let (first, masks, bodies) = (message.first as usize, &message.masks, &message.bodies);
     let count = bodies.len() / BODY_BYTES;
@@ -36,17 +37,19 @@ pub(super) fn decrypt(
         return Err(recogniser.inference.protocol(got, expected));
     }
     let rows = masks.par_chunks_exact(MASK_BYTES).zip(bodies.par_chunks_exact(BODY_BYTES));
-    let biases: Vec<f32> = rows
-        .map(|(mask, body)| {
+    let biases: Zeroizing<Vec<f32>> = Zeroizing::new(
+        rows.map(|(mask, body)| {
             let mut row = vec![0u64; ROW_WORDS];
             unpack(mask, BIAS_WIDTH, &mut row[..POLYNOMIAL_SIZE]);
             unpack(body, BIAS_WIDTH, &mut row[POLYNOMIAL_SIZE..=POLYNOMIAL_SIZE]);
             decrypt_bias(&row, &recogniser.key)
         })
-        .collect();
+        .collect(),
+    );
     if biases.iter().any(|bias| bias.abs() > recogniser.model.spec.bias_bound) {
         return Err(ClientError::WrongKey { key_id: recogniser.model.key_id.to_string() });
     }
-    let scaled = biases.iter().zip(scales).map(|(&bias, &scale)| quantised_bias(bias, scale) as u32);
-    Ok(scaled.collect())
+    let scaled =
+        biases.iter().zip(scales).map(|(&bias, &scale)| quantised_bias(bias, scale) as u32);
+    Ok(Zeroizing::new(scaled.collect()))
 }

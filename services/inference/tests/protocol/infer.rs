@@ -6,6 +6,9 @@ use tonic::Code;
 
 use crate::service::{INPUTS, Service};
 
+/// Makes a good question bad.
+type Change = fn(&mut InferRequest);
+
 /// The map modulo 2^t from its definition.
 fn apply(map: &LinearMap, values: &[u32], bits: u32) -> Vec<u32> {
     let mut results = vec![0u64; map.outputs()];
@@ -58,12 +61,12 @@ async fn rejects_questions_that_do_not_fit() {
     let mut service = Service::start().await;
     let size = packed_bits_len(INPUTS, service.described.stages[0].modulus_bits);
     let good = service.question(0, 1, vec![0; size]);
-    let with = |change: fn(&mut InferRequest)| {
+    let with = |change: Change| {
         let mut question = good.clone();
         change(&mut question);
         question
     };
-    let cases: [(fn(&mut InferRequest), Code); 10] = [
+    let cases: [(Change, Code); 10] = [
         (|question| question.values = question.values.slice(1..), Code::InvalidArgument),
         (|question| question.images = 2, Code::InvalidArgument),
         (|question| question.images = 0, Code::InvalidArgument),

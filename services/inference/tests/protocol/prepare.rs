@@ -11,6 +11,9 @@ use tonic::Code;
 
 use crate::service::{INPUTS, Service, all};
 
+/// Makes a good header bad.
+type Change = fn(&mut PrepareHeader);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_answered_by_head_biases_and_every_row_once() {
     let mut service = Service::start().await;
@@ -39,12 +42,12 @@ async fn rejects_headers_that_name_what_is_not_there() {
     let service = Service::start().await;
     let good = service.header(0);
     let refusal = async |header| service.refusal(vec![Part::Header(header)]).await;
-    let with = |change: fn(&mut PrepareHeader)| {
+    let with = |change: Change| {
         let mut header = good.clone();
         change(&mut header);
         header
     };
-    let cases: [(fn(&mut PrepareHeader), Code); 8] = [
+    let cases: [(Change, Code); 8] = [
         (|header| header.stage = 2, Code::InvalidArgument),
         (|header| header.parameter_set = 0, Code::InvalidArgument),
         (|header| header.model_id = "../small".to_owned(), Code::InvalidArgument),

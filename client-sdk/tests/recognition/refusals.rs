@@ -1,0 +1,144 @@
+//! What must not work, and says why.
+
+use std::sync::Arc;
+
+use sphinx_client::recognition::Recogniser;
+use sphinx_client::{ClientError, Endpoints, KeyId, ModelId, RecognitionError, SphinxClient};
+use sphinx_secret::SecretKey;
+use tonic::Code;
+
+use crate::forger::Forger;
+use crate::world::World;
+
+fn recognition_error<T: std::fmt::Debug>(result: Result<T, ClientError>) -> RecognitionError {
+    match result.unwrap_err() {
+        ClientError::Recognition(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Code {
+    match result.unwrap_err() {
+        ClientError::Refused { code, .. } => code,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_used_and_missing_tickets() {
+    let mut world = World::start().await;
+    let model = world.model("mlp-100").await;
+    let recogniser = world.recogniser(&model).await;
+    let mut book = recogniser.prepare(3, &mut world.rng).await.unwrap();
+    let ticket = book.take_at(1).unwrap();
+    recogniser.infer(ticket, &[0.5; 784]).await.unwrap();
+    assert_eq!(book.take_at(1).unwrap_err(), RecognitionError::TicketUsed { index: 1 });
+    let missing = RecognitionError::NoTicket { index: 3, count: 3 };
+    assert_eq!(book.take_at(3).unwrap_err(), missing);
+    assert_eq!(book.len(), 2);
+    let exhausted = RecognitionError::TicketsExhausted { needed: 3, left: 2 };
+    assert_eq!(book.take_many(3).unwrap_err(), exhausted);
+    book.take().unwrap();
+    book.take().unwrap();
+    let exhausted = RecognitionError::TicketsExhausted { needed: 1, left: 0 };
+    assert_eq!(book.take().unwrap_err(), exhausted);
+    for got in [0, 2049] {
+        let refused = recogniser.prepare(got, &mut world.rng).await;
+        let count = RecognitionError::TicketCount { got, limit: 2048 };
+        assert_eq!(recognition_error(refused), count);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_images_and_tickets_that_do_not_fit() {
+    let mut world = World::start().await;
+    let (model, other) = (world.model("mlp-100").await, world.model("lola").await);
+    let recogniser = world.recogniser(&model).await;
+    let mut book = recogniser.prepare(3, &mut world.rng).await.unwrap();
+    let refused = recogniser.infer(book.take().unwrap(), &[0.5; 783]).await;
+    let size = RecognitionError::ImageSize { got: 783, expected: 784 };
+    assert_eq!(recognition_error(refused), size);
+    let pairs = RecognitionError::Pairs { tickets: 1, images: 2 };
+    let refused = recogniser.infer_batch(book.take_many(1).unwrap(), &[[0.5; 784]; 2]).await;
+    assert_eq!(recognition_error(refused), pairs);
+    let refused = world.recogniser(&other).await.infer(book.take().unwrap(), &[0.5; 784]).await;
+    let (got, expected) = ("mlp-100".to_owned(), "lola".to_owned());
+    assert_eq!(recognition_error(refused), RecognitionError::ForeignTicket { got, expected });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_other_keys_and_unknown_models() {
+    let mut world = World::start().await;
+    let model = world.model("mlp-100").await;
+    let client = world.client();
+    let open = async |id: &str, key: &Arc<SecretKey>, key_id: &str| {
+        let (id, key_id) = (ModelId::parse(id).unwrap(), KeyId::parse(key_id).unwrap());
+        Recogniser::new(&client, &id, Arc::clone(key), &key_id).await
+    };
+    let error = open("mlp-100", &world.key, "other").await.unwrap_err();
+    assert!(matches!(error, ClientError::WrongKey { key_id } if key_id == "mine"));
+    assert_eq!(code(open("nobody", &world.key, "mine").await), Code::NotFound);
+    // The right name, but not the key itself: shows at the first ciphertexts.
+    let stranger = Arc::new(SecretKey::generate(&mut world.rng).unwrap());
+    let recogniser = open(model.id.as_str(), &stranger, "mine").await.unwrap();
+    let error = recogniser.prepare(1, &mut world.rng).await.unwrap_err();
+    assert!(matches!(error, ClientError::WrongKey { key_id } if key_id == "mine"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_outlive_an_update_but_not_their_versions() {
+    let mut world = World::start().await;
+    let model = world.model("mlp-100").await;
+    let image = [0.25; 784];
+    let old = world.recogniser(&model).await;
+    let mut tickets = old.prepare(2, &mut world.rng).await.unwrap();
+    let (next, next_clear) = world.version(&model.spec, 1);
+    world.models().commit(&model.meta, next).await.unwrap();
+    let new = world.recogniser(&model).await;
+    assert_eq!((old.version(), new.version()), (0, 1));
+    // A ticket brings its own version, whichever recogniser spends it.
+    let answer = new.infer(tickets.take().unwrap(), &image).await.unwrap();
+    assert_eq!(answer.logits, model.clear.classify(&image).unwrap());
+    let mut new_tickets = new.prepare(1, &mut world.rng).await.unwrap();
+    let answer = new.infer(new_tickets.take().unwrap(), &image).await.unwrap();
+    assert_eq!(answer.logits, next_clear.classify(&image).unwrap());
+    assert_ne!(answer.logits, model.clear.classify(&image).unwrap());
+    // Ask a service that has nothing loaded for a version that the store no longer has.
+    for version in 2..12 {
+        let (next, _) = world.version(&model.spec, version);
+        world.models().commit(&model.meta, next).await.unwrap();
+    }
+    let fresh = fresh_service(&world).await;
+    let late = fresh_recogniser(&world, &model.id, fresh).await;
+    let refused = late.infer(tickets.take().unwrap(), &image).await;
+    assert_eq!(code(refused), Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_answers_of_another_version() {
+    let mut world = World::start().await;
+    let model = world.model("mlp-100").await;
+    let forger = Forger::start(&world.endpoints.inference).await;
+    let recogniser = fresh_recogniser(&world, &model.id, forger).await;
+    let mut tickets = recogniser.prepare(1, &mut world.rng).await.unwrap();
+    let refused = recogniser.infer(tickets.take().unwrap(), &[0.5; 784]).await;
+    let mismatch = RecognitionError::VersionMismatch { got: 1, expected: 0 };
+    assert_eq!(recognition_error(refused), mismatch);
+}
+
+async fn fresh_recogniser(world: &World, model: &ModelId, inference: String) -> Recogniser {
+    let endpoints = Endpoints { inference, ..world.endpoints.clone() };
+    let client = SphinxClient::new(&endpoints).unwrap();
+    Recogniser::new(&client, model, Arc::clone(&world.key), &world.key_id).await.unwrap()
+}
+
+/// Another replica on the same store.
+async fn fresh_service(world: &World) -> String {
+    let (listener, address) = crate::world::listen().await;
+    let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
+    config.store = world.store.path().to_str().unwrap().to_owned();
+    config.keyvault.clone_from(&world.endpoints.keyvault);
+    let never = sphinx_runtime::CancellationToken::new();
+    tokio::spawn(async move { sphinx_inference::run(config, listener, never).await.unwrap() });
+    address
+}
