@@ -8,7 +8,7 @@ use sphinx_proto::v1::{
     ListKeysRequest, ParameterSet, exchange_keys_request::Part,
 };
 use sphinx_proto::{Fingerprint, KeyId};
-use sphinx_secret::SecretKey;
+use sphinx_secret::{PublicMaterial, SecretKey};
 
 use crate::client::SphinxClient;
 use crate::error::ClientError;
@@ -17,11 +17,11 @@ use crate::error::ClientError;
 const CHUNK: usize = 512 << 10;
 
 impl SphinxClient {
-    /// Registers fresh public material of `key` under `key_id`.
+    /// Registers fresh public material of `key` under `key_id`: once only, since other material of the same key is
+    /// another registration. Keep the material and use [`SphinxClient::register_material`] to be able to repeat it.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with ALREADY_EXISTS if other material is registered under the id;
-    /// [`ClientError::Protocol`] if the receipt's fingerprint is not that of what was sent.
+    /// As [`SphinxClient::register_material`].
     pub async fn register_key(
         &self,
         key_id: &KeyId,
@@ -29,17 +29,31 @@ impl SphinxClient {
         description: &str,
         rng: &mut impl CryptoRng,
     ) -> Result<ExchangeKeysResponse, ClientError> {
-        let material = key.public_material(rng).bytes;
+        self.register_material(key_id, &key.public_material(rng), description).await
+    }
+
+    /// Registers public material under `key_id`. Registering the same again changes nothing.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with ALREADY_EXISTS if other material is registered under the id;
+    /// [`ClientError::Protocol`] if the receipt's fingerprint is not that of what was sent.
+    pub async fn register_material(
+        &self,
+        key_id: &KeyId,
+        material: &PublicMaterial,
+        description: &str,
+    ) -> Result<ExchangeKeysResponse, ClientError> {
+        let material = &material.bytes;
         let (parameter_set, kind) = (ParameterSet::Glwe2048V1, KeyKind::PublicEncryption);
         let header = KeyHeader {
             key_id: key_id.to_string(),
             parameter_set: parameter_set.into(),
             kind: kind.into(),
             material_bytes: material.len() as u64,
-            material_sha256: Sha256::digest(&material).to_vec().into(),
+            material_sha256: Sha256::digest(material).to_vec().into(),
             description: description.to_owned(),
         };
-        let fingerprint = Fingerprint::new(parameter_set, kind, &material);
+        let fingerprint = Fingerprint::new(parameter_set, kind, material);
         let chunks = material.chunks(CHUNK).map(|chunk| Part::Chunk(chunk.to_vec().into()));
         let parts: Vec<_> = std::iter::once(Part::Header(header))
             .chain(chunks)

@@ -4,7 +4,7 @@ use super::Confusion;
 
 /// Aligned counts, true digits down, predicted digits across, and the recall of each class; zeros
 /// off the diagonal are dots.
-pub(super) fn confusion_text(confusion: &Confusion) -> String {
+pub fn confusion_text(confusion: &Confusion) -> String {
     let widest = confusion.iter().flatten().max().map_or(1, |count| count.to_string().len());
     let width = widest + 2;
     let header: String = (0..10).map(|digit| format!("{digit:>width$}")).collect();

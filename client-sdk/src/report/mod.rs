@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use confusion_text::confusion_text;
+
 /// Counts by class: `confusion[true digit][predicted digit]`.
 pub type Confusion = [[u64; 10]; 10];
 

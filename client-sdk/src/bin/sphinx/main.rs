@@ -1,27 +1,115 @@
 //! The command `sphinx`.
 
+mod bench;
+mod config;
+mod data;
+mod defaults;
+mod demo;
+mod error;
+mod evaluate;
+mod evaluation;
+mod home;
+mod infer;
+mod interrupt;
+mod keys;
+mod models;
+mod network;
+mod numbers;
+mod output;
+mod privacy;
+mod recipe;
 mod serve;
+mod session;
+mod train;
+mod training;
+mod training_display;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use config::GlobalArgs;
+use error::CliError;
+use interrupt::Interrupt;
+use output::Output;
+use session::Session;
 
 /// Train and use neural networks in a cloud that sees no image, label or prediction
 #[derive(Debug, Parser)]
-#[command(name = "sphinx", version, propagate_version = true)]
+#[command(name = "sphinx", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    global: GlobalArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Train and test a network on this machine: services, keys and all
+    Demo(demo::Demo),
+    /// Make, register and list keys
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Train a model, a new one or further
+    Train(train::Train),
+    /// Test a model on images it has not seen
+    Evaluate(evaluate::Evaluate),
+    /// Recognise pictures of digits
+    Infer(infer::Infer),
+    /// List, show, delete and export models
+    #[command(subcommand)]
+    Models(models::Models),
+    /// Plan and account for differential privacy
+    #[command(subcommand)]
+    Privacy(privacy::Privacy),
+    /// Measure what everything costs on this machine
+    Bench(bench::Bench),
     /// Run one of the services in this process
     Serve(serve::Serve),
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(serve) => serve::run(&serve),
+    let Cli { command, global } = Cli::parse();
+    if let Command::Serve(serve) = &command {
+        if let Some(flag) = global.client_flag() {
+            let message = format!("{flag} is for clients, a service has no use for it");
+            Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        return serve::run(serve);
     }
+    match run(command, &global) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}
+
+fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
+    let config = config::Config::load(global)?;
+    config.start_log()?;
+    let output = Output { json: global.json };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::System)?;
+    let result = runtime.block_on(async {
+        let interrupt = Interrupt::listen().map_err(CliError::System)?;
+        let open = || Session::open(&config, output, interrupt.clone());
+        match command {
+            Command::Demo(demo) => Box::pin(demo.run(output, &interrupt)).await,
+            Command::Keys(keys) => interrupt.guard(keys.run(&open()?)).await,
+            Command::Train(train) => Box::pin(train.run(&open()?)).await,
+            Command::Evaluate(evaluate) => interrupt.guard(evaluate.run(&open()?)).await,
+            Command::Infer(infer) => interrupt.guard(infer.run(&open()?)).await,
+            Command::Models(models) => interrupt.guard(models.run(&open()?)).await,
+            Command::Privacy(privacy) => privacy.run(&config, output),
+            Command::Bench(bench) => Box::pin(bench.run(output, &interrupt)).await,
+            // Taken care of above: services have a runtime of their own.
+            Command::Serve(_) => Ok(()),
+        }
+    });
+    // A step that was interrupted twice must not hold the process.
+    runtime.shutdown_background();
+    result
 }

@@ -1,0 +1,81 @@
+//! `sphinx bench`: what everything costs on this machine, client and services sharing it.
+
+mod ciphertexts;
+mod recognition;
+mod training;
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde::Serialize;
+use sphinx_client::cluster::{ClusterOptions, LocalCluster};
+
+use crate::error::CliError;
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+
+/// Measure what encryption, training and recognition cost on this machine
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Networks to train; repeat for several
+    #[arg(long, value_name = "NAME", default_values_t = ["sphinx-mnist".to_owned(), "lola".to_owned()])]
+    network: Vec<String>,
+    /// Training steps per network, after two that warm up
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: u64,
+    /// Single recognitions
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    images: u32,
+}
+
+/// All figures. Times are wall-clock unless their name says cpu.
+#[derive(Debug, Serialize)]
+struct Figures {
+    /// Threads that client and services share.
+    threads: usize,
+    he: ciphertexts::Figures,
+    train: BTreeMap<String, training::Figures>,
+    prepare: recognition::Prepare,
+    infer: recognition::Infer,
+}
+
+impl Bench {
+    pub async fn run(&self, output: Output, interrupt: &Interrupt) -> Result<(), CliError> {
+        let he = ciphertexts::measure()?;
+        let mut options = ClusterOptions::current_program()?;
+        options.verbose = false;
+        let cluster = interrupt.guard(LocalCluster::start(options)).await?;
+        let measured = interrupt.guard(self.measure(&cluster, output)).await;
+        let stopped = cluster.shutdown().await;
+        let (train, prepare, infer) = measured?;
+        stopped?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let figures = Figures { threads, he, train, prepare, infer };
+        let text = serde_json::to_string_pretty(&figures).map_err(|error| {
+            CliError::Output(std::io::Error::other(error))
+        })?;
+        output.result(&figures, || format!("{text}\n"))
+    }
+
+    async fn measure(
+        &self,
+        cluster: &LocalCluster,
+        output: Output,
+    ) -> Result<
+        (BTreeMap<String, training::Figures>, recognition::Prepare, recognition::Infer),
+        CliError,
+    > {
+        let mut train = BTreeMap::new();
+        let mut trained = None;
+        for network in &self.network {
+            output.note(&format!("training {network}"))?;
+            let (figures, model) = training::measure(cluster, network, self.steps).await?;
+            train.insert(network.clone(), figures);
+            trained = trained.or(Some(model));
+        }
+        output.note("recognising")?;
+        let model = trained.ok_or_else(|| CliError::Usage("no network to measure".to_owned()))?;
+        let (prepare, infer) = recognition::measure(model, self.images as usize).await?;
+        Ok((train, prepare, infer))
+    }
+}

@@ -1,0 +1,178 @@
+//! Training steps through real services.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use serde::Serialize;
+use sphinx_client::cluster::{LocalCluster, Service, Usage};
+use sphinx_client::data::Mnist;
+use sphinx_client::{
+    ClearTwin, Endpoints, KeyId, ModelId, ModelLedger, Privacy, Progress, SphinxClient, TenantId,
+    Traffic, TrainingOptions, TrainingRequest, train,
+};
+use sphinx_linalg::SLOTS;
+use sphinx_network::{NetworkSpec, Plan, initial_parameters};
+use sphinx_optimizer::{Decay, OptimizerSpec};
+use sphinx_privacy::{Target, expected_batch_for};
+use sphinx_secret::SecretKey;
+
+use crate::error::CliError;
+use crate::recipe::default_delta;
+use crate::{defaults, network};
+
+/// Steps before the clock starts: connections, caches, memory.
+const WARM_UP: u64 = 2;
+
+/// Costs per image of a private training step, everything included, for a batch padded to 2048. A Poisson batch
+/// fills about 1797 of the 2048 slots; `ms_per_drawn_image` divides by those.
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    ms_per_image: f64,
+    ms_per_drawn_image: f64,
+    bytes_up_per_image: u64,
+    bytes_down_per_image: u64,
+    client_cpu_ms_per_image: Option<f64>,
+    server_cpu_ms_per_image: Option<f64>,
+    client_peak_bytes: Option<u64>,
+    server_peak_bytes: Option<u64>,
+    /// The same training loop with the layers in the clear.
+    clear_ms_per_image: f64,
+}
+
+/// A trained model to recognise with.
+pub struct Model {
+    pub client: SphinxClient,
+    pub model_id: ModelId,
+    pub key_id: KeyId,
+    pub key: Arc<SecretKey>,
+}
+
+/// The state of things at a step.
+#[derive(Clone, Copy)]
+struct Mark {
+    at: Instant,
+    traffic: Traffic,
+    client: Option<Usage>,
+    server: Option<Usage>,
+}
+
+pub async fn measure(
+    cluster: &LocalCluster,
+    name: &str,
+    steps: u64,
+) -> Result<(Figures, Model), CliError> {
+    let spec = network::load(name)?;
+    let (data, _) = Mnist::bundled()?.into_train_test();
+    let options = options(WARM_UP + steps, data.len())?;
+    let model = create(cluster, &spec, name).await?;
+    let directory = tempfile::tempdir().map_err(CliError::System)?;
+    let ledger = directory.path().join("ledger");
+    ModelLedger::create(&ledger, model.model_id.as_str(), data.len(), default_delta()?)?;
+    let request = TrainingRequest {
+        model_id: model.model_id.clone(),
+        key_id: model.key_id.clone(),
+        key: Arc::clone(&model.key),
+        data: Arc::new(data.clone()),
+        options: options.clone(),
+        ledger,
+        delta: default_delta()?,
+    };
+    let trainer = cluster.pid(Service::Trainer);
+    let marks = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&marks);
+    let progress = move |progress: &Progress| {
+        let mark = Mark {
+            at: Instant::now(),
+            traffic: progress.traffic,
+            client: Usage::of(std::process::id()),
+            server: trainer.and_then(Usage::of),
+        };
+        seen.lock().unwrap_or_else(PoisonError::into_inner).push((progress.step, mark));
+        true
+    };
+    model.client.train_model(request, progress).await?;
+    let marks = std::mem::take(&mut *marks.lock().unwrap_or_else(PoisonError::into_inner));
+    let mark = |step: u64| marks.iter().find(|(at, _)| *at == step).map(|(_, mark)| *mark);
+    let (Some(start), Some(end)) = (mark(WARM_UP), mark(WARM_UP + steps)) else {
+        return Err(CliError::Usage("the privacy budget ended the measurement".to_owned()));
+    };
+    let clear_ms_per_image = clear(&spec, &data, &options)?;
+    Ok((figures(&start, &end, steps, data.len(), clear_ms_per_image), model))
+}
+
+fn figures(start: &Mark, end: &Mark, steps: u64, examples: usize, clear: f64) -> Figures {
+    let slots = steps as f64 * SLOTS as f64;
+    let drawn = steps as f64 * expected_batch_for(SLOTS as u64, examples as u64) as f64;
+    let millis = (end.at - start.at).as_secs_f64() * 1e3;
+    let cpu = |from: Option<Usage>, to: Option<Usage>| {
+        Some((to?.cpu_seconds - from?.cpu_seconds) * 1e3 / slots)
+    };
+    Figures {
+        ms_per_image: millis / slots,
+        ms_per_drawn_image: millis / drawn,
+        bytes_up_per_image: ((end.traffic.up - start.traffic.up) as f64 / slots) as u64,
+        bytes_down_per_image: ((end.traffic.down - start.traffic.down) as f64 / slots) as u64,
+        client_cpu_ms_per_image: cpu(start.client, end.client),
+        server_cpu_ms_per_image: cpu(start.server, end.server),
+        client_peak_bytes: end.client.map(|usage| usage.peak_resident_bytes),
+        server_peak_bytes: end.server.map(|usage| usage.peak_resident_bytes),
+        clear_ms_per_image: clear,
+    }
+}
+
+/// A private training of so many steps, with a budget that does not end it.
+fn options(steps: u64, examples: usize) -> Result<TrainingOptions, CliError> {
+    let batch = expected_batch_for(SLOTS as u64, examples as u64);
+    let target = Target::new(8.0, default_delta()?).map_err(sphinx_privacy::PlanError::from)?;
+    Ok(TrainingOptions {
+        epochs: steps as f64 * batch as f64 / examples as f64,
+        blocks: 1,
+        optimizer: OptimizerSpec::Sgd { momentum: defaults::SGD_MOMENTUM, nesterov: false },
+        learning_rate: 1.0,
+        decay: Decay::Constant,
+        warmup: 0,
+        privacy: Privacy::Budget { target, clipping_norm: defaults::CLIPPING_NORM },
+    })
+}
+
+async fn create(
+    cluster: &LocalCluster,
+    spec: &NetworkSpec,
+    name: &str,
+) -> Result<Model, CliError> {
+    let client = SphinxClient::new(&Endpoints {
+        trainer: cluster.trainer.to_string(),
+        inference: cluster.inference.to_string(),
+        keyvault: cluster.keyvault.to_string(),
+        tenant: TenantId::default(),
+    })?;
+    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let key = Arc::new(SecretKey::generate(&mut rng)?);
+    let (key_id, model_id) = (KeyId::parse(name)?, ModelId::parse(name)?);
+    client.register_key(&key_id, &key, "sphinx bench", &mut rng).await?;
+    client.create_model(&model_id, &key_id, spec, defaults::SEED).await?;
+    Ok(Model { client, model_id, key_id, key })
+}
+
+/// Milliseconds per slot of the same loop on the clear-text twin.
+fn clear(
+    spec: &NetworkSpec,
+    data: &sphinx_client::data::Dataset,
+    options: &TrainingOptions,
+) -> Result<f64, CliError> {
+    let plan = Plan::new(spec)?;
+    let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(defaults::SEED));
+    let mut twin = ClearTwin::new(&plan, parameters, options.rule(data.len())?)?;
+    let mut marks = Vec::new();
+    train(&mut twin, None, spec, data, options, [0; 32], &mut |_| {
+        marks.push(Instant::now());
+        true
+    })?;
+    let (Some(start), Some(end)) = (marks.get(WARM_UP as usize - 1), marks.last()) else {
+        return Ok(f64::NAN);
+    };
+    let steps = marks.len() as f64 - WARM_UP as f64;
+    Ok((*end - *start).as_secs_f64() * 1e3 / (steps * SLOTS as f64))
+}

@@ -1,0 +1,39 @@
+//! What the commands do unless told otherwise, in one place.
+
+use sphinx_optimizer::OptimizerSpec;
+
+use crate::recipe::DecayKind;
+
+pub const NETWORK: &str = "sphinx-mnist";
+
+/// Passes over the data by `sphinx train`.
+pub const EPOCHS: f64 = 10.0;
+/// Passes over the data by `sphinx demo`: it ends within five minutes on two cores.
+pub const DEMO_EPOCHS: f64 = 6.0;
+
+/// ε and δ not to be exceeded. δ is below 1 / 60 000, the number of training images.
+pub const EPSILON: f64 = 3.0;
+pub const DELTA: f64 = 1e-5;
+/// L2 norm to which each example's gradient is clipped.
+pub const CLIPPING_NORM: f32 = 0.1;
+
+/// Blocks of 2048 slots per step.
+pub const BLOCKS: u64 = 1;
+/// Steps over which the learning rate rises first.
+pub const WARMUP: u64 = 0;
+/// Seed of a new model's weights. They are public, so it need not be random.
+pub const SEED: u64 = 1;
+
+/// How the learning rate falls, and its last value over the largest.
+pub const DECAY: DecayKind = DecayKind::Cosine;
+pub const DECAY_FLOOR: f32 = 0.05;
+
+pub const SGD_MOMENTUM: f32 = 0.9;
+pub const ADAM: OptimizerSpec = OptimizerSpec::ADAM;
+
+/// Largest learning rate of SGD on gradients clipped to [`CLIPPING_NORM`], which are small.
+pub const SGD_PRIVATE_RATE: f32 = 4.0;
+/// Largest learning rate of SGD on exact gradients.
+pub const SGD_EXACT_RATE: f32 = 0.1;
+/// Largest learning rate of Adam, with or without noise.
+pub const ADAM_RATE: f32 = 0.004;

@@ -1,0 +1,186 @@
+//! What a command can fail with, and how that is said: one line, what was wrong, what to do.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use sphinx_client::ClientError;
+use sphinx_client::cluster::ClusterError;
+use sphinx_client::data::{DatasetError, DigitError};
+use sphinx_client::report::ReportError;
+use sphinx_privacy::AccountingError;
+use sphinx_privacy::ledger::LedgerError;
+
+/// Exit code of a wrong command line or configuration.
+const USAGE: u8 = 2;
+/// Exit code of a command stopped by Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error(transparent)]
+    Digit(#[from] DigitError),
+    #[error("configuration: {}", one_line(.0))]
+    Config(Box<figment::Error>),
+    #[error("configuration file {} is not there", path.display())]
+    NoConfigFile { path: PathBuf },
+    #[error("log filter {got:?}: expected directives like info,sphinx_client=debug")]
+    LogFilter { got: String },
+    #[error("no home directory: say where keys and ledgers are with --home or SPHINX_HOME")]
+    NoHome,
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("there is no key on this machine: make one with `sphinx keys new`")]
+    NoKey,
+    #[error("there are several keys ({}): say which one with --key", ids.join(", "))]
+    WhichKey { ids: Vec<String> },
+    #[error("key {id} has no secret half at {}: it is on another machine, or under another --home", path.display())]
+    NoSecret { id: String, path: PathBuf },
+    #[error("{} does not belong to the secret key beside it: restore both from your backup", path.display())]
+    ForeignMaterial { path: PathBuf },
+    #[error("key {id} is not registered: run `sphinx keys register {id}`")]
+    NotRegistered { id: String },
+    #[error(
+        "the key vault has other material for key {id}: fingerprint {got}, here {expected}; use a key with another id"
+    )]
+    OtherMaterial { id: String, got: String, expected: String },
+    #[error("{got:?} is neither a built-in network ({}) nor a file", known.join(", "))]
+    UnknownNetwork { got: String, known: Vec<&'static str> },
+    #[error("network {}: {source}", path.display())]
+    Network { path: PathBuf, source: sphinx_network::SpecError },
+    #[error(
+        "model {model} exists with another {what}: {got}, asked for {expected}; leave the option out to train it \
+         further, or give a new model another --model"
+    )]
+    OtherModel { model: String, what: &'static str, got: String, expected: String },
+    #[error("the network tells {got} classes apart, data sets of MNIST's form have {expected}")]
+    Classes { got: usize, expected: usize },
+    #[error("{0}")]
+    Usage(String),
+    #[error("export: {0}")]
+    Safetensors(#[from] safetensors::SafeTensorError),
+    #[error("{} exists already: move it away, or give another --output", path.display())]
+    OutputExists { path: PathBuf },
+    #[error("cannot write the results: {0}")]
+    Output(#[source] io::Error),
+    #[error("the system refused: {0}")]
+    System(#[source] io::Error),
+    #[error("stopped")]
+    Interrupted,
+}
+
+impl CliError {
+    /// Says what is wrong and with which code to exit.
+    pub fn report(&self) -> ExitCode {
+        if let Self::Output(error) = self
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            // The reader has seen enough.
+            return ExitCode::SUCCESS;
+        }
+        let hint = self.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        eprintln!("sphinx: {self}{hint}");
+        ExitCode::from(self.exit_code())
+    }
+
+    fn exit_code(&self) -> u8 {
+        if let Self::Interrupted = self {
+            return INTERRUPTED;
+        }
+        let usage = matches!(
+            self,
+            Self::Usage(_)
+                | Self::Config(_)
+                | Self::NoConfigFile { .. }
+                | Self::LogFilter { .. }
+                | Self::NoHome
+                | Self::WhichKey { .. }
+                | Self::UnknownNetwork { .. }
+                | Self::Client(ClientError::Name(_) | ClientError::Address { .. })
+        );
+        if usage { USAGE } else { 1 }
+    }
+
+    /// What to do about errors whose text does not know of this command.
+    fn hint(&self) -> Option<&'static str> {
+        let Self::Client(error) = self else { return None };
+        match error {
+            ClientError::Accounting(AccountingError::NoneProven { .. })
+            | ClientError::Ledger(LedgerError::Accounting(AccountingError::NoneProven {
+                ..
+            })) => Some("train a new model, or this one with --privacy none"),
+            ClientError::Ledger(LedgerError::AlreadyExists { .. }) => Some(
+                "it is of a model of that name that is gone: choose another --model, or move the ledger away",
+            ),
+            ClientError::Ledger(LedgerError::OtherBinding { field: "delta", .. }) => {
+                Some("leave --delta out")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<DatasetError> for CliError {
+    fn from(error: DatasetError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl From<LedgerError> for CliError {
+    fn from(error: LedgerError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl From<sphinx_proto::ConversionError> for CliError {
+    fn from(error: sphinx_proto::ConversionError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl From<sphinx_secret::KeyError> for CliError {
+    fn from(error: sphinx_secret::KeyError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl From<sphinx_secret::KeyFileError> for CliError {
+    fn from(error: sphinx_secret::KeyFileError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl From<sphinx_network::SpecError> for CliError {
+    fn from(error: sphinx_network::SpecError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl From<sphinx_client::RecognitionError> for CliError {
+    fn from(error: sphinx_client::RecognitionError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl From<sphinx_privacy::PlanError> for CliError {
+    fn from(error: sphinx_privacy::PlanError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl From<AccountingError> for CliError {
+    fn from(error: AccountingError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+/// Figment writes one line per place.
+fn one_line(error: &figment::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

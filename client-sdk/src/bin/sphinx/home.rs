@@ -1,0 +1,181 @@
+//! The directory of secret keys and privacy ledgers.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sphinx_client::{KeyId, ModelId, ModelLedger, TenantId};
+use sphinx_privacy::Delta;
+use sphinx_privacy::ledger::{Ledger, LedgerError};
+use sphinx_proto::Fingerprint;
+use sphinx_proto::v1::{KeyKind, ParameterSet};
+use sphinx_secret::{PublicMaterial, SecretKey};
+
+use crate::error::CliError;
+
+/// `keys/<id>.key` (secret), `keys/<id>.pub` (what is registered of it), `ledgers/<tenant>/<model>.redb`.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+impl Home {
+    pub fn new(root: PathBuf) -> Self {
+        Self(root)
+    }
+
+    pub fn key_path(&self, id: &KeyId) -> PathBuf {
+        self.keys().join(format!("{id}.key"))
+    }
+
+    /// Stores a new key with its public material.
+    pub fn save_key(
+        &self,
+        id: &KeyId,
+        key: &SecretKey,
+        material: &PublicMaterial,
+    ) -> Result<(), CliError> {
+        private_directory(&self.keys())?;
+        key.save(&self.key_path(id))?;
+        self.save_material(id, material)
+    }
+
+    /// The secret key.
+    pub fn key(&self, id: &KeyId) -> Result<SecretKey, CliError> {
+        let path = self.key_path(id);
+        if !path.exists() {
+            return Err(CliError::NoSecret { id: id.to_string(), path });
+        }
+        Ok(SecretKey::load(&path)?)
+    }
+
+    /// The public material to register, always the same; drawn if `keys new` was cut short before it was.
+    pub fn material(&self, id: &KeyId) -> Result<PublicMaterial, CliError> {
+        let key = self.key(id)?;
+        if let Some(material) = self.stored_material(id)? {
+            let path = self.material_path(id);
+            return if key.matches(&material) {
+                Ok(material)
+            } else {
+                Err(CliError::ForeignMaterial { path })
+            };
+        }
+        let material = key.public_material(&mut rand::rng());
+        self.save_material(id, &material)?;
+        Ok(material)
+    }
+
+    /// Fingerprint of the public material, if it was drawn.
+    pub fn fingerprint(&self, id: &KeyId) -> Result<Option<Fingerprint>, CliError> {
+        Ok(self.stored_material(id)?.as_ref().map(fingerprint))
+    }
+
+    /// Keys whose secret half is here, by id.
+    pub fn key_ids(&self) -> Result<Vec<KeyId>, CliError> {
+        let directory = self.keys();
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(file_error(&directory, source)),
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(|source| file_error(&directory, source))?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".key"));
+            ids.extend(id.and_then(|id| KeyId::parse(id).ok()));
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    pub fn ledger(&self, tenant: &TenantId, model: &ModelId) -> PathBuf {
+        self.0.join("ledgers").join(tenant.as_str()).join(format!("{model}.redb"))
+    }
+
+    /// Starts the ledger of a model that is about to be created. One that nothing was ever charged to, left by an
+    /// attempt that failed, is replaced.
+    pub fn create_ledger(
+        &self,
+        path: &Path,
+        model: &ModelId,
+        examples: usize,
+        delta: Delta,
+    ) -> Result<(), CliError> {
+        if let Some(directory) = path.parent() {
+            private_directory(directory)?;
+        }
+        if path.exists() {
+            if !Ledger::open_model(path, model.as_str())?.records().is_empty() {
+                return Err(LedgerError::AlreadyExists { path: path.to_owned() }.into());
+            }
+            fs::remove_file(path).map_err(|source| file_error(path, source))?;
+        }
+        Ok(ModelLedger::create(path, model.as_str(), examples, delta)?)
+    }
+
+    /// Puts the ledger of a deleted model aside, so that its name is free and the record of what was spent on the
+    /// data stays. `None` if there was none.
+    pub fn retire_ledger(
+        &self,
+        tenant: &TenantId,
+        model: &ModelId,
+    ) -> Result<Option<PathBuf>, CliError> {
+        let path = self.ledger(tenant, model);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = now.unwrap_or(Duration::ZERO).as_secs();
+        let retired = path.with_extension(format!("redb.deleted-{seconds}"));
+        match fs::rename(&path, &retired) {
+            Ok(()) => Ok(Some(retired)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(file_error(&path, source)),
+        }
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    fn material_path(&self, id: &KeyId) -> PathBuf {
+        self.keys().join(format!("{id}.pub"))
+    }
+
+    fn stored_material(&self, id: &KeyId) -> Result<Option<PublicMaterial>, CliError> {
+        let path = self.material_path(id);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(PublicMaterial { bytes })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(file_error(&path, source)),
+        }
+    }
+
+    fn save_material(&self, id: &KeyId, material: &PublicMaterial) -> Result<(), CliError> {
+        let path = self.material_path(id);
+        write_new(&path, &material.bytes).map_err(|source| file_error(&path, source))
+    }
+}
+
+/// What people compare between here and the key vault.
+pub fn fingerprint(material: &PublicMaterial) -> Fingerprint {
+    Fingerprint::new(ParameterSet::Glwe2048V1, KeyKind::PublicEncryption, &material.bytes)
+}
+
+/// Writes a file, whole or not at all, readable by its owner only; never over another.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    Ok(())
+}
+
+fn private_directory(path: &Path) -> Result<(), CliError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|source| file_error(path, source))
+}
+
+fn file_error(path: &Path, source: io::Error) -> CliError {
+    CliError::File { path: path.to_owned(), source }
+}

@@ -1,0 +1,84 @@
+//! `sphinx keys list`: the keys here and in the key vault, side by side.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde::Serialize;
+use sphinx_proto::v1::Key;
+
+use crate::error::CliError;
+use crate::numbers::time;
+use crate::output::table;
+use crate::session::Session;
+
+/// Digits of a fingerprint shown in the table.
+const SHOWN_DIGITS: usize = 16;
+
+/// List the keys here and in the key vault, side by side
+#[derive(Debug, Args)]
+pub struct List {
+    /// Do not ask the key vault
+    #[arg(long)]
+    local: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Row {
+    key: String,
+    /// The secret half is on this machine.
+    secret: bool,
+    local_fingerprint: Option<String>,
+    registered_fingerprint: Option<String>,
+    registered: Option<String>,
+    description: Option<String>,
+}
+
+impl List {
+    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+        let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+        for id in session.home.key_ids()? {
+            let row = rows.entry(id.to_string()).or_default();
+            row.secret = true;
+            row.local_fingerprint = session.home.fingerprint(&id)?.map(|print| print.to_string());
+        }
+        let registered = if self.local { Vec::new() } else { session.client.list_keys().await? };
+        for Key { key_id, fingerprint, description, created_unix_seconds, .. } in registered {
+            let row = rows.entry(key_id).or_default();
+            row.registered_fingerprint = Some(fingerprint);
+            row.registered = Some(time(created_unix_seconds));
+            row.description = Some(description);
+        }
+        let rows: Vec<Row> = rows.into_iter().map(|(key, row)| Row { key, ..row }).collect();
+        session.output.result(&rows, || {
+            if rows.is_empty() {
+                return "no keys: make one with `sphinx keys new`".to_owned();
+            }
+            let header = ["KEY", "SECRET", "FINGERPRINT HERE", "IN THE VAULT", "REGISTERED", ""];
+            table(header, rows.iter().map(|row| self.cells(row)))
+        })
+    }
+
+    fn cells(&self, row: &Row) -> [String; 6] {
+        let short = |print: &Option<String>| match print {
+            Some(print) => print.chars().take(SHOWN_DIGITS).collect(),
+            None => "-".to_owned(),
+        };
+        let differs = row.local_fingerprint.is_some()
+            && row.registered_fingerprint.is_some()
+            && row.local_fingerprint != row.registered_fingerprint;
+        let remark = if differs {
+            "DIFFERENT: not the same key".to_owned()
+        } else {
+            row.description.clone().unwrap_or_default()
+        };
+        let unknown = if self.local { "not asked" } else { "no" };
+        [
+            row.key.clone(),
+            if row.secret { "here" } else { "elsewhere" }.to_owned(),
+            short(&row.local_fingerprint),
+            short(&row.registered_fingerprint),
+            row.registered.clone().unwrap_or_else(|| unknown.to_owned()),
+            remark,
+        ]
+    }
+}

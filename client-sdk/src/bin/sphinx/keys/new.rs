@@ -1,0 +1,60 @@
+//! `sphinx keys new`: makes a secret key on this machine.
+
+use clap::Args;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use serde::Serialize;
+use sphinx_client::KeyId;
+use sphinx_secret::SecretKey;
+
+use crate::error::CliError;
+use crate::home::fingerprint;
+use crate::output::program;
+use crate::session::Session;
+
+/// Digits of the fingerprint in a key's name.
+const NAME_DIGITS: usize = 12;
+
+/// Make a secret key on this machine
+#[derive(Debug, Args)]
+pub struct New {
+    /// Its name [default: made from its fingerprint]
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Made {
+    key: String,
+    fingerprint: String,
+    file: String,
+}
+
+impl New {
+    pub fn run(&self, session: &Session) -> Result<(), CliError> {
+        let given = self.id.as_deref().map(KeyId::parse).transpose()?;
+        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let key = SecretKey::generate(&mut rng)?;
+        let material = key.public_material(&mut rng);
+        let fingerprint = fingerprint(&material).to_string();
+        let id = match given {
+            Some(id) => id,
+            None => {
+                let digits: String = fingerprint.chars().take(NAME_DIGITS).collect();
+                KeyId::parse(format!("key-{digits}"))?
+            }
+        };
+        session.home.save_key(&id, &key, &material)?;
+        let file = session.home.key_path(&id).display().to_string();
+        let made = Made { key: id.to_string(), fingerprint, file };
+        session.output.result(&made, || {
+            let Made { key, fingerprint, file } = &made;
+            format!(
+                "key          {key}\nfingerprint  {fingerprint}\nfile         {file}\n\n\
+                 The file is secret and the only copy: without it nobody can use what is trained with it.\n\n\
+                 register it   {} keys register {key}",
+                program()
+            )
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! `sphinx models list`.
+
+use serde::Serialize;
+use sphinx_proto::v1::Model;
+
+use crate::error::CliError;
+use crate::numbers::time;
+use crate::output::table;
+use crate::session::Session;
+
+/// A model as it is listed.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    model: String,
+    network: String,
+    key: String,
+    version: u64,
+    weights: u64,
+    biases: u64,
+    created: String,
+    updated: String,
+}
+
+impl From<&Model> for Listed {
+    fn from(model: &Model) -> Self {
+        Self {
+            model: model.model_id.clone(),
+            network: model.network.as_ref().map(|network| network.name.clone()).unwrap_or_default(),
+            key: model.key_id.clone(),
+            version: model.version,
+            weights: model.weights,
+            biases: model.biases,
+            created: time(model.created_unix_seconds),
+            updated: time(model.updated_unix_seconds),
+        }
+    }
+}
+
+pub async fn run(session: &Session) -> Result<(), CliError> {
+    let models: Vec<Listed> =
+        session.client.list_models().await?.iter().map(Listed::from).collect();
+    session.output.result(&models, || {
+        if models.is_empty() {
+            return "no models: make one with `sphinx train`".to_owned();
+        }
+        let header = ["MODEL", "NETWORK", "KEY", "VERSION", "WEIGHTS", "BIASES", "UPDATED"];
+        let rows = models.iter().map(|model| {
+            [
+                model.model.clone(),
+                model.network.clone(),
+                model.key.clone(),
+                model.version.to_string(),
+                model.weights.to_string(),
+                model.biases.to_string(),
+                model.updated.clone(),
+            ]
+        });
+        table(header, rows)
+    })
+}

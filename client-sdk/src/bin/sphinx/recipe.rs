@@ -1,0 +1,183 @@
+//! How to train: the options that `train` and `demo` share.
+
+use clap::{Args, ValueEnum};
+use sphinx_client::{Privacy, TrainingOptions};
+use sphinx_optimizer::{Decay, OptimizerSpec};
+use sphinx_privacy::{Delta, Target};
+
+use crate::defaults;
+use crate::error::CliError;
+
+/// What `--privacy none` gives up, in plain words.
+pub const EXPOSURE: &str = "\
+Differential privacy is off. In every step the trainer then sees the exact gradients of the weights; images and
+labels of your training set can be reconstructed from such gradients, and the finished weights may give single
+images away to anybody who has them. Activations, biases and predictions stay encrypted or masked.";
+
+/// How long, how fast, how private.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Training")]
+pub struct RecipeArgs {
+    /// Passes over the data; fractions are allowed
+    #[arg(long, value_name = "E", value_parser = positive::<f64>)]
+    epochs: Option<f64>,
+    /// Blocks of 2048 images per step
+    #[arg(long, value_name = "N", default_value_t = defaults::BLOCKS, value_parser = clap::value_parser!(u64).range(1..))]
+    blocks: u64,
+    /// How the images are protected against the server and users of the model
+    #[arg(long, value_enum, default_value_t = PrivacyKind::Dp)]
+    privacy: PrivacyKind,
+    /// Privacy budget over the model's whole life [default: 3]
+    #[arg(long, value_name = "EPSILON", value_parser = positive::<f64>)]
+    epsilon: Option<f64>,
+    /// Delta of the budget; choose it below 1 / number of images [default: 1e-5]
+    #[arg(long, value_name = "DELTA", value_parser = delta)]
+    delta: Option<Delta>,
+    /// Norm to which every image's gradient is clipped [default: 0.1]
+    #[arg(long, value_name = "C", value_parser = positive::<f32>)]
+    clip: Option<f32>,
+    /// Update rule [default: sgd, or adam with --privacy none]
+    #[arg(long, value_enum)]
+    optimizer: Option<OptimizerKind>,
+    /// Largest learning rate [default: 4 for private sgd, 0.1 for exact sgd, 0.004 for adam]
+    #[arg(long, value_name = "RATE", value_parser = positive::<f32>)]
+    lr: Option<f32>,
+    /// Momentum of sgd [default: 0.9]
+    #[arg(long, value_name = "M", value_parser = fraction)]
+    momentum: Option<f32>,
+    /// Nesterov's form of the momentum
+    #[arg(long)]
+    nesterov: bool,
+    /// How the learning rate falls
+    #[arg(long, value_enum, default_value_t = defaults::DECAY)]
+    decay: DecayKind,
+    /// Last learning rate over the largest
+    #[arg(long, value_name = "F", default_value_t = defaults::DECAY_FLOOR, value_parser = fraction)]
+    decay_floor: f32,
+    /// Steps over which the learning rate rises first
+    #[arg(long, value_name = "STEPS", default_value_t = defaults::WARMUP)]
+    warmup: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrivacyKind {
+    /// Differential privacy: clipped, noised gradients
+    Dp,
+    /// None: the server sees exact gradients
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OptimizerKind {
+    /// Stochastic gradient descent with momentum
+    Sgd,
+    /// Adam
+    Adam,
+}
+
+/// How the learning rate falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DecayKind {
+    /// Not at all
+    Constant,
+    /// Along a line
+    Linear,
+    /// Along half a cosine wave
+    Cosine,
+}
+
+impl RecipeArgs {
+    /// δ, if it was given.
+    pub fn delta(&self) -> Option<Delta> {
+        self.delta
+    }
+
+    /// Whether differential privacy is off.
+    pub fn exposes(&self) -> bool {
+        self.privacy == PrivacyKind::None
+    }
+
+    /// The options at a given δ.
+    pub fn options(&self, epochs: f64, delta: Delta) -> Result<TrainingOptions, CliError> {
+        let optimizer = self.optimizer.unwrap_or(match self.privacy {
+            PrivacyKind::Dp => OptimizerKind::Sgd,
+            PrivacyKind::None => OptimizerKind::Adam,
+        });
+        let floor = self.decay_floor;
+        Ok(TrainingOptions {
+            epochs: self.epochs.unwrap_or(epochs),
+            blocks: self.blocks,
+            optimizer: self.optimizer(optimizer)?,
+            learning_rate: self.lr.unwrap_or(match (optimizer, self.privacy) {
+                (OptimizerKind::Sgd, PrivacyKind::Dp) => defaults::SGD_PRIVATE_RATE,
+                (OptimizerKind::Sgd, PrivacyKind::None) => defaults::SGD_EXACT_RATE,
+                (OptimizerKind::Adam, _) => defaults::ADAM_RATE,
+            }),
+            decay: match self.decay {
+                DecayKind::Constant => Decay::Constant,
+                DecayKind::Linear => Decay::Linear { floor },
+                DecayKind::Cosine => Decay::Cosine { floor },
+            },
+            warmup: self.warmup,
+            privacy: self.privacy(delta)?,
+        })
+    }
+
+    fn optimizer(&self, kind: OptimizerKind) -> Result<OptimizerSpec, CliError> {
+        match kind {
+            OptimizerKind::Sgd => {
+                let momentum = self.momentum.unwrap_or(defaults::SGD_MOMENTUM);
+                Ok(OptimizerSpec::Sgd { momentum, nesterov: self.nesterov })
+            }
+            OptimizerKind::Adam if self.momentum.is_some() || self.nesterov => {
+                Err(CliError::Usage("--momentum and --nesterov are for --optimizer sgd".to_owned()))
+            }
+            OptimizerKind::Adam => Ok(defaults::ADAM),
+        }
+    }
+
+    fn privacy(&self, delta: Delta) -> Result<Privacy, CliError> {
+        match self.privacy {
+            PrivacyKind::Dp => {
+                let epsilon = self.epsilon.unwrap_or(defaults::EPSILON);
+                let target =
+                    Target::new(epsilon, delta).map_err(sphinx_privacy::PlanError::from)?;
+                let clipping_norm = self.clip.unwrap_or(defaults::CLIPPING_NORM);
+                Ok(Privacy::Budget { target, clipping_norm })
+            }
+            PrivacyKind::None if self.epsilon.is_some() || self.clip.is_some() => {
+                let message = "--privacy none adds no noise: leave --epsilon and --clip out";
+                Err(CliError::Usage(message.to_owned()))
+            }
+            PrivacyKind::None => Ok(Privacy::None),
+        }
+    }
+}
+
+/// The default δ.
+pub fn default_delta() -> Result<Delta, CliError> {
+    Ok(Delta::new(defaults::DELTA).map_err(sphinx_privacy::PlanError::from)?)
+}
+
+/// A finite number above zero.
+pub fn positive<T>(text: &str) -> Result<T, String>
+where
+    T: std::str::FromStr + Into<f64> + Copy,
+{
+    let parsed = text.parse::<T>().ok();
+    let positive = |value: &T| (*value).into().is_finite() && (*value).into() > 0.0;
+    parsed.filter(positive).ok_or_else(|| "expected a finite number above 0".to_owned())
+}
+
+/// δ in (0, 1).
+pub fn delta(text: &str) -> Result<Delta, String> {
+    let value = text.parse().map_err(|_| "expected a number such as 1e-5".to_owned())?;
+    Delta::new(value).map_err(|error| error.to_string())
+}
+
+fn fraction(text: &str) -> Result<f32, String> {
+    let parsed = text.parse::<f32>().ok();
+    parsed
+        .filter(|value| (0.0..=1.0).contains(value))
+        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}

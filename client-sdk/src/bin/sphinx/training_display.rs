@@ -1,0 +1,86 @@
+//! Progress of a training: a bar for people, lines for files.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use sphinx_client::Progress;
+
+use crate::error::CliError;
+use crate::numbers::percent;
+use crate::output::Output;
+
+/// Between two lines.
+const PAUSE: Duration = Duration::from_secs(5);
+
+pub struct TrainingDisplay {
+    output: Output,
+    /// `None`: lines.
+    bar: Option<ProgressBar>,
+    epochs: f64,
+    printed: Option<Instant>,
+}
+
+impl TrainingDisplay {
+    pub fn new(output: Output, epochs: f64) -> Self {
+        let bar = output.is_watched().then(|| bar("training"));
+        Self { output, bar, epochs, printed: None }
+    }
+
+    /// Shows the state after a step.
+    pub fn step(&mut self, progress: &Progress) -> Result<(), CliError> {
+        let text = self.describe(progress);
+        if let Some(bar) = &self.bar {
+            bar.set_length(progress.steps);
+            bar.set_position(progress.step);
+            bar.set_message(text);
+            return Ok(());
+        }
+        let due = self.printed.is_none_or(|printed| printed.elapsed() >= PAUSE);
+        if due || progress.step == progress.steps {
+            self.printed = Some(Instant::now());
+            self.output.note(&format!("step {}/{}  {text}", progress.step, progress.steps))?;
+        }
+        Ok(())
+    }
+
+    /// Says something between the steps.
+    pub fn note(&self, text: &str) -> Result<(), CliError> {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.output.note(text)),
+            None => self.output.note(text),
+        }
+    }
+
+    /// Leaves the last state on the screen.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+
+    fn describe(&self, progress: &Progress) -> String {
+        let rate = progress.examples as f64 / progress.step_time.as_secs_f64().max(1e-9);
+        let epsilon = match progress.epsilon {
+            Some(epsilon) => format!("ε {:.2}", epsilon.improved),
+            None => "no ε".to_owned(),
+        };
+        format!(
+            "epoch {:.2}/{}  loss {:.3}  accuracy {}  {rate:.0} images/s  {epsilon}",
+            progress.epoch,
+            self.epochs,
+            progress.loss,
+            percent(progress.accuracy),
+        )
+    }
+}
+
+/// A bar that keeps moving while a step takes long.
+pub fn bar(title: &'static str) -> ProgressBar {
+    let template = "{prefix:>11} [{bar:24}] {pos}/{len} {eta:>4}  {msg}";
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
+    let bar = ProgressBar::new(0).with_style(style).with_prefix(title);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
