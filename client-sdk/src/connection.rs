@@ -131,9 +131,10 @@ impl Connection {
 }
 
 /// Whether the connection broke while a request was under way: the transport's own status, which unlike a service's
-/// has a cause.
+/// has a cause. Its code depends on where the break was noticed.
 fn broken(status: &Status) -> bool {
-    status.code() == Code::Unknown && std::error::Error::source(status).is_some()
+    let code = matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Internal);
+    code && std::error::Error::source(status).is_some()
 }
 
 fn asked_pause(status: &Status) -> Option<Duration> {

@@ -79,12 +79,14 @@ impl Training<'_> {
         let steps = self.planned.steps.min(allowed);
         let mut done = 0;
         let mut seen = 0;
+        let mut refused = false;
         while done < steps {
             let step_started = Instant::now();
             let batch = batches.draw(&mut rng);
             let pass = self.pass(cloud, &plan, &maker, &batch, done)?;
             let update = maker.make(done, &pass.gradients, cloud.biases(), &mut rng)?;
             if !self.commit(cloud, ledger.as_deref_mut(), done, &update)? {
+                refused = true;
                 break;
             }
             done += 1;
@@ -110,7 +112,7 @@ impl Training<'_> {
         }
         Ok(TrainingSummary {
             steps: done,
-            budget_exhausted: done < self.planned.steps && done == steps,
+            budget_exhausted: refused || (done < self.planned.steps && done == steps),
             version: cloud.version(),
             slots: done * self.options.blocks * SLOTS as u64,
             elapsed: started.elapsed(),
@@ -129,17 +131,12 @@ impl Training<'_> {
         batch: &[usize],
         step: u64,
     ) -> Result<Pass, ClientError> {
-        let mut tries = 0;
+        let mut tries = 1;
         loop {
-            tries += 1;
-            let pass = self.blocks(cloud, plan, maker, batch);
-            match pass {
-                Err(error) if error.is_transient() && tries < TRIES => {
-                    tracing::warn!(%error, step, "step broke; reopening the session");
-                    cloud.reopen(step)?;
-                }
-                other => return other,
-            }
+            match self.blocks(cloud, plan, maker, batch) {
+                Ok(pass) => return Ok(pass),
+                Err(error) => reopen(cloud, step, error, &mut tries)?,
+            };
         }
     }
 
@@ -179,18 +176,15 @@ impl Training<'_> {
         {
             return Ok(false);
         }
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match cloud.commit(step, &sealed, update) {
-                Ok(()) => break,
-                Err(error) if error.is_transient() && tries < TRIES => {
-                    tracing::warn!(%error, step, "commit broke; reopening the session");
-                    if cloud.reopen(step)? {
-                        break;
-                    }
-                }
-                Err(error) => return Err(error),
+        let mut tries = 1;
+        while let Err(error) = cloud.commit(step, &sealed, update) {
+            if reopen(cloud, step, error, &mut tries)? {
+                break;
+            }
+            // The update was made for this version and no other.
+            if cloud.version() != base_version {
+                let (server, base) = (cloud.version(), base_version);
+                return Err(ClientError::PendingLost { server, base });
             }
         }
         if let Some(ledger) = ledger {
@@ -198,6 +192,25 @@ impl Training<'_> {
         }
         Ok(true)
     }
+}
+
+/// Connects again after a transient failure, as often as a step may be tried, and says whether `step` had arrived.
+fn reopen(
+    cloud: &mut dyn LinearCloud,
+    step: u64,
+    mut error: ClientError,
+    tries: &mut usize,
+) -> Result<bool, ClientError> {
+    while error.is_transient() && *tries < TRIES {
+        tracing::warn!(%error, step, "the session broke; opening it again");
+        *tries += 1;
+        match cloud.reopen(step) {
+            Ok(arrived) => return Ok(arrived),
+            // The service went away again while it was asked.
+            Err(again) => error = again,
+        }
+    }
+    Err(error)
 }
 
 /// What the passes of a step's blocks yield.

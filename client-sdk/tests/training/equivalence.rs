@@ -1,0 +1,213 @@
+//! One stage at a time: results on ciphertexts against the same layers in the clear.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use sphinx_client::{ClearTwin, Direction, EncryptedSession, LinearCloud, Update};
+use sphinx_gradient::Tensor;
+use sphinx_linalg::{ResultNoise, SLOTS, Width, bias_scale_step};
+use sphinx_network::{
+    Direction as Lowering, Geometry, NetworkSpec, Plan, TrainingBudget, initial_parameters,
+};
+use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
+use sphinx_proto::{SessionId, TrainingRule};
+
+use crate::world::{World, blocking, key_id, model_id};
+
+const SEED: u64 = 5;
+/// As the trainer encodes (services/trainer/src/training/prepared.rs): integers of the largest input, of the
+/// largest result, and the largest weight.
+const INPUT: f64 = 16_384.0;
+const RANGE: f64 = ((1u64 << 31) - (1 << 21)) as f64;
+const MAX_WEIGHT: i32 = 1 << 20;
+/// Largest error in standard deviations: of 10^8 Gaussian results, one in five hundred trainings exceeds it.
+const DEVIATIONS: f64 = 6.5;
+
+/// What a convolution with stride, padding and a folded pool asks of both directions.
+fn odd() -> NetworkSpec {
+    NetworkSpec::from_toml(
+        r#"
+        name = "odd"
+        input = { channels = 2, height = 12, width = 8 }
+        bias_bound = 2.0
+        [[layers]]
+        kind = "conv"
+        out_channels = 3
+        kernel = 4
+        stride = 2
+        padding = 1
+        [[layers]]
+        kind = "avg_pool"
+        size = 2
+        [[layers]]
+        kind = "relu"
+        cap = 2.0
+        [[layers]]
+        kind = "conv"
+        out_channels = 5
+        kernel = 3
+        padding = 2
+        [[layers]]
+        kind = "sigmoid"
+        [[layers]]
+        kind = "dense"
+        outputs = 7
+        "#,
+    )
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sphinx_mnist_agrees_with_its_twin_in_the_clear() {
+    agrees(NetworkSpec::builtin("sphinx-mnist").unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lola_agrees_with_its_twin_in_the_clear() {
+    agrees(NetworkSpec::builtin("lola").unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strides_padding_and_folded_pools_agree_with_the_twin_in_the_clear() {
+    let spec = odd();
+    let plan = Plan::new(&spec).unwrap();
+    assert_eq!(plan.stages[0].pool, Some(2));
+    agrees(spec).await;
+}
+
+/// Commits two updates, so that biases are not zero, then compares parameters and every product.
+async fn agrees(spec: NetworkSpec) {
+    let world = World::start().await;
+    world.client.create_model(&model_id(), &key_id(), &spec, SEED).await.unwrap();
+    let schedule = Schedule { peak: 0.1, decay: Decay::Linear { floor: 0.1 }, warmup: 1, total: 9 };
+    let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule };
+    let options = world.session(SessionId([1; 16]), rule);
+    let mut session = EncryptedSession::open(&world.client, options.clone()).await.unwrap();
+    let plan = Plan::new(&spec).unwrap();
+    let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(SEED));
+    let mut twin = ClearTwin::new(&plan, parameters, rule).unwrap();
+
+    let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let updates = [random_update(&plan, &mut rng), random_update(&plan, &mut rng)];
+    let inputs = random_inputs(&plan, &mut rng);
+    let (session, twin) = blocking(move || {
+        for (step, update) in (0..).zip(&updates) {
+            let sealed = session.seal(update).unwrap();
+            session.commit(step, &sealed, update).unwrap();
+            twin.commit(step, &[], update).unwrap();
+        }
+        assert_eq!((session.version(), twin.version()), (2, 2));
+        for (stage, direction, input) in inputs {
+            let got = session.evaluate(stage, direction, &input).unwrap();
+            let expected = twin.evaluate(stage, direction, &input).unwrap();
+            let weights = &twin.parameters()[stage].weights;
+            let deviations = deviations(&plan, stage, direction, weights, spec.bias_bound);
+            compare(&got, &expected, &deviations, &format!("stage {stage} {direction:?}"));
+        }
+        (session, twin)
+    })
+    .await;
+
+    assert_eq!(session.biases(), twin.biases());
+    assert!(twin.biases().iter().flatten().filter(|bias| **bias != 0.0).count() > 5);
+    let home = world.client.export_model(&model_id(), &world.key).await.unwrap();
+    assert_eq!(home.model.version, 2);
+    assert!(home.stages == twin.parameters(), "weights or biases are not those of the twin");
+    let again = EncryptedSession::open(&world.client, options).await.unwrap();
+    assert_eq!(again.biases(), twin.biases());
+    assert_eq!(again.last_step(), Some(1));
+}
+
+fn random_update(plan: &Plan, rng: &mut ChaCha20Rng) -> Update {
+    let mut draw = |count: usize, grid: f32, most: i32| -> Vec<f32> {
+        (0..count).map(|_| rng.random_range(-most..=most) as f32 / grid).collect()
+    };
+    Update {
+        gradient: plan.stages.iter().map(|s| draw(s.linear.weight_count(), 1e4, 100)).collect(),
+        bias_change: plan
+            .stages
+            .iter()
+            .map(|stage| draw(stage.linear.bias_count(), 65_536.0, 60_000))
+            .collect(),
+    }
+}
+
+fn random_inputs(plan: &Plan, rng: &mut ChaCha20Rng) -> Vec<(usize, Direction, Tensor)> {
+    let mut draw = |rows: usize, bound: f32| {
+        let values = (0..rows * SLOTS).map(|_| bound * (2.0 * rng.random::<f32>() - 1.0));
+        Tensor::new(rows, SLOTS, values.collect()).unwrap()
+    };
+    let mut inputs = Vec::new();
+    for (index, stage) in plan.stages.iter().enumerate() {
+        inputs.push((index, Direction::Forward, draw(stage.input.len(), stage.input_bound)));
+        if index > 0 {
+            inputs.push((index, Direction::Backward, draw(stage.output.len(), 1.0)));
+        }
+    }
+    inputs
+}
+
+/// The standard deviation of every result row's error, in units.
+///
+/// In integers it is the noise of encryption and of rounding the result ([`ResultNoise`]), the rounding of inputs
+/// (1/12 each, grown by the weights' norm), and the rounding of weights (1/12 each, grown by the inputs, which are
+/// uniform in ±2^14). Of the range, 2^31, that is about 2^-14: more in small convolutions, less in wide layers.
+fn deviations(
+    plan: &Plan,
+    index: usize,
+    direction: Direction,
+    weights: &[f32],
+    bias_bound: f32,
+) -> Vec<f64> {
+    let stage = &plan.stages[index];
+    let (direction, input_bound, bias_bound, scale_step) = match direction {
+        Direction::Forward => {
+            let bound = f64::from(stage.input_bound);
+            (Lowering::Forward, bound, f64::from(bias_bound), bias_scale_step())
+        }
+        Direction::Backward => (Lowering::Backward, 1.0, 0.0, 1.0),
+    };
+    let budget = TrainingBudget {
+        range: RANGE,
+        input_scale: INPUT / input_bound,
+        input_bound,
+        bias_bound,
+        scale_step,
+        max_weight: MAX_WEIGHT,
+    };
+    let lowered = Geometry::new(index, stage, direction).lower(weights, &budget).unwrap();
+    let mut deviations = vec![0.0; lowered.map.outputs()];
+    for group in lowered.map.groups() {
+        for (row, weights) in group.weights.chunks_exact(group.taps).enumerate() {
+            let norm: f64 = weights.iter().map(|weight| f64::from(*weight).powi(2)).sum();
+            let noise = ResultNoise::new::<u32>(norm, Width::Four, Width::Three, Width::Two);
+            let inputs = norm / 12.0;
+            let rounded_weights = group.taps as f64 / 12.0 * INPUT * INPUT / 3.0;
+            let deviation = (noise.variance() + inputs + rounded_weights).sqrt();
+            for patch in group.patches.iter() {
+                let output = patch.scatter[row] as usize;
+                deviations[output] = deviation / lowered.scales[output / lowered.rows_per_channel];
+            }
+        }
+    }
+    deviations
+}
+
+fn compare(got: &Tensor, expected: &Tensor, deviations: &[f64], what: &str) {
+    assert_eq!((got.rows(), got.slots()), (expected.rows(), expected.slots()));
+    assert_eq!(got.rows(), deviations.len());
+    let (mut squares, mut largest, mut signal) = (0.0, 0.0f64, 0.0);
+    for (row, deviation) in deviations.iter().enumerate() {
+        for (got, expected) in got.row(row).iter().zip(expected.row(row)) {
+            let error = f64::from(got - expected) / deviation;
+            squares += error * error;
+            largest = largest.max(error.abs());
+            signal += (f64::from(*expected) / deviation).powi(2);
+        }
+    }
+    let count = (got.rows() * SLOTS) as f64;
+    let (typical, signal) = ((squares / count).sqrt(), (signal / count).sqrt());
+    println!("{what}: error {typical:.2}, at most {largest:.2}; signal {signal:.0} deviations");
+    assert!(signal > 100.0, "{what}: nothing to compare");
+    assert!((0.7..1.3).contains(&typical), "{what}: typical error of {typical} deviations");
+    assert!(largest <= DEVIATIONS, "{what}: an error of {largest} deviations");
+}

@@ -1,0 +1,11 @@
+//! Training on ciphertexts: a real trainer process, a real key vault, real sockets.
+#![cfg(all(feature = "cli", unix))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod curves;
+mod equivalence;
+mod killed_client;
+mod killed_trainer;
+mod ledger;
+mod pending;
+mod world;

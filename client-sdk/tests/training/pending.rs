@@ -1,0 +1,127 @@
+//! Updates that were recorded and not confirmed, in each state a crash can leave them in.
+
+use prost::Message;
+use sphinx_client::{ClientError, EncryptedSession, LinearCloud, Update};
+use sphinx_linalg::EncryptedBiases;
+use sphinx_network::Plan;
+use sphinx_optimizer::Optimizer;
+use sphinx_privacy::ledger::{Binding, Charge, Entry, Ledger, PendingUpdate, PrivacyUnit};
+use sphinx_proto::SessionId;
+use sphinx_proto::v1::{CommitChunk, commit_chunk::Part};
+use sphinx_store::ModelVersion;
+
+use crate::world::{DESCENT, EXAMPLES, RATE, World, blocking, delta, model_id, open, rule, small};
+
+const SESSION: SessionId = SessionId([9; 16]);
+
+/// Opens a session, records an update in the ledger as the crashed run did, and returns both.
+async fn recorded(world: &World) -> (EncryptedSession, PendingUpdate) {
+    let options = world.session(SESSION, rule());
+    let mut session = EncryptedSession::open(&world.client, options).await.unwrap();
+    let sealed = session.seal(&update()).unwrap();
+    let binding = Binding {
+        model: "m".to_owned(),
+        examples: EXAMPLES as u64,
+        delta: delta(),
+        unit: PrivacyUnit::Example,
+    };
+    let mut ledger = Ledger::open(&world.ledger(), &binding).unwrap();
+    let step = session.version();
+    let entry = Entry { session: format!("{SESSION}/0"), step, charge: Charge::Unproven };
+    ledger.reserve(&entry, None, &sealed).unwrap();
+    (session, PendingUpdate { entry, bytes: sealed })
+}
+
+fn update() -> Update {
+    let plan = Plan::new(&small()).unwrap();
+    let filled = |count: usize, value: f32| vec![value; count];
+    Update {
+        gradient: plan.stages.iter().map(|s| filled(s.linear.weight_count(), 0.125)).collect(),
+        bias_change: plan.stages.iter().map(|s| filled(s.linear.bias_count(), 0.5)).collect(),
+    }
+}
+
+/// The version after the pending update's is that update's commit, made of exactly its bytes.
+pub async fn assert_committed(world: &World, pending: &PendingUpdate) {
+    let store = world.store();
+    let meta = store.get(&Default::default(), &model_id()).await.unwrap().meta;
+    let base = store.load(&meta, Some(pending.entry.step)).await.unwrap();
+    let next = store.load(&meta, Some(pending.entry.step + 1)).await.unwrap();
+    let commit = next.commit.unwrap();
+    assert_eq!(format!("{}/{}", commit.session, commit.step), pending.entry.session);
+    let (weights, biases) = applied(&base, &pending.bytes);
+    assert!(weights == next.weights, "the weights are not those of the recorded bytes");
+    assert!(biases == next.biases, "the biases are not those of the recorded bytes");
+}
+
+/// What sealed bytes make of a version.
+fn applied(base: &ModelVersion, sealed: &[u8]) -> (Vec<Vec<f32>>, Vec<bytes::Bytes>) {
+    let mut gradient = vec![Vec::new(); base.weights.len()];
+    let counts = [12, 10];
+    let mut biases: Vec<_> = base
+        .biases
+        .iter()
+        .zip(counts)
+        .map(|(bytes, count)| EncryptedBiases::from_bytes(bytes, count).unwrap())
+        .collect();
+    let mut rest = sealed;
+    while !rest.is_empty() {
+        match CommitChunk::decode_length_delimited(&mut rest).unwrap().part.unwrap() {
+            Part::Gradient(part) => gradient[part.stage as usize]
+                .extend(part.values.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v))),
+            Part::BiasChange(part) => biases[part.stage as usize]
+                .add_seeded(part.offset as usize, &part.seeds, &part.bodies)
+                .unwrap(),
+            Part::Sha256(_) => {}
+        }
+    }
+    let mut weights = base.weights.clone();
+    for (weights, gradient) in weights.iter_mut().zip(&gradient) {
+        let mut optimizer = Optimizer::new(DESCENT, weights.len()).unwrap();
+        optimizer.apply(weights, gradient, RATE).unwrap();
+    }
+    (weights, biases.iter().map(|biases| biases.to_bytes().into()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_never_arrived_is_sent_byte_by_byte() {
+    let world = World::with_model().await;
+    let (session, pending) = recorded(&world).await;
+    drop(session);
+    let summary = world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
+    assert_eq!((summary.steps, summary.version, world.version().await), (1, 2, 2));
+    assert_committed(&world, &pending).await;
+    assert_eq!(world.spent(), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_had_arrived_is_not_committed_again() {
+    let world = World::with_model().await;
+    let (mut session, pending) = recorded(&world).await;
+    let bytes = pending.bytes.clone();
+    blocking(move || session.commit_sealed(0, &bytes).unwrap()).await;
+    assert_committed(&world, &pending).await;
+    let summary = world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
+    assert_eq!((summary.steps, summary.version, world.version().await), (1, 2, 2));
+    assert_committed(&world, &pending).await;
+    assert_eq!(world.spent(), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_to_go_on_when_somebody_else_trained_meanwhile() {
+    let world = World::with_model().await;
+    let (session, _) = recorded(&world).await;
+    drop(session);
+    let other = world.session(SessionId([2; 16]), rule());
+    let mut other = EncryptedSession::open(&world.client, other).await.unwrap();
+    blocking(move || {
+        let sealed = other.seal(&update()).unwrap();
+        other.commit(0, &sealed, &update()).unwrap();
+    })
+    .await;
+    let trained = world.client.train_model(world.request(open(1.0)), |_| true).await;
+    let error = trained.unwrap_err();
+    assert!(matches!(error, ClientError::PendingLost { server: 1, base: 0 }), "{error}");
+    assert_eq!(world.version().await, 1);
+    assert_eq!(world.spent(), (1, 1));
+}

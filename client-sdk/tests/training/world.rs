@@ -1,0 +1,246 @@
+//! A key vault, a trainer process that can be killed, and a small model.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use sphinx_client::data::Dataset;
+use sphinx_client::{
+    Endpoints, KeyId, ModelId, ModelLedger, Privacy, SessionOptions, SphinxClient, TrainingOptions,
+    TrainingRequest,
+};
+use sphinx_network::NetworkSpec;
+use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
+use sphinx_privacy::ledger::Ledger;
+use sphinx_privacy::{Delta, Target};
+use sphinx_proto::{SessionId, TrainingRule};
+use sphinx_runtime::CancellationToken;
+use sphinx_secret::SecretKey;
+use sphinx_store::ModelStore;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// Examples of [`examples`].
+pub const EXAMPLES: usize = 3000;
+/// Plain descent: what an update does to the weights is one line.
+pub const DESCENT: OptimizerSpec = OptimizerSpec::Sgd { momentum: 0.0, nesterov: false };
+pub const RATE: f32 = 0.1;
+
+pub struct World {
+    pub dir: TempDir,
+    pub endpoints: Endpoints,
+    pub key: Arc<SecretKey>,
+    pub trainer: Process,
+    pub client: SphinxClient,
+    shutdown: CancellationToken,
+}
+
+/// The trainer as a process.
+pub struct Process {
+    child: Child,
+    address: String,
+    arguments: Vec<String>,
+}
+
+impl World {
+    /// Starts the services and registers a key.
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("store").to_str().unwrap().to_owned();
+        std::fs::create_dir(&store).unwrap();
+        let shutdown = CancellationToken::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let keyvault = format!("http://{}", listener.local_addr().unwrap());
+        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
+        config.store.clone_from(&store);
+        let stop = shutdown.clone();
+        tokio::spawn(async move { sphinx_keyvault::run(config, listener, stop).await.unwrap() });
+        let trainer = Process::start(&store, &keyvault);
+
+        let endpoints = Endpoints { trainer: trainer.url(), keyvault, ..Endpoints::default() };
+        let client = SphinxClient::new(&endpoints).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(41);
+        let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
+        client.register_key(&key_id(), &key, "test", &mut rng).await.unwrap();
+        Self { dir, endpoints, key, trainer, client, shutdown }
+    }
+
+    /// The same with the model `m` of the network [`small`] and its ledger.
+    pub async fn with_model() -> Self {
+        let world = Self::start().await;
+        world.client.create_model(&model_id(), &key_id(), &small(), 5).await.unwrap();
+        ModelLedger::create(&world.ledger(), "m", EXAMPLES, delta()).unwrap();
+        world
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        self.dir.path().join("ledger")
+    }
+
+    pub fn store(&self) -> ModelStore {
+        ModelStore::open(self.dir.path().join("store").to_str().unwrap()).unwrap()
+    }
+
+    pub async fn version(&self) -> u64 {
+        self.client.model(&model_id()).await.unwrap().version
+    }
+
+    pub fn request(&self, options: TrainingOptions) -> TrainingRequest {
+        request(&self.key, &self.ledger(), options)
+    }
+
+    pub fn session(&self, session_id: SessionId, rule: TrainingRule) -> SessionOptions {
+        let (model_id, key_id, key) = (model_id(), key_id(), Arc::clone(&self.key));
+        SessionOptions { model_id, key_id, key, session_id, rule }
+    }
+
+    /// Records and version of the ledger; nobody may be training.
+    pub fn spent(&self) -> (u64, u64) {
+        let head = Ledger::open_model(&self.ledger(), "m").unwrap().head();
+        (head.records, head.version)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl Process {
+    fn start(store: &str, keyvault: &str) -> Self {
+        let arguments = ["serve", "trainer", "--exit-with-stdin", "--store", store];
+        let more = ["--keyvault", keyvault, "--log-filter", "off", "--listen"];
+        let arguments = arguments.into_iter().chain(more).map(str::to_owned).collect();
+        Self::listen(arguments, "127.0.0.1:0")
+    }
+
+    fn listen(arguments: Vec<String>, address: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sphinx"))
+            .args(&arguments)
+            .arg(address)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        Self { child, address, arguments }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same port and the same store.
+    pub fn restart(&mut self) {
+        *self = Self::listen(self.arguments.clone(), &self.address);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn model_id() -> ModelId {
+    ModelId::parse("m").unwrap()
+}
+
+pub fn key_id() -> KeyId {
+    KeyId::parse("laptop").unwrap()
+}
+
+pub fn delta() -> Delta {
+    Delta::new(1e-5).unwrap()
+}
+
+/// Two stages of 64 and 12 rows: a step takes some milliseconds.
+pub fn small() -> NetworkSpec {
+    NetworkSpec::from_toml(
+        r#"
+        name = "small"
+        input = { channels = 1, height = 8, width = 8 }
+        [[layers]]
+        kind = "dense"
+        outputs = 12
+        [[layers]]
+        kind = "tanh"
+        [[layers]]
+        kind = "dense"
+        outputs = 10
+        "#,
+    )
+    .unwrap()
+}
+
+/// Images of 8 x 8 pixels whose brightest line is their class.
+pub fn examples(count: usize) -> Dataset {
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let labels: Vec<u8> = (0..count).map(|index| (index % 8) as u8).collect();
+    let pixel = |label: u8, pixel: usize, noise: u8| {
+        if pixel / 8 == usize::from(label) { 255 - noise } else { noise }
+    };
+    let images = labels
+        .iter()
+        .flat_map(|&label| (0..64).map(move |at| (label, at)))
+        .map(|(label, at)| pixel(label, at, rng.random_range(0..100)))
+        .collect();
+    Dataset::new(images, labels, 8, 8).unwrap()
+}
+
+pub fn request(key: &Arc<SecretKey>, ledger: &Path, options: TrainingOptions) -> TrainingRequest {
+    TrainingRequest {
+        model_id: model_id(),
+        key_id: key_id(),
+        key: Arc::clone(key),
+        data: Arc::new(examples(EXAMPLES)),
+        options,
+        ledger: ledger.to_owned(),
+        delta: delta(),
+    }
+}
+
+/// A private training within ε = 8.
+pub fn private(epochs: f64) -> TrainingOptions {
+    let target = Target::new(8.0, delta()).unwrap();
+    let privacy = Privacy::Budget { target, clipping_norm: 1.0 };
+    TrainingOptions { privacy, ..open(epochs) }
+}
+
+/// A training without noise.
+pub fn open(epochs: f64) -> TrainingOptions {
+    TrainingOptions {
+        epochs,
+        blocks: 1,
+        optimizer: DESCENT,
+        learning_rate: RATE,
+        decay: Decay::Constant,
+        warmup: 0,
+        privacy: Privacy::None,
+    }
+}
+
+/// The rule of [`open`] and [`private`].
+pub fn rule() -> TrainingRule {
+    let schedule = Schedule { peak: RATE, decay: Decay::Constant, warmup: 0, total: 100 };
+    TrainingRule { optimizer: DESCENT, schedule }
+}
+
+/// Runs what blocks on a thread of its own.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
