@@ -29,12 +29,19 @@ scratch=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=$test_id SPHINX_REGISTRY=$test_id
 export SPHINX_TRAINER_PORT=0 SPHINX_INFERENCE_PORT=0 SPHINX_KEYVAULT_PORT=0
 
+remove_images() {
+    docker image ls --filter "reference=$test_id/*" --format '{{.Repository}}:{{.Tag}}' |
+        grep -E "/($(IFS='|' && echo "$*")):" | xargs -r docker image rm >/dev/null || true
+}
+
 clean_up() {
     local code=$?
     ((code == 0)) || compose logs --no-color --tail 30 || true
     compose down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true
-    docker image ls --quiet --filter "reference=$test_id/*" | sort -u |
-        xargs -r docker image rm --force >/dev/null 2>&1 || true
+    # Images before what they were built from; stages have no name, but the label of their base.
+    remove_images trainer inference keyvault
+    docker image prune --force --filter "label=$test_id" >/dev/null || true
+    remove_images rust runtime
     rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -65,8 +72,10 @@ local_bases() {
     copy_with_libraries "$runtime" "${services[@]/#/$PWD/target/release/}"
     rm -rf "${runtime:?}$PWD"
     export SPHINX_RUST_IMAGE=$test_id/rust SPHINX_RUNTIME_IMAGE=$test_id/runtime
-    tar -C "$build" -c . | docker import --change 'ENV PATH=/bin' - "$SPHINX_RUST_IMAGE" >/dev/null
-    tar -C "$runtime" -c . | docker import - "$SPHINX_RUNTIME_IMAGE" >/dev/null
+    tar -C "$build" -c . |
+        docker import --change 'ENV PATH=/bin' --change "LABEL $test_id=" - "$SPHINX_RUST_IMAGE" >/dev/null
+    tar -C "$runtime" -c . |
+        docker import --change "LABEL $test_id=" - "$SPHINX_RUNTIME_IMAGE" >/dev/null
 }
 
 public_bases() {
