@@ -33,7 +33,8 @@ impl ClearTwin {
         rule: TrainingRule,
     ) -> Result<Self, ClientError> {
         let layers = plan.stages.iter().map(ClearStage::new).collect();
-        let optimizer = |stage: &StageParameters| Optimizer::new(rule.optimizer, stage.weights.len());
+        let optimizer =
+            |stage: &StageParameters| Optimizer::new(rule.optimizer, stage.weights.len());
         let optimizers = parameters.iter().map(optimizer).collect::<Result<_, _>>()?;
         let biases = parameters.iter().map(|stage| stage.biases.clone()).collect();
         Ok(Self { layers, parameters, biases, optimizers, rule, version: 0 })

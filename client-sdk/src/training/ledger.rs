@@ -33,7 +33,12 @@ impl ModelLedger {
     ///
     /// # Errors
     /// [`ClientError::Ledger`] if there is one already or the file cannot be written.
-    pub fn create(path: &Path, model: &str, examples: usize, delta: Delta) -> Result<(), ClientError> {
+    pub fn create(
+        path: &Path,
+        model: &str,
+        examples: usize,
+        delta: Delta,
+    ) -> Result<(), ClientError> {
         Ledger::create(path, &binding(model, examples, delta))?;
         Ok(())
     }

@@ -48,6 +48,14 @@ pub(crate) struct Planned {
 }
 
 impl TrainingOptions {
+    /// The update rule of a training on so many examples, for [`crate::ClearTwin::new`].
+    ///
+    /// # Errors
+    /// [`ClientError`] if the privacy budget cannot be met or hyper-parameters make no sense.
+    pub fn rule(&self, examples: usize) -> Result<TrainingRule, ClientError> {
+        Ok(self.plan(examples)?.rule)
+    }
+
     /// Solves for steps, sampling rate and noise.
     pub(crate) fn plan(&self, examples: usize) -> Result<Planned, ClientError> {
         let examples = examples as u64;

@@ -134,9 +134,9 @@ impl EncryptedSession {
     }
 
     fn receive_outputs(&mut self, expected: usize, channels: usize) -> Result<Tensor, ClientError> {
-        let header = match self.stream.receive()? {
-            Reply::Result(header) => header,
-            other => return Err(self.stream.unexpected(&other, "result")),
+        let reply = self.stream.receive()?;
+        let Reply::Result(header) = reply else {
+            return Err(self.stream.unexpected(&reply, "result"));
         };
         self.check_header(&header, expected, channels)?;
         let rows_per_channel = expected / channels;
@@ -144,9 +144,9 @@ impl EncryptedSession {
         let mut missing = expected;
         let mut seen = vec![false; expected];
         while missing > 0 {
-            let rows = match self.stream.receive()? {
-                Reply::Output(rows) => rows,
-                other => return Err(self.stream.unexpected(&other, "output")),
+            let reply = self.stream.receive()?;
+            let Reply::Output(rows) = reply else {
+                return Err(self.stream.unexpected(&reply, "output"));
             };
             for &row in &rows.rows {
                 match seen.get_mut(row as usize) {
@@ -295,9 +295,9 @@ impl EncryptedSession {
         for chunk in chunks {
             self.stream.send(Part::CommitChunk(chunk))?;
         }
-        let committed = match self.stream.receive()? {
-            Reply::Committed(committed) => committed,
-            other => return Err(self.stream.unexpected(&other, "committed")),
+        let reply = self.stream.receive()?;
+        let Reply::Committed(committed) = reply else {
+            return Err(self.stream.unexpected(&reply, "committed"));
         };
         if committed.step != step || committed.version != self.version + 1 {
             let got = format!("step {} as version {}", committed.step, committed.version);

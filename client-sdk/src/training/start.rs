@@ -116,8 +116,7 @@ fn settle(
     unconfirmed: &Unconfirmed,
 ) -> Result<ModelLedger, ClientError> {
     let base = unconfirmed.base_version;
-    let arrived =
-        session.version() == base + 1 && session.last_step() == Some(unconfirmed.step);
+    let arrived = session.version() == base + 1 && session.last_step() == Some(unconfirmed.step);
     if !arrived && session.version() != base {
         return Err(ClientError::PendingLost { server: session.version(), base });
     }

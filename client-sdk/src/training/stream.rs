@@ -56,10 +56,11 @@ impl TrainStream {
         let connection = connection.clone();
         let mut stream = Self { connection, requests, replies, traffic: Traffic::default() };
         let reply = stream.replies.recv().await;
-        match stream.reply(reply)? {
-            Reply::Opened(opened) => Ok((stream, opened)),
-            other => Err(stream.unexpected(&other, "opened")),
-        }
+        let reply = stream.reply(reply)?;
+        let Reply::Opened(opened) = reply else {
+            return Err(stream.unexpected(&reply, "opened"));
+        };
+        Ok((stream, opened))
     }
 
     /// Sends a part. A closed stream shows its cause at the next [`TrainStream::receive`].

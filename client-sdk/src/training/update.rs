@@ -100,7 +100,8 @@ impl UpdateMaker {
             let mut next = biases.clone();
             optimizer.apply(&mut next, gradient, rate)?;
             let bound = self.bias_bound;
-            let change = next.iter().zip(biases).map(|(next, old)| on_grid(next.clamp(-bound, bound)) - old);
+            let change =
+                next.iter().zip(biases).map(|(next, old)| on_grid(next.clamp(-bound, bound)) - old);
             bias_change.push(change.collect());
         }
         Ok(Update { gradient, bias_change })

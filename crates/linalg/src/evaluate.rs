@@ -8,8 +8,9 @@ use crate::matrix::{CipherMatrix, TILE, TILES};
 use crate::parameters::ROW_WORDS;
 use crate::word::Word;
 
-/// Largest number of output rows of a unit; 1 MiB of results at 2^32, so that a unit stays in the cache.
-const UNIT_ROWS: usize = 64;
+/// Bytes of a unit's results. Larger units read the inputs fewer times, smaller ones stay in the cache and make
+/// smaller messages: 128 rows modulo 2^32 or 64 rows modulo 2^64 are 1.3 MB on the wire.
+const UNIT_BYTES: usize = 2 << 20;
 
 /// A map with its weights as residues, in the order the kernel reads them.
 #[derive(Debug, Clone)]
@@ -88,11 +89,12 @@ impl<W: Word> PackedMap<W> {
 
     /// The units that together yield every output row once.
     pub fn units(&self) -> Vec<Unit> {
+        let unit_rows = UNIT_BYTES / (ROW_WORDS * size_of::<W>());
         let mut units = Vec::new();
         for (index, group) in self.map.groups().iter().enumerate() {
             let panels = self.panels[index].len();
-            let panels_per_unit = panels.clamp(1, UNIT_ROWS / PANEL);
-            let patches_per_unit = (UNIT_ROWS / (panels_per_unit * PANEL)).max(1);
+            let panels_per_unit = panels.clamp(1, unit_rows / PANEL);
+            let patches_per_unit = (unit_rows / (panels_per_unit * PANEL)).max(1);
             for first in (0..group.patches.len()).step_by(patches_per_unit) {
                 let patches = first..group.patches.len().min(first + patches_per_unit);
                 for panel in (0..panels).step_by(panels_per_unit) {

@@ -51,9 +51,8 @@ impl Bench {
         stopped?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let figures = Figures { threads, he, train, prepare, infer };
-        let text = serde_json::to_string_pretty(&figures).map_err(|error| {
-            CliError::Output(std::io::Error::other(error))
-        })?;
+        let text = serde_json::to_string_pretty(&figures)
+            .map_err(|error| CliError::Output(std::io::Error::other(error)))?;
         output.result(&figures, || format!("{text}\n"))
     }
 

@@ -19,8 +19,9 @@ pub const CLIPPING_NORM: f32 = 0.1;
 
 /// Blocks of 2048 slots per step.
 pub const BLOCKS: u64 = 1;
-/// Steps over which the learning rate rises first.
-pub const WARMUP: u64 = 0;
+/// Steps over which the learning rate rises first, for SGD and for Adam (whose first steps are the largest).
+pub const SGD_WARMUP: u64 = 0;
+pub const ADAM_WARMUP: u64 = 20;
 /// Seed of a new model's weights. They are public, so it need not be random.
 pub const SEED: u64 = 1;
 
@@ -32,8 +33,8 @@ pub const SGD_MOMENTUM: f32 = 0.9;
 pub const ADAM: OptimizerSpec = OptimizerSpec::ADAM;
 
 /// Largest learning rate of SGD on gradients clipped to [`CLIPPING_NORM`], which are small.
-pub const SGD_PRIVATE_RATE: f32 = 4.0;
+pub const SGD_PRIVATE_RATE: f32 = 24.0;
 /// Largest learning rate of SGD on exact gradients.
 pub const SGD_EXACT_RATE: f32 = 0.1;
 /// Largest learning rate of Adam, with or without noise.
-pub const ADAM_RATE: f32 = 0.004;
+pub const ADAM_RATE: f32 = 0.02;

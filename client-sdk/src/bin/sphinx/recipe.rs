@@ -39,7 +39,7 @@ pub struct RecipeArgs {
     /// Update rule [default: sgd, or adam with --privacy none]
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerKind>,
-    /// Largest learning rate [default: 4 for private sgd, 0.1 for exact sgd, 0.004 for adam]
+    /// Largest learning rate [default: 24 for private sgd, 0.1 for exact sgd, 0.02 for adam]
     #[arg(long, value_name = "RATE", value_parser = positive::<f32>)]
     lr: Option<f32>,
     /// Momentum of sgd [default: 0.9]
@@ -54,9 +54,9 @@ pub struct RecipeArgs {
     /// Last learning rate over the largest
     #[arg(long, value_name = "F", default_value_t = defaults::DECAY_FLOOR, value_parser = fraction)]
     decay_floor: f32,
-    /// Steps over which the learning rate rises first
-    #[arg(long, value_name = "STEPS", default_value_t = defaults::WARMUP)]
-    warmup: u64,
+    /// Steps over which the learning rate rises first [default: 0 for sgd, 20 for adam]
+    #[arg(long, value_name = "STEPS")]
+    warmup: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -118,7 +118,10 @@ impl RecipeArgs {
                 DecayKind::Linear => Decay::Linear { floor },
                 DecayKind::Cosine => Decay::Cosine { floor },
             },
-            warmup: self.warmup,
+            warmup: self.warmup.unwrap_or(match optimizer {
+                OptimizerKind::Sgd => defaults::SGD_WARMUP,
+                OptimizerKind::Adam => defaults::ADAM_WARMUP,
+            }),
             privacy: self.privacy(delta)?,
         })
     }

@@ -81,10 +81,10 @@ struct History {
 
 impl History {
     fn add(&mut self, progress: &Progress) {
+        // A step belongs to the epoch it begins in: the last of six epochs may end at 6.02.
+        let number = (self.epoch + 1e-9).floor() as u32 + 1;
         self.epoch = progress.epoch;
         self.images += progress.examples as u64;
-        // The step that reaches 1.0 belongs to epoch 1.
-        let number = (progress.epoch - 1e-9).ceil().max(1.0) as u32;
         if self.epochs.last().is_none_or(|last| last.epoch != number) {
             self.epochs.push(EpochReport {
                 epoch: number,

@@ -42,9 +42,9 @@ async fn open(
     let limit = service.limits.max_sessions;
     let permit = service.sessions.clone().try_acquire_owned();
     let permit = permit.map_err(|_| to_status(TrainerError::Busy { limit }))?;
-    let open = match inbound.next("the opening of a session").await? {
-        Part::Open(open) => open,
-        other => return Err(to_status(out_of_order(&other, "open"))),
+    let part = inbound.next("the opening of a session").await?;
+    let Part::Open(open) = part else {
+        return Err(to_status(out_of_order(&part, "open")));
     };
     let session = Session::open(service, tenant, open).await.map_err(to_status)?;
     Ok((session, permit))
@@ -69,7 +69,9 @@ async fn run(
                 Part::Commit(header) => {
                     commit(&service, &mut session, &header, &mut inbound, &outbound).await?;
                 }
-                other => return Err(to_status(out_of_order(&other, "evaluate or commit"))),
+                other @ (Part::Open(_) | Part::Input(_) | Part::CommitChunk(_)) => {
+                    return Err(to_status(out_of_order(&other, "evaluate or commit")));
+                }
             }
         }
         Ok(())

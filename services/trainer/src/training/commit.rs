@@ -42,12 +42,12 @@ struct Update {
 async fn receive(session: &Session, inbound: &mut Inbound) -> Result<Update, Status> {
     let mut receiving = Receiving::new(session);
     loop {
-        let chunk = match inbound.next("a commit").await? {
-            Part::CommitChunk(chunk) => chunk.part,
-            other => return Err(to_status(out_of_order(&other, "commit_chunk"))),
+        let part = inbound.next("a commit").await?;
+        let Part::CommitChunk(chunk) = part else {
+            return Err(to_status(out_of_order(&part, "commit_chunk")));
         };
         let expected = "gradient, bias_change or sha256";
-        match chunk.ok_or(ConversionError::Missing { field: "part", expected })? {
+        match chunk.part.ok_or(ConversionError::Missing { field: "part", expected })? {
             Chunk::Gradient(part) => receiving.gradient(&part),
             Chunk::BiasChange(part) => receiving.bias_change(&part),
             Chunk::Sha256(hash) => return receiving.finish(&hash).map_err(to_status),

@@ -88,9 +88,9 @@ async fn receive(
     let rows = product.map.map().inputs();
     let mut upload = Upload::new(rows, UPLOAD_WIDTH);
     while upload.received() < rows {
-        let chunk = match inbound.next("an upload").await? {
-            Part::Input(chunk) => chunk,
-            other => return Err(to_status(out_of_order(&other, "input"))),
+        let part = inbound.next("an upload").await?;
+        let Part::Input(chunk) = part else {
+            return Err(to_status(out_of_order(&part, "input")));
         };
         let (back, stored) = service
             .compute

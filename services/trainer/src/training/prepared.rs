@@ -8,8 +8,9 @@ use sphinx_network::{Direction, Geometry, LowerError, Plan, Stage, TrainingBudge
 /// Integers per unit of a stage's largest input. With the weights' share of the range this balances, for layers
 /// of a few hundred taps, the noise of encryption against the rounding of weights (docs/cryptography.md).
 const INPUT_SCALE: f64 = (1 << 14) as f64;
-/// Largest absolute integer result. The room up to 2^31 is for noise: 6σ of the largest is about 2^19.
-const RANGE: f64 = ((1u64 << 31) - (1 << 21)) as f64;
+/// Largest absolute integer result. The room up to 2^31 is for noise: a result's absolute weights sum to at most
+/// 2^31 / 2^14, so six deviations of the noise of its inputs (9.25 each) are below 2^23 however they are spread.
+const RANGE: f64 = ((1u64 << 31) - (1 << 23)) as f64;
 /// Largest absolute integer weight; finer weights than this would only amplify noise.
 const MAX_WEIGHT: i32 = 1 << 20;
 

@@ -12,8 +12,8 @@ use sphinx_network::{InferenceStage, Plan, initial_parameters};
 use sphinx_secret::SecretKey;
 use tfhe::core_crypto::commons::math::random::Uniform;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, Encryptable, GlweCiphertext, GlweSecretKey, GlweSize,
-    PlaintextCount, PlaintextList, PolynomialSize, SeededGlweCiphertext, TUniform, UnsignedTorus,
+    CiphertextModulus, Encryptable, GlweCiphertext, GlweSecretKey, GlweSize, PlaintextCount,
+    PlaintextList, PolynomialSize, SeededGlweCiphertext, TUniform, UnsignedTorus,
     decrypt_glwe_ciphertext, encrypt_seeded_glwe_ciphertext, new_seeder,
 };
 
@@ -142,9 +142,8 @@ fn multiply_adds<W: Word>(rng: &mut ChaCha20Rng) -> Result<f64, CliError> {
     let spec = network::load("sphinx-mnist")?;
     let plan = Plan::new(&spec)?;
     let parameters = initial_parameters(&plan, rng);
-    let failed = |error: &dyn std::error::Error| {
-        CliError::System(std::io::Error::other(error.to_string()))
-    };
+    let failed =
+        |error: &dyn std::error::Error| CliError::System(std::io::Error::other(error.to_string()));
     let quantised = InferenceStage::new(1, &plan.stages[1], &parameters[1].weights, 4.0, 11)
         .map_err(|error| failed(&error))?;
     let products = quantised.map.multiply_adds() * ROW_WORDS;
