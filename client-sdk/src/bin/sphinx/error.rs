@@ -110,19 +110,22 @@ impl CliError {
     /// What to do about errors whose text does not know of this command.
     fn hint(&self) -> Option<&'static str> {
         let Self::Client(error) = self else { return None };
-        match error {
-            ClientError::Accounting(AccountingError::NoneProven { .. })
-            | ClientError::Ledger(LedgerError::Accounting(AccountingError::NoneProven {
-                ..
-            })) => Some("train a new model, or this one with --privacy none"),
-            ClientError::Ledger(LedgerError::AlreadyExists { .. }) => Some(
-                "it is of a model of that name that is gone: choose another --model, or move the ledger away",
-            ),
-            ClientError::Ledger(LedgerError::OtherBinding { field: "delta", .. }) => {
-                Some("leave --delta out")
-            }
-            _ => None,
+        if let ClientError::Accounting(AccountingError::NoneProven { .. })
+        | ClientError::Ledger(LedgerError::Accounting(AccountingError::NoneProven {
+            ..
+        })) = error
+        {
+            return Some("train a new model, or this one with --privacy none");
         }
+        if let ClientError::Ledger(LedgerError::AlreadyExists { .. }) = error {
+            return Some(
+                "it is of a model of that name that is gone: choose another --model, or move it away",
+            );
+        }
+        if let ClientError::Ledger(LedgerError::OtherBinding { field: "delta", .. }) = error {
+            return Some("leave --delta out");
+        }
+        None
     }
 }
 

@@ -74,13 +74,13 @@ impl TrainingDisplay {
     }
 }
 
-/// A bar that keeps moving while a step takes long.
+/// A bar that keeps moving while a step takes long, with a line of numbers below it.
 pub fn bar(title: &'static str) -> ProgressBar {
-    let template = "{prefix:>11} [{bar:24}] {pos}/{len} {eta:>4}  {msg}";
+    let template = "{prefix} [{wide_bar}] {pos}/{len} {eta}\n{wide_msg}";
     let style = ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
-    let bar = ProgressBar::new(0).with_style(style).with_prefix(title);
+    let bar = ProgressBar::no_length().with_style(style).with_prefix(title);
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
 }

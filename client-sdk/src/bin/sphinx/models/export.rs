@@ -63,9 +63,13 @@ impl Export {
         let parameters = session.client.export_model(&model_id, &key).await?;
         let (version, tensors) = (parameters.model.version, tensors(&parameters)?);
         let bytes = encode(&model_id, &parameters, &tensors)?;
-        write_new(&path, &bytes).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => CliError::OutputExists { path: path.clone() },
-            _ => CliError::File { path: path.clone(), source },
+        write_new(&path, &bytes).map_err(|source| {
+            let path = path.clone();
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                CliError::OutputExists { path }
+            } else {
+                CliError::File { path, source }
+            }
         })?;
         let describe = |tensor: Tensor| Described { name: tensor.name, shape: tensor.shape };
         let exported = Exported {

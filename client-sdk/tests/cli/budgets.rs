@@ -1,0 +1,96 @@
+//! `sphinx privacy` without services.
+
+use serde_json::Value;
+
+use crate::world::{Machine, assert_says};
+
+const REFERENCE: &str = include_str!("../../../crates/privacy/tests/data/dp_reference.json");
+
+#[test]
+fn account_agrees_with_the_reference() {
+    let machine = Machine::new();
+    let reference: Value = serde_json::from_str(REFERENCE).unwrap();
+    for row in reference["rows"].as_array().unwrap().iter().step_by(7) {
+        let field = |name: &str| row[name].to_string();
+        let got = machine
+            .run(&[
+                "privacy",
+                "account",
+                "--json",
+                "--sampling-rate",
+                &field("sampling_rate"),
+                "--noise-multiplier",
+                &field("noise_multiplier"),
+                "--steps",
+                &field("steps"),
+                "--delta",
+                &field("delta"),
+            ])
+            .json();
+        for (ours, theirs) in
+            [("epsilon", "epsilon_improved"), ("epsilon_classical", "epsilon_classical")]
+        {
+            let (got, expected) = (got[ours].as_f64().unwrap(), row[theirs].as_f64().unwrap());
+            assert!((got - expected).abs() <= 0.01 * expected, "{row}: {got}");
+        }
+    }
+}
+
+#[test]
+fn plans_stay_within_their_budget_and_account_agrees() {
+    let machine = Machine::new();
+    let plan = machine
+        .run(&["privacy", "plan", "--epsilon", "2", "--batch", "1024", "--epochs", "3", "--json"])
+        .json();
+    assert_eq!((plan["steps"].as_u64(), plan["blocks"].as_u64()), (Some(176), Some(1)));
+    let epsilon = plan["epsilon"].as_f64().unwrap();
+    assert!(epsilon <= 2.0 && epsilon > 1.99, "{plan}");
+    let (rate, noise) = (plan["sampling_rate"].to_string(), plan["noise_multiplier"].to_string());
+    let spent = machine
+        .run(&[
+            "privacy",
+            "account",
+            "--json",
+            "--sampling-rate",
+            &rate,
+            "--noise-multiplier",
+            &noise,
+            "--steps",
+            "176",
+        ])
+        .json();
+    // The plan takes the probability of overflows from δ, next to nothing here.
+    assert!((spent["epsilon"].as_f64().unwrap() - epsilon).abs() < 1e-3, "{spent} {plan}");
+}
+
+#[test]
+fn a_delta_that_protects_nobody_is_warned_about() {
+    let plan = ["privacy", "plan", "--delta", "1e-3"];
+    let text = Machine::new().run(&plan).succeeded().stdout;
+    assert_says(&text, &["warning", "1/60000"]);
+}
+
+#[test]
+fn rejects_nonsense() {
+    let machine = Machine::new();
+    let account = |rate, noise, steps| {
+        machine.run(&[
+            "privacy",
+            "account",
+            "--sampling-rate",
+            rate,
+            "--noise-multiplier",
+            noise,
+            "--steps",
+            steps,
+        ])
+    };
+    for (rate, noise) in [("0", "1"), ("1.5", "1"), ("0.1", "0"), ("0.1", "-1"), ("q", "1")] {
+        assert_eq!(account(rate, noise, "1").code, Some(2), "{rate} {noise}");
+    }
+    assert_says(&account("0.1", "1", "0").refused(1), &["0 steps"]);
+    let error = machine.run(&["privacy", "plan", "--examples", "500", "--batch", "501"]).refused(1);
+    assert_says(&error, &["501", "500"]);
+    let error = machine.run(&["privacy", "show", "nothing"]).refused(1);
+    assert_says(&error, &["no privacy ledger", "nothing.redb"]);
+}

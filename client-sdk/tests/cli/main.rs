@@ -1,0 +1,12 @@
+//! The command `sphinx` as users run it: the real binary against real services.
+#![cfg(all(feature = "cli", unix))]
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod budgets;
+mod configuration;
+mod demo;
+mod files;
+mod keys;
+mod lifecycle;
+mod recognition;
+mod world;
