@@ -1,4 +1,5 @@
 //! Encrypted biases: storing, adding, and scaling to a stage's results.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! Products on ciphertext words against the definition, modulo 2^32 and 2^64.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! Rows received chunk by chunk.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
 

@@ -23,7 +23,7 @@ pub struct Vault {
     pub address: SocketAddr,
     shutdown: CancellationToken,
     served: JoinHandle<Result<(), sphinx_keyvault::RunError>>,
-    pub dir: TempDir,
+    _dir: TempDir,
 }
 
 impl Vault {
@@ -35,7 +35,7 @@ impl Vault {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(sphinx_keyvault::run(config, listener, shutdown.clone()));
-        Self { address, shutdown, served, dir }
+        Self { address, shutdown, served, _dir: dir }
     }
 
     /// Registers a key of a tenant. Any bytes are a public key to those without the secret one.
