@@ -62,15 +62,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let correct: usize = (0..test.len())
             .into_par_iter()
             .map(|index| {
-                let image: Vec<f32> =
-                    test.image(index).unwrap_or_default().iter().map(|&p| f32::from(p) / 255.0).collect();
+                let image: Vec<f32> = test
+                    .image(index)
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|&p| f32::from(p) / 255.0)
+                    .collect();
                 let logits = clear.classify(&image).unwrap_or_default();
                 let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
                 usize::from(best.map(|best| best.0) == Some(usize::from(test.labels()[index])))
             })
             .sum();
         accuracies.push(correct as f64 / test.len() as f64);
-        println!("seed {seed}: test {:.4}, last loss {:.3} accuracy {:.3}", correct as f64 / test.len() as f64, last.0, last.1);
+        println!(
+            "seed {seed}: test {:.4}, last loss {:.3} accuracy {:.3}",
+            correct as f64 / test.len() as f64,
+            last.0,
+            last.1
+        );
     }
     let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
     println!("{arguments:?} mean {mean:.4}");

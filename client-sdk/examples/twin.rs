@@ -107,7 +107,7 @@ fn batches(seed: u64) -> [u8; 32] {
 }
 
 fn report(progress: &Progress) -> bool {
-    if progress.step % 50 == 0 {
+    if progress.step.is_multiple_of(50) {
         println!("  step {}/{}: loss {:.4}", progress.step, progress.steps, progress.loss);
     }
     true

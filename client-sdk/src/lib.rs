@@ -25,3 +25,8 @@ pub use training::{
     ClearTwin, Direction, EncryptedSession, LinearCloud, ModelLedger, Privacy, Progress,
     SessionOptions, Traffic, TrainingOptions, TrainingRequest, TrainingSummary, Update, train,
 };
+
+/// Compiles the Rust code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -17,7 +17,7 @@ const SEED: u64 = 5;
 /// As the trainer encodes (services/trainer/src/training/prepared.rs): integers of the largest input, of the
 /// largest result, and the largest weight.
 const INPUT: f64 = 16_384.0;
-const RANGE: f64 = ((1u64 << 31) - (1 << 21)) as f64;
+const RANGE: f64 = ((1u64 << 31) - (1 << 23)) as f64;
 const MAX_WEIGHT: i32 = 1 << 20;
 /// Largest error in standard deviations: of 10^8 Gaussian results, one in five hundred trainings exceeds it.
 const DEVIATIONS: f64 = 6.5;
