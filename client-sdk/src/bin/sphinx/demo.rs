@@ -1,5 +1,7 @@
 //! `sphinx demo`: trains and tests a network on this machine, services, keys and all.
 
+mod summary;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +11,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::cluster::{ClusterOptions, LocalCluster};
 use sphinx_client::data::Dataset;
-use sphinx_client::report::{RunReport, write_report};
+use sphinx_client::report::write_report;
 use sphinx_client::{
     Endpoints, KeyId, ModelId, ModelLedger, SphinxClient, TenantId, TrainingRequest,
 };
@@ -22,8 +24,7 @@ use crate::error::CliError;
 use crate::evaluation::Evaluation;
 use crate::home::fingerprint;
 use crate::interrupt::Interrupt;
-use crate::numbers::{epsilon, per_image, seconds};
-use crate::output::{Output, program};
+use crate::output::Output;
 use crate::recipe::{EXPOSURE, RecipeArgs, default_delta};
 use crate::training::{self, Trained};
 use crate::{defaults, network};
@@ -79,8 +80,10 @@ impl Demo {
         let (trained, evaluation) = result?;
         stopped?;
         let wall_seconds = started.elapsed().as_secs_f64();
-        let report = report(&material, &trained, &evaluation, wall_seconds);
-        output.result(&report, || self.text(&material, &trained, &evaluation, wall_seconds))?;
+        let report = summary::report(&material, &trained, &evaluation, wall_seconds);
+        output.result(&report, || {
+            summary::text(&self.network, &material, &trained, &evaluation, wall_seconds)
+        })?;
         if let Some(directory) = &self.report {
             for path in write_report(directory, &report)? {
                 output.note(&format!("written        {}", path.display()))?;
@@ -138,66 +141,5 @@ impl Demo {
         let test = Evaluation::of(&client, &model_id, (&key_id, key), test, output);
         let evaluation = interrupt.guard(test).await?;
         Ok((trained, evaluation))
-    }
-
-    fn text(
-        &self,
-        material: &Material,
-        trained: &Trained,
-        evaluation: &Evaluation,
-        wall_seconds: f64,
-    ) -> String {
-        let Trained { summary, images, .. } = trained;
-        let elapsed = summary.elapsed.as_secs_f64();
-        let ms = elapsed * 1e3 / (*images).max(1) as f64;
-        let sphinx = program();
-        format!(
-            "\n{}\n\
-         privacy        {}\n\
-         training       {} for {:.2} epochs: {ms:.2} ms, {}\n\
-         recognition    {}\n\
-         in all         {}\n\n\
-         The services and all they stored are gone. To go on with services that stay, each in a terminal:\n  \
-         {sphinx} serve keyvault\n  {sphinx} serve trainer\n  {sphinx} serve inference\n\
-         and beside them:\n  {sphinx} keys new\n  {sphinx} keys register\n  \
-         {sphinx} train --network {} --epochs {}\n",
-            evaluation.accuracy_text(),
-            epsilon(summary.epsilon, material.delta),
-            seconds(elapsed),
-            trained.epochs,
-            per_image(summary.traffic, *images),
-            evaluation.cost_text(),
-            seconds(wall_seconds),
-            self.network,
-            defaults::EPOCHS,
-        )
-    }
-}
-
-fn report(
-    material: &Material,
-    trained: &Trained,
-    evaluation: &Evaluation,
-    wall_seconds: f64,
-) -> RunReport {
-    let Trained { summary, images, .. } = trained;
-    let mut history = trained.history.clone();
-    if let Some(last) = history.last_mut() {
-        last.test_accuracy = Some(evaluation.accuracy);
-    }
-    let per_image = 1.0 / (*images).max(1) as f64;
-    RunReport {
-        network: material.spec.name.clone(),
-        epochs: history.len() as u32,
-        test_accuracy: evaluation.accuracy,
-        confusion: evaluation.confusion,
-        epsilon: summary.epsilon.map(|epsilon| epsilon.improved),
-        epsilon_classical: summary.epsilon.map(|epsilon| epsilon.classical),
-        delta: summary.epsilon.map(|_| material.delta.get()),
-        wall_seconds,
-        ms_per_image: summary.elapsed.as_secs_f64() * 1e3 * per_image,
-        bytes_up_per_image: summary.traffic.up as f64 * per_image,
-        bytes_down_per_image: summary.traffic.down as f64 * per_image,
-        history,
     }
 }

@@ -1,0 +1,73 @@
+//! What the demo came to, for programs and for people.
+
+use sphinx_client::report::RunReport;
+
+use super::Material;
+use crate::defaults;
+use crate::evaluation::Evaluation;
+use crate::numbers::{epsilon, per_image, seconds};
+use crate::output::program;
+use crate::training::Trained;
+
+/// The contents of `report.json`.
+pub fn report(
+    material: &Material,
+    trained: &Trained,
+    evaluation: &Evaluation,
+    wall_seconds: f64,
+) -> RunReport {
+    let Trained { summary, images, .. } = trained;
+    let mut history = trained.history.clone();
+    if let Some(last) = history.last_mut() {
+        last.test_accuracy = Some(evaluation.accuracy);
+    }
+    let per_image = 1.0 / (*images).max(1) as f64;
+    RunReport {
+        network: material.spec.name.clone(),
+        epochs: history.len() as u32,
+        test_accuracy: evaluation.accuracy,
+        confusion: evaluation.confusion,
+        epsilon: summary.epsilon.map(|epsilon| epsilon.improved),
+        epsilon_classical: summary.epsilon.map(|epsilon| epsilon.classical),
+        delta: summary.epsilon.map(|_| material.delta.get()),
+        wall_seconds,
+        ms_per_image: summary.elapsed.as_secs_f64() * 1e3 * per_image,
+        bytes_up_per_image: summary.traffic.up as f64 * per_image,
+        bytes_down_per_image: summary.traffic.down as f64 * per_image,
+        history,
+    }
+}
+
+/// What people read.
+pub fn text(
+    network: &str,
+    material: &Material,
+    trained: &Trained,
+    evaluation: &Evaluation,
+    wall_seconds: f64,
+) -> String {
+    let Trained { summary, images, .. } = trained;
+    let elapsed = summary.elapsed.as_secs_f64();
+    let ms = elapsed * 1e3 / (*images).max(1) as f64;
+    let sphinx = program();
+    format!(
+        "\n{}\n\
+     privacy        {}\n\
+     training       {} for {:.2} epochs: {ms:.2} ms, {}\n\
+     recognition    {}\n\
+     in all         {}\n\n\
+     The services and all they stored are gone. To go on with services that stay, each in a terminal:\n  \
+     {sphinx} serve keyvault\n  {sphinx} serve trainer\n  {sphinx} serve inference\n\
+     and beside them:\n  {sphinx} keys new\n  {sphinx} keys register\n  \
+     {sphinx} train --network {} --epochs {}\n",
+        evaluation.accuracy_text(),
+        epsilon(summary.epsilon, material.delta),
+        seconds(elapsed),
+        trained.epochs,
+        per_image(summary.traffic, *images),
+        evaluation.cost_text(),
+        seconds(wall_seconds),
+        network,
+        defaults::EPOCHS,
+    )
+}
