@@ -82,6 +82,22 @@ pub enum ClientError {
     /// A tensor has the wrong shape.
     #[error(transparent)]
     Tensor(#[from] sphinx_gradient::TensorError),
+    /// A linear product was asked for that the network does not have.
+    #[error(
+        "stage {stage} with {rows} rows of {slots} slots is none of the network's {stages} stages with blocks of {expected}"
+    )]
+    NoProduct {
+        /// The stage asked for.
+        stage: usize,
+        /// Rows of the tensor.
+        rows: usize,
+        /// Slots of the tensor.
+        slots: usize,
+        /// Stages of the network.
+        stages: usize,
+        /// Slots of a block.
+        expected: usize,
+    },
     /// A layer in the clear got the wrong parameters or tensor.
     #[error(transparent)]
     Clear(#[from] sphinx_gradient::ClearError),
@@ -149,6 +165,7 @@ impl ClientError {
             | Self::Data(_)
             | Self::Pass(_)
             | Self::Tensor(_)
+            | Self::NoProduct { .. }
             | Self::Clear(_)
             | Self::Optimizer(_)
             | Self::PrivacyPlan(_)

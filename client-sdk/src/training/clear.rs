@@ -7,6 +7,7 @@ use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
 use crate::training::cloud::{Direction, LinearCloud, Traffic, Update};
+use crate::training::session::no_product;
 
 /// A session without a server: the same training loop on layers in the clear, in this process.
 ///
@@ -61,7 +62,10 @@ impl LinearCloud for ClearTwin {
         direction: Direction,
         input: &Tensor,
     ) -> Result<Tensor, ClientError> {
-        let (layer, parameters) = (&self.layers[stage], &self.parameters[stage]);
+        let (Some(layer), Some(parameters)) = (self.layers.get(stage), self.parameters.get(stage))
+        else {
+            return Err(no_product(stage, input, self.layers.len()));
+        };
         Ok(match direction {
             Direction::Forward => layer.forward(parameters, input)?,
             Direction::Backward => layer.backward(parameters, input)?,
@@ -91,5 +95,27 @@ impl LinearCloud for ClearTwin {
 
     fn traffic(&self) -> Traffic {
         Traffic::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+    use sphinx_network::{NetworkSpec, initial_parameters};
+    use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
+
+    use super::*;
+
+    #[test]
+    fn rejects_a_stage_that_is_not_there() {
+        let plan = Plan::new(&NetworkSpec::builtin("mlp-100").unwrap()).unwrap();
+        let schedule = Schedule { peak: 0.1, decay: Decay::Constant, warmup: 0, total: 1 };
+        let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule };
+        let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(1));
+        let mut twin = ClearTwin::new(&plan, parameters, rule).unwrap();
+        let input = Tensor::zeros(100, 16).unwrap();
+        let error = twin.evaluate(2, Direction::Forward, &input).unwrap_err();
+        assert!(matches!(error, ClientError::NoProduct { stage: 2, stages: 2, .. }), "{error}");
     }
 }

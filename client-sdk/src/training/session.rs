@@ -230,8 +230,11 @@ impl LinearCloud for EncryptedSession {
         direction: Direction,
         input: &Tensor,
     ) -> Result<Tensor, ClientError> {
-        let shape = &self.plan.stages[stage];
-        let scales = self.scales[stage];
+        let (Some(shape), Some(&scales), SLOTS) =
+            (self.plan.stages.get(stage), self.scales.get(stage), input.slots())
+        else {
+            return Err(no_product(stage, input, self.plan.stages.len()));
+        };
         let (wire, scale, rows, channels) = match direction {
             Direction::Forward => {
                 let rows = shape.output.len();
@@ -341,6 +344,12 @@ async fn open(client: &SphinxClient, options: &SessionOptions) -> Result<Opened,
     }
     let (version, last_step, scales) = (model.version, opened.last_step, opened.stages);
     Ok(Opened { stream, spec, plan, scales, version, last_step, biases })
+}
+
+/// A product that the network does not have, or a tensor that is no block.
+pub(crate) fn no_product(stage: usize, input: &Tensor, stages: usize) -> ClientError {
+    let (rows, slots) = (input.rows(), input.slots());
+    ClientError::NoProduct { stage, rows, slots, stages, expected: SLOTS }
 }
 
 /// Activations as integers modulo 2^32, rounded.

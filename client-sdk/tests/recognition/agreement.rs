@@ -1,5 +1,6 @@
 //! Encrypted recognition gives the very logits of the quantised network.
 
+use rayon::prelude::*;
 use sphinx_client::data::{Dataset, Mnist};
 
 use crate::world::{Model, World};
@@ -35,6 +36,23 @@ async fn logits_equal_those_of_the_quantised_network() {
         let model = world.model(name).await;
         check(&mut world, &model, &test_images(300)).await;
     }
+}
+
+/// The paper's network on the complete test set, tickets made block by block.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_ten_thousand_test_images_get_the_logits_of_the_quantised_network() {
+    let mut world = World::start().await;
+    let model = world.model("sphinx-mnist").await;
+    let (_, test) = Mnist::bundled().unwrap().into_train_test();
+    let recogniser = world.recogniser(&model).await;
+    let done = recogniser.classify_dataset(&test, &mut world.rng, |_| ()).await.unwrap();
+    assert_eq!(done.predictions.len(), 10_000);
+    let images = test_images(test.len());
+    let equal = images
+        .par_iter()
+        .zip(&done.predictions)
+        .filter(|(image, prediction)| prediction.logits == model.clear.classify(image).unwrap());
+    assert_eq!(equal.count(), 10_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
