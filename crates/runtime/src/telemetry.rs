@@ -1,5 +1,7 @@
 //! Logs: structured lines on standard error.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
@@ -11,7 +13,11 @@ use crate::{
 ///
 /// Does nothing when the process logs already: several services may share one.
 pub(crate) fn init(service: &ServiceInfo, config: &LogConfig) -> Result<(), ConfigError> {
-    let lines = fmt().with_env_filter(filter(config)?).with_writer(std::io::stderr);
+    let lines = fmt()
+        .with_env_filter(filter(config)?)
+        .with_writer(std::io::stderr)
+        // Colours are for people; in a file they hide the words.
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match config.format {
         LogFormat::Text => tracing::subscriber::set_global_default(lines.finish()),
         LogFormat::Json => {
