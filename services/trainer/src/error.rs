@@ -82,6 +82,8 @@ pub(crate) enum TrainerError {
     Base { got: u64, expected: u64 },
     #[error("{limit} training sessions are open already")]
     Busy { limit: usize },
+    #[error("replies were not read for {millis} ms: reopen the session")]
+    Unread { millis: u128 },
     #[error("the service is shutting down: reopen the session at its last committed version")]
     Draining,
     #[error("stored model {model} is damaged: {cause}")]
@@ -115,6 +117,7 @@ impl RpcError for TrainerError {
             Self::OtherKey { .. } => ErrorCode::FailedPrecondition,
             Self::Base { .. } => ErrorCode::Aborted,
             Self::Busy { .. } => ErrorCode::ResourceExhausted,
+            Self::Unread { .. } => ErrorCode::DeadlineExceeded,
             Self::Draining => ErrorCode::Unavailable,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::Stream;
 use sphinx_network::{NetworkSpec, Plan};
@@ -30,6 +30,8 @@ pub(crate) struct TrainerService {
     pub limits: TrainerLimits,
     /// One permit per open training session.
     pub sessions: Arc<Semaphore>,
+    /// Longest silence of a client, in either direction.
+    pub idle_timeout: Duration,
     /// Cancelled when the service drains.
     pub shutdown: CancellationToken,
 }
@@ -45,6 +47,7 @@ impl TrainerService {
             compute: Compute::new(config.compute_threads)?,
             limits: config.limits.clone(),
             sessions: Arc::new(Semaphore::new(config.limits.max_sessions)),
+            idle_timeout: config.server.idle_timeout(),
             shutdown,
         })
     }

@@ -27,7 +27,7 @@ pub async fn handle(
     let mut inbound = Inbound::new(request.into_inner(), service.shutdown.clone());
     let (session, permit) = open(service, &tenant, &mut inbound).await?;
     let (sender, replies) = mpsc::channel(REPLIES);
-    let outbound = Outbound::new(sender);
+    let outbound = Outbound::new(sender, service.idle_timeout);
     let span = tracing::Span::current();
     let task = run(service.clone(), session, permit, inbound, outbound);
     tokio::spawn(tracing::Instrument::instrument(task, span));

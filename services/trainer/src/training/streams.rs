@@ -1,5 +1,7 @@
 //! The two directions of a session's stream.
 
+use std::time::Duration;
+
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{TrainRequest, TrainResponse};
@@ -49,22 +51,26 @@ fn part(message: TrainRequest) -> Result<Part, Status> {
 /// What the client receives.
 pub(crate) struct Outbound {
     sender: mpsc::Sender<Result<TrainResponse, Status>>,
+    /// Longest wait for a client that does not read: it would hold its session's place for ever.
+    patience: Duration,
 }
 
 impl Outbound {
-    pub fn new(sender: mpsc::Sender<Result<TrainResponse, Status>>) -> Self {
-        Self { sender }
+    pub fn new(sender: mpsc::Sender<Result<TrainResponse, Status>>, patience: Duration) -> Self {
+        Self { sender, patience }
     }
 
-    /// Sends a reply, waiting while the client is slow. An error means that the client has gone.
+    /// Sends a reply, waiting while the client is slow. An error means that the client has gone or stopped reading.
     pub async fn send(&self, reply: Reply) -> Result<(), Status> {
+        let sent = tokio::time::timeout(self.patience, self.sender.send(Ok(envelope(reply)))).await;
+        let millis = self.patience.as_millis();
         let gone = |_| Status::cancelled("the client closed the session");
-        self.sender.send(Ok(envelope(reply))).await.map_err(gone)
+        sent.map_err(|_| to_status(TrainerError::Unread { millis }))?.map_err(gone)
     }
 
     /// Ends the stream with a status.
     pub async fn fail(&self, status: Status) {
-        // The client may have gone meanwhile; then nobody wants to know.
-        let _ = self.sender.send(Err(status)).await;
+        // The client may have gone or stopped reading meanwhile; then nobody wants to know.
+        let _ = tokio::time::timeout(self.patience, self.sender.send(Err(status))).await;
     }
 }

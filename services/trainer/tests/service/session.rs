@@ -165,6 +165,27 @@ async fn rejects_a_silent_session_after_the_idle_timeout() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_but_never_reads_loses_its_place() {
+    let trainer = start_with_model(|config| {
+        config.limits.max_sessions = 1;
+        config.server.idle_timeout_ms = 300;
+    })
+    .await;
+    // A connection of its own: its windows are full in the end.
+    let client = connect(trainer.address).await;
+    let talk = Talk::begin(client, Part::Open(opening(1))).await.unwrap();
+    let asking = tokio::spawn(async move {
+        loop {
+            for part in evaluation(0, Direction::Forward) {
+                talk.send(part).await;
+            }
+        }
+    });
+    reopened(&trainer, 2).await.end().await.unwrap();
+    asking.abort();
+}
+
+#[tokio::test]
 async fn a_commit_to_a_deleted_model_is_refused_even_under_the_same_name() {
     let mut trainer = start_with_model(|_| ()).await;
     let mut talk = Talk::open(&trainer, 1).await;
