@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use sphinx_client::data::Mnist;
-use sphinx_client::{ClearTwin, Privacy, TrainingOptions, train};
+use sphinx_client::{ClearTwin, Privacy, TrainingOptions, train_without_ledger};
 use sphinx_network::{NetworkSpec, Plan, QuantisedNetwork, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut last = (0.0, 0.0);
-        train(&mut twin, None, &spec, &data, &options, bytes, &mut |progress| {
+        train_without_ledger(&mut twin, &spec, &data, &options, bytes, &mut |progress| {
             last = (progress.loss, progress.accuracy);
             true
         })?;

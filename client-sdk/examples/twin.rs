@@ -13,7 +13,7 @@ use sphinx_client::cluster::{ClusterOptions, LocalCluster};
 use sphinx_client::data::{Dataset, Mnist};
 use sphinx_client::{
     ClearTwin, EncryptedSession, Endpoints, KeyId, ModelId, Privacy, Progress, SessionOptions,
-    SphinxClient, TenantId, TrainingOptions, train,
+    SphinxClient, TenantId, TrainingOptions, train_without_ledger,
 };
 use sphinx_network::{
     DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork, StageParameters,
@@ -79,7 +79,7 @@ async fn encrypted(
     let mut session = EncryptedSession::open(&client, session).await?;
     let (spec, data, options) = (spec.clone(), data.clone(), options.clone());
     let trained = tokio::task::spawn_blocking(move || {
-        train(&mut session, None, &spec, &data, &options, batches(seed), &mut report)
+        train_without_ledger(&mut session, &spec, &data, &options, batches(seed), &mut report)
     });
     trained.await??;
     let parameters = client.export_model(&model_id, &key).await?.stages;
@@ -96,7 +96,7 @@ fn clear(
     let plan = Plan::new(spec)?;
     let initial = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(seed));
     let mut twin = ClearTwin::new(&plan, initial, options.rule(data.len())?)?;
-    train(&mut twin, None, spec, data, options, batches(seed), &mut report)?;
+    train_without_ledger(&mut twin, spec, data, options, batches(seed), &mut report)?;
     Ok(twin.parameters().to_vec())
 }
 

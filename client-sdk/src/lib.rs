@@ -23,7 +23,8 @@ pub use recognition::RecognitionError;
 pub use sphinx_proto::{KeyId, ModelId, TenantId};
 pub use training::{
     ClearTwin, Direction, EncryptedSession, LinearCloud, ModelLedger, Privacy, Progress,
-    SessionOptions, Traffic, TrainingOptions, TrainingRequest, TrainingSummary, Update, train,
+    SessionOptions, Traffic, TrainingOptions, TrainingRequest, TrainingSummary, Update,
+    train_without_ledger,
 };
 
 /// Compiles the Rust code of the README.

@@ -23,6 +23,6 @@ pub use cloud::{Direction, LinearCloud, Traffic, Update};
 pub use ledger::ModelLedger;
 pub use options::{Privacy, TrainingOptions};
 pub use progress::{Progress, TrainingSummary};
-pub use run::train;
+pub use run::train_without_ledger;
 pub use session::{EncryptedSession, SessionOptions};
 pub use start::TrainingRequest;

@@ -1,6 +1,5 @@
 //! The README's commands exist and take the options it gives them; its network is valid.
 #![cfg(feature = "cli")]
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::process::Command;
 

@@ -33,14 +33,16 @@ pub(crate) struct Training<'a> {
     pub seed: [u8; 32],
 }
 
-/// Trains by `cloud`, charging every step to `ledger` (if there is one) before it leaves, and reports after every
-/// step. Blocks; a `false` from `progress` ends the training after that step.
+/// Trains by `cloud` with given seeds and without a ledger: for the twin in the clear and for experiments that have to
+/// be repeatable. What is spent is recorded nowhere and ε is not stated; models that matter are trained by
+/// [`crate::SphinxClient::train_model`].
+///
+/// Blocks, and reports after every step; a `false` from `progress` ends the training after that step.
 ///
 /// # Errors
 /// [`ClientError`]; the model stays at its last committed version.
-pub fn train(
+pub fn train_without_ledger(
     cloud: &mut dyn LinearCloud,
-    ledger: Option<&mut ModelLedger>,
     spec: &NetworkSpec,
     data: &Dataset,
     options: &TrainingOptions,
@@ -50,7 +52,7 @@ pub fn train(
     let planned = options.plan(data.len())?;
     let session_id = SessionId([0; 16]);
     let training = Training { spec, data, options, planned: &planned, session_id, seed };
-    training.run(cloud, ledger, progress)
+    training.run(cloud, None, progress)
 }
 
 impl Training<'_> {

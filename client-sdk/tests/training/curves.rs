@@ -4,7 +4,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use sphinx_client::data::{Dataset, Mnist};
-use sphinx_client::{ClearTwin, EncryptedSession, LinearCloud, TrainingOptions, train};
+use sphinx_client::{
+    ClearTwin, EncryptedSession, LinearCloud, TrainingOptions, train_without_ledger,
+};
 use sphinx_network::{NetworkSpec, Plan, QuantisedNetwork, StageParameters, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_proto::SessionId;
@@ -72,7 +74,7 @@ fn losses(
         losses.push(progress.loss);
         true
     };
-    let summary = train(cloud, None, spec, data, options, SEED, &mut note).unwrap();
+    let summary = train_without_ledger(cloud, spec, data, options, SEED, &mut note).unwrap();
     assert_eq!((summary.version, summary.budget_exhausted), (STEPS as u64, false));
     losses
 }

@@ -10,7 +10,7 @@ use sphinx_client::cluster::{LocalCluster, Service, Usage};
 use sphinx_client::data::Mnist;
 use sphinx_client::{
     ClearTwin, Endpoints, KeyId, ModelId, ModelLedger, Privacy, Progress, SphinxClient, TenantId,
-    Traffic, TrainingOptions, TrainingRequest, train,
+    Traffic, TrainingOptions, TrainingRequest, train_without_ledger,
 };
 use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
@@ -162,7 +162,7 @@ fn clear(
     let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(defaults::SEED));
     let mut twin = ClearTwin::new(&plan, parameters, options.rule(data.len())?)?;
     let mut marks = Vec::new();
-    train(&mut twin, None, spec, data, options, [0; 32], &mut |_| {
+    train_without_ledger(&mut twin, spec, data, options, [0; 32], &mut |_| {
         marks.push(Instant::now());
         true
     })?;
