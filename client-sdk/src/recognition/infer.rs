@@ -4,8 +4,8 @@ use crate::error::ClientError;
 use crate::recognition::batch::Query;
 use crate::recognition::{Recogniser, Ticket};
 
-/// What the network says about an image.
-#[derive(Debug, Clone, PartialEq)]
+/// What the network says about an image. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq)]
 pub struct Prediction {
     /// The class with the largest logit.
     pub class: usize,
@@ -49,6 +49,12 @@ impl Prediction {
     }
 }
 
+impl std::fmt::Debug for Prediction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prediction(..)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +65,10 @@ mod tests {
         assert_eq!(prediction.class, 1);
         assert!((prediction.probability() - 0.75).abs() < 1e-4);
         assert!((prediction.probabilities[0] - 0.25).abs() < 1e-4);
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", Prediction::new(vec![0.5, 0.25])), "Prediction(..)");
     }
 }

@@ -8,6 +8,8 @@ mod tests;
 pub use build::{MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS, MAX_WEIGHTS};
 pub use error::SpecError;
 
+use std::fmt;
+
 use crate::activation::Activation;
 use crate::spec::Shape;
 
@@ -96,13 +98,20 @@ pub struct ClientStep {
     pub output: Shape,
 }
 
-/// The parameters of one stage, in real units.
-#[derive(Debug, Clone, PartialEq)]
+/// The parameters of one stage, in real units. `Debug` shows sizes only: biases are secret.
+#[derive(Clone, PartialEq)]
 pub struct StageParameters {
     /// In the order of [`Linear`]; length [`Linear::weight_count`].
     pub weights: Vec<f32>,
     /// One per output channel or output; length [`Linear::bias_count`].
     pub biases: Vec<f32>,
+}
+
+impl fmt::Debug for StageParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (weights, biases) = (self.weights.len(), self.biases.len());
+        write!(f, "StageParameters({weights} weights, {biases} biases)")
+    }
 }
 
 impl Plan {

@@ -32,3 +32,9 @@ fn same_seed_gives_same_weights() {
     assert_eq!(with(7), with(7));
     assert_ne!(with(7), with(8));
 }
+
+#[test]
+fn debug_shows_no_parameter() {
+    let parameters = crate::StageParameters { weights: vec![0.125], biases: vec![0.375] };
+    assert_eq!(format!("{parameters:?}"), "StageParameters(1 weights, 1 biases)");
+}
