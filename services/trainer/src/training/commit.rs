@@ -28,7 +28,7 @@ pub(crate) async fn commit(
     inbound: &mut Inbound,
     outbound: &Outbound,
 ) -> Result<(), Status> {
-    let update = receive(session, inbound).await?;
+    let update = receive(service, session, inbound).await?;
     let committed = apply(service, session, header, update).await.map_err(to_status)?;
     outbound.send(Reply::Committed(committed)).await
 }
@@ -39,7 +39,12 @@ struct Update {
     biases: Vec<EncryptedBiases>,
 }
 
-async fn receive(session: &Session, inbound: &mut Inbound) -> Result<Update, Status> {
+/// Masks are expanded and parts hashed on the compute pool, one part at a time.
+async fn receive(
+    service: &TrainerService,
+    session: &Session,
+    inbound: &mut Inbound,
+) -> Result<Update, Status> {
     let mut receiving = Receiving::new(session);
     loop {
         let part = inbound.next("a commit").await?;
@@ -47,12 +52,12 @@ async fn receive(session: &Session, inbound: &mut Inbound) -> Result<Update, Sta
             return Err(to_status(out_of_order(&part, "commit_chunk")));
         };
         let expected = "gradient, bias_change or sha256";
-        match chunk.part.ok_or(ConversionError::Missing { field: "part", expected })? {
-            Chunk::Gradient(part) => receiving.gradient(&part),
-            Chunk::BiasChange(part) => receiving.bias_change(&part),
-            Chunk::Sha256(hash) => return receiving.finish(&hash).map_err(to_status),
+        let chunk = chunk.part.ok_or(ConversionError::Missing { field: "part", expected })?;
+        if let Chunk::Sha256(hash) = chunk {
+            return receiving.finish(&hash).map_err(to_status);
         }
-        .map_err(to_status)?;
+        let taken = service.compute.run(move || receiving.take(&chunk).map(|()| receiving));
+        receiving = taken.await.map_err(to_status)?.map_err(to_status)?;
     }
 }
 
@@ -73,6 +78,15 @@ impl Receiving {
         let update =
             Update { gradient: vec![Vec::new(); stages], biases: session.state.biases.clone() };
         Self { expected, update, changed: vec![0; stages], hash: Sha256::new() }
+    }
+
+    fn take(&mut self, chunk: &Chunk) -> Result<(), TrainerError> {
+        match chunk {
+            Chunk::Gradient(part) => self.gradient(part),
+            Chunk::BiasChange(part) => self.bias_change(part),
+            // Ends the commit; nothing to take in.
+            Chunk::Sha256(_) => Ok(()),
+        }
     }
 
     fn gradient(&mut self, part: &WeightGradient) -> Result<(), TrainerError> {
