@@ -15,6 +15,7 @@ mod matrix;
 mod noise;
 mod parameters;
 mod plain;
+mod sparse;
 mod wire;
 mod word;
 
@@ -30,5 +31,6 @@ pub use parameters::{
     noise_bound_log2, tuniform_variance,
 };
 pub use plain::PlainMap;
+pub use sparse::{LANES, Lanes, SparseMap};
 pub use wire::{Width, pack, unpack};
 pub use word::Word;
