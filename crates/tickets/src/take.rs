@@ -1,0 +1,235 @@
+//! Taking tickets out, and saying what became of them.
+
+use crate::access::Access;
+use crate::edition::Edition;
+use crate::error::TicketStoreError;
+use crate::store::{Inner, TicketStore};
+use crate::ticket::{Place, StoredTicket};
+
+impl TicketStore {
+    /// Takes tickets of a model version to be used at once: `count`, or none. One commit per block they come from.
+    ///
+    /// # Errors
+    /// [`TicketStoreError::Exhausted`] when there are fewer; [`TicketStoreError::Busy`],
+    /// [`TicketStoreError::DiskFull`] and [`TicketStoreError::Storage`].
+    pub fn take(
+        &self,
+        edition: &Edition,
+        count: usize,
+    ) -> Result<Vec<StoredTicket>, TicketStoreError> {
+        let left = self.unused(edition)?;
+        if left < count {
+            return Err(TicketStoreError::Exhausted { needed: count, left });
+        }
+        let tickets = self.lease(edition, count)?;
+        let (got, places) = (tickets.len(), tickets.iter().map(|ticket| ticket.place));
+        if got < count {
+            // Others took some meanwhile, or some are damaged.
+            let places: Vec<Place> = places.collect();
+            drop(tickets);
+            self.release(&places)?;
+            let left = self.unused(edition)?;
+            return Err(TicketStoreError::Exhausted { needed: count, left });
+        }
+        self.spent(places);
+        Ok(tickets)
+    }
+
+    /// Takes up to `at_most` tickets of a model version in advance, as many as there are. Before this returns they
+    /// are durably marked as taken by this process. Say which are [used](Self::spent), and
+    /// [give back](Self::release) the others; what is neither when the process ends is lost.
+    ///
+    /// # Errors
+    /// As [`TicketStore::take`], if not a single ticket could be had; without error, none means that there are none.
+    pub fn lease(
+        &self,
+        edition: &Edition,
+        at_most: usize,
+    ) -> Result<Vec<StoredTicket>, TicketStoreError> {
+        let mut inner = self.lock();
+        let (mut tickets, mut failure) = (Vec::new(), None);
+        for id in inner.by_unused(&self.access, edition)? {
+            while tickets.len() < at_most {
+                let want = at_most - tickets.len();
+                let taken = inner.take_from(&self.access, id, edition, want);
+                match inner.guard(&self.access, id, taken) {
+                    // Damaged ones leave room for others of the same block.
+                    Ok(Some(taken)) if taken.marked > 0 => tickets.extend(taken.tickets),
+                    Ok(_) => break,
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+        }
+        match failure {
+            Some(error) if tickets.is_empty() => Err(error),
+            Some(_) | None => Ok(tickets),
+        }
+    }
+
+    /// Notes that tickets were used, in memory: they are marked so when something else is written, at
+    /// [`TicketStore::flush`], or when the store is dropped.
+    pub fn spent(&self, places: impl IntoIterator<Item = Place>) {
+        let mut inner = self.lock();
+        places.into_iter().for_each(|place| inner.note_spent(place));
+    }
+
+    /// Gives back tickets that were taken here and will certainly not be used. They must not exist any more: only
+    /// their places are taken.
+    ///
+    /// # Errors
+    /// [`TicketStoreError::Busy`], [`TicketStoreError::DiskFull`] and [`TicketStoreError::Storage`]; the tickets are
+    /// lost then.
+    pub fn release(&self, unused: &[Place]) -> Result<(), TicketStoreError> {
+        let mut inner = self.lock();
+        let mut blocks: Vec<u128> = unused.iter().map(|place| place.block).collect();
+        blocks.sort_unstable();
+        blocks.dedup();
+        for id in blocks {
+            let own = unused.iter().filter(|place| place.block == id);
+            let numbers: Vec<u32> = own.map(|place| place.number).collect();
+            inner.settle(&self.access, id, &numbers)?;
+        }
+        Ok(())
+    }
+
+    /// Marks as used what was [spent](Self::spent), and deletes blocks that are used up.
+    ///
+    /// # Errors
+    /// As [`TicketStore::release`]; then the tickets stay taken, and some count as lost later.
+    pub fn flush(&self) -> Result<(), TicketStoreError> {
+        let mut inner = self.lock();
+        let blocks: Vec<u128> = inner.spent.keys().copied().collect();
+        blocks.into_iter().try_for_each(|id| inner.settle(&self.access, id, &[]))
+    }
+
+    /// Unused tickets of a model version.
+    ///
+    /// # Errors
+    /// [`TicketStoreError::Busy`] and [`TicketStoreError::Storage`].
+    pub fn unused(&self, edition: &Edition) -> Result<usize, TicketStoreError> {
+        let counts = self.lock().count_unused(&self.access, edition)?;
+        Ok(counts.into_iter().map(|(_, unused)| unused).sum())
+    }
+}
+
+impl Drop for TicketStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "used tickets will count as lost");
+        }
+    }
+}
+
+/// Tickets marked as taken, and those of them that are sound.
+struct Taken {
+    marked: usize,
+    tickets: Vec<StoredTicket>,
+}
+
+impl Inner {
+    /// Unused tickets of every block of a model version.
+    fn count_unused(
+        &mut self,
+        access: &Access,
+        edition: &Edition,
+    ) -> Result<Vec<(u128, usize)>, TicketStoreError> {
+        let mut counts = Vec::new();
+        for id in self.refresh(access)? {
+            let Some(block) = self.blocks.get(&id) else { continue };
+            let contents = block.contents(access);
+            if let Some(contents) = self.guard(access, id, contents)?
+                && contents.header.edition == *edition
+            {
+                counts.push((id, contents.states.tally().unused));
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Blocks of a model version, nearly empty ones first, so that files are used up one by one.
+    pub fn by_unused(
+        &mut self,
+        access: &Access,
+        edition: &Edition,
+    ) -> Result<Vec<u128>, TicketStoreError> {
+        let mut counts = self.count_unused(access, edition)?;
+        counts.retain(|(_, unused)| *unused > 0);
+        counts.sort_by_key(|(_, unused)| *unused);
+        Ok(counts.into_iter().map(|(id, _)| id).collect())
+    }
+
+    fn take_from(
+        &mut self,
+        access: &Access,
+        id: u128,
+        edition: &Edition,
+        want: usize,
+    ) -> Result<Taken, TicketStoreError> {
+        let (holder, nonce, due) = (self.holder(access)?, self.nonce(), self.due(id));
+        let Some(block) = self.blocks.get_mut(&id) else {
+            return Ok(Taken { marked: 0, tickets: Vec::new() });
+        };
+        let marked = block.change(access, nonce, |_, contents, states| {
+            // Another process may have repaired it for another version.
+            let numbers = if contents.header.edition == *edition {
+                states.used(&due, holder);
+                states.forget(|holder| !access.is_alive(holder));
+                states.take(want, holder)
+            } else {
+                Vec::new()
+            };
+            Ok::<_, TicketStoreError>(numbers)
+        });
+        let numbers = marked.inspect_err(|_| {
+            self.spent.entry(id).or_default().extend_from_slice(&due);
+        })?;
+        let Some(block) = self.blocks.get(&id) else {
+            return Ok(Taken { marked: 0, tickets: Vec::new() });
+        };
+        let contents = block.contents(access)?;
+        let (mut tickets, mut damaged) = (Vec::new(), Vec::new());
+        for (number, ticket) in block.read(access, &contents, &numbers) {
+            match ticket {
+                Some(ticket) => tickets.push(ticket),
+                None => damaged.push(number),
+            }
+        }
+        if !damaged.is_empty() {
+            let (path, count) = (block.path().display(), damaged.len());
+            tracing::warn!(%path, count, "stored tickets are damaged and not used");
+            let nonce = self.nonce();
+            if let Some(block) = self.blocks.get_mut(&id) {
+                block.change(access, nonce, |_, _, states| {
+                    states.lost(&damaged, holder);
+                    Ok::<_, TicketStoreError>(())
+                })?;
+            }
+        }
+        Ok(Taken { marked: numbers.len(), tickets })
+    }
+
+    /// Marks what is due as used and what is given back as unused; deletes the block if that uses it up.
+    pub fn settle(
+        &mut self,
+        access: &Access,
+        id: u128,
+        unused: &[u32],
+    ) -> Result<(), TicketStoreError> {
+        let (holder, nonce, due) = (self.holder(access)?, self.nonce(), self.due(id));
+        let Some(block) = self.blocks.get_mut(&id) else { return Ok(()) };
+        let settled = block.change(access, nonce, |_, _, states| {
+            states.used(&due, holder);
+            states.give_back(unused, holder);
+            states.forget(|holder| !access.is_alive(holder));
+            let tally = states.tally();
+            Ok::<_, TicketStoreError>(tally.unused == 0 && tally.held == 0)
+        });
+        if self.guard(access, id, settled)? == Some(true) {
+            self.delete(access, id);
+        }
+        Ok(())
+    }
+}
