@@ -38,6 +38,9 @@ pub enum KeyError {
         /// N.
         size: usize,
     },
+    /// A key could not be derived; a fault of this library.
+    #[error("no key could be derived from the secret key")]
+    Derivation,
 }
 
 impl SecretKey {

@@ -6,6 +6,7 @@
 //! number-theoretic transform. Either side's ciphertexts decrypt under the other's functions.
 
 mod decrypt;
+mod derive;
 mod encrypt;
 mod file;
 mod key;
