@@ -1,0 +1,16 @@
+//! A store of tickets on a real disk: kept, taken once, shared by processes, killed, damaged.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a failed set-up, or another error than expected, fails the test"
+)]
+
+mod damage;
+mod disk;
+mod foreign;
+mod keeping;
+mod killed;
+mod repair;
+mod shared;
+mod world;

@@ -1,0 +1,59 @@
+//! Several processes and threads on one store.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::killed::worker;
+use crate::world::{edition, filled, open};
+
+const PROCESSES: usize = 4;
+
+#[test]
+fn processes_that_share_a_store_never_take_one_ticket() {
+    let (directory, store, _) = filled(&[2048, 2048]);
+    let mut children: Vec<_> = (0..PROCESSES)
+        .map(|_| worker(directory.path(), "9").stdout(Stdio::piped()).spawn().unwrap())
+        .collect();
+    let (mut seen, mut shares) = (HashSet::new(), Vec::new());
+    for child in &mut children {
+        let mut text = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        assert!(child.wait().unwrap().success());
+        let used: Vec<&str> = text.lines().filter(|line| line.starts_with("use ")).collect();
+        shares.push(used.len());
+        for place in used {
+            assert!(seen.insert(place.to_owned()), "{place} was used twice");
+        }
+    }
+    println!("{PROCESSES} processes used {shares:?} tickets");
+    assert_eq!(seen.len(), 4096);
+    assert!(shares.iter().all(|&share| share > 0));
+    assert!(store.status().unwrap().blocks.is_empty());
+}
+
+#[test]
+fn handles_of_one_process_never_take_one_ticket() {
+    let (directory, store, _) = filled(&[300]);
+    let mut seen = HashSet::new();
+    std::thread::scope(|scope| {
+        let take = || {
+            let store = open(directory.path());
+            let mut places = Vec::new();
+            loop {
+                let tickets = store.lease(&edition(1), 3).unwrap();
+                if tickets.is_empty() {
+                    return places;
+                }
+                store.spent(tickets.iter().map(|ticket| ticket.place));
+                places.extend(tickets.into_iter().map(|ticket| ticket.place));
+            }
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+        for place in threads.into_iter().flat_map(|thread| thread.join().unwrap()) {
+            assert!(seen.insert(place));
+        }
+    });
+    assert_eq!(seen.len(), 300);
+    assert_eq!(store.unused(&edition(1)), Ok(0));
+}
