@@ -6,8 +6,8 @@ use crate::{
     ConversionError,
     conversion::required,
     v1::{
-        ClippedRelu, Conv, Dense, Flatten, Layer, Network, Pool, Shape as ShapeMessage, Sigmoid,
-        Tanh, layer::Kind,
+        ClippedRelu, Conv, Dense, Flatten, Layer, Network, Normalise, Pool, QuantisedTanh, Scatter,
+        Shape as ShapeMessage, Sigmoid, Tanh, layer::Kind,
     },
 };
 
@@ -47,12 +47,34 @@ fn layer(layer: Layer) -> Result<LayerSpec, ConversionError> {
             padding: size(padding),
         },
         Kind::Dense(Dense { outputs }) => LayerSpec::Dense { outputs: size(outputs) },
-        Kind::AvgPool(pool) => LayerSpec::AvgPool { size: size(pool.size) },
-        Kind::MaxPool(pool) => LayerSpec::MaxPool { size: size(pool.size) },
+        Kind::AvgPool(Pool { size: side, stride }) => {
+            if stride != 0 && stride != side {
+                let (got, expected) = (stride.to_string(), "0 or the window's size");
+                let field = "network.layers.avg_pool.stride";
+                return Err(ConversionError::Value { field, got, expected });
+            }
+            LayerSpec::AvgPool { size: size(side) }
+        }
+        Kind::MaxPool(pool) => LayerSpec::MaxPool {
+            size: size(pool.size),
+            stride: (pool.stride != 0).then(|| size(pool.stride)),
+        },
         Kind::Relu(ClippedRelu { cap }) => LayerSpec::Relu { cap },
         Kind::Tanh(Tanh {}) => LayerSpec::Tanh,
         Kind::Sigmoid(Sigmoid {}) => LayerSpec::Sigmoid,
+        Kind::QuantisedTanh(QuantisedTanh { levels }) => LayerSpec::QuantisedTanh { levels },
         Kind::Flatten(Flatten {}) => LayerSpec::Flatten,
+        Kind::Scatter(Scatter { scales, angles, groups }) => {
+            let or = |count, default| if count == 0 { default } else { size(count) };
+            LayerSpec::Scatter {
+                scales: or(scales, NetworkSpec::DEFAULT_SCALES),
+                angles: or(angles, NetworkSpec::DEFAULT_ANGLES),
+                groups: or(groups, NetworkSpec::DEFAULT_GROUPS),
+            }
+        }
+        Kind::Normalise(Normalise { mean, deviation }) => {
+            LayerSpec::Normalise { mean, deviation }
+        }
     })
 }
 
@@ -79,12 +101,21 @@ fn message(layer: &LayerSpec) -> Layer {
             padding: count(padding),
         }),
         LayerSpec::Dense { outputs } => Kind::Dense(Dense { outputs: count(outputs) }),
-        LayerSpec::AvgPool { size } => Kind::AvgPool(Pool { size: count(size) }),
-        LayerSpec::MaxPool { size } => Kind::MaxPool(Pool { size: count(size) }),
+        LayerSpec::AvgPool { size } => Kind::AvgPool(Pool { size: count(size), stride: 0 }),
+        LayerSpec::MaxPool { size, stride } => {
+            Kind::MaxPool(Pool { size: count(size), stride: stride.map_or(0, count) })
+        }
         LayerSpec::Relu { cap } => Kind::Relu(ClippedRelu { cap }),
         LayerSpec::Tanh => Kind::Tanh(Tanh {}),
         LayerSpec::Sigmoid => Kind::Sigmoid(Sigmoid {}),
+        LayerSpec::QuantisedTanh { levels } => Kind::QuantisedTanh(QuantisedTanh { levels }),
         LayerSpec::Flatten => Kind::Flatten(Flatten {}),
+        LayerSpec::Normalise { mean, deviation } => Kind::Normalise(Normalise { mean, deviation }),
+        LayerSpec::Scatter { scales, angles, groups } => Kind::Scatter(Scatter {
+            scales: count(scales),
+            angles: count(angles),
+            groups: count(groups),
+        }),
     };
     Layer { kind: Some(kind) }
 }

@@ -5,7 +5,7 @@
 
 use pulp::Arch;
 use rayon::prelude::*;
-use sphinx_network::Activation;
+use sphinx_network::{Activation, quantised};
 
 use crate::tensor::Tensor;
 
@@ -44,6 +44,7 @@ pub fn activate(activation: Activation, values: &mut Tensor) {
         Activation::Tanh => map(chunk, tanh),
         Activation::Sigmoid => map(chunk, sigmoid),
         Activation::Relu { cap } => map(chunk, |z| clipped_relu(z, cap)),
+        Activation::QuantisedTanh { levels } => map(chunk, |z| quantised(tanh(z), levels)),
     });
 }
 
@@ -61,6 +62,10 @@ pub(crate) fn scale_by_derivative(activation: Activation, outputs: &Tensor, delt
             Activation::Relu { cap } => {
                 zip_map(delta, outputs, |delta, a| delta * relu_derivative(a, cap));
             }
+            Activation::QuantisedTanh { levels } => {
+                let middle = middle_of_part(levels);
+                zip_map(delta, outputs, |delta, a| delta * tanh_derivative(a * middle));
+            }
         },
     );
 }
@@ -71,6 +76,10 @@ pub(crate) fn differentiate(activation: Option<Activation>, outputs: &mut [f32])
         Some(Activation::Tanh) => map(outputs, tanh_derivative),
         Some(Activation::Sigmoid) => map(outputs, sigmoid_derivative),
         Some(Activation::Relu { cap }) => map(outputs, |a| relu_derivative(a, cap)),
+        Some(Activation::QuantisedTanh { levels }) => {
+            let middle = middle_of_part(levels);
+            map(outputs, |a| tanh_derivative(a * middle));
+        }
         None => outputs.fill(1.0),
     }
 }
@@ -101,6 +110,11 @@ fn clipped_relu(z: f32, cap: f32) -> f32 {
 #[inline(always)]
 fn tanh_derivative(output: f32) -> f32 {
     1.0 - output * output
+}
+
+/// What leads from a value of the quantised tanh to the middle of the part of tanh's range that it stands for.
+fn middle_of_part(levels: u32) -> f32 {
+    (levels as f32 - 1.0) / levels as f32
 }
 
 #[inline(always)]

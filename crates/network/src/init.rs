@@ -35,7 +35,7 @@ fn weight_limit(stage: &Stage) -> f32 {
     });
     let gain = match activation {
         Some(Activation::Relu { .. }) => f32::sqrt(2.0),
-        Some(Activation::Tanh) => 5.0 / 3.0,
+        Some(Activation::Tanh | Activation::QuantisedTanh { .. }) => 5.0 / 3.0,
         Some(Activation::Sigmoid) | None => 1.0,
     };
     gain * (3.0 / fan_in as f32).sqrt()

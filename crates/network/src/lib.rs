@@ -13,16 +13,17 @@ mod lower;
 mod plan;
 mod spec;
 
-pub use activation::Activation;
+pub use activation::{Activation, MAX_LEVELS, quantised};
 pub use client::client_forward;
 pub use inference::{
-    DEFAULT_ACTIVATION_BITS, InferenceStage, MAX_MODULUS_BITS, QuantisationError, QuantisedNetwork,
-    apply_clear, quantised_bias,
+    DEFAULT_ACTIVATION_BITS, InferenceStage, MAX_MODULUS_BITS, MAX_WEIGHT_DIFFERENCE,
+    QuantisationError, QuantisedNetwork, apply_clear, integer_map, integer_weight_count,
+    quantised_bias, weight_difference, weight_norm_squared_limit,
 };
 pub use init::initial_parameters;
 pub use lower::{Direction, Geometry, LowerError, Lowered, TrainingBudget};
 pub use plan::{
-    ClientOp, ClientStep, Linear, MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS, MAX_WEIGHTS, Plan,
-    SpecError, Stage, StageParameters,
+    ClientOp, ClientStep, Linear, MAX_ANGLES, MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS, MAX_SCALES,
+    MAX_WEIGHTS, Plan, SCATTER_BOUND, SpecError, Stage, StageParameters, Stem, StemOp, StemStep,
 };
 pub use spec::{LayerKind, LayerSpec, NetworkSpec, Shape};

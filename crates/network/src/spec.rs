@@ -92,10 +92,13 @@ pub enum LayerSpec {
         /// Side of the window.
         size: usize,
     },
-    /// Maximum over windows of `size × size` that do not overlap.
+    /// Maximum over windows of `size × size`.
     MaxPool {
         /// Side of the window.
         size: usize,
+        /// Distance between two windows; the size unless given, so that windows do not overlap.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stride: Option<usize>,
     },
     /// `min(max(z, 0), cap)`.
     Relu {
@@ -106,8 +109,37 @@ pub enum LayerSpec {
     Tanh,
     /// Logistic function.
     Sigmoid,
+    /// Hyperbolic tangent rounded to few evenly spaced values from -1 to 1, trained by a straight-through gradient.
+    QuantisedTanh {
+        /// Number of values, at least 2.
+        levels: u32,
+    },
     /// Turns a map of `c × h × w` into a vector; moves nothing.
     Flatten,
+    /// `(x - mean) / deviation` by public constants, computed by the client on its images before they are
+    /// encrypted; only before layers of other kinds.
+    Normalise {
+        /// What is subtracted.
+        mean: f32,
+        /// What is divided by.
+        deviation: f32,
+    },
+    /// Scattering transform of second order and group normalisation (Tramèr & Boneh, ICLR 2021): fixed, public
+    /// features, computed by the client on its images before they are encrypted; only before layers of other kinds.
+    ///
+    /// A channel of `h × w` becomes `1 + J L + L² J (J - 1) / 2` channels of `⌊h / 2^J⌋ × ⌊w / 2^J⌋`, all of them
+    /// normalised in groups of neighbouring channels and clipped to `±`[`crate::SCATTER_BOUND`].
+    Scatter {
+        /// Number of scales J.
+        #[serde(default = "default_scales")]
+        scales: usize,
+        /// Number of angles L.
+        #[serde(default = "default_angles")]
+        angles: usize,
+        /// Number of groups; divides the channels.
+        #[serde(default = "default_groups")]
+        groups: usize,
+    },
 }
 
 /// The name of a layer's kind, as written in a spec.
@@ -127,8 +159,14 @@ pub enum LayerKind {
     Tanh,
     /// [`LayerSpec::Sigmoid`].
     Sigmoid,
+    /// [`LayerSpec::QuantisedTanh`].
+    QuantisedTanh,
     /// [`LayerSpec::Flatten`].
     Flatten,
+    /// [`LayerSpec::Normalise`].
+    Normalise,
+    /// [`LayerSpec::Scatter`].
+    Scatter,
 }
 
 impl NetworkSpec {
@@ -182,7 +220,10 @@ impl LayerSpec {
             Self::Relu { .. } => LayerKind::Relu,
             Self::Tanh => LayerKind::Tanh,
             Self::Sigmoid => LayerKind::Sigmoid,
+            Self::QuantisedTanh { .. } => LayerKind::QuantisedTanh,
             Self::Flatten => LayerKind::Flatten,
+            Self::Normalise { .. } => LayerKind::Normalise,
+            Self::Scatter { .. } => LayerKind::Scatter,
         }
     }
 }
@@ -203,7 +244,10 @@ impl fmt::Display for LayerKind {
             Self::Relu => "relu",
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
+            Self::QuantisedTanh => "quantised_tanh",
             Self::Flatten => "flatten",
+            Self::Normalise => "normalise",
+            Self::Scatter => "scatter",
         })
     }
 }
@@ -214,4 +258,16 @@ fn default_bias_bound() -> f32 {
 
 fn default_stride() -> usize {
     1
+}
+
+fn default_scales() -> usize {
+    NetworkSpec::DEFAULT_SCALES
+}
+
+fn default_angles() -> usize {
+    NetworkSpec::DEFAULT_ANGLES
+}
+
+fn default_groups() -> usize {
+    NetworkSpec::DEFAULT_GROUPS
 }

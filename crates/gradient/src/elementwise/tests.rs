@@ -44,7 +44,8 @@ fn extremes_saturate_and_nan_stays() {
 #[test]
 fn tensors_agree_with_the_reference_of_the_network() {
     let relu = Activation::Relu { cap: 1.5 };
-    for activation in [Activation::Tanh, Activation::Sigmoid, relu] {
+    let quantised = Activation::QuantisedTanh { levels: 6 };
+    for activation in [Activation::Tanh, Activation::Sigmoid, relu, quantised] {
         let z: Vec<f32> = (0..3 * 16).map(|i| (i as f32 - 24.0) * 0.13).collect();
         let mut outputs = Tensor::new(3, 16, z.clone()).unwrap();
         activate(activation, &mut outputs);

@@ -1,7 +1,7 @@
 //! Checks a spec and cuts it into stages.
 
-use crate::activation::Activation;
-use crate::plan::{ClientOp, ClientStep, Linear, Plan, SpecError, Stage};
+use crate::activation::{Activation, MAX_LEVELS};
+use crate::plan::{ClientOp, ClientStep, Linear, Plan, SpecError, Stage, Stem};
 use crate::spec::{LayerKind, LayerSpec, NetworkSpec, Shape};
 
 /// Most layers of a network.
@@ -17,7 +17,8 @@ impl Plan {
     /// Checks `spec` and cuts it into stages.
     ///
     /// - A dense layer flattens what it gets.
-    /// - Pool windows do not overlap and must divide the map.
+    /// - The stem, if there is one, comes first.
+    /// - Pool windows must cover the map; those of an average pool do not overlap.
     /// - An average pool right after a convolution is folded into the server's map; after an activation or on
     ///   the image it is the client's. A max pool is always the client's.
     /// - Every linear layer needs bounded inputs: the image, or an activation since the last linear layer.
@@ -27,8 +28,9 @@ impl Plan {
     /// A [`SpecError`] that names the layer, what it got and what was expected.
     pub fn new(spec: &NetworkSpec) -> Result<Self, SpecError> {
         check_head(spec)?;
-        let mut builder = Builder::new(spec.input);
-        for (index, layer) in spec.layers.iter().enumerate() {
+        let (stem, length) = Stem::new(spec)?;
+        let mut builder = Builder::new(spec.input, stem);
+        for (index, layer) in spec.layers.iter().enumerate().skip(length) {
             builder.push(At { layer: index, kind: layer.kind() }, layer)?;
         }
         builder.finish(spec)
@@ -51,19 +53,20 @@ fn check_head(spec: &NetworkSpec) -> Result<(), SpecError> {
     Ok(())
 }
 
-fn is_positive(value: f32) -> bool {
+pub(super) fn is_positive(value: f32) -> bool {
     value.is_finite() && value > 0.0
 }
 
 /// The layer being looked at, for errors.
 #[derive(Clone, Copy)]
-struct At {
-    layer: usize,
-    kind: LayerKind,
+pub(super) struct At {
+    pub(super) layer: usize,
+    pub(super) kind: LayerKind,
 }
 
 struct Builder {
     input: Shape,
+    stem: Stem,
     input_steps: Vec<ClientStep>,
     stages: Vec<Stage>,
     /// Shape after the layers so far.
@@ -77,14 +80,15 @@ struct Builder {
 }
 
 impl Builder {
-    fn new(input: Shape) -> Self {
+    fn new(input: Shape, stem: Stem) -> Self {
         Self {
             input,
             input_steps: Vec::new(),
             stages: Vec::new(),
-            shape: input,
+            shape: stem.output,
             flat: false,
-            bound: Some(1.0),
+            bound: Some(stem.bound()),
+            stem,
             last_linear: None,
             weights: 0,
         }
@@ -105,9 +109,10 @@ impl Builder {
                 self.linear(at, linear, Shape::flat(outputs))
             }
             LayerSpec::AvgPool { size } => self.avg_pool(at, size),
-            LayerSpec::MaxPool { size } => {
-                let output = self.pooled(at, size)?;
-                self.step(ClientOp::MaxPool { size }, output);
+            LayerSpec::MaxPool { size, stride } => {
+                let stride = stride.unwrap_or(size);
+                let output = self.pooled(at, size, stride)?;
+                self.step(ClientOp::MaxPool { size, stride }, output);
                 Ok(())
             }
             LayerSpec::Relu { cap } if !is_positive(cap) => {
@@ -116,9 +121,19 @@ impl Builder {
             LayerSpec::Relu { cap } => self.activation(Activation::Relu { cap }),
             LayerSpec::Tanh => self.activation(Activation::Tanh),
             LayerSpec::Sigmoid => self.activation(Activation::Sigmoid),
+            LayerSpec::QuantisedTanh { levels } if !(2..=MAX_LEVELS).contains(&levels) => {
+                let At { layer, kind } = at;
+                Err(SpecError::Levels { layer, kind, got: levels, limit: MAX_LEVELS })
+            }
+            LayerSpec::QuantisedTanh { levels } => {
+                self.activation(Activation::QuantisedTanh { levels })
+            }
             LayerSpec::Flatten => {
                 self.flatten();
                 Ok(())
+            }
+            LayerSpec::Normalise { .. } | LayerSpec::Scatter { .. } => {
+                Err(SpecError::LateStem { layer: at.layer, kind: at.kind })
             }
         }
     }
@@ -176,7 +191,7 @@ impl Builder {
     }
 
     fn avg_pool(&mut self, at: At, size: usize) -> Result<(), SpecError> {
-        let output = self.pooled(at, size)?;
+        let output = self.pooled(at, size, size)?;
         match self.stages.last_mut() {
             Some(stage) if stage.steps.is_empty() => {
                 // The mean of means over windows that tile each other is the mean over the larger window.
@@ -218,14 +233,19 @@ impl Builder {
         Ok(self.shape)
     }
 
-    fn pooled(&self, at: At, size: usize) -> Result<Shape, SpecError> {
+    fn pooled(&self, at: At, size: usize, stride: usize) -> Result<Shape, SpecError> {
         at.check_size("size", size)?;
+        at.check_range("stride", stride, size)?;
         let got = self.map(at)?;
-        if !got.height.is_multiple_of(size) || !got.width.is_multiple_of(size) {
-            let At { layer, kind } = at;
-            return Err(SpecError::PoolDoesNotDivide { layer, kind, got, size });
+        let windows = |side: usize| {
+            let rest = side.checked_sub(size).filter(|rest| rest.is_multiple_of(stride))?;
+            Some(rest / stride + 1)
+        };
+        let At { layer, kind } = at;
+        match (windows(got.height), windows(got.width)) {
+            (Some(height), Some(width)) => Ok(Shape::new(got.channels, height, width)),
+            _ => Err(SpecError::PoolDoesNotDivide { layer, kind, got, size, stride }),
         }
-        Ok(Shape::new(got.channels, got.height / size, got.width / size))
     }
 
     fn finish(self, spec: &NetworkSpec) -> Result<Plan, SpecError> {
@@ -246,15 +266,23 @@ impl Builder {
         if classes < 2 {
             return Err(SpecError::TooFewClasses { layer, kind, got: classes });
         }
-        let Self { input, input_steps, stages, .. } = self;
-        Ok(Plan { input, input_steps, stages, classes })
+        let Self { input, stem, input_steps, stages, .. } = self;
+        Ok(Plan { input, stem, input_steps, stages, classes })
     }
 }
 
 impl At {
-    fn check_size(self, field: &'static str, got: usize) -> Result<(), SpecError> {
+    pub(super) fn check_size(self, field: &'static str, got: usize) -> Result<(), SpecError> {
+        self.check_range(field, got, MAX_ROWS)
+    }
+
+    pub(super) fn check_range(
+        self,
+        field: &'static str,
+        got: usize,
+        limit: usize,
+    ) -> Result<(), SpecError> {
         let Self { layer, kind } = self;
-        let limit = MAX_ROWS;
         if got == 0 || got > limit {
             return Err(SpecError::Size { layer, kind, field, got, limit });
         }

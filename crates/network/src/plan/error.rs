@@ -85,7 +85,9 @@ pub enum SpecError {
         kernel: usize,
     },
     /// The windows of a pool do not cover the map evenly.
-    #[error("layers[{layer}] ({kind}) got a map of {got}, expected sides divisible by {size}")]
+    #[error(
+        "layers[{layer}] ({kind}) got a map of {got}, expected sides that windows of {size} every {stride} fill evenly"
+    )]
     PoolDoesNotDivide {
         /// Index of the layer.
         layer: usize,
@@ -95,6 +97,8 @@ pub enum SpecError {
         got: Shape,
         /// Side of the window.
         size: usize,
+        /// Distance between two windows.
+        stride: usize,
     },
     /// A convolution or pool follows a dense or flatten layer.
     #[error(
@@ -118,6 +122,67 @@ pub enum SpecError {
         kind: LayerKind,
         /// The declared cap.
         got: f32,
+    },
+    /// A quantised activation has too few or too many values.
+    #[error("layers[{layer}] ({kind}): levels is {got}, expected 2 to {limit}")]
+    Levels {
+        /// Index of the layer.
+        layer: usize,
+        /// Its kind.
+        kind: LayerKind,
+        /// The declared number.
+        got: u32,
+        /// Most values.
+        limit: u32,
+    },
+    /// A layer of the stem follows a layer of another kind.
+    #[error(
+        "layers[{layer}] ({kind}) follows a layer of another kind, expected it before all of them: it is computed on \
+         images before they are encrypted"
+    )]
+    LateStem {
+        /// Index of the layer.
+        layer: usize,
+        /// Its kind.
+        kind: LayerKind,
+    },
+    /// A constant of a normalisation makes no sense.
+    #[error("layers[{layer}] ({kind}): {field} is {got}, expected {expected}")]
+    Constant {
+        /// Index of the layer.
+        layer: usize,
+        /// Its kind.
+        kind: LayerKind,
+        /// Which constant.
+        field: &'static str,
+        /// The declared value.
+        got: f32,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Scales that leave nothing of a map.
+    #[error("layers[{layer}] ({kind}) got a map of {got}, expected sides of at least {expected}")]
+    MapTooSmall {
+        /// Index of the layer.
+        layer: usize,
+        /// Its kind.
+        kind: LayerKind,
+        /// Shape the layer gets.
+        got: Shape,
+        /// Smallest side that would do.
+        expected: usize,
+    },
+    /// The channels cannot be cut into groups of equal size.
+    #[error("layers[{layer}] ({kind}) yields {channels} channels, expected a number that {groups} groups divide")]
+    Groups {
+        /// Index of the layer.
+        layer: usize,
+        /// Its kind.
+        kind: LayerKind,
+        /// Number of channels.
+        channels: usize,
+        /// Number of groups.
+        groups: usize,
     },
     /// A linear layer is fed by another one without a bounded activation between.
     #[error(

@@ -2,8 +2,8 @@
 
 use super::conv;
 use crate::{
-    LayerKind, LayerSpec, MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS, MAX_WEIGHTS, NetworkSpec, Plan,
-    Shape, SpecError,
+    LayerKind, LayerSpec, MAX_ANGLES, MAX_LAYERS, MAX_LEVELS, MAX_MULTIPLY_ADDS, MAX_ROWS,
+    MAX_SCALES, MAX_WEIGHTS, NetworkSpec, Plan, Shape, SpecError,
 };
 
 const DENSE: LayerSpec = LayerSpec::Dense { outputs: 10 };
@@ -58,11 +58,20 @@ fn rejects_sizes_of_zero_or_beyond_any_map() {
         (with(1, 5, 0), "stride", 0),
         ((LayerKind::Dense, LayerSpec::Dense { outputs: 0 }), "outputs", 0),
         ((LayerKind::AvgPool, LayerSpec::AvgPool { size: 0 }), "size", 0),
-        ((LayerKind::MaxPool, LayerSpec::MaxPool { size: 0 }), "size", 0),
+        ((LayerKind::MaxPool, LayerSpec::MaxPool { size: 0, stride: None }), "size", 0),
     ];
     for ((kind, layer), field, got) in cases {
         let expected = SpecError::Size { layer: 0, kind, field, got, limit: MAX_ROWS };
         assert_eq!(image(vec![layer, DENSE]), expected);
+    }
+}
+
+#[test]
+fn rejects_quantised_activations_without_values() {
+    for got in [0, 1, MAX_LEVELS + 1, u32::MAX] {
+        let error = image(vec![DENSE, LayerSpec::QuantisedTanh { levels: got }, DENSE]);
+        let (kind, limit) = (LayerKind::QuantisedTanh, MAX_LEVELS);
+        assert_eq!(error, SpecError::Levels { layer: 1, kind, got, limit });
     }
 }
 
@@ -99,10 +108,10 @@ fn rejects_padding_as_wide_as_the_kernel() {
 fn rejects_pool_that_does_not_divide() {
     for (pool, kind) in [
         (LayerSpec::AvgPool { size: 5 }, LayerKind::AvgPool),
-        (LayerSpec::MaxPool { size: 5 }, LayerKind::MaxPool),
+        (LayerSpec::MaxPool { size: 5, stride: None }, LayerKind::MaxPool),
     ] {
         let got = Shape::new(4, 24, 24);
-        let expected = SpecError::PoolDoesNotDivide { layer: 1, kind, got, size: 5 };
+        let expected = SpecError::PoolDoesNotDivide { layer: 1, kind, got, size: 5, stride: 5 };
         assert_eq!(image(vec![conv(4, 5), pool, DENSE]), expected);
     }
 }
@@ -114,7 +123,7 @@ fn rejects_maps_after_vectors() {
     for (first, kind, layer) in [
         (dense.clone(), LayerKind::Conv, conv(4, 1)),
         (dense.clone(), LayerKind::AvgPool, LayerSpec::AvgPool { size: 1 }),
-        (dense, LayerKind::MaxPool, LayerSpec::MaxPool { size: 1 }),
+        (dense, LayerKind::MaxPool, LayerSpec::MaxPool { size: 1, stride: None }),
     ] {
         let error = image(vec![first, tanh.clone(), layer, DENSE]);
         assert_eq!(error, SpecError::NotAMap { layer: 2, kind, got: 16 });
@@ -139,7 +148,7 @@ fn rejects_cap_that_caps_nothing() {
 
 #[test]
 fn rejects_linear_layers_without_activation_between() {
-    let (avg, max) = (LayerSpec::AvgPool { size: 2 }, LayerSpec::MaxPool { size: 2 });
+    let (avg, max) = (LayerSpec::AvgPool { size: 2 }, LayerSpec::MaxPool { size: 2, stride: None });
     for layers in [
         vec![conv(4, 5), DENSE],
         vec![conv(4, 5), avg, DENSE],
@@ -210,4 +219,79 @@ fn rejects_too_many_multiply_adds() {
     let (layer, kind) = (0, LayerKind::Conv);
     let expected = SpecError::TooManyMultiplyAdds { layer, kind, got, limit: MAX_MULTIPLY_ADDS };
     assert_eq!(error, expected);
+}
+
+#[test]
+fn rejects_a_stem_that_does_not_come_first() {
+    let normalise = LayerSpec::Normalise { mean: 0.5, deviation: 0.5 };
+    let scatter = LayerSpec::Scatter { scales: 2, angles: 8, groups: 27 };
+    for (stem, kind) in [(normalise, LayerKind::Normalise), (scatter, LayerKind::Scatter)] {
+        for first in [LayerSpec::AvgPool { size: 2 }, LayerSpec::Tanh, LayerSpec::Flatten, DENSE] {
+            let error = image(vec![first, stem.clone(), DENSE]);
+            assert_eq!(error, SpecError::LateStem { layer: 1, kind });
+        }
+    }
+}
+
+#[test]
+fn rejects_constants_that_normalise_nothing() {
+    for (mean, deviation, field) in [
+        (f32::NAN, 1.0, "mean"),
+        (f32::INFINITY, 1.0, "mean"),
+        (0.0, 0.0, "deviation"),
+        (0.0, -1.0, "deviation"),
+        (0.0, f32::NAN, "deviation"),
+        (1.0, 1e-39, "deviation"),
+        (1e30, 1.0, "deviation"),
+    ] {
+        let error = image(vec![LayerSpec::Normalise { mean, deviation }, DENSE]);
+        let kind = LayerKind::Normalise;
+        assert!(
+            matches!(error, SpecError::Constant { layer: 0, kind: k, field: f, .. } if (k, f) == (kind, field)),
+            "{mean} {deviation}: {error}"
+        );
+    }
+}
+
+#[test]
+fn rejects_scatterings_that_do_not_fit() {
+    let scatter = |scales, angles, groups| LayerSpec::Scatter { scales, angles, groups };
+    let (layer, kind) = (0, LayerKind::Scatter);
+    let cases = [
+        (scatter(0, 8, 27), "scales", 0, MAX_SCALES),
+        (scatter(7, 8, 27), "scales", 7, MAX_SCALES),
+        (scatter(2, 0, 27), "angles", 0, MAX_ANGLES),
+        (scatter(2, 17, 27), "angles", 17, MAX_ANGLES),
+        (scatter(2, 8, 0), "groups", 0, MAX_ROWS),
+    ];
+    for (scatter, field, got, limit) in cases {
+        let expected = SpecError::Size { layer, kind, field, got, limit };
+        assert_eq!(image(vec![scatter, DENSE]), expected);
+    }
+    let expected = SpecError::Groups { layer, kind, channels: 81, groups: 26 };
+    assert_eq!(image(vec![scatter(2, 8, 26), DENSE]), expected);
+    let got = Shape::new(1, 28, 28);
+    let expected = SpecError::MapTooSmall { layer, kind, got, expected: 32 };
+    assert_eq!(image(vec![scatter(5, 8, 1), DENSE]), expected);
+    let got = Shape::new(1, 3, 40);
+    let expected = SpecError::MapTooSmall { layer, kind, got, expected: 4 };
+    assert_eq!(refusal(got, vec![scatter(2, 8, 27), DENSE]), expected);
+    let got = Shape::new(289, 16, 16);
+    let expected = SpecError::TooManyRows { layer, kind, got, limit: MAX_ROWS };
+    assert_eq!(refusal(Shape::new(1, 64, 64), vec![scatter(2, 16, 1), DENSE]), expected);
+}
+
+#[test]
+fn rejects_windows_with_gaps_or_remainders() {
+    let pool = |size, stride| LayerSpec::MaxPool { size, stride: Some(stride) };
+    let (layer, kind) = (1, LayerKind::MaxPool);
+    for got in [0, 3] {
+        let expected = SpecError::Size { layer, kind, field: "stride", got, limit: 2 };
+        assert_eq!(image(vec![conv(4, 5), pool(2, got), DENSE]), expected);
+    }
+    let got = Shape::new(4, 24, 24);
+    let expected = SpecError::PoolDoesNotDivide { layer, kind, got, size: 3, stride: 2 };
+    assert_eq!(image(vec![conv(4, 5), pool(3, 2), DENSE]), expected);
+    let expected = SpecError::PoolDoesNotDivide { layer, kind, got, size: 25, stride: 1 };
+    assert_eq!(image(vec![conv(4, 5), pool(25, 1), DENSE]), expected);
 }
