@@ -7,16 +7,18 @@
 //! one vector lane per example, in scratch memory that stays in the second-level cache.
 
 mod conv;
+mod copies;
 mod dense;
 mod tile;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use rayon::prelude::*;
 use sphinx_network::{Linear, Stage};
 
 use self::conv::{ConvGeometry, ConvSum};
-use self::tile::{Span, SpanSum, StageFactors};
+use self::tile::{Copies, Span, SpanSum, StageFactors};
 use crate::pass::PassError;
 use crate::tensor::{SLOT_GROUP, Tensor};
 
@@ -27,6 +29,9 @@ pub enum Clipping {
     None,
     /// All weights and biases of an example together are scaled down to this L2 norm if they exceed it.
     Flat(f32),
+    /// As [`Clipping::Flat`] for the weights; the sum of the biases' gradients is left exact and has no finite
+    /// sensitivity. Costs a second pass.
+    Weights(f32),
 }
 
 /// The sum over a block of its examples' clipped gradients, before any noise: a secret.
@@ -51,12 +56,22 @@ impl fmt::Debug for BlockGradient {
 /// Two tasks per thread even out unequal cores; more would only multiply the scratch memory.
 const TASKS_PER_THREAD: usize = 2;
 
-/// The clipped sum over stages given with their inputs and the gradients at their outputs.
+/// The clipped sum over stages given with their inputs and the gradients at their outputs; `labels` by slot.
+///
+/// With several copies of each example in the block, the mean of its copies' gradients is what is clipped: copy k of
+/// example e is in slot `k * slots / copies + e`.
 pub(crate) fn clipped_gradient(
     stages: &[(&Stage, (&Tensor, &Tensor))],
     labels: &[Option<u8>],
+    copies: NonZeroUsize,
     clipping: Clipping,
 ) -> Result<BlockGradient, PassError> {
+    check_copies(labels, copies)?;
+    if let Clipping::Weights(norm) = clipping {
+        let clipped = clipped_gradient(stages, labels, copies, Clipping::Flat(norm))?;
+        let exact = clipped_gradient(stages, labels, copies, Clipping::None)?;
+        return Ok(BlockGradient { biases: exact.biases, ..clipped });
+    }
     let threshold = threshold(clipping)?;
     let factors: Vec<StageFactors<'_>> = stages
         .iter()
@@ -67,28 +82,37 @@ pub(crate) fn clipped_gradient(
         })
         .collect();
 
-    let mut clip_factors = vec![0.0f32; labels.len()];
+    let examples = labels.len() / copies.get();
+    let layout = Copies { count: copies.get(), stride: examples };
+    let mut example_factors = vec![0.0f32; examples];
     let tasks = rayon::current_num_threads() * TASKS_PER_THREAD;
-    let span = (labels.len() / SLOT_GROUP).div_ceil(tasks) * SLOT_GROUP;
-    let spans: Vec<SpanSum> = clip_factors
+    let span = (examples / SLOT_GROUP).div_ceil(tasks) * SLOT_GROUP;
+    let spans: Vec<SpanSum> = example_factors
         .par_chunks_mut(span)
-        .zip(labels.par_chunks(span))
+        .zip(labels[..examples].par_chunks(span))
         .enumerate()
-        .map(|(index, (clip_factors, labels))| {
-            let first_slot = index * span;
-            let span = Span { stages: &factors, first_slot, labels, threshold, clip_factors };
+        .map(|(index, (example_factors, labels))| {
+            let span = Span {
+                stages: &factors,
+                first: index * span,
+                labels,
+                copies: layout,
+                threshold,
+                factors: example_factors,
+            };
             pulp::Arch::new().dispatch(span)
         })
         .collect();
 
-    let not_finite = spans.iter().map(|span| span.not_finite).sum();
+    let not_finite: usize = spans.iter().map(|span| span.not_finite).sum();
     if not_finite > 0 {
-        return Err(PassError::Gradients { slots: not_finite });
+        return Err(PassError::Gradients { slots: not_finite * copies.get() });
     }
+    let slot_factors = example_factors.repeat(copies.get());
     let mut gradient = BlockGradient {
         weights: Vec::with_capacity(stages.len()),
         biases: Vec::with_capacity(stages.len()),
-        examples: labels.iter().flatten().count(),
+        examples: labels[..examples].iter().flatten().count(),
         clipped: spans.iter().map(|span| span.clipped).sum(),
     };
     for (index, (stage, (input, delta))) in stages.iter().enumerate() {
@@ -96,7 +120,7 @@ pub(crate) fn clipped_gradient(
             Linear::Conv { .. } => {
                 ConvSum::total(spans.iter().filter_map(|s| s.convs[index].as_ref()))
             }
-            Linear::Dense { .. } => dense::clipped_sum(input, delta, &clip_factors),
+            Linear::Dense { .. } => dense::clipped_sum(input, delta, &slot_factors),
         };
         gradient.weights.push(weights);
         gradient.biases.push(biases);
@@ -104,12 +128,30 @@ pub(crate) fn clipped_gradient(
     Ok(gradient)
 }
 
+/// Whether the slots hold examples in so many copies.
+fn check_copies(labels: &[Option<u8>], copies: NonZeroUsize) -> Result<(), PassError> {
+    let (slots, copies) = (labels.len(), copies.get());
+    let examples = slots / copies;
+    if examples == 0 || examples * copies != slots || !examples.is_multiple_of(SLOT_GROUP) {
+        return Err(PassError::Copies { copies, slots });
+    }
+    let differs = |example: &usize| {
+        (1..copies).any(|copy| labels[copy * examples + example] != labels[*example])
+    };
+    match (0..examples).find(differs) {
+        Some(example) => Err(PassError::CopyLabels { example }),
+        None => Ok(()),
+    }
+}
+
 /// The norm above which an example is scaled down, `None` for never.
 fn threshold(clipping: Clipping) -> Result<Option<f32>, PassError> {
     match clipping {
         Clipping::None => Ok(None),
-        Clipping::Flat(norm) if norm.is_finite() && norm > 0.0 => Ok(Some(norm)),
-        Clipping::Flat(norm) => Err(PassError::ClippingNorm { got: norm }),
+        Clipping::Flat(norm) | Clipping::Weights(norm) if norm.is_finite() && norm > 0.0 => {
+            Ok(Some(norm))
+        }
+        Clipping::Flat(norm) | Clipping::Weights(norm) => Err(PassError::ClippingNorm { got: norm }),
     }
 }
 

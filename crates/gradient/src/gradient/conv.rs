@@ -69,6 +69,7 @@ impl ConvGeometry {
         });
         let pooling = stage.pool.map(|size| Pooling {
             size,
+            stride: size,
             input: stage.linear_output,
             output: stage.output,
         });
@@ -125,16 +126,16 @@ impl<'a> ConvTile<'a> {
         }
     }
 
-    /// Forms the gradients of the loaded examples.
+    /// Forms the gradients of the loaded examples; `add` adds them to those formed before, of other copies.
     ///
     /// Cost: taps × positions × output channels multiply-adds, 9 loads for 20 of them.
     #[inline(always)]
-    pub(super) fn differentiate<S: Simd>(&mut self, simd: S) {
+    pub(super) fn differentiate<S: Simd>(&mut self, simd: S, add: bool) {
         // 20 accumulators fit 32 vector registers, 10 fit 16.
         if S::REGISTER_COUNT >= 32 {
-            self.differentiate_by::<S, 4>(simd);
+            self.differentiate_by::<S, 4>(simd, add);
         } else {
-            self.differentiate_by::<S, 2>(simd);
+            self.differentiate_by::<S, 2>(simd, add);
         }
     }
 
@@ -162,7 +163,7 @@ impl<'a> ConvTile<'a> {
 
     /// [`Self::differentiate`] by groups of `CHANNELS` output channels.
     #[inline(always)]
-    fn differentiate_by<S: Simd, const CHANNELS: usize>(&mut self, simd: S) {
+    fn differentiate_by<S: Simd, const CHANNELS: usize>(&mut self, simd: S, add: bool) {
         let geometry = self.geometry;
         let (positions, taps) = (geometry.positions(), geometry.taps.len());
         let input = S::as_simd_f32s(&self.input).0;
@@ -171,7 +172,8 @@ impl<'a> ConvTile<'a> {
         let (weights, biases) = gradient.split_at_mut(taps * geometry.out_channels);
 
         for (bias, plane) in biases.iter_mut().zip(delta.chunks_exact(positions)) {
-            *bias = plane.iter().fold(simd.splat_f32s(0.0), |sum, &d| simd.add_f32s(sum, d));
+            let start = if add { *bias } else { simd.splat_f32s(0.0) };
+            *bias = plane.iter().fold(start, |sum, &d| simd.add_f32s(sum, d));
         }
         let groups = weights.chunks_mut(taps * CHANNELS).zip(delta.chunks(positions * CHANNELS));
         for (weights, delta) in groups {
@@ -185,7 +187,9 @@ impl<'a> ConvTile<'a> {
                     std::array::from_fn(|tap| geometry.taps[(first + tap).min(taps - 1)]);
                 let sums = correlate(simd, geometry, &planes, input, &offsets);
                 for (weights, sums) in weights.chunks_exact_mut(taps).zip(sums) {
-                    weights[first..].iter_mut().zip(sums).for_each(|(w, sum)| *w = sum);
+                    for (weight, sum) in weights[first..].iter_mut().zip(sums) {
+                        *weight = if add { simd.add_f32s(*weight, sum) } else { sum };
+                    }
                 }
             }
         }

@@ -1,8 +1,10 @@
+use std::num::NonZeroUsize;
+
 use pulp::{Arch, Scalar, Scalar256b, Scalar512b, Simd};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
 
 use super::conv::{ConvGeometry, ConvSum};
-use super::tile::{Span, SpanSum, StageFactors};
+use super::tile::{Copies, Span, SpanSum, StageFactors};
 use crate::clear::ClearStage;
 use crate::tensor::Tensor;
 
@@ -26,42 +28,62 @@ fn ramp(rows: usize) -> Tensor {
 /// Machines without wide vectors run the same code with fewer lanes and registers.
 #[test]
 fn every_vector_width_gives_the_same_sum() {
-    let stage = &plan().stages[0];
-    let (input, mut delta) = (ramp(stage.input.len()), ramp(stage.output.len()));
-    // Norms from small to large, so that the threshold lies between them.
-    for row in delta.rows_mut() {
-        row.iter_mut().enumerate().for_each(|(slot, value)| *value *= slot as f32 / 16.0);
-    }
-    let factors = [StageFactors { conv: ConvGeometry::new(stage), input: &input, delta: &delta }];
-    let (expected, clipped) = span_sum(&factors, |span| Arch::new().dispatch(span));
-    assert!(clipped > 0 && clipped < SLOTS);
-    for (sum, own_clipped) in [
-        span_sum(&factors, |span| Scalar.vectorize(span)),
-        span_sum(&factors, |span| Scalar256b.vectorize(span)),
-        span_sum(&factors, |span| Scalar512b.vectorize(span)),
-    ] {
-        assert_eq!(own_clipped, clipped);
-        for (value, expected) in sum.iter().zip(&expected) {
-            assert!((value - expected).abs() < 1e-5 * (1.0 + expected.abs()));
+    for stage in &plan().stages {
+        let (input, mut delta) = (ramp(stage.input.len()), ramp(stage.output.len()));
+        // Norms from small to large.
+        for row in delta.rows_mut() {
+            row.iter_mut().enumerate().for_each(|(slot, value)| *value *= slot as f32 / 16.0);
+        }
+        let conv = ConvGeometry::new(stage);
+        let factors = [StageFactors { conv, input: &input, delta: &delta }];
+        for examples in [SLOTS, SLOTS / 2] {
+            // Some norms lie above the threshold and some below.
+            let ((expected, clipped), threshold) = (0..20)
+                .map(|halvings| 16.0 * 0.5f32.powi(halvings))
+                .map(|norm| {
+                    (span_sum(&factors, examples, norm, |span| Arch::new().dispatch(span)), norm)
+                })
+                .find(|((_, clipped), _)| *clipped > 0 && *clipped < examples)
+                .unwrap();
+            for (sum, own_clipped) in [
+                span_sum(&factors, examples, threshold, |span| Scalar.vectorize(span)),
+                span_sum(&factors, examples, threshold, |span| Scalar256b.vectorize(span)),
+                span_sum(&factors, examples, threshold, |span| Scalar512b.vectorize(span)),
+            ] {
+                assert_eq!(own_clipped, clipped);
+                for (value, expected) in sum.iter().zip(&expected) {
+                    assert!((value - expected).abs() < 1e-5 * (1.0 + expected.abs()));
+                }
+            }
         }
     }
 }
 
-/// The weights, biases and clipping factors of all slots, and how many are clipped.
-fn span_sum(stages: &[StageFactors<'_>], run: impl Fn(Span<'_>) -> SpanSum) -> (Vec<f32>, usize) {
+/// The convolution's weights and biases, the factors of the examples, and how many are clipped.
+fn span_sum(
+    stages: &[StageFactors<'_>],
+    examples: usize,
+    threshold: f32,
+    run: impl Fn(Span<'_>) -> SpanSum,
+) -> (Vec<f32>, usize) {
     let labels = [Some(0); SLOTS];
     let mut clip_factors = [0.0; SLOTS];
-    let threshold = Some(2.0);
     let sum = run(Span {
         stages,
-        first_slot: 0,
-        labels: &labels,
-        threshold,
-        clip_factors: &mut clip_factors,
+        first: 0,
+        labels: &labels[..examples],
+        copies: Copies { count: SLOTS / examples, stride: examples },
+        threshold: Some(threshold),
+        factors: &mut clip_factors[..examples],
     });
     assert_eq!(sum.not_finite, 0);
-    let (weights, biases) = ConvSum::total(sum.convs.iter().flatten());
-    ([weights, biases, clip_factors.to_vec()].concat(), sum.clipped)
+    let convs = sum.convs.iter().flatten().collect::<Vec<_>>();
+    let mut values = clip_factors.to_vec();
+    if !convs.is_empty() {
+        let (weights, biases) = ConvSum::total(convs.into_iter());
+        values.extend(weights.into_iter().chain(biases));
+    }
+    (values, sum.clipped)
 }
 
 /// The gradient of `δ · W a` with respect to W, against W of the clear layer: `Σ W ∘ ∇W = δ · W a`.
@@ -78,7 +100,9 @@ fn gradient_of_a_linear_layer_reproduces_its_output() {
         let output = ClearStage::new(stage).forward(&parameters, &input).unwrap();
         let labels = [Some(0); SLOTS];
         let stages = [(stage, (&input, &delta))];
-        let gradient = super::clipped_gradient(&stages, &labels, super::Clipping::None).unwrap();
+        let gradient =
+            super::clipped_gradient(&stages, &labels, NonZeroUsize::MIN, super::Clipping::None)
+                .unwrap();
         let dot = |a: &[f32], b: &[f32]| -> f64 {
             a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
         };
