@@ -78,6 +78,11 @@ impl SecretKey {
         Self::from_coefficients(&coefficients)
     }
 
+    /// The coefficients as words modulo 2^64.
+    pub(crate) fn words(&self) -> Zeroizing<Vec<u64>> {
+        Zeroizing::new(self.coefficients.iter().map(|&bit| u64::from(bit)).collect())
+    }
+
     pub(crate) fn to_bits(&self) -> Zeroizing<Vec<u8>> {
         let pack = |bits: &[u8]| bits.iter().rev().fold(0u8, |byte, &bit| byte << 1 | bit);
         Zeroizing::new(self.coefficients.chunks(8).map(pack).collect())

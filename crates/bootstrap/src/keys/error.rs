@@ -1,0 +1,60 @@
+//! What can be wrong with evaluation keys.
+
+/// Why bytes are no evaluation keys of a profile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Longer than any evaluation keys.
+    #[error("{got} bytes of evaluation keys, at most {limit} are accepted")]
+    TooLong {
+        /// Bytes found.
+        got: usize,
+        /// Most bytes.
+        limit: usize,
+    },
+    /// Not in the serialised form, or of another type: the header or the encoding is wrong.
+    #[error("not the evaluation keys of a one-shot recognition: {reason}")]
+    Format {
+        /// What the deserialisation met.
+        reason: String,
+    },
+    /// Bytes are left over behind the keys.
+    #[error("{got} bytes behind the end of the evaluation keys, expected none")]
+    Trailing {
+        /// Bytes left.
+        got: usize,
+    },
+    /// Made for another profile, or one that this version does not know.
+    #[error("evaluation keys of profile {got:?}, expected {expected:?}: make keys of that profile")]
+    Profile {
+        /// The name found.
+        got: String,
+        /// The name expected.
+        expected: &'static str,
+    },
+    /// A part has another size than its profile says.
+    #[error("the {part} has {got} as {field}, its profile has {expected}")]
+    Shape {
+        /// The part.
+        part: &'static str,
+        /// What differs.
+        field: &'static str,
+        /// What was found.
+        got: usize,
+        /// What the profile says.
+        expected: usize,
+    },
+    /// A part has another modulus than that of its words.
+    #[error("the {part} has another {field} than 2 to the bits of its words, which its profile has")]
+    Modulus {
+        /// The part.
+        part: &'static str,
+        /// What differs.
+        field: &'static str,
+    },
+    /// The keys could not be written.
+    #[error("cannot serialise evaluation keys: {reason}")]
+    Serialise {
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,142 @@
+//! The serialised form: tfhe's versioned containers under a header with the type's name.
+//!
+//! A bootstrapping key in tfhe's own seeded form takes 8 bytes per word, 24.9 MB. Its noise has a deviation of 2^16.2, so the
+//! low 16 bits of its words are rounded away and the rest is packed ([`PackedIntegers`], 18.7 MB).
+
+use serde::{Deserialize, Serialize};
+use tfhe::core_crypto::commons::math::random::CompressionSeed;
+use tfhe::core_crypto::entities::packed_integers::PackedIntegers;
+use tfhe::core_crypto::prelude::{
+    CiphertextModulus, CiphertextModulusLog, DecompositionBaseLog, DecompositionLevelCount, GlweSize,
+    PolynomialSize, SeededLweBootstrapKeyOwned, SeededLweKeyswitchKeyOwned,
+};
+use tfhe::safe_serialization::{safe_deserialize, safe_serialize};
+use tfhe_versionable::{Versionize, VersionsDispatch};
+
+use super::{Check, EvaluationKeys, KeyError, PackingKey, bootstrapping_words};
+use crate::parameters::{OneShotProfile, Parameters};
+
+/// Most bytes of serialised keys that are read or written.
+pub const MAX_KEY_BYTES: usize = 20_000_000;
+
+/// Evaluation keys as serialised.
+#[derive(Serialize, Deserialize, Versionize)]
+#[versionize(StoredKeysVersions)]
+pub struct StoredKeys {
+    profile: String,
+    bootstrapping: StoredBootstrappingKey,
+    key_switching: SeededLweKeyswitchKeyOwned<u32>,
+    packing: PackingKey,
+}
+
+/// Versions of [`StoredKeys`].
+#[derive(VersionsDispatch)]
+pub enum StoredKeysVersions {
+    /// The first.
+    V0(StoredKeys),
+}
+
+impl tfhe::named::Named for StoredKeys {
+    const NAME: &'static str = "sphinx_bootstrap::EvaluationKeys";
+}
+
+/// A seeded bootstrapping key, its words packed.
+#[derive(Serialize, Deserialize, Versionize)]
+#[versionize(StoredBootstrappingKeyVersions)]
+pub struct StoredBootstrappingKey {
+    words: PackedIntegers<u64>,
+    glwe_size: GlweSize,
+    polynomial_size: PolynomialSize,
+    base_log: DecompositionBaseLog,
+    level_count: DecompositionLevelCount,
+    seed: CompressionSeed,
+    modulus: CiphertextModulus<u64>,
+}
+
+/// Versions of [`StoredBootstrappingKey`].
+#[derive(VersionsDispatch)]
+pub enum StoredBootstrappingKeyVersions {
+    /// The first.
+    V0(StoredBootstrappingKey),
+}
+
+impl EvaluationKeys {
+    /// The serialised keys.
+    ///
+    /// # Errors
+    /// [`KeyError::Serialise`] only.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, KeyError> {
+        let key = &self.bootstrapping;
+        let bits = Parameters::BOOTSTRAPPING_KEY_BITS;
+        let shift = u64::BITS as usize - bits;
+        let top: Vec<u64> = key.as_ref().iter().map(|word| word >> shift).collect();
+        let stored = StoredKeys {
+            profile: self.profile.name().to_owned(),
+            bootstrapping: StoredBootstrappingKey {
+                words: PackedIntegers::pack(&top, CiphertextModulusLog(bits)),
+                glwe_size: key.glwe_size(),
+                polynomial_size: key.polynomial_size(),
+                base_log: key.decomposition_base_log(),
+                level_count: key.decomposition_level_count(),
+                seed: key.compression_seed(),
+                modulus: key.ciphertext_modulus(),
+            },
+            key_switching: self.key_switching.clone(),
+            packing: self.packing.clone(),
+        };
+        let mut bytes = Vec::with_capacity(MAX_KEY_BYTES);
+        safe_serialize(&stored, &mut bytes, MAX_KEY_BYTES as u64)
+            .map_err(|error| KeyError::Serialise { reason: error.to_string() })?;
+        bytes.shrink_to_fit();
+        Ok(bytes)
+    }
+
+    /// Reads [`EvaluationKeys::to_bytes`] and checks every part against `profile`.
+    ///
+    /// # Errors
+    /// [`KeyError`]; nothing larger than the bytes at hand is allocated before they have been checked.
+    pub fn from_bytes(bytes: &[u8], profile: OneShotProfile) -> Result<Self, KeyError> {
+        if bytes.len() > MAX_KEY_BYTES {
+            return Err(KeyError::TooLong { got: bytes.len(), limit: MAX_KEY_BYTES });
+        }
+        let mut rest = bytes;
+        let stored: StoredKeys = safe_deserialize(&mut rest, bytes.len() as u64)
+            .map_err(|reason| KeyError::Format { reason })?;
+        if !rest.is_empty() {
+            return Err(KeyError::Trailing { got: rest.len() });
+        }
+        if stored.profile != profile.name() {
+            let got = stored.profile.chars().take(64).collect();
+            return Err(KeyError::Profile { got, expected: profile.name() });
+        }
+        let bootstrapping = stored.bootstrapping.unpack(&profile.parameters())?;
+        Self::new(profile, bootstrapping, stored.key_switching, stored.packing)
+    }
+}
+
+impl StoredBootstrappingKey {
+    /// The key in tfhe's form. Sizes are checked first: tfhe asserts what it is handed.
+    fn unpack(self, parameters: &Parameters) -> Result<SeededLweBootstrapKeyOwned<u64>, KeyError> {
+        let check = Check("bootstrapping key");
+        let bits = Parameters::BOOTSTRAPPING_KEY_BITS;
+        let words = bootstrapping_words(parameters);
+        check.equal("bits per word", self.words.log_modulus().0, bits)?;
+        check.equal("words", self.words.initial_len(), words)?;
+        let packed = (words * bits).div_ceil(u64::BITS as usize);
+        check.equal("packed words", self.words.packed_coeffs().len(), packed)?;
+        check.equal("GLWE dimension plus one", self.glwe_size.0, 2)?;
+        check.equal("polynomial size", self.polynomial_size.0, sphinx_linalg::POLYNOMIAL_SIZE)?;
+        check.equal("levels", self.level_count.0, parameters.bootstrapping.levels)?;
+        check.native("modulus", self.modulus.is_native_modulus())?;
+        let shift = u64::BITS as usize - bits;
+        Ok(SeededLweBootstrapKeyOwned::from_container(
+            self.words.unpack::<u64>().map(|word| word << shift).collect(),
+            self.glwe_size,
+            self.polynomial_size,
+            self.base_log,
+            self.level_count,
+            self.seed,
+            self.modulus,
+        ))
+    }
+}

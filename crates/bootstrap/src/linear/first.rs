@@ -1,0 +1,94 @@
+//! The first layer: products of the query with reversed weight polynomials, one per output channel.
+
+use rayon::prelude::*;
+use sphinx_linalg::POLYNOMIAL_SIZE;
+
+use super::{Folded, Transform};
+use crate::query::Query;
+use crate::sample::{SAMPLE_WORDS, Samples, extract};
+
+/// Integer weights of the first layer, transformed once.
+///
+/// Coefficient p of the query times Σ w_t · X^-t is Σ w_t · x_(p + t): with t the place of a kernel tap, the result of a
+/// convolution at shift p. All results of a channel are coefficients of one product.
+pub(crate) struct FirstLayer {
+    transform: Transform,
+    channels: Vec<Channel>,
+    shifts: Vec<usize>,
+}
+
+struct Channel {
+    transformed: Vec<u64>,
+    taps: Vec<(usize, i32)>,
+}
+
+impl FirstLayer {
+    /// From integer weights, `[output][tap]`.
+    pub(crate) fn new(transform: Transform, shape: Folded, weights: &[i32]) -> Self {
+        let taps: Vec<usize> = shape.taps().collect();
+        let channels = weights.par_chunks_exact(taps.len()).map(|row| {
+            let nonzero = taps.iter().copied().zip(row.iter().copied()).filter(|tap| tap.1 != 0);
+            let taps: Vec<(usize, i32)> = nonzero.collect();
+            Channel { transformed: transform.reversed(taps.iter().copied()), taps }
+        });
+        let channels = channels.collect();
+        Self { transform, channels, shifts: shape.shifts().collect() }
+    }
+
+    /// Number of results.
+    pub(crate) fn outputs(&self) -> usize {
+        self.channels.len() * self.shifts.len()
+    }
+
+    /// How far each result's place in a product is from the first.
+    pub(crate) fn shifts(&self) -> &[usize] {
+        &self.shifts
+    }
+
+    /// The kernels in the clear, from their first to their last tap.
+    pub(crate) fn kernels(&self) -> Vec<Vec<f64>> {
+        let kernel = |channel: &Channel| {
+            let reach = channel.taps.iter().map(|tap| tap.0 + 1).max().unwrap_or(0);
+            let mut kernel = vec![0.0; reach];
+            channel.taps.iter().for_each(|&(tap, weight)| kernel[tap] = f64::from(weight));
+            kernel
+        };
+        self.channels.iter().map(kernel).collect()
+    }
+
+    /// The squared norm of every result's weights.
+    pub(crate) fn squared_norms(&self) -> Vec<f64> {
+        let norm = |channel: &Channel| -> f64 {
+            channel.taps.iter().map(|tap| f64::from(tap.1).powi(2)).sum()
+        };
+        let norms = self.channels.iter().map(norm);
+        norms.flat_map(|norm| std::iter::repeat_n(norm, self.shifts.len())).collect()
+    }
+
+    /// One sample per result, channel by channel. Parallel over channels.
+    pub(crate) fn evaluate(&self, query: &Query) -> Samples {
+        let mask = self.transform.words(&query.mask());
+        let body = query.body();
+        let mut samples = Samples::zero(self.outputs());
+        let per_channel = self.shifts.len() * SAMPLE_WORDS;
+        samples
+            .words_mut()
+            .par_chunks_exact_mut(per_channel)
+            .zip(&self.channels)
+            .for_each_init(
+                || (vec![0; POLYNOMIAL_SIZE], vec![0; POLYNOMIAL_SIZE]),
+                |(scratch, product), (samples, channel)| {
+                    self.transform.product(&mask, &channel.transformed, scratch, product);
+                    for (sample, &shift) in samples.chunks_exact_mut(SAMPLE_WORDS).zip(&self.shifts) {
+                        let taps = channel.taps.iter();
+                        let sum = taps.fold(0u64, |sum, &(tap, weight)| {
+                            let weight = i64::from(weight).cast_unsigned();
+                            sum.wrapping_add(body[shift + tap].wrapping_mul(weight))
+                        });
+                        extract(product, sum, shift, sample);
+                    }
+                },
+            );
+        samples
+    }
+}

@@ -1,0 +1,164 @@
+//! A network with its encrypted biases, and its evaluation.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sphinx_linalg::{EncryptedBiases, POLYNOMIAL_SIZE, pack};
+
+use crate::control::{Control, Step};
+use crate::keys::PreparedKeys;
+use crate::layers::{activate, pack_samples};
+use crate::network::{LayerMap, OneShotNetwork};
+use crate::query::{
+    ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, Query, QueryError, logit_coefficient,
+};
+use crate::sample::{SAMPLE_WORDS, Samples, extract};
+
+/// One version of a model, ready for queries.
+#[derive(Debug)]
+pub struct OneShotModel {
+    network: Arc<OneShotNetwork>,
+    /// Biases of every layer as samples at its scale.
+    biases: Vec<Samples>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EvaluationError {
+    /// The caller has set the flag of its [`Control`].
+    #[error("the evaluation was cancelled")]
+    Cancelled,
+    /// The query does not fit the network.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The keys are of another profile than the network.
+    #[error("evaluation keys of profile {got}, the network is quantised for {expected}")]
+    Profile {
+        /// The keys' profile.
+        got: &'static str,
+        /// The network's.
+        expected: &'static str,
+    },
+    /// Not one bias per output channel.
+    #[error("stage {stage} has {got} encrypted biases, expected {expected}")]
+    Biases {
+        /// The stage, or the number of stages if that is wrong.
+        stage: usize,
+        /// Biases found.
+        got: usize,
+        /// Biases expected.
+        expected: usize,
+    },
+}
+
+impl OneShotModel {
+    /// Brings the biases of every stage to its scale.
+    ///
+    /// A bias is 2^48 integers per unit in all coefficients of a ciphertext under the client's key, like a query's input. Its
+    /// coefficient 0, extracted and times an integer, can be added to a sample of the layer.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Biases`] if there is not one per output channel of each stage.
+    pub fn new(
+        network: Arc<OneShotNetwork>,
+        biases: &[EncryptedBiases],
+    ) -> Result<Self, EvaluationError> {
+        let layers = network.layers();
+        if biases.len() != layers.len() {
+            let (got, expected) = (biases.len(), layers.len());
+            return Err(EvaluationError::Biases { stage: expected, got, expected });
+        }
+        let mut samples = Vec::with_capacity(layers.len());
+        for (stage, (layer, biases)) in layers.iter().zip(biases).enumerate() {
+            let expected = layer.outputs / layer.per_bias;
+            if biases.len() != expected {
+                return Err(EvaluationError::Biases { stage, got: biases.len(), expected });
+            }
+            let mut scaled = Samples::zero(expected);
+            let factor = layer.bias_factor();
+            for (index, sample) in scaled.words_mut().chunks_exact_mut(SAMPLE_WORDS).enumerate() {
+                let (mask, body) = biases.row(index).split_at(POLYNOMIAL_SIZE);
+                extract(mask, body[0], 0, sample);
+                sample.iter_mut().for_each(|word| *word = word.wrapping_mul(factor));
+            }
+            samples.push(scaled);
+        }
+        Ok(Self { network, biases: samples })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Arc<OneShotNetwork> {
+        &self.network
+    }
+
+    /// Bytes that the scaled biases occupy.
+    pub fn bytes(&self) -> usize {
+        self.biases.iter().map(|biases| size_of_val(biases.words())).sum()
+    }
+
+    /// Encrypted logits of a query. Blocks until done; parallel on the current pool (run it inside a pool of the width that
+    /// is wanted).
+    ///
+    /// # Errors
+    /// [`EvaluationError`]: cancelled, or the query or the keys do not fit.
+    pub fn evaluate(
+        &self,
+        keys: &PreparedKeys,
+        query: &Query,
+        control: &Control<'_>,
+    ) -> Result<Answer, EvaluationError> {
+        query.check(self.network.layout())?;
+        if keys.profile() != self.network.profile() {
+            let (got, expected) = (keys.profile().name(), self.network.profile().name());
+            return Err(EvaluationError::Profile { got, expected });
+        }
+        let mut samples = Samples::zero(0);
+        for index in 0..self.network.layers().len() {
+            let start = Instant::now();
+            samples = self.linear(index, query, &samples);
+            control.done(index, Step::Linear, samples.len(), start.elapsed());
+            if control.is_cancelled() {
+                return Err(EvaluationError::Cancelled);
+            }
+            if let Some(lookup) = &self.network.layers()[index].lookup {
+                let start = Instant::now();
+                samples = activate(keys, &samples, lookup.words(), control)?;
+                control.done(index, Step::Activation, samples.len(), start.elapsed());
+            }
+        }
+        let start = Instant::now();
+        let answer = self.answer(&pack_samples(keys, &samples));
+        control.done(self.biases.len() - 1, Step::Packing, samples.len(), start.elapsed());
+        Ok(answer)
+    }
+
+    /// Linear layer `index` with its biases: of the query for the first layer, else of the samples before.
+    pub fn linear(&self, index: usize, query: &Query, samples: &Samples) -> Samples {
+        let layer = &self.network.layers()[index];
+        let mut outputs = match &layer.map {
+            LayerMap::First(first) => first.evaluate(query),
+            LayerMap::Later(combination) => combination.evaluate(samples),
+        };
+        let biases: Vec<&[u64]> = self.biases[index].iter().collect();
+        let rows = outputs.words_mut().chunks_exact_mut(SAMPLE_WORDS);
+        for (place, (sample, &constant)) in rows.zip(&layer.constants).enumerate() {
+            let bias = biases[place / layer.per_bias];
+            sample.iter_mut().zip(bias).for_each(|(word, &add)| *word = word.wrapping_add(add));
+            let body = &mut sample[POLYNOMIAL_SIZE];
+            *body = body.wrapping_add(constant);
+        }
+        outputs
+    }
+
+    fn answer(&self, packed: &[u64]) -> Answer {
+        let (mask_words, body_words) = packed.split_at(POLYNOMIAL_SIZE);
+        let classes = self.network.classes();
+        let logits: Vec<u64> =
+            (0..classes).map(|class| body_words[logit_coefficient(class, classes)]).collect();
+        let mut mask = vec![0; POLYNOMIAL_SIZE * ANSWER_MASK_WIDTH.bytes()];
+        pack(mask_words, ANSWER_MASK_WIDTH, &mut mask);
+        let mut bodies = vec![0; classes * ANSWER_BODY_WIDTH.bytes()];
+        pack(&logits, ANSWER_BODY_WIDTH, &mut bodies);
+        Answer { mask, bodies, scale: self.network.logit_scale() }
+    }
+}

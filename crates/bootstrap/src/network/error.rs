@@ -1,0 +1,71 @@
+//! What a one-shot recognition cannot evaluate.
+
+/// Why a network cannot be evaluated in one shot.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NetworkError {
+    /// A plan without linear layers.
+    #[error("the network has no linear layer")]
+    NoStages,
+    /// Too many or too few weights.
+    #[error("{got} {}, expected {expected}", match stage { None => "stages of weights".to_owned(), Some(stage) => format!("weights in stage {stage}") })]
+    Count {
+        /// The stage, or none if it is the number of stages that is wrong.
+        stage: Option<usize>,
+        /// Number found.
+        got: usize,
+        /// Number expected.
+        expected: usize,
+    },
+    /// A weight is infinite or no number.
+    #[error("stage {stage} has weights that are not finite")]
+    NotFinite {
+        /// The stage.
+        stage: usize,
+    },
+    /// The range declared for pre-activations.
+    #[error("half the range of pre-activations is {got}, expected a finite number of at least 1")]
+    HalfRange {
+        /// What was declared.
+        got: f32,
+    },
+    /// The input and the padding of its first convolution exceed a ciphertext.
+    #[error("the input takes {got} coefficients with its padding, one ciphertext has {limit}")]
+    InputTooLarge {
+        /// Coefficients needed.
+        got: usize,
+        /// Coefficients there are.
+        limit: usize,
+    },
+    /// Something between the linear layers that no table evaluates.
+    #[error(
+        "after stage {stage} the network has {op}; one-shot recognition evaluates exactly one activation between linear \
+         layers (an average pool right after a convolution is part of the convolution)"
+    )]
+    Unsupported {
+        /// The stage.
+        stage: usize,
+        /// The steps found.
+        op: String,
+    },
+    /// Weights too large to be multiplied exactly.
+    #[error("stage {stage}: the absolute integer weights of an output sum to {got}, at most {limit} can be multiplied exactly")]
+    WeightsTooLarge {
+        /// The stage.
+        stage: usize,
+        /// Their sum.
+        got: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// More neurons than one recognition may bootstrap.
+    #[error("{got} neurons to bootstrap, at most {limit}")]
+    TooManyNeurons {
+        /// Neurons of the network.
+        got: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// No transform for the ring; a fault of this library.
+    #[error("no number-theoretic transform for the ring of the ciphertexts")]
+    NoTransform,
+}

@@ -1,0 +1,176 @@
+//! The noise of every step, as variances on the torus (the modulus is 1).
+
+use tfhe::core_crypto::commons::noise_formulas::lwe_keyswitch::keyswitch_additive_variance_132_bits_security_tuniform;
+use tfhe::core_crypto::commons::noise_formulas::lwe_programmable_bootstrap::pbs_variance_132_bits_security_tuniform_fft_mul;
+use tfhe::core_crypto::prelude::{GlweDimension, LweDimension, PolynomialSize};
+
+use sphinx_linalg::{POLYNOMIAL_SIZE, tuniform_variance};
+
+use super::Parameters;
+
+/// Log2 of the modulus of everything under the large key.
+const MODULUS_LOG2: i32 = 64;
+/// Bits of a double's mantissa, with which the blind rotation computes.
+const MANTISSA_BITS: f64 = 53.0;
+
+/// The parts of the noise that do not depend on a network. Variances, the modulus being 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NoiseBudget {
+    /// A fresh coefficient of a query: `TUniform` from the curve at N = 2048, and rounding its body to 32 bits.
+    pub query: f64,
+    /// A stored bias: rounded to 48 bits at every commit (docs/cryptography.md: deviation 2^19 each), here after 1 000.
+    pub bias: f64,
+    /// Added by the key switch to the small key.
+    pub key_switching: f64,
+    /// Added by rounding a sample's words to 2N steps, the mean of the error removed.
+    pub modulus_switching: f64,
+    /// What a blind rotation leaves, whatever went in.
+    pub bootstrapping: f64,
+    /// Added by packing one sample.
+    pub packing: f64,
+    /// Added by rounding the answer.
+    pub answer: f64,
+}
+
+impl NoiseBudget {
+    /// The noise under a parameter set.
+    ///
+    /// Key switch and blind rotation are tfhe's formulas (`noise_formulas`, of the 132-bit curves). The rest, with N = 2048,
+    /// secret bits of mean 1/2 and rounding errors uniform in a step s, each of variance s²/12:
+    ///
+    /// - modulus switching: n mask words of step 1/2N, each times a bit less its mean (variance 1/4), and the body;
+    /// - bootstrapping, beyond tfhe's: the key's words are rounded to 48 bits, which adds s²/12 to the variance of each body;
+    /// - packing: log2 N times, a ciphertext is added to its image under an automorphism, which doubles the message and
+    ///   so quadruples the noise so far; Σ 4^i over N doublings is N²/3;
+    /// - answer: mask words of 24 bits for the N/2 secret bits that are one, the body of 32 bits.
+    pub fn new(parameters: &Parameters) -> Self {
+        let torus = f64::from(-2 * MODULUS_LOG2).exp2();
+        let size = POLYNOMIAL_SIZE as f64;
+        let (large, small) =
+            (LweDimension(POLYNOMIAL_SIZE), LweDimension(parameters.small_dimension));
+        let modulus = f64::from(MODULUS_LOG2).exp2();
+        let small_modulus = f64::from(Parameters::SMALL_MODULUS_LOG2).exp2();
+        let n = parameters.small_dimension as f64;
+        let fresh = tuniform_variance(parameters.large_noise_bound_log2()) * torus;
+
+        let gadget = parameters.key_switching;
+        let key_switching = keyswitch_additive_variance_132_bits_security_tuniform(
+            large,
+            small,
+            gadget.base(),
+            gadget.level_count(),
+            modulus,
+            small_modulus,
+        )
+        .0;
+        let gadget = parameters.bootstrapping;
+        let rotation = pbs_variance_132_bits_security_tuniform_fft_mul(
+            small,
+            GlweDimension(1),
+            PolynomialSize(POLYNOMIAL_SIZE),
+            gadget.base(),
+            gadget.level_count(),
+            MANTISSA_BITS,
+            modulus,
+        )
+        .0;
+        let digits = digit_variance(gadget.base_log2);
+        let rounded_key = n * gadget.levels as f64 * 2.0 * size * digits
+            * rounding(Parameters::BOOTSTRAPPING_KEY_BITS as i32);
+
+        let gadget = parameters.packing;
+        let depth = (gadget.base_log2 * gadget.levels) as i32;
+        let automorphism = gadget.levels as f64 * size * digit_variance(gadget.base_log2) * fresh
+            + size / 2.0 * rounding(depth);
+        Self {
+            query: fresh + rounding(32),
+            bias: 1000.0 * 38f64.exp2() * torus,
+            key_switching,
+            modulus_switching: (n / 4.0 + 1.0) * rounding(POLYNOMIAL_SIZE.ilog2() as i32 + 1),
+            bootstrapping: rotation + rounded_key,
+            packing: automorphism * size * size / 3.0,
+            answer: size / 2.0 * rounding(24) + rounding(32),
+        }
+    }
+
+    /// The noise of a network whose first layer has integer weights of norm `first`, with its largest later norm
+    /// `combination` (both of the integers that multiply ciphertexts), biases scaled by `bias_factor`.
+    pub fn network(&self, first: f64, combination: f64, bias_factor: f64) -> NetworkNoise {
+        let bias = bias_factor * bias_factor * self.bias;
+        let first_layer = first * first * self.query + bias;
+        let combination = combination * combination * self.bootstrapping + bias;
+        NetworkNoise {
+            first_layer,
+            lookup: first_layer + self.key_switching + self.modulus_switching,
+            combination,
+            logits: combination + self.packing + self.answer,
+        }
+    }
+
+    /// What the table of an activation is looked up with, whatever the noise before: key switch and rounding.
+    pub fn lookup(&self) -> f64 {
+        self.key_switching + self.modulus_switching
+    }
+}
+
+/// The noise at the points of an evaluation that depend on its weights. Variances, the modulus being 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NetworkNoise {
+    /// Of a neuron of the first layer, bias included.
+    pub first_layer: f64,
+    /// With which the first activation looks its table up.
+    pub lookup: f64,
+    /// Of a neuron of a later layer, before its own activation.
+    pub combination: f64,
+    /// Of a decrypted logit.
+    pub logits: f64,
+}
+
+/// Variance of a digit of a balanced decomposition: (B² + 2) / 12, as in tfhe's formulas.
+pub(super) fn digit_variance(base_log2: usize) -> f64 {
+    ((2 * base_log2) as f64).exp2() / 12.0 + 1.0 / 6.0
+}
+
+/// Variance of rounding to `bits` bits below the modulus.
+fn rounding(bits: i32) -> f64 {
+    f64::from(-2 * bits).exp2() / 12.0
+}
+
+/// Probability that a standard normal variable exceeds `deviations` in magnitude: how often a neuron crosses a threshold
+/// that is this far away.
+///
+/// Error at most 1.2e-7 relative (Numerical Recipes, 2nd ed., §6.2, the Chebyshev fit of erfc).
+pub fn standard_normal_tail(deviations: f64) -> f64 {
+    const COEFFICIENTS: [f64; 10] = [
+        -1.265_512_23, 1.000_023_68, 0.374_091_96, 0.096_784_18, -0.186_288_06, 0.278_868_07, -1.135_203_98,
+        1.488_515_87, -0.822_152_23, 0.170_872_77,
+    ];
+    let x = deviations.abs() / std::f64::consts::SQRT_2;
+    let t = 1.0 / (1.0 + 0.5 * x);
+    let polynomial = COEFFICIENTS.iter().rev().fold(0.0, |sum, c| sum * t + c);
+    t * (polynomial - x * x).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OneShotProfile;
+
+    #[test]
+    fn the_standard_profile_keeps_three_bits_in_and_ten_bits_out() {
+        let budget = NoiseBudget::new(&OneShotProfile::Standard.parameters());
+        // Half the torus stands for 16 units of a pre-activation: a tenth of a unit.
+        assert!(budget.lookup().sqrt() * 32.0 < 0.1, "{}", budget.lookup().sqrt().log2());
+        assert!(budget.bootstrapping.sqrt().log2() < -14.5, "{}", budget.bootstrapping.sqrt().log2());
+        // Packing and rounding are lost in what a combination of ten outputs has.
+        assert!(budget.packing + budget.answer < budget.bootstrapping);
+    }
+
+    #[test]
+    fn tails_are_those_of_the_normal_distribution() {
+        for (deviations, tail) in [(0.0, 1.0), (1.0, 0.317_310_5), (3.0, 2.699_796e-3), (6.0, 1.973_175e-9)] {
+            let got = standard_normal_tail(deviations);
+            assert!((got / tail - 1.0).abs() < 1e-6, "{deviations}: {got}");
+        }
+    }
+}

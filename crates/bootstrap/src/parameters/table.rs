@@ -1,0 +1,1 @@
+//! The parameter table, printed: `cargo run --release -p sphinx-bootstrap --example parameters`.

@@ -1,0 +1,160 @@
+//! What travels: one query in, one answer out.
+
+use sphinx_linalg::{POLYNOMIAL_SIZE, SEED_BYTES, Seed, Width, expand_mask, unpack};
+use sphinx_network::Plan;
+
+use crate::linear::Folded;
+use crate::network::NetworkError;
+
+/// Log2 of the integers per unit of an input in a query, as of a bias in its ciphertext.
+pub const INPUT_SCALE_LOG2: u32 = sphinx_linalg::BIAS_SCALE_LOG2;
+/// Bytes of each body coefficient of a query.
+pub const QUERY_WIDTH: Width = Width::Four;
+/// Bytes of each mask word of an answer.
+pub const ANSWER_MASK_WIDTH: Width = Width::Three;
+/// Bytes of each body coefficient of an answer.
+pub const ANSWER_BODY_WIDTH: Width = Width::Four;
+
+/// An encrypted input: the seed of a GLWE ciphertext's mask and the first coefficients of its body.
+///
+/// Coefficients behind the network's input take no part in the first layer and are not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The public seed of the mask.
+    pub seed: [u8; SEED_BYTES],
+    /// [`QueryLayout::len`] coefficients of the body, 4 bytes each ([`sphinx_linalg::pack`]).
+    pub bodies: Vec<u8>,
+}
+
+/// Encrypted logits: a GLWE ciphertext of which only the coefficients of the logits have a body.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// 2048 mask words of 3 bytes each ([`sphinx_linalg::pack`]).
+    pub mask: Vec<u8>,
+    /// One body coefficient of 4 bytes per logit; logit j belongs to coefficient [`logit_coefficient`].
+    pub bodies: Vec<u8>,
+    /// Integers modulo 2^64 per unit of a logit.
+    pub scale: f64,
+}
+
+/// Why bytes are no query.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// Another number of coefficients than the network's input takes.
+    #[error("{got} bytes of coefficients, this network's query has {expected}: encrypt for this network")]
+    Length {
+        /// Bytes found.
+        got: usize,
+        /// Bytes expected.
+        expected: usize,
+    },
+    /// A seed has 16 bytes.
+    #[error("{got} bytes of seed, expected 16")]
+    Seed {
+        /// Bytes found.
+        got: usize,
+    },
+}
+
+/// Where the scalars of a network's input lie among the coefficients of a query.
+///
+/// A map is laid out line by line with the padding of the first convolution around it, so that a kernel never meets the
+/// next line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryLayout {
+    length: usize,
+    positions: Vec<usize>,
+}
+
+impl QueryLayout {
+    /// The layout for the first stage of `plan`.
+    ///
+    /// # Errors
+    /// [`NetworkError::InputTooLarge`] if the padded input does not fit one ciphertext.
+    pub fn new(plan: &Plan) -> Result<Self, NetworkError> {
+        let stage = plan.stages.first().ok_or(NetworkError::NoStages)?;
+        let folded = Folded::shape(stage);
+        let length = folded.padded_len();
+        if length > POLYNOMIAL_SIZE {
+            return Err(NetworkError::InputTooLarge { got: length, limit: POLYNOMIAL_SIZE });
+        }
+        Ok(Self { length, positions: folded.positions().collect() })
+    }
+
+    /// Coefficients of a query, padding included.
+    #[allow(clippy::len_without_is_empty, reason = "no network has no input")]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Number of scalars of the input.
+    pub fn scalars(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// Bytes of the bodies of a query.
+    pub fn body_bytes(&self) -> usize {
+        self.length * QUERY_WIDTH.bytes()
+    }
+
+    /// The message of a query: every scalar of `input` at 2^48 integers per unit, at its coefficient; N words.
+    pub fn encode(&self, input: &[f32]) -> Vec<u64> {
+        let mut message = vec![0u64; POLYNOMIAL_SIZE];
+        let scale = f64::from(INPUT_SCALE_LOG2).exp2();
+        for (&position, &value) in self.positions.iter().zip(input) {
+            message[position] = ((f64::from(value) * scale).round() as i64).cast_unsigned();
+        }
+        message
+    }
+}
+
+impl Query {
+    /// A query from its parts.
+    ///
+    /// # Errors
+    /// [`QueryError`] if the parts do not have the sizes of the layout's queries.
+    pub fn from_parts(seed: &[u8], bodies: Vec<u8>, layout: &QueryLayout) -> Result<Self, QueryError> {
+        let Ok(seed) = seed.try_into() else {
+            return Err(QueryError::Seed { got: seed.len() });
+        };
+        let query = Self { seed, bodies };
+        query.check(layout)?;
+        Ok(query)
+    }
+
+    /// Bytes on the wire, framing apart.
+    pub fn bytes(&self) -> usize {
+        SEED_BYTES + self.bodies.len()
+    }
+
+    pub(crate) fn check(&self, layout: &QueryLayout) -> Result<(), QueryError> {
+        let (got, expected) = (self.bodies.len(), layout.body_bytes());
+        if got == expected { Ok(()) } else { Err(QueryError::Length { got, expected }) }
+    }
+
+    /// The mask, N words.
+    pub(crate) fn mask(&self) -> Vec<u64> {
+        let mut mask = vec![0; POLYNOMIAL_SIZE];
+        expand_mask(Seed(self.seed), &mut mask);
+        mask
+    }
+
+    /// The body, as many words as were sent.
+    pub(crate) fn body(&self) -> Vec<u64> {
+        let mut body = vec![0; self.bodies.len() / QUERY_WIDTH.bytes()];
+        unpack(&self.bodies, QUERY_WIDTH, &mut body);
+        body
+    }
+}
+
+impl Answer {
+    /// Bytes on the wire, framing apart.
+    pub fn bytes(&self) -> usize {
+        self.mask.len() + self.bodies.len() + size_of::<f64>()
+    }
+}
+
+/// The coefficient of logit `index` of `count`: `count` rounded up to a power of two slots share the N coefficients.
+pub fn logit_coefficient(index: usize, count: usize) -> usize {
+    index * (POLYNOMIAL_SIZE / count.next_power_of_two())
+}
