@@ -11,6 +11,7 @@ mod encrypt;
 mod file;
 mod key;
 mod noise;
+mod one_shot;
 mod product;
 mod public;
 
@@ -18,4 +19,5 @@ pub use decrypt::DecryptError;
 pub use encrypt::SeededRows;
 pub use file::KeyFileError;
 pub use key::{KeyError, SecretKey};
+pub use one_shot::OneShotError;
 pub use public::PublicMaterial;
