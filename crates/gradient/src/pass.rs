@@ -5,6 +5,7 @@ mod error;
 mod steps;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use sphinx_network::{ClientOp, Plan, Stage};
@@ -68,7 +69,8 @@ pub struct BlockPass {
 }
 
 impl BlockPass {
-    /// Starts a pass with `images`, pixel rows × slots in `[0, 1]`, and one label per slot, `None` for padding.
+    /// Starts a pass with `images`, what the plan's stem yields of them (pixels in `[0, 1]` without one), rows × slots,
+    /// and one label per slot, `None` for padding.
     ///
     /// # Errors
     /// [`PassError::Images`], [`PassError::Pixel`], [`PassError::LabelCount`], [`PassError::Label`] for bad
@@ -169,10 +171,32 @@ impl BlockPass {
     /// [`PassError::OutOfOrder`]; [`PassError::ClippingNorm`]; [`PassError::Gradients`] if the gradient of a
     /// slot is not finite, which no clipping could bound.
     pub fn clipped_gradient(&self, clipping: Clipping) -> Result<BlockGradient, PassError> {
+        self.clipped_mean_gradient(NonZeroUsize::MIN, clipping)
+    }
+
+    /// As [`Self::clipped_gradient`] for a block that holds each example in several augmented copies, whose gradients
+    /// are averaged *before* clipping (augmentation multiplicity: De et al. 2022, "Unlocking high-accuracy
+    /// differentially private image classification through scale", section 3.2).
+    ///
+    /// With E = slots / copies, copy k of example e is in slot `k * E + e`; all copies of an example have its label, or
+    /// none if it is padding. Examples and clipped examples are counted once, whatever their copies.
+    ///
+    /// **Privacy.** What is clipped is the one vector that an example adds to the sum, so the sum's sensitivity to one
+    /// example is the clipping norm, as without copies; copies are made of that example alone. Accounting does not
+    /// change, and the number of copies costs no privacy.
+    ///
+    /// # Errors
+    /// As [`Self::clipped_gradient`]; [`PassError::Copies`] unless E is a positive multiple of
+    /// [`SLOT_GROUP`](crate::SLOT_GROUP); [`PassError::CopyLabels`] for copies with different labels.
+    pub fn clipped_mean_gradient(
+        &self,
+        copies: NonZeroUsize,
+        clipping: Clipping,
+    ) -> Result<BlockGradient, PassError> {
         self.expect(Turn::Gradient)?;
         let factors = self.inputs.iter().zip(self.deltas.iter().rev());
         let stages: Vec<_> = self.plan.stages.iter().zip(factors).collect();
-        clipped_gradient(&stages, &self.labels, clipping)
+        clipped_gradient(&stages, &self.labels, copies, clipping)
     }
 
     /// The stage that `turn` works on, if it is what the pass waits for.
@@ -208,11 +232,13 @@ impl fmt::Debug for BlockPass {
 }
 
 fn check_images(plan: &Plan, images: &Tensor) -> Result<(), PassError> {
-    images.expect_shape(plan.input.len(), images.slots()).map_err(PassError::Images)?;
-    let outside = images.as_slice().iter().position(|pixel| !(0.0..=1.0).contains(pixel));
-    match outside {
+    let (expected, low, high) = (plan.stem.output.len(), plan.stem.low, plan.stem.high);
+    images.expect_shape(expected, images.slots()).map_err(PassError::Images)?;
+    let range = low.min(0.0)..=high.max(0.0); // Padding is zero whatever the stem yields.
+    match images.as_slice().iter().position(|pixel| !range.contains(pixel)) {
         Some(index) => {
-            Err(PassError::Pixel { row: index / images.slots(), slot: index % images.slots() })
+            let (row, slot) = (index / images.slots(), index % images.slots());
+            Err(PassError::Pixel { row, slot, low, high })
         }
         None => Ok(()),
     }
@@ -232,7 +258,7 @@ fn check_labels(plan: &Plan, labels: &[Option<u8>], slots: usize) -> Result<(), 
 fn check_pools(plan: &Plan) -> Result<(), PassError> {
     let steps = plan.stages.iter().flat_map(|stage| &stage.steps).chain(&plan.input_steps);
     for step in steps {
-        if let ClientOp::MaxPool { size } = step.op
+        if let ClientOp::MaxPool { size, .. } = step.op
             && size > Pooling::MAX_SIZE
         {
             return Err(PassError::MaxPoolSize { got: size, limit: Pooling::MAX_SIZE });

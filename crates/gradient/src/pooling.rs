@@ -8,10 +8,12 @@ use sphinx_network::{Activation, Shape};
 use crate::elementwise::differentiate;
 use crate::tensor::Tensor;
 
-/// Windows of `size × size` that do not overlap and fill the input.
+/// Windows of `size × size` that fill the input; they overlap where `stride < size`, only a maximum may.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pooling {
     pub(crate) size: usize,
+    /// Distance between two windows.
+    pub(crate) stride: usize,
     pub(crate) input: Shape,
     pub(crate) output: Shape,
 }
@@ -37,14 +39,33 @@ impl Pooling {
         1.0 / (self.size * self.size) as f32
     }
 
-    /// The window of an input row.
+    /// The window of an input row, where windows do not overlap.
     pub(crate) fn membership(&self, row: usize) -> Membership {
         let (line, x) = (row / self.input.width, row % self.input.width);
         let (channel, y) = (line / self.input.height, line % self.input.height);
-        let (window_y, window_x) = (y / self.size, x / self.size);
+        self.member(channel, (y / self.size, y % self.size), (x / self.size, x % self.size))
+    }
+
+    /// All windows of an input row; at most one per position of a window.
+    fn memberships(&self, row: usize) -> impl Iterator<Item = Membership> {
+        let Self { size, stride, output, .. } = *self;
+        let (line, x) = (row / self.input.width, row % self.input.width);
+        let (channel, y) = (line / self.input.height, line % self.input.height);
+        let reaching = move |at: usize, windows: usize| {
+            let first = (at + 1).saturating_sub(size).div_ceil(stride);
+            (first..=(at / stride).min(windows - 1))
+                .map(move |window| (window, at - window * stride))
+        };
+        reaching(y, output.height).flat_map(move |line| {
+            reaching(x, output.width).map(move |column| self.member(channel, line, column))
+        })
+    }
+
+    /// A window by its channel, line and column, with the offsets within it.
+    fn member(&self, channel: usize, line: (usize, usize), column: (usize, usize)) -> Membership {
         Membership {
-            window: (channel * self.output.height + window_y) * self.output.width + window_x,
-            position: y % self.size * self.size + x % self.size,
+            window: (channel * self.output.height + line.0) * self.output.width + column.0,
+            position: line.1 * self.size + column.1,
         }
     }
 
@@ -111,12 +132,23 @@ impl Pooling {
     ) {
         let slots = delta.slots();
         outputs.as_mut_slice().par_chunks_mut(slots).enumerate().for_each(|(row, target)| {
-            let Membership { window, position } = self.membership(row);
             differentiate(activation, target);
-            let argmax = &argmax.0[window * slots..][..slots];
-            for ((d, &delta), &at) in target.iter_mut().zip(delta.row(window)).zip(argmax) {
-                *d = if usize::from(at) == position { *d * delta } else { 0.0 };
+            if self.stride == self.size {
+                let Membership { window, position } = self.membership(row);
+                let argmax = &argmax.0[window * slots..][..slots];
+                for ((d, &delta), &at) in target.iter_mut().zip(delta.row(window)).zip(argmax) {
+                    *d = if usize::from(at) == position { *d * delta } else { 0.0 };
+                }
+                return;
             }
+            let mut sums = vec![0.0; slots];
+            for Membership { window, position } in self.memberships(row) {
+                let argmax = &argmax.0[window * slots..][..slots];
+                for ((sum, &delta), &at) in sums.iter_mut().zip(delta.row(window)).zip(argmax) {
+                    *sum += if usize::from(at) == position { delta } else { 0.0 };
+                }
+            }
+            target.iter_mut().zip(sums).for_each(|(d, sum)| *d *= sum);
         });
     }
 
@@ -125,7 +157,7 @@ impl Pooling {
         let (line, x) = (window / self.output.width, window % self.output.width);
         let (channel, y) = (line / self.output.height, line % self.output.height);
         let first =
-            (channel * self.input.height + y * self.size) * self.input.width + x * self.size;
+            (channel * self.input.height + y * self.stride) * self.input.width + x * self.stride;
         (0..self.size)
             .flat_map(move |dy| (0..self.size).map(move |dx| first + dy * self.input.width + dx))
     }
@@ -139,7 +171,7 @@ mod tests {
     use crate::tensor::Tensor;
 
     fn pooling() -> Pooling {
-        Pooling { size: 2, input: Shape::new(2, 4, 4), output: Shape::new(2, 2, 2) }
+        Pooling { size: 2, stride: 2, input: Shape::new(2, 4, 4), output: Shape::new(2, 2, 2) }
     }
 
     #[test]
@@ -153,6 +185,37 @@ mod tests {
             }
         }
         assert_eq!(seen, pooling.input.len());
+    }
+
+    #[test]
+    fn rows_of_overlapping_windows_know_all_of_them() {
+        for (size, stride, side) in [(2, 1, 5), (3, 2, 7), (3, 1, 3)] {
+            let (input, windows) = (Shape::new(2, side, side), (side - size) / stride + 1);
+            let pooling = Pooling { size, stride, input, output: Shape::new(2, windows, windows) };
+            let mut seen = 0;
+            for window in 0..pooling.output.len() {
+                for (position, row) in pooling.rows(window).enumerate() {
+                    let expected = Membership { window, position };
+                    assert!(pooling.memberships(row).any(|member| member == expected));
+                    seen += 1;
+                }
+            }
+            assert_eq!(seen, (0..input.len()).flat_map(|row| pooling.memberships(row)).count());
+        }
+    }
+
+    #[test]
+    fn overlapping_windows_add_their_deltas_where_they_share_a_maximum() {
+        let (input, output) = (Shape::new(1, 2, 3), Shape::new(1, 1, 2));
+        let pooling = Pooling { size: 2, stride: 1, input, output };
+        let rows = [[1.0f32; 16], [5.0; 16], [3.0; 16], [2.0; 16], [0.0; 16], [4.0; 16]];
+        let (max, argmax) = pooling.maximum(&Tensor::new(6, 16, rows.concat()).unwrap());
+        assert_eq!((max.row(0), max.row(1)), (&[5.0; 16][..], &[5.0; 16][..]));
+        let delta = Tensor::new(2, 16, [[0.5; 16], [0.25; 16]].concat()).unwrap();
+        let mut spread = Tensor::new(6, 16, vec![1.0; 96]).unwrap();
+        pooling.maximum_backward(&argmax, &delta, None, &mut spread);
+        let sums: Vec<f32> = (0..6).map(|row| spread.row(row)[3]).collect();
+        assert_eq!(sums, [0.0, 0.75, 0.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
@@ -172,7 +235,8 @@ mod tests {
 
     #[test]
     fn maximum_sends_the_delta_to_the_first_of_equal_values() {
-        let pooling = Pooling { size: 2, input: Shape::new(1, 2, 2), output: Shape::new(1, 1, 1) };
+        let (input, output) = (Shape::new(1, 2, 2), Shape::new(1, 1, 1));
+        let pooling = Pooling { size: 2, stride: 2, input, output };
         let rows = [[1.0f32; 16], [3.0; 16], [3.0; 16], [2.0; 16]];
         let input = Tensor::new(4, 16, rows.concat()).unwrap();
         let (max, argmax) = pooling.maximum(&input);

@@ -146,7 +146,7 @@ fn rejects_images_that_do_not_fit() {
     for bad in [-0.01, 1.01, f32::NAN, f32::INFINITY] {
         let mut images = case.images.clone();
         images.as_mut_slice()[2 * SLOTS + 9] = bad;
-        assert_eq!(new(&images, &case.labels), PassError::Pixel { row: 2, slot: 9 });
+        assert_eq!(new(&images, &case.labels), PassError::Pixel { row: 2, slot: 9, low: 0.0, high: 1.0 });
     }
 }
 
@@ -236,7 +236,7 @@ fn rejects_a_max_pool_too_large_to_remember() {
     let layers = vec![
         LayerSpec::Conv { out_channels: 1, kernel: 1, stride: 1, padding: 0 },
         LayerSpec::Tanh,
-        LayerSpec::MaxPool { size: 17 },
+        LayerSpec::MaxPool { size: 17, stride: None },
         LayerSpec::Dense { outputs: 2 },
     ];
     let case = case("large pool", Shape::new(1, 17, 17), layers);

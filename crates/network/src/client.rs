@@ -13,31 +13,35 @@ pub fn client_forward(steps: &[ClientStep], mut values: Vec<f32>) -> Vec<f32> {
             }
             ClientOp::AvgPool { size } => {
                 let share = 1.0 / (size * size) as f32;
-                values = pool(step, &values, size, 0.0, |sum, value| sum + value);
+                values = pool(step, &values, size, size, 0.0, |sum, value| sum + value);
                 values.iter_mut().for_each(|sum| *sum *= share);
             }
-            ClientOp::MaxPool { size } => {
-                values = pool(step, &values, size, f32::NEG_INFINITY, f32::max);
+            ClientOp::MaxPool { size, stride } => {
+                values = pool(step, &values, size, stride, f32::NEG_INFINITY, f32::max);
             }
         }
     }
     values
 }
 
-/// Folds every window of `size × size` line by line, so that the order of the sum is fixed.
+/// Folds every window of `size × size`, `stride` apart, line by line, so that the order of the sum is fixed.
 fn pool(
     step: &ClientStep,
     values: &[f32],
     size: usize,
+    stride: usize,
     start: f32,
     fold: impl Fn(f32, f32) -> f32,
 ) -> Vec<f32> {
-    let mut pooled = vec![start; step.output.len()];
-    for (line, source) in values.chunks_exact(step.input.width).enumerate() {
-        // The size divides the height, so lines of one channel never share a window with the next channel's.
-        let target = &mut pooled[line / size * step.output.width..][..step.output.width];
-        for (folded, window) in target.iter_mut().zip(source.chunks_exact(size)) {
-            *folded = window.iter().fold(*folded, |folded, &value| fold(folded, value));
+    let (input, output) = (step.input, step.output);
+    let mut pooled = vec![start; output.len()];
+    for (line, target) in pooled.chunks_exact_mut(output.width).enumerate() {
+        let (channel, y) = (line / output.height, line % output.height);
+        let first = channel * input.height + y * stride;
+        for source in values.chunks_exact(input.width).skip(first).take(size) {
+            for (folded, window) in target.iter_mut().zip(source.windows(size).step_by(stride)) {
+                *folded = window.iter().fold(*folded, |folded, &value| fold(folded, value));
+            }
         }
     }
     pooled
@@ -55,8 +59,15 @@ mod tests {
         let step = |op| [ClientStep { op, input, output }];
         let mean = client_forward(&step(ClientOp::AvgPool { size: 2 }), values.clone());
         assert_eq!(mean, [2.5, 4.5, 10.5, 12.5]);
-        let max = client_forward(&step(ClientOp::MaxPool { size: 2 }), values);
+        let max = client_forward(&step(ClientOp::MaxPool { size: 2, stride: 2 }), values.clone());
         assert_eq!(max, [5.0, 7.0, 13.0, 15.0]);
+        let overlapping = ClientStep {
+            op: ClientOp::MaxPool { size: 2, stride: 1 },
+            input,
+            output: Shape::new(2, 1, 3),
+        };
+        let max = client_forward(&[overlapping], values);
+        assert_eq!(max, [5.0, 6.0, 7.0, 13.0, 14.0, 15.0]);
     }
 
     #[test]

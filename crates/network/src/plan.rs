@@ -2,23 +2,27 @@
 
 mod build;
 mod error;
+mod stem;
 #[cfg(test)]
 mod tests;
 
 pub use build::{MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS, MAX_WEIGHTS};
 pub use error::SpecError;
+pub use stem::{MAX_ANGLES, MAX_SCALES, SCATTER_BOUND, Stem, StemOp, StemStep};
 
 use std::fmt;
 
 use crate::activation::Activation;
 use crate::spec::Shape;
 
-/// How a network is evaluated: the client's steps on the image, then the stages in order.
+/// How a network is evaluated: stem and client's steps on the image, then the stages in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Shape of an image.
     pub input: Shape,
-    /// What the client does to an image before it encrypts it.
+    /// What the client computes from an image once and for all: public features.
+    pub stem: Stem,
+    /// What the client does to the stem's output before it encrypts it.
     pub input_steps: Vec<ClientStep>,
     /// One stage per linear layer; the last one yields the logits.
     pub stages: Vec<Stage>,
@@ -39,7 +43,7 @@ pub struct Stage {
     pub linear_output: Shape,
     /// What the server returns.
     pub output: Shape,
-    /// Largest absolute value of an input scalar; 1 for images.
+    /// Largest absolute value of an input scalar; 1 for images, the stem's bound for its output.
     pub input_bound: f32,
     /// The client's steps after this stage; none after the last.
     pub steps: Vec<ClientStep>,
@@ -84,6 +88,8 @@ pub enum ClientOp {
     MaxPool {
         /// Side of the window.
         size: usize,
+        /// Distance between two windows; less than the size if they overlap.
+        stride: usize,
     },
 }
 

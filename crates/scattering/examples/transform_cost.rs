@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use sphinx_scattering::{EPSILON, Scattering, ScatteringError, normalise_groups};
+use sphinx_scattering::{Scattering, ScatteringError, normalise_groups};
 
 const IMAGES: usize = 1000;
 
@@ -22,7 +22,7 @@ fn main() -> Result<(), ScatteringError> {
             for _ in 0..IMAGES {
                 scattering.transform(&image, &mut workspace, &mut features)?;
                 if normalised {
-                    normalise_groups(&mut features, 27, EPSILON)?;
+                    normalise_groups(&mut features, 27)?;
                 }
             }
             best = best.min(started.elapsed().as_secs_f64() * 1e3 / IMAGES as f64);

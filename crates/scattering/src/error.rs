@@ -1,7 +1,7 @@
 //! Why a transform was refused.
 
 /// Sizes outside the limits, or slices that do not have them. Names sizes only, never a pixel.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScatteringError {
     /// A size is out of range.
     #[error("{field} is {got}, expected {least} to {most}")]
@@ -39,11 +39,5 @@ pub enum ScatteringError {
         got: usize,
         /// Number of groups.
         groups: usize,
-    },
-    /// What keeps a variance from being zero is itself no positive number.
-    #[error("epsilon is {got}, expected a positive finite number")]
-    Epsilon {
-        /// Its value.
-        got: f32,
     },
 }

@@ -12,14 +12,14 @@
 //!
 //! ```
 //! # fn main() -> Result<(), sphinx_scattering::ScatteringError> {
-//! use sphinx_scattering::{EPSILON, Scattering, normalise_groups};
+//! use sphinx_scattering::{Scattering, normalise_groups};
 //!
 //! let scattering = Scattering::new(28, 28, 2, 8)?;
 //! assert_eq!(scattering.output(), [81, 7, 7]);
 //! let mut workspace = scattering.workspace();
 //! let mut features = vec![0.0; 81 * 7 * 7];
 //! scattering.transform(&[0.5; 28 * 28], &mut workspace, &mut features)?;
-//! normalise_groups(&mut features, 27, EPSILON)?;
+//! normalise_groups(&mut features, 27)?;
 //! # Ok(())
 //! # }
 //! ```

@@ -10,13 +10,17 @@ pub enum PassError {
     /// The images do not have the plan's shape.
     #[error("images: {0}")]
     Images(#[source] TensorError),
-    /// A pixel is not a number in `[0, 1]`.
-    #[error("pixel {row} of slot {slot} is outside [0, 1]; scale the images")]
+    /// A pixel is not a number in `[0, 1]`, or what the stem yields not within its bounds.
+    #[error("input {row} of slot {slot} is outside [{low}, {high}]; scale the images")]
     Pixel {
         /// The scalar of the image.
         row: usize,
         /// The example.
         slot: usize,
+        /// Smallest value allowed.
+        low: f32,
+        /// Largest value allowed.
+        high: f32,
     },
     /// The number of labels is not that of the slots.
     #[error("got {got} labels, expected one per slot: {expected}")]
@@ -69,6 +73,23 @@ pub enum PassError {
     Gradients {
         /// Number of slots, padding included.
         slots: usize,
+    },
+    /// The block cannot be divided in so many copies.
+    #[error(
+        "{slots} slots cannot hold examples in {copies} copies: expected slots / copies to be a positive multiple of {}",
+        crate::SLOT_GROUP
+    )]
+    Copies {
+        /// Copies of each example.
+        copies: usize,
+        /// Slots of the block.
+        slots: usize,
+    },
+    /// The copies of an example do not have one label.
+    #[error("the copies of example {example} have different labels; put copy k of example e in slot k * E + e")]
+    CopyLabels {
+        /// The first such example.
+        example: usize,
     },
     /// The clipping norm is not a positive number.
     #[error("the clipping norm is {got}, expected a positive finite number")]

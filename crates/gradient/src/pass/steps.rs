@@ -32,12 +32,12 @@ pub(super) fn forward(steps: &[ClientStep], mut values: Tensor) -> (Tensor, Vec<
                 Saved::Nothing
             }
             ClientOp::AvgPool { size } => {
-                let pooled = pooling(step, size).average(&values);
+                let pooled = pooling(step, size, size).average(&values);
                 replace(&mut tape, after_activation, &mut values, pooled);
                 Saved::Nothing
             }
-            ClientOp::MaxPool { size } => {
-                let (pooled, argmax) = pooling(step, size).maximum(&values);
+            ClientOp::MaxPool { size, stride } => {
+                let (pooled, argmax) = pooling(step, size, stride).maximum(&values);
                 replace(&mut tape, after_activation, &mut values, pooled);
                 Saved::Argmax(argmax)
             }
@@ -58,13 +58,14 @@ pub(super) fn backward(
     mut delta: Tensor,
 ) -> Tensor {
     while let (Some(saved), Some(step)) = (tape.pop(), steps.get(tape.len())) {
-        let size = match step.op {
+        let (size, stride) = match step.op {
             ClientOp::Activation(activation) => {
                 let outputs = if let Saved::Outputs(outputs) = &saved { outputs } else { output };
                 scale_by_derivative(activation, outputs, &mut delta);
                 continue;
             }
-            ClientOp::AvgPool { size } | ClientOp::MaxPool { size } => size,
+            ClientOp::AvgPool { size } => (size, size),
+            ClientOp::MaxPool { size, stride } => (size, stride),
         };
         let (activation, mut target) = match tape.pop_if(|saved| matches!(saved, Saved::Outputs(_)))
         {
@@ -73,7 +74,7 @@ pub(super) fn backward(
                 (None, delta.zeros_beside(step.input.len()))
             }
         };
-        let pooling = pooling(step, size);
+        let pooling = pooling(step, size, stride);
         if let Saved::Argmax(argmax) = &saved {
             pooling.maximum_backward(argmax, &delta, activation, &mut target);
         } else {
@@ -91,8 +92,8 @@ fn activation(step: &ClientStep) -> Option<Activation> {
     }
 }
 
-fn pooling(step: &ClientStep, size: usize) -> Pooling {
-    Pooling { size, input: step.input, output: step.output }
+fn pooling(step: &ClientStep, size: usize, stride: usize) -> Pooling {
+    Pooling { size, stride, input: step.input, output: step.output }
 }
 
 fn replace(tape: &mut [Saved], keep: bool, values: &mut Tensor, new: Tensor) {

@@ -32,7 +32,7 @@ pub fn cases() -> Vec<Case> {
         padding,
     };
     let dense = |outputs| LayerSpec::Dense { outputs };
-    let (avg, max) = (LayerSpec::AvgPool { size: 2 }, LayerSpec::MaxPool { size: 2 });
+    let (avg, max) = (LayerSpec::AvgPool { size: 2 }, LayerSpec::MaxPool { size: 2, stride: None });
     let relu = LayerSpec::Relu { cap: 0.4 };
     let map = Shape::new(2, 7, 7);
     vec![
@@ -77,6 +77,19 @@ pub fn cases() -> Vec<Case> {
                 relu,
                 max,
                 LayerSpec::Flatten,
+                dense(3),
+            ],
+        ),
+        case(
+            "overlapping max pool",
+            Shape::new(1, 6, 6),
+            vec![
+                conv(4, 3, 1, 1),
+                LayerSpec::Tanh,
+                LayerSpec::MaxPool { size: 2, stride: Some(1) },
+                conv(3, 2, 1, 0),
+                LayerSpec::MaxPool { size: 2, stride: Some(2) },
+                LayerSpec::Tanh,
                 dense(3),
             ],
         ),
@@ -151,7 +164,7 @@ pub fn reference(case: &Case, flat: &[f64], slot: usize, label: u8) -> (f64, usi
         rest = tail;
         values = reference_linear(stage, weights, biases, &values);
         if let Some(size) = stage.pool {
-            values = reference_pool(stage.linear_output, size, &values, mean);
+            values = reference_pool(stage.linear_output, [size; 2], &values, mean);
         }
         values = reference_steps(&stage.steps, values);
     }
@@ -166,10 +179,12 @@ fn reference_steps(steps: &[ClientStep], mut values: Vec<f64>) -> Vec<f64> {
             ClientOp::Activation(activation) => {
                 values.into_iter().map(|z| reference_activation(activation, z)).collect()
             }
-            ClientOp::AvgPool { size } => reference_pool(step.input, size, &values, mean),
-            ClientOp::MaxPool { size } => reference_pool(step.input, size, &values, |window| {
-                window.iter().copied().fold(f64::NEG_INFINITY, f64::max)
-            }),
+            ClientOp::AvgPool { size } => reference_pool(step.input, [size; 2], &values, mean),
+            ClientOp::MaxPool { size, stride } => {
+                reference_pool(step.input, [size, stride], &values, |window| {
+                    window.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+                })
+            }
         };
     }
     values
@@ -180,6 +195,8 @@ fn reference_activation(activation: Activation, z: f64) -> f64 {
         Activation::Tanh => z.tanh(),
         Activation::Sigmoid => 1.0 / (1.0 + (-z).exp()),
         Activation::Relu { cap } => z.clamp(0.0, f64::from(cap)),
+        // No difference quotient follows its straight-through gradient.
+        Activation::QuantisedTanh { .. } => f64::from(activation.apply(z as f32)),
     }
 }
 
@@ -189,14 +206,14 @@ fn mean(window: &[f64]) -> f64 {
 
 fn reference_pool(
     shape: Shape,
-    size: usize,
+    [size, stride]: [usize; 2],
     values: &[f64],
     reduce: impl Fn(&[f64]) -> f64,
 ) -> Vec<f64> {
     let mut pooled = Vec::new();
     for channel in 0..shape.channels {
-        for y in (0..shape.height).step_by(size) {
-            for x in (0..shape.width).step_by(size) {
+        for y in (0..=shape.height - size).step_by(stride) {
+            for x in (0..=shape.width - size).step_by(stride) {
                 let at =
                     |k: usize| (channel * shape.height + y + k / size) * shape.width + x + k % size;
                 let window: Vec<f64> = (0..size * size).map(|k| values[at(k)]).collect();

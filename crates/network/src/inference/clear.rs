@@ -11,7 +11,7 @@ use crate::plan::{ClientStep, Plan, StageParameters};
 /// `Debug` is left out on purpose: biases are secret.
 #[derive(Clone)]
 pub struct QuantisedNetwork {
-    pixels: usize,
+    inputs: usize,
     input_steps: Vec<ClientStep>,
     stages: Vec<ClearStage>,
 }
@@ -53,16 +53,16 @@ impl QuantisedNetwork {
             let biases = scaled.map(|(&bias, &scale)| quantised_bias(bias, scale)).collect();
             stages.push(ClearStage { quantised, biases, steps: stage.steps.clone() });
         }
-        let (pixels, input_steps) = (plan.input.len(), plan.input_steps.clone());
-        Ok(Self { pixels, input_steps, stages })
+        let (inputs, input_steps) = (plan.stem.output.len(), plan.input_steps.clone());
+        Ok(Self { inputs, input_steps, stages })
     }
 
-    /// The logits of one image, whose pixels lie in `[0, 1]`, channel-major.
+    /// The logits of one image, channel-major: the output of the plan's stem, or pixels in `[0, 1]` without one.
     ///
     /// # Errors
-    /// [`QuantisationError::Count`] when the image has another number of pixels.
+    /// [`QuantisationError::Count`] when it is not as long as [`crate::Stem::output`].
     pub fn classify(&self, image: &[f32]) -> Result<Vec<f32>, QuantisationError> {
-        check_count("pixels", image.len(), self.pixels)?;
+        check_count("inputs", image.len(), self.inputs)?;
         let mut values = client_forward(&self.input_steps, image.to_vec());
         for ClearStage { quantised, biases, steps } in &self.stages {
             let mut sums = apply_clear(&quantised.map, &quantised.encode(&values));

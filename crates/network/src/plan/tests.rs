@@ -2,7 +2,7 @@ mod rejections;
 
 use crate::{
     Activation, ClientOp, ClientStep, Direction, Geometry, LayerSpec, Linear, NetworkSpec, Plan,
-    Shape,
+    SCATTER_BOUND, Shape,
 };
 
 fn plan_of(input: Shape, layers: Vec<LayerSpec>) -> Plan {
@@ -92,7 +92,7 @@ fn max_pool_and_pools_on_the_image_are_the_clients() {
     let layers = vec![
         LayerSpec::AvgPool { size: 2 },
         conv(4, 5),
-        LayerSpec::MaxPool { size: 5 },
+        LayerSpec::MaxPool { size: 5, stride: None },
         LayerSpec::Relu { cap: 6.0 },
         LayerSpec::Flatten,
         LayerSpec::Dense { outputs: 10 },
@@ -100,7 +100,7 @@ fn max_pool_and_pools_on_the_image_are_the_clients() {
     let plan = plan_of(Shape::new(1, 28, 28), layers);
     assert_eq!(plan.input_steps[0].output, Shape::new(1, 14, 14));
     assert_eq!(plan.stages[0].pool, None);
-    assert_eq!(plan.stages[0].steps[0].op, ClientOp::MaxPool { size: 5 });
+    assert_eq!(plan.stages[0].steps[0].op, ClientOp::MaxPool { size: 5, stride: 5 });
     assert_eq!(plan.stages[1].input, Shape::flat(16));
     assert_eq!(plan.stages[1].input_bound, 6.0);
 }
@@ -110,7 +110,7 @@ fn network_of_the_cpp_version_can_be_declared() {
     let layers = vec![
         conv(4, 5),
         LayerSpec::Sigmoid,
-        LayerSpec::MaxPool { size: 2 },
+        LayerSpec::MaxPool { size: 2, stride: None },
         LayerSpec::Dense { outputs: 64 },
         LayerSpec::Sigmoid,
         LayerSpec::Dense { outputs: 10 },
@@ -118,4 +118,41 @@ fn network_of_the_cpp_version_can_be_declared() {
     let plan = plan_of(Shape::new(1, 28, 28), layers);
     assert_eq!(plan.stages[1].linear, Linear::Dense { inputs: 576, outputs: 64 });
     assert_eq!(plan.classes, 10);
+}
+
+#[test]
+fn a_stem_gives_the_first_stage_its_shape_and_bound() {
+    let plan = Plan::new(&NetworkSpec::builtin("scatter-linear").unwrap()).unwrap();
+    assert_eq!(plan.input, Shape::new(1, 28, 28));
+    assert_eq!(plan.stem.output, Shape::new(81, 7, 7));
+    assert_eq!((plan.stem.low, plan.stem.high), (-SCATTER_BOUND, SCATTER_BOUND));
+    assert_eq!(plan.stages[0].linear, Linear::Dense { inputs: 3969, outputs: 10 });
+    assert_eq!(plan.stages[0].input_bound, SCATTER_BOUND);
+    let layers = vec![
+        LayerSpec::Normalise { mean: 0.25, deviation: 0.5 },
+        conv(4, 5),
+        LayerSpec::Tanh,
+        LayerSpec::Dense { outputs: 10 },
+    ];
+    let plan = plan_of(Shape::new(1, 28, 28), layers);
+    assert_eq!((plan.stem.low, plan.stem.high, plan.stages[0].input_bound), (-0.5, 1.5, 1.5));
+    assert_eq!((plan.stem.output, plan.stages[0].input), (plan.input, plan.input));
+    let plan = plan_of(Shape::new(1, 28, 28), vec![LayerSpec::Dense { outputs: 10 }]);
+    assert!(plan.stem.is_empty());
+    assert_eq!((plan.stem.low, plan.stem.high, plan.stem.output), (0.0, 1.0, plan.input));
+}
+
+#[test]
+fn networks_of_tramer_and_boneh_have_their_shapes() {
+    let plan = Plan::new(&NetworkSpec::builtin("tanh-cnn").unwrap()).unwrap();
+    let inputs: Vec<Shape> = plan.stages.iter().map(|stage| stage.input).collect();
+    let expected =
+        [Shape::new(1, 28, 28), Shape::new(16, 12, 12), Shape::flat(512), Shape::flat(32)];
+    assert_eq!(inputs, expected);
+    assert_eq!((plan.weight_count(), plan.bias_count()), (25_920, 90));
+    let plan = Plan::new(&NetworkSpec::builtin("scatter-cnn").unwrap()).unwrap();
+    let inputs: Vec<Shape> = plan.stages.iter().map(|stage| stage.input).collect();
+    let expected = [Shape::new(81, 7, 7), Shape::new(16, 4, 4), Shape::flat(512), Shape::flat(32)];
+    assert_eq!(inputs, expected);
+    assert_eq!((plan.weight_count(), plan.bias_count()), (32_976, 90));
 }

@@ -4,11 +4,24 @@ use crate::spec::{LayerSpec, NetworkSpec, Shape};
 
 const MNIST: Shape = Shape::new(1, 28, 28);
 
-const NAMES: [&str; 3] = ["sphinx-mnist", "lola", "mlp-100"];
+const NAMES: [&str; 6] =
+    ["sphinx-mnist", "lola", "mlp-100", "tanh-cnn", "scatter-linear", "scatter-cnn"];
+
+const SCATTER: LayerSpec = LayerSpec::Scatter {
+    scales: NetworkSpec::DEFAULT_SCALES,
+    angles: NetworkSpec::DEFAULT_ANGLES,
+    groups: NetworkSpec::DEFAULT_GROUPS,
+};
 
 impl NetworkSpec {
     /// What biases are projected to unless the spec says otherwise.
     pub const DEFAULT_BIAS_BOUND: f32 = 4.0;
+    /// Scales of a scattering transform unless the spec says otherwise.
+    pub const DEFAULT_SCALES: usize = 2;
+    /// Angles of a scattering transform unless the spec says otherwise.
+    pub const DEFAULT_ANGLES: usize = 8;
+    /// Groups that its 81 channels are normalised in unless the spec says otherwise.
+    pub const DEFAULT_GROUPS: usize = 27;
 
     /// The built-in network called `name`, if there is one.
     pub fn builtin(name: &str) -> Option<Self> {
@@ -16,6 +29,9 @@ impl NetworkSpec {
             "sphinx-mnist" => sphinx_mnist(),
             "lola" => lola(),
             "mlp-100" => mlp_100(),
+            "tanh-cnn" => tanh_cnn(),
+            "scatter-linear" => vec![SCATTER, LayerSpec::Dense { outputs: 10 }],
+            "scatter-cnn" => scatter_cnn(),
             _ => return None,
         };
         let bias_bound = Self::DEFAULT_BIAS_BOUND;
@@ -56,4 +72,33 @@ fn lola() -> Vec<LayerSpec> {
 
 fn mlp_100() -> Vec<LayerSpec> {
     vec![LayerSpec::Dense { outputs: 100 }, LayerSpec::Tanh, LayerSpec::Dense { outputs: 10 }]
+}
+
+/// The CNN for MNIST of Tramèr & Boneh, ICLR 2021: 25 920 weights and 90 biases.
+fn tanh_cnn() -> Vec<LayerSpec> {
+    vec![
+        LayerSpec::Conv { out_channels: 16, kernel: 8, stride: 2, padding: 2 },
+        LayerSpec::Tanh,
+        LayerSpec::MaxPool { size: 2, stride: Some(1) },
+        LayerSpec::Conv { out_channels: 32, kernel: 4, stride: 2, padding: 0 },
+        LayerSpec::Tanh,
+        LayerSpec::MaxPool { size: 2, stride: Some(1) },
+        LayerSpec::Dense { outputs: 32 },
+        LayerSpec::Tanh,
+        LayerSpec::Dense { outputs: 10 },
+    ]
+}
+
+/// Their CNN on scattering features: 32 976 weights and 90 biases.
+fn scatter_cnn() -> Vec<LayerSpec> {
+    vec![
+        SCATTER,
+        LayerSpec::Conv { out_channels: 16, kernel: 3, stride: 2, padding: 1 },
+        LayerSpec::Tanh,
+        LayerSpec::Conv { out_channels: 32, kernel: 3, stride: 1, padding: 1 },
+        LayerSpec::Tanh,
+        LayerSpec::Dense { outputs: 32 },
+        LayerSpec::Tanh,
+        LayerSpec::Dense { outputs: 10 },
+    ]
 }
