@@ -97,7 +97,8 @@ impl SparseGroup {
         for (patch, number) in group.patches.iter().zip(0..) {
             let base = patch.gather.iter().min().copied().unwrap_or(0);
             let distances = patch.gather.iter().map(|&input| input - base);
-            let known = found.iter().position(|(known, _)| distances.clone().eq(known.iter().copied()));
+            let known =
+                found.iter().position(|(known, _)| distances.clone().eq(known.iter().copied()));
             let place = known.unwrap_or_else(|| {
                 let distances: Vec<u32> = distances.collect();
                 let rows = (0..group.rows).map(|row| {

@@ -1,11 +1,16 @@
 //! Quantisation for recognition, exact in `Z_2^t`, and its reference in the clear.
 
 mod clear;
+mod difference;
 mod stage;
 #[cfg(test)]
 mod tests;
 
 pub use clear::{QuantisedNetwork, apply_clear};
+pub use difference::{
+    MAX_WEIGHT_DIFFERENCE, integer_map, integer_weight_count, weight_difference,
+    weight_norm_squared_limit,
+};
 pub use stage::{DEFAULT_ACTIVATION_BITS, InferenceStage, MAX_MODULUS_BITS, quantised_bias};
 
 use crate::lower::LowerError;

@@ -11,6 +11,7 @@ mod tests;
 mod training;
 
 pub use geometry::{Direction, Geometry};
+pub(crate) use kernel::forward_taps;
 pub use training::{Lowered, TrainingBudget};
 
 use sphinx_linalg::MapError;

@@ -3,6 +3,7 @@
 use sphinx_linalg::LinearMap;
 
 use crate::inference::QuantisationError;
+use crate::inference::difference::WEIGHT_LIMIT;
 use crate::lower::{Direction, Geometry, LowerError};
 use crate::plan::Stage;
 
@@ -11,8 +12,6 @@ pub const DEFAULT_ACTIVATION_BITS: u32 = 11;
 /// Widest modulus `2^t` whose sums still decrypt exactly.
 pub const MAX_MODULUS_BITS: u32 = 32;
 
-/// Largest absolute integer weight.
-const WEIGHT_LIMIT: f64 = 127.0;
 /// A channel's scale is held so low that its bias alone does not exceed this, if weights of the stage permit.
 const BIAS_LIMIT: f64 = (1u64 << 28) as f64;
 /// A channel's weights are scaled up to at most this multiple of what the stage's largest weight is.
@@ -25,6 +24,8 @@ const CHANNEL_GAIN: f64 = 64.0;
 pub struct InferenceStage {
     /// The integer map; weights lie in `[-127, 127]`.
     pub map: LinearMap,
+    /// The same weights, row-major `[channel][tap]` after pool folding.
+    pub weights: Vec<i8>,
     /// Integers per unit of result, for each output channel.
     pub scales: Vec<f64>,
     /// Number of result rows of each channel.
@@ -82,7 +83,9 @@ impl InferenceStage {
         let map =
             geometry.map(&weights).map_err(|source| LowerError::Shape { stage: index, source })?;
         let rows_per_channel = geometry.rows_per_channel();
-        Ok(Self { map, scales, rows_per_channel, input_bound, input_limit, modulus_bits })
+        // Within ±127 by construction.
+        let weights = weights.iter().map(|&weight| weight as i8).collect();
+        Ok(Self { map, weights, scales, rows_per_channel, input_bound, input_limit, modulus_bits })
     }
 
     /// Activations as integers: `round(a·A)`, halves away from zero, clamped to `±input_limit`.

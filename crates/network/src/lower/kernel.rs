@@ -16,6 +16,11 @@ pub(crate) struct KernelShape {
     pool: usize,
 }
 
+/// Most inputs that one forward result of a stage is a sum over.
+pub(crate) fn forward_taps(stage: &Stage) -> usize {
+    KernelShape::new(stage).row_length(Direction::Forward)
+}
+
 impl KernelShape {
     pub fn new(stage: &Stage) -> Self {
         let pool = stage.pool.unwrap_or(1);
