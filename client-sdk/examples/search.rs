@@ -40,10 +40,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = TrainingOptions {
         epochs,
         blocks: 1,
+        batch: None,
         optimizer,
         learning_rate: rate as f32,
         decay: Decay::Cosine { floor: floor as f32 },
         warmup: warmup as u64,
+        averaging: None,
         privacy,
     };
     let mut accuracies = Vec::new();

@@ -34,10 +34,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = TrainingOptions {
         epochs,
         blocks: 1,
+        batch: None,
         optimizer: OptimizerSpec::ADAM,
         learning_rate: 0.02,
         decay: Decay::Cosine { floor: 0.05 },
         warmup: 20,
+        averaging: None,
         privacy: Privacy::None,
     };
     let encrypted = encrypted(&spec, &data, &options, seed).await?;

@@ -133,6 +133,15 @@ pub enum ClientError {
         /// Version the pending update is based on.
         base: u64,
     },
+    /// An average is to become the model that nobody kept.
+    #[error("the session keeps no average to adopt: open it with a decay for averaging")]
+    NoAverage,
+    /// The bytes that a ledger keeps of an update are no update.
+    #[error("the privacy ledger's pending update cannot be sent again: {cause}")]
+    Sealed {
+        /// What is wrong with them.
+        cause: String,
+    },
     /// Tickets or images do not fit the model.
     #[error(transparent)]
     Recognition(#[from] crate::recognition::RecognitionError),
@@ -174,6 +183,8 @@ impl ClientError {
             | Self::Ledger(_)
             | Self::LedgerSession { .. }
             | Self::PendingLost { .. }
+            | Self::NoAverage
+            | Self::Sealed { .. }
             | Self::Recognition(_)
             | Self::Task { .. } => false,
         }

@@ -1,6 +1,6 @@
 //! Update rules and schedules between schema and domain.
 
-use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
+use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, WeightAverage};
 
 use crate::{
     ConversionError,
@@ -15,6 +15,8 @@ pub struct TrainingRule {
     pub optimizer: OptimizerSpec,
     /// The learning rates.
     pub schedule: Schedule,
+    /// Decay of the moving average of all parameters, if one is kept.
+    pub averaging: Option<f32>,
 }
 
 impl TryFrom<Optimizer> for TrainingRule {
@@ -37,7 +39,10 @@ impl TryFrom<Optimizer> for TrainingRule {
             total: u64::from(times.total_steps),
         };
         schedule.validate().map_err(|error| wrong("optimizer.schedule", error))?;
-        Ok(Self { optimizer, schedule })
+        if let Some(decay) = message.averaging {
+            WeightAverage::validate(decay).map_err(|error| wrong("optimizer.averaging", error))?;
+        }
+        Ok(Self { optimizer, schedule, averaging: message.averaging })
     }
 }
 
@@ -80,7 +85,7 @@ impl From<&TrainingRule> for Optimizer {
                 Rule::Adam(Adam { beta1, beta2, epsilon })
             }
         };
-        Self { rule: Some(message), schedule: Some(schedule) }
+        Self { rule: Some(message), schedule: Some(schedule), averaging: rule.averaging }
     }
 }
 
@@ -97,12 +102,16 @@ mod tests {
                 warmup: 3,
                 total: 90,
             },
+            averaging: Some(0.99),
         }
     }
 
     #[test]
     fn rules_survive_the_journey() {
-        assert_eq!(TrainingRule::try_from(Optimizer::from(&rule())), Ok(rule()));
+        for averaging in [None, Some(0.0), Some(0.99)] {
+            let rule = TrainingRule { averaging, ..rule() };
+            assert_eq!(TrainingRule::try_from(Optimizer::from(&rule)), Ok(rule));
+        }
     }
 
     #[test]
@@ -117,6 +126,11 @@ mod tests {
         ] {
             let message = Optimizer { schedule: Some(schedule), ..Optimizer::from(&rule()) };
             assert!(matches!(TrainingRule::try_from(message), Err(ConversionError::Value { .. })));
+        }
+        for decay in [1.0, -0.1, f32::NAN, f32::INFINITY] {
+            let message = Optimizer { averaging: Some(decay), ..Optimizer::from(&rule()) };
+            let error = TrainingRule::try_from(message).unwrap_err();
+            assert!(error.to_string().contains("optimizer.averaging"), "{error}");
         }
     }
 

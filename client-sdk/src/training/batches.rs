@@ -21,7 +21,7 @@ pub(crate) enum Batches {
 }
 
 impl Batches {
-    pub fn new(examples: usize, blocks: u64, plan: Option<&PrivacyPlan>) -> Self {
+    pub fn new(examples: usize, size: u64, plan: Option<&PrivacyPlan>) -> Self {
         match plan {
             Some(plan) => Self::Poisson(PoissonSampler::new(
                 examples,
@@ -29,7 +29,7 @@ impl Batches {
                 usize::try_from(plan.capacity).unwrap_or(usize::MAX),
             )),
             None => {
-                let size = (blocks as usize * SLOTS).min(examples);
+                let size = usize::try_from(size).unwrap_or(usize::MAX).min(examples);
                 Self::Shuffled { order: (0..examples).collect(), used: examples, size }
             }
         }

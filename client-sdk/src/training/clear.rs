@@ -2,7 +2,7 @@
 
 use sphinx_gradient::{ClearStage, Tensor};
 use sphinx_network::{Plan, StageParameters};
-use sphinx_optimizer::Optimizer;
+use sphinx_optimizer::{Optimizer, WeightAverage};
 use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
@@ -19,6 +19,7 @@ pub struct ClearTwin {
     /// As [`StageParameters::biases`], in the form the seam asks for.
     biases: Vec<Vec<f32>>,
     optimizers: Vec<Optimizer>,
+    averages: Option<Vec<WeightAverage>>,
     rule: TrainingRule,
     version: u64,
 }
@@ -37,8 +38,12 @@ impl ClearTwin {
         let optimizer =
             |stage: &StageParameters| Optimizer::new(rule.optimizer, stage.weights.len());
         let optimizers = parameters.iter().map(optimizer).collect::<Result<_, _>>()?;
+        let start = |decay| {
+            parameters.iter().map(|stage| WeightAverage::new(decay, &stage.weights)).collect()
+        };
+        let averages = rule.averaging.map(start).transpose()?;
         let biases = parameters.iter().map(|stage| stage.biases.clone()).collect();
-        Ok(Self { layers, parameters, biases, optimizers, rule, version: 0 })
+        Ok(Self { layers, parameters, biases, optimizers, averages, rule, version: 0 })
     }
 
     /// The parameters as trained so far.
@@ -79,8 +84,19 @@ impl LinearCloud for ClearTwin {
 
     fn commit(&mut self, step: u64, _sealed: &[u8], update: &Update) -> Result<(), ClientError> {
         let rate = self.rule.schedule.rate(step);
+        if update.adopts_average && self.averages.is_none() {
+            return Err(ClientError::NoAverage);
+        }
+        let mut averages = self.averages.iter_mut().flatten();
         for (stage, parameters) in self.parameters.iter_mut().enumerate() {
-            self.optimizers[stage].apply(&mut parameters.weights, &update.gradient[stage], rate)?;
+            let (weights, average) = (&mut parameters.weights, averages.next());
+            match average {
+                Some(average) if update.adopts_average => weights.clone_from(&average.average),
+                average => {
+                    self.optimizers[stage].apply(weights, &update.gradient[stage], rate)?;
+                    average.map_or(Ok(()), |average| average.update(weights))?;
+                }
+            }
             let biases = parameters.biases.iter_mut().zip(&update.bias_change[stage]);
             biases.for_each(|(bias, change)| *bias += change);
             self.biases[stage].clone_from(&parameters.biases);
@@ -111,11 +127,25 @@ mod tests {
     fn rejects_a_stage_that_is_not_there() {
         let plan = Plan::new(&NetworkSpec::builtin("mlp-100").unwrap()).unwrap();
         let schedule = Schedule { peak: 0.1, decay: Decay::Constant, warmup: 0, total: 1 };
-        let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule };
+        let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule, averaging: None };
         let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(1));
         let mut twin = ClearTwin::new(&plan, parameters, rule).unwrap();
         let input = Tensor::zeros(100, 16).unwrap();
         let error = twin.evaluate(2, Direction::Forward, &input).unwrap_err();
         assert!(matches!(error, ClientError::NoProduct { stage: 2, stages: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn rejects_adopting_an_average_that_is_not_kept() {
+        let plan = Plan::new(&NetworkSpec::builtin("mlp-100").unwrap()).unwrap();
+        let schedule = Schedule { peak: 0.1, decay: Decay::Constant, warmup: 0, total: 1 };
+        let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule, averaging: None };
+        let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(1));
+        let mut twin = ClearTwin::new(&plan, parameters.clone(), rule).unwrap();
+        let error = twin.commit(0, &[], &Update { adopts_average: true, ..Update::default() });
+        assert!(matches!(error, Err(ClientError::NoAverage)), "{error:?}");
+        assert!(twin.version() == 0 && twin.parameters() == parameters);
+        let rule = TrainingRule { averaging: Some(1.0), ..rule };
+        assert!(matches!(ClearTwin::new(&plan, parameters, rule), Err(ClientError::Optimizer(_))));
     }
 }

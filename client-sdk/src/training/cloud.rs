@@ -14,12 +14,15 @@ pub enum Direction {
 }
 
 /// What one step changes. The gradient may be seen by the server, the bias change only encrypted.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Update {
     /// Noised gradient of the weights by stage, divided by the expected batch size.
     pub gradient: Vec<Vec<f32>>,
     /// Change of the biases by stage, multiples of 2^-16.
     pub bias_change: Vec<Vec<f32>>,
+    /// Instead of a step: the session's average of the weights becomes the weights. There is no gradient then, and the
+    /// biases change to their average.
+    pub adopts_average: bool,
 }
 
 /// Bytes of messages sent and received.
@@ -51,7 +54,8 @@ pub trait LinearCloud: Send {
         input: &Tensor,
     ) -> Result<Tensor, ClientError>;
 
-    /// The exact bytes that commit an update: fresh encryptions of the bias change, so every call differs.
+    /// The exact bytes that commit an update as the session's next step: fresh encryptions of the bias change, so
+    /// every call differs.
     ///
     /// # Errors
     /// [`ClientError`] if the update does not fit the network.

@@ -7,7 +7,9 @@ use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 use sphinx_proto::SessionId;
 
 use crate::error::ClientError;
+use crate::training::cloud::Update;
 use crate::training::options::Privacy;
+use crate::training::seal::{self, Sealed};
 
 /// A model's ledger together with what this training charges to it.
 #[derive(Debug)]
@@ -25,7 +27,8 @@ pub(crate) struct Unconfirmed {
     pub step: u64,
     /// Version it was computed on.
     pub base_version: u64,
-    pub sealed: Vec<u8>,
+    pub bytes: Vec<u8>,
+    pub sealed: Sealed,
 }
 
 impl ModelLedger {
@@ -60,7 +63,9 @@ impl ModelLedger {
             (Privacy::Budget { target, clipping_norm }, Some(plan)) => {
                 (Charge::gaussian(&plan.segment, f64::from(clipping_norm)), Some(target))
             }
-            (Privacy::Budget { .. } | Privacy::None, _) => (Charge::Unproven, None),
+            (Privacy::Budget { .. } | Privacy::ExactBiases { .. } | Privacy::None, _) => {
+                (Charge::Unproven, None)
+            }
         };
         Ok(Self { ledger, delta, charge, target })
     }
@@ -69,21 +74,29 @@ impl ModelLedger {
     pub(crate) fn unconfirmed(&self) -> Result<Option<Unconfirmed>, ClientError> {
         let Some(pending) = self.ledger.pending() else { return Ok(None) };
         let (session_id, step) = parse_session(&pending.entry.session)?;
-        let (base_version, sealed) = (pending.entry.step, pending.bytes.clone());
-        Ok(Some(Unconfirmed { session_id, step, base_version, sealed }))
+        let (base_version, bytes) = (pending.entry.step, pending.bytes.clone());
+        let sealed = seal::unseal(&bytes)?;
+        Ok(Some(Unconfirmed { session_id, step, base_version, bytes, sealed }))
     }
 
-    /// Records a step durably; only then may its bytes leave. `false` if the budget does not allow it.
+    /// Records a step durably; only then may its bytes leave. `false` if the budget does not allow it. The adoption of
+    /// an average spends nothing.
     pub(crate) fn reserve(
         &mut self,
         session_id: SessionId,
         step: u64,
         base_version: u64,
+        update: &Update,
         sealed: &[u8],
     ) -> Result<bool, ClientError> {
         let session = format_session(session_id, step);
-        let entry = Entry { session, step: base_version, charge: self.charge };
-        match self.ledger.reserve(&entry, self.target, sealed) {
+        let (charge, target) = if update.adopts_average {
+            (Charge::PostProcessing, None)
+        } else {
+            (self.charge, self.target)
+        };
+        let entry = Entry { session, step: base_version, charge };
+        match self.ledger.reserve(&entry, target, sealed) {
             Ok(_) => Ok(true),
             Err(LedgerError::BudgetExhausted { .. }) => Ok(false),
             Err(error) => Err(error.into()),

@@ -1,7 +1,7 @@
 //! What a user decides about a training.
 
-use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
-use sphinx_privacy::{PlanRequest, PrivacyPlan, Target, expected_batch_for};
+use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, WeightAverage};
+use sphinx_privacy::{PlanError, PlanRequest, PrivacyPlan, Target};
 use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
@@ -12,6 +12,15 @@ pub enum Privacy {
     /// (ε, δ)-differential privacy against the server and everybody who sees the model.
     Budget {
         /// ε and δ not to be exceeded over the model's whole life.
+        target: Target,
+        /// L2 norm to which each example's gradient is clipped.
+        clipping_norm: f32,
+    },
+    /// As Tian et al. (S&P 2022) train: gradients of the weights are clipped and noised as by [`Privacy::Budget`],
+    /// those of the encrypted biases left exact. No ε is proven: biases depend on single examples and every later
+    /// gradient depends on the biases, so one example changes more than its own clipped gradient.
+    ExactBiases {
+        /// ε and δ by which the noise is chosen; what they would mean if biases were noised too.
         target: Target,
         /// L2 norm to which each example's gradient is clipped.
         clipping_norm: f32,
@@ -27,6 +36,9 @@ pub struct TrainingOptions {
     pub epochs: f64,
     /// Blocks of 2048 slots per step.
     pub blocks: u64,
+    /// Expected size of a private training's Poisson batches, size of the others; `None` for the largest that the
+    /// blocks hold ([`sphinx_privacy::largest_expected_batch`]).
+    pub batch: Option<u64>,
     /// Update rule of weights and biases.
     pub optimizer: OptimizerSpec,
     /// Largest learning rate.
@@ -35,6 +47,9 @@ pub struct TrainingOptions {
     pub decay: Decay,
     /// Steps over which it rises first.
     pub warmup: u64,
+    /// Decay of a moving average of all parameters, in [0, 1), which becomes the model when the training ends; `None`
+    /// keeps the last parameters.
+    pub averaging: Option<f32>,
     /// How the examples are protected.
     pub privacy: Privacy,
 }
@@ -45,6 +60,8 @@ pub(crate) struct Planned {
     pub steps: u64,
     pub rule: TrainingRule,
     pub privacy: Option<PrivacyPlan>,
+    /// Size of the batches, expected size with privacy.
+    pub batch: u64,
 }
 
 impl TrainingOptions {
@@ -59,27 +76,47 @@ impl TrainingOptions {
     /// Solves for steps, sampling rate and noise.
     pub(crate) fn plan(&self, examples: usize) -> Result<Planned, ClientError> {
         let examples = examples as u64;
-        let capacity = self.blocks * sphinx_linalg::SLOTS as u64;
         let privacy = match self.privacy {
-            Privacy::Budget { target, .. } => Some(PrivacyPlan::solve(&PlanRequest {
-                target,
-                examples,
-                expected_batch: expected_batch_for(capacity, examples),
-                blocks: self.blocks,
-                epochs: self.epochs,
-            })?),
+            Privacy::Budget { target, .. } | Privacy::ExactBiases { target, .. } => {
+                Some(PrivacyPlan::solve(&PlanRequest {
+                    target,
+                    examples,
+                    expected_batch: self.batch,
+                    blocks: self.blocks,
+                    epochs: self.epochs,
+                })?)
+            }
             Privacy::None => None,
         };
-        let steps = match &privacy {
-            Some(plan) => plan.segment.steps,
-            None => (self.epochs * examples as f64 / capacity.min(examples).max(1) as f64)
-                .ceil()
-                .max(1.0) as u64,
+        let (steps, batch) = match &privacy {
+            Some(plan) => (plan.segment.steps, plan.expected_batch),
+            None => {
+                let batch = self.exact_batch(examples)?;
+                let steps = (self.epochs * examples as f64 / batch as f64).ceil().max(1.0);
+                (steps as u64, batch)
+            }
         };
-        let rule = TrainingRule { optimizer: self.optimizer, schedule: self.schedule(steps) };
+        let (optimizer, averaging) = (self.optimizer, self.averaging);
+        let rule = TrainingRule { optimizer, schedule: self.schedule(steps), averaging };
         rule.optimizer.validate()?;
         rule.schedule.validate()?;
-        Ok(Planned { steps, rule, privacy })
+        averaging.map_or(Ok(()), WeightAverage::validate)?;
+        Ok(Planned { steps, rule, privacy, batch })
+    }
+
+    /// Examples of every batch but an epoch's last, without privacy.
+    fn exact_batch(&self, examples: u64) -> Result<u64, PlanError> {
+        let capacity = self.blocks.saturating_mul(sphinx_linalg::SLOTS as u64);
+        let batch = self.batch.unwrap_or(capacity.min(examples));
+        if examples == 0 {
+            Err(PlanError::NoExamples)
+        } else if batch > capacity || capacity == 0 {
+            Err(PlanError::Blocks { expected: batch.max(1), blocks: self.blocks })
+        } else if batch == 0 || batch > examples {
+            Err(PlanError::Batch { got: batch, examples })
+        } else {
+            Ok(batch)
+        }
     }
 
     fn schedule(&self, steps: u64) -> Schedule {

@@ -38,6 +38,8 @@ pub struct TrainingSummary {
     pub steps: u64,
     /// Whether the budget ended it before the planned steps were done.
     pub budget_exhausted: bool,
+    /// Whether the averaged parameters became the model.
+    pub averaged: bool,
     /// The model's version.
     pub version: u64,
     /// Slots processed: what the services were asked for.

@@ -66,10 +66,11 @@ impl Training<'_> {
         let plan = Arc::new(Plan::new(self.spec)?);
         let privacy = self.planned.privacy.as_ref();
         let mut rng = ChaCha20Rng::from_seed(self.seed);
-        let mut batches = Batches::new(self.data.len(), self.options.blocks, privacy);
+        let mut batches = Batches::new(self.data.len(), self.planned.batch, privacy);
         let mut maker = UpdateMaker::new(
             &plan,
             self.spec.bias_bound,
+            cloud.biases(),
             self.planned.rule,
             self.options.privacy,
             privacy,
@@ -91,6 +92,7 @@ impl Training<'_> {
                 refused = true;
                 break;
             }
+            maker.committed(cloud.biases())?;
             done += 1;
             seen += pass.examples;
             let report = Progress {
@@ -112,8 +114,14 @@ impl Training<'_> {
                 break;
             }
         }
+        // However the training ended: what was averaged is post-processing and costs no privacy.
+        let adoption = maker.adoption(cloud.biases()).filter(|_| done > 0);
+        if let Some(adoption) = &adoption {
+            self.commit(cloud, ledger.as_deref_mut(), done, adoption)?;
+        }
         Ok(TrainingSummary {
             steps: done,
+            averaged: adoption.is_some(),
             budget_exhausted: refused || (done < self.planned.steps && done == steps),
             version: cloud.version(),
             slots: done * self.options.blocks * SLOTS as u64,
@@ -174,7 +182,7 @@ impl Training<'_> {
         let base_version = cloud.version();
         let sealed = cloud.seal(update)?;
         if let Some(ledger) = ledger.as_deref_mut()
-            && !ledger.reserve(self.session_id, step, base_version, &sealed)?
+            && !ledger.reserve(self.session_id, step, base_version, update, &sealed)?
         {
             return Ok(false);
         }

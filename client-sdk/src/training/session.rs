@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use crate::client::SphinxClient;
 use crate::error::ClientError;
 use crate::training::cloud::{Direction, LinearCloud, Traffic, Update};
-use crate::training::seal;
+use crate::training::seal::{self, Sealed};
 use crate::training::stream::TrainStream;
 
 /// Rows per uploaded message: 0.5 MiB.
@@ -257,7 +257,10 @@ impl LinearCloud for EncryptedSession {
     }
 
     fn seal(&mut self, update: &Update) -> Result<Vec<u8>, ClientError> {
-        Ok(seal::seal(update, &self.options.key, &mut self.rng))
+        let step = self.last_step.map_or(0, |last| last + 1);
+        let (base_version, adopt_average) = (self.version, update.adopts_average);
+        let (open, header) = (opening(&self.options), Commit { step, base_version, adopt_average });
+        Ok(seal::seal(open, header, update, &self.options.key, &mut self.rng))
     }
 
     fn commit(&mut self, step: u64, sealed: &[u8], update: &Update) -> Result<(), ClientError> {
@@ -290,11 +293,17 @@ impl EncryptedSession {
     /// Sends sealed bytes as they are and waits until they are stored.
     ///
     /// # Errors
-    /// [`ClientError`]; after a transient one reopen and repeat.
+    /// [`ClientError::Sealed`] for bytes of another step or version; after a transient error reopen and repeat.
     pub fn commit_sealed(&mut self, step: u64, sealed: &[u8]) -> Result<(), ClientError> {
-        let chunks = seal::unseal(sealed)
-            .map_err(|error| self.stream.protocol(error, "the sealed bytes of an update"))?;
-        self.stream.send(Part::Commit(Commit { step, base_version: self.version }))?;
+        let Sealed { header, chunks, .. } = seal::unseal(sealed)?;
+        if (header.step, header.base_version) != (step, self.version) {
+            let cause = format!(
+                "it is step {} on version {}, asked for is step {step} on version {}",
+                header.step, header.base_version, self.version
+            );
+            return Err(ClientError::Sealed { cause });
+        }
+        self.stream.send(Part::Commit(header))?;
         for chunk in chunks {
             self.stream.send(Part::CommitChunk(chunk))?;
         }
@@ -313,14 +322,19 @@ impl EncryptedSession {
     }
 }
 
-async fn open(client: &SphinxClient, options: &SessionOptions) -> Result<Opened, ClientError> {
-    let request = OpenSession {
+/// The first message of a session.
+fn opening(options: &SessionOptions) -> OpenSession {
+    OpenSession {
         model_id: options.model_id.to_string(),
         key_id: options.key_id.to_string(),
         session_id: options.session_id.0.to_vec().into(),
         parameter_set: ParameterSet::Glwe2048V1.into(),
         optimizer: Some((&options.rule).into()),
-    };
+    }
+}
+
+async fn open(client: &SphinxClient, options: &SessionOptions) -> Result<Opened, ClientError> {
+    let request = opening(options);
     let (stream, opened) = TrainStream::open(&client.trainer, &request).await?;
     let model: Option<Model> = opened.model;
     let model = model.ok_or_else(|| stream.protocol("no model", "the session's model"))?;

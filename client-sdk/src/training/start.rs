@@ -75,21 +75,23 @@ impl SphinxClient {
             request.options.privacy,
             planned.privacy.as_ref(),
         )?;
-        let options = |session_id| SessionOptions {
+        let options = |session_id, rule| SessionOptions {
             model_id: request.model_id.clone(),
             key_id: request.key_id.clone(),
             key: Arc::clone(&request.key),
             session_id,
-            rule: planned.rule,
+            rule,
         };
         if let Some(unconfirmed) = ledger.unconfirmed()? {
-            let session = EncryptedSession::open(self, options(unconfirmed.session_id)).await?;
+            // By the rule of the run that made it, whatever this one's is.
+            let options = options(unconfirmed.session_id, unconfirmed.sealed.rule()?);
+            let session = EncryptedSession::open(self, options).await?;
             ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
         }
         let mut id = [0u8; 16];
         rand::rng().fill_bytes(&mut id);
         let session_id = SessionId(id);
-        let mut session = EncryptedSession::open(self, options(session_id)).await?;
+        let mut session = EncryptedSession::open(self, options(session_id, planned.rule)).await?;
         ledger.check_version(session.version())?;
         let mut seed = [0u8; 32];
         rand::rng().fill_bytes(&mut seed);
@@ -122,7 +124,7 @@ fn settle(
     }
     if !arrived {
         tracing::info!(base, "repeating the update that an earlier run could not confirm");
-        session.commit_sealed(unconfirmed.step, &unconfirmed.sealed)?;
+        session.commit_sealed(unconfirmed.step, &unconfirmed.bytes)?;
     }
     ledger.confirm(base)?;
     Ok(ledger)

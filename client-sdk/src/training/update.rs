@@ -4,7 +4,7 @@ use rand::CryptoRng;
 use sphinx_gradient::{BlockGradient, Clipping};
 use sphinx_linalg::{BIAS_GRID_LOG2, SLOTS};
 use sphinx_network::Plan;
-use sphinx_optimizer::Optimizer;
+use sphinx_optimizer::{Optimizer, WeightAverage};
 use sphinx_privacy::{GaussianMechanism, MechanismSpec, PrivacyPlan};
 use sphinx_proto::TrainingRule;
 
@@ -23,35 +23,50 @@ pub(crate) struct UpdateMaker {
     weights: Vec<usize>,
     biases: Vec<usize>,
     bias_optimizers: Vec<Optimizer>,
+    /// Averages of the committed biases by stage, if the rule asks for them.
+    bias_averages: Option<Vec<WeightAverage>>,
     rule: TrainingRule,
     bias_bound: f32,
 }
 
 impl UpdateMaker {
+    /// A maker for a session that starts with `biases`.
     pub fn new(
         plan: &Plan,
         bias_bound: f32,
+        biases: &[Vec<f32>],
         rule: TrainingRule,
         privacy: Privacy,
         planned: Option<&PrivacyPlan>,
     ) -> Result<Self, ClientError> {
+        let start = |decay| biases.iter().map(|biases| WeightAverage::new(decay, biases)).collect();
+        let bias_averages = rule.averaging.map(start).transpose()?;
         let weights: Vec<_> = plan.stages.iter().map(|stage| stage.linear.weight_count()).collect();
         let biases: Vec<_> = plan.stages.iter().map(|stage| stage.linear.bias_count()).collect();
         let optimizer = |&count: &usize| Optimizer::new(rule.optimizer, count);
         let bias_optimizers = biases.iter().map(optimizer).collect::<Result<_, _>>()?;
+        let mechanism = |clipping_norm: f32, plan: &PrivacyPlan, dimension| {
+            GaussianMechanism::new(MechanismSpec {
+                clipping_norm: f64::from(clipping_norm),
+                noise_multiplier: plan.segment.noise_multiplier,
+                dimension,
+                // Each component passes through at most a block's examples, one after the other; blocks are
+                // added in f64.
+                slack: MechanismSpec::f32_slack(SLOTS as u64, SLOTS as u64),
+            })
+        };
         let (mechanism, clipping) = match (privacy, planned) {
             (Privacy::Budget { clipping_norm, .. }, Some(plan)) => {
-                let spec = MechanismSpec {
-                    clipping_norm: f64::from(clipping_norm),
-                    noise_multiplier: plan.segment.noise_multiplier,
-                    dimension: weights.iter().chain(&biases).sum(),
-                    // Each component passes through at most a block's examples, one after the other; blocks are
-                    // added in f64.
-                    slack: MechanismSpec::f32_slack(SLOTS as u64, SLOTS as u64),
-                };
-                (Some(GaussianMechanism::new(spec)?), Clipping::Flat(clipping_norm))
+                let dimension = weights.iter().chain(&biases).sum();
+                (Some(mechanism(clipping_norm, plan, dimension)?), Clipping::Flat(clipping_norm))
             }
-            (Privacy::Budget { .. } | Privacy::None, _) => (None, Clipping::None),
+            (Privacy::ExactBiases { clipping_norm, .. }, Some(plan)) => {
+                let dimension = weights.iter().sum();
+                (Some(mechanism(clipping_norm, plan, dimension)?), Clipping::Weights(clipping_norm))
+            }
+            (Privacy::Budget { .. } | Privacy::ExactBiases { .. } | Privacy::None, _) => {
+                (None, Clipping::None)
+            }
         };
         let expected_batch = planned.map(|plan| plan.expected_batch as f64);
         Ok(Self {
@@ -61,6 +76,7 @@ impl UpdateMaker {
             weights,
             biases,
             bias_optimizers,
+            bias_averages,
             rule,
             bias_bound,
         })
@@ -83,7 +99,13 @@ impl UpdateMaker {
         let examples: usize = blocks.iter().map(|block| block.examples).sum();
         let divisor = self.expected_batch.unwrap_or(examples.max(1) as f64);
         let released = match &self.mechanism {
-            Some(mechanism) => mechanism.release(&sum, rng)?.into_vec(),
+            Some(mechanism) => {
+                // Behind what the mechanism covers lie exact biases, if they are to be exact.
+                let (noised, exact) = sum.split_at(mechanism.spec().dimension.min(sum.len()));
+                let mut released = mechanism.release(noised, rng)?.into_vec();
+                released.extend(exact);
+                released
+            }
             None => sum,
         };
         let mut mean = released.into_iter().map(|value| (f64::from(value) / divisor) as f32);
@@ -93,19 +115,39 @@ impl UpdateMaker {
         let gradient = take(&self.weights);
         let bias_gradient = take(&self.biases);
         let rate = self.rule.schedule.rate(step);
+        let bound = self.bias_bound;
         let mut bias_change = Vec::with_capacity(biases.len());
         for ((optimizer, biases), gradient) in
             self.bias_optimizers.iter_mut().zip(biases).zip(&bias_gradient)
         {
             let mut next = biases.clone();
             optimizer.apply(&mut next, gradient, rate)?;
-            let bound = self.bias_bound;
-            let change =
-                next.iter().zip(biases).map(|(next, old)| on_grid(next.clamp(-bound, bound)) - old);
-            bias_change.push(change.collect());
+            bias_change.push(change(&next, biases, bound));
         }
-        Ok(Update { gradient, bias_change })
+        Ok(Update { gradient, bias_change, adopts_average: false })
     }
+
+    /// Takes the biases after a committed step into their average, if one is kept.
+    pub fn committed(&mut self, biases: &[Vec<f32>]) -> Result<(), ClientError> {
+        for (average, biases) in self.bias_averages.iter_mut().flatten().zip(biases) {
+            average.update(biases)?;
+        }
+        Ok(())
+    }
+
+    /// The update that makes the averaged parameters the model, `None` if none are kept.
+    pub fn adoption(&self, biases: &[Vec<f32>]) -> Option<Update> {
+        let averages = self.bias_averages.as_ref()?.iter().zip(biases);
+        let bound = self.bias_bound;
+        let bias_change = averages.map(|(average, now)| change(&average.average, now, bound));
+        let bias_change = bias_change.collect();
+        Some(Update { gradient: Vec::new(), bias_change, adopts_average: true })
+    }
+}
+
+/// What leads from biases on the grid to the nearest ones on the grid that `next` allows.
+fn change(next: &[f32], biases: &[f32], bound: f32) -> Vec<f32> {
+    next.iter().zip(biases).map(|(next, old)| on_grid(next.clamp(-bound, bound)) - old).collect()
 }
 
 /// The nearest multiple of the biases' grid.

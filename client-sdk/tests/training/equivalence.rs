@@ -79,7 +79,7 @@ async fn agrees(spec: NetworkSpec) {
     let world = World::start().await;
     world.client.create_model(&model_id(), &key_id(), &spec, SEED).await.unwrap();
     let schedule = Schedule { peak: 0.1, decay: Decay::Linear { floor: 0.1 }, warmup: 1, total: 9 };
-    let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule };
+    let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule, averaging: None };
     let options = world.session(SessionId([1; 16]), rule);
     let mut session = EncryptedSession::open(&world.client, options.clone()).await.unwrap();
     let plan = Plan::new(&spec).unwrap();
@@ -128,6 +128,7 @@ fn random_update(plan: &Plan, rng: &mut ChaCha20Rng) -> Update {
             .iter()
             .map(|stage| draw(stage.linear.bias_count(), 65_536.0, 60_000))
             .collect(),
+        adopts_average: false,
     }
 }
 

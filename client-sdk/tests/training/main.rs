@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod averaging;
 mod curves;
 mod equivalence;
 mod killed_client;

@@ -7,7 +7,7 @@ use sphinx_network::Plan;
 use sphinx_optimizer::Optimizer;
 use sphinx_privacy::ledger::{Binding, Charge, Entry, Ledger, PendingUpdate, PrivacyUnit};
 use sphinx_proto::SessionId;
-use sphinx_proto::v1::{CommitChunk, commit_chunk::Part};
+use sphinx_proto::v1::{TrainRequest, commit_chunk::Part, train_request::Part as Request};
 use sphinx_store::ModelVersion;
 
 use crate::world::{DESCENT, EXAMPLES, RATE, World, blocking, delta, model_id, open, rule, small};
@@ -19,17 +19,25 @@ async fn recorded(world: &World) -> (EncryptedSession, PendingUpdate) {
     let options = world.session(SESSION, rule());
     let mut session = EncryptedSession::open(&world.client, options).await.unwrap();
     let sealed = session.seal(&update()).unwrap();
-    let binding = Binding {
+    let mut ledger = Ledger::open(&world.ledger(), &binding()).unwrap();
+    let entry = entry(0, session.version(), Charge::Unproven);
+    ledger.reserve(&entry, None, &sealed).unwrap();
+    (session, PendingUpdate { entry, bytes: sealed })
+}
+
+/// What the ledger of the world's model is for.
+pub fn binding() -> Binding {
+    Binding {
         model: "m".to_owned(),
         examples: EXAMPLES as u64,
         delta: delta(),
         unit: PrivacyUnit::Example,
-    };
-    let mut ledger = Ledger::open(&world.ledger(), &binding).unwrap();
-    let step = session.version();
-    let entry = Entry { session: format!("{SESSION}/0"), step, charge: Charge::Unproven };
-    ledger.reserve(&entry, None, &sealed).unwrap();
-    (session, PendingUpdate { entry, bytes: sealed })
+    }
+}
+
+/// The entry of a step of the session `[9; 16]`, made on `version`.
+pub fn entry(step: u64, version: u64, charge: Charge) -> Entry {
+    Entry { session: format!("{SESSION}/{step}"), step: version, charge }
 }
 
 fn update() -> Update {
@@ -38,6 +46,7 @@ fn update() -> Update {
     Update {
         gradient: plan.stages.iter().map(|s| filled(s.linear.weight_count(), 0.125)).collect(),
         bias_change: plan.stages.iter().map(|s| filled(s.linear.bias_count(), 0.5)).collect(),
+        adopts_average: false,
     }
 }
 
@@ -66,7 +75,9 @@ fn applied(base: &ModelVersion, sealed: &[u8]) -> (Vec<Vec<f32>>, Vec<bytes::Byt
         .collect();
     let mut rest = sealed;
     while !rest.is_empty() {
-        match CommitChunk::decode_length_delimited(&mut rest).unwrap().part.unwrap() {
+        let message = TrainRequest::decode_length_delimited(&mut rest).unwrap();
+        let Request::CommitChunk(chunk) = message.part.unwrap() else { continue };
+        match chunk.part.unwrap() {
             Part::Gradient(part) => gradient[part.stage as usize]
                 .extend(part.values.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v))),
             Part::BiasChange(part) => biases[part.stage as usize]

@@ -226,10 +226,12 @@ pub fn open(epochs: f64) -> TrainingOptions {
     TrainingOptions {
         epochs,
         blocks: 1,
+        batch: None,
         optimizer: DESCENT,
         learning_rate: RATE,
         decay: Decay::Constant,
         warmup: 0,
+        averaging: None,
         privacy: Privacy::None,
     }
 }
@@ -237,7 +239,7 @@ pub fn open(epochs: f64) -> TrainingOptions {
 /// The rule of [`open`] and [`private`].
 pub fn rule() -> TrainingRule {
     let schedule = Schedule { peak: RATE, decay: Decay::Constant, warmup: 0, total: 100 };
-    TrainingRule { optimizer: DESCENT, schedule }
+    TrainingRule { optimizer: DESCENT, schedule, averaging: None }
 }
 
 /// Runs what blocks on a thread of its own.

@@ -70,11 +70,24 @@ fn padding_contributes_exactly_zero() {
 }
 
 #[test]
+fn weights_can_be_clipped_alone() {
+    for case in cases() {
+        let pass = run(&case, &case.labels);
+        let [mixed, clipped, exact] = [Clipping::Weights(0.1), Clipping::Flat(0.1), Clipping::None]
+            .map(|clipping| pass.clipped_gradient(clipping).unwrap());
+        assert!(mixed.weights == clipped.weights && mixed.biases == exact.biases, "{}", case.name);
+        assert_eq!((mixed.examples, mixed.clipped), (clipped.examples, clipped.clipped));
+    }
+}
+
+#[test]
 fn rejects_clipping_norms_that_bound_nothing() {
     let case = &cases()[0];
     let pass = run(case, &case.labels);
     for got in [0.0, -1.0, f32::INFINITY] {
         let refused = pass.clipped_gradient(Clipping::Flat(got));
+        assert_eq!(refused, Err(PassError::ClippingNorm { got }));
+        let refused = pass.clipped_gradient(Clipping::Weights(got));
         assert_eq!(refused, Err(PassError::ClippingNorm { got }));
     }
     assert!(pass.clipped_gradient(Clipping::Flat(f32::NAN)).is_err());

@@ -22,13 +22,38 @@ pub struct WeightAverage {
 }
 
 impl WeightAverage {
+    /// # Errors
+    /// [`OptimizerError::Parameter`] unless the decay is in [0, 1).
+    pub fn validate(decay: f32) -> Result<(), OptimizerError> {
+        require((0.0..1.0).contains(&decay), "decay of the average", decay, "[0, 1)")
+    }
+
     /// An average that starts at `weights`.
     ///
     /// # Errors
     /// [`OptimizerError::Parameter`] unless the decay is in [0, 1).
     pub fn new(decay: f32, weights: &[f32]) -> Result<Self, OptimizerError> {
-        require((0.0..1.0).contains(&decay), "decay", decay, "[0, 1)")?;
+        Self::validate(decay)?;
         Ok(Self { decay, updates: 0, average: weights.to_vec() })
+    }
+
+    /// An average that goes on from a stored one.
+    ///
+    /// # Errors
+    /// [`OptimizerError::Parameter`] as [`WeightAverage::new`]; [`OptimizerError::Length`] and
+    /// [`OptimizerError::NonFiniteState`] for one that is not of so many weights.
+    pub fn restore(
+        decay: f32,
+        updates: u64,
+        average: Vec<f32>,
+        weights: usize,
+    ) -> Result<Self, OptimizerError> {
+        Self::validate(decay)?;
+        require_length("average", average.len(), weights)?;
+        if let Some(index) = average.iter().position(|weight| !weight.is_finite()) {
+            return Err(OptimizerError::NonFiniteState { what: "average", index });
+        }
+        Ok(Self { decay, updates, average })
     }
 
     /// Takes in the weights after a step.
@@ -78,7 +103,8 @@ mod tests {
         for got in [1.0, -0.1] {
             let error = WeightAverage::new(got, &[0.0]).unwrap_err();
             let range = "[0, 1)";
-            assert_eq!(error, OptimizerError::Parameter { parameter: "decay", got, range });
+            let parameter = "decay of the average";
+            assert_eq!(error, OptimizerError::Parameter { parameter, got, range });
         }
         let mut average = WeightAverage::new(0.9, &[0.0, 1.0]).unwrap();
         let before = average.clone();
@@ -87,5 +113,20 @@ mod tests {
         let error = average.update(&[0.0, f32::NAN]).unwrap_err();
         assert_eq!(error, OptimizerError::NonFiniteState { what: "weights", index: 1 });
         assert_eq!(average, before);
+        let error = WeightAverage::restore(0.9, 1, vec![0.0], 2).unwrap_err();
+        assert_eq!(error, OptimizerError::Length { what: "average", got: 1, expected: 2 });
+        let error = WeightAverage::restore(0.9, 1, vec![f32::INFINITY], 1).unwrap_err();
+        assert_eq!(error, OptimizerError::NonFiniteState { what: "average", index: 0 });
+    }
+
+    #[test]
+    fn a_restored_average_goes_on_where_it_was() {
+        let mut average = WeightAverage::new(0.5, &[0.0]).unwrap();
+        average.update(&[1.0]).unwrap();
+        let stored = average.clone();
+        let mut restored = WeightAverage::restore(0.5, 1, stored.average, 1).unwrap();
+        average.update(&[-2.0]).unwrap();
+        restored.update(&[-2.0]).unwrap();
+        assert_eq!(restored, average);
     }
 }

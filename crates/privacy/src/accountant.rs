@@ -35,7 +35,10 @@ pub enum AccountingError {
         overflow: f64,
     },
     /// Some steps were made without the mechanism: no ε is proven for the composition.
-    #[error("{steps} steps were made without noise on every gradient: no epsilon is proven")]
+    #[error(
+        "no epsilon is proven: {steps} steps were made without noise on every gradient, so one example may change \
+         all later ones beyond what clipping bounds"
+    )]
     NoneProven {
         /// How many.
         steps: u64,

@@ -230,7 +230,7 @@ impl Ledger {
         &self.records
     }
 
-    /// The records as runs of steps that spent alike, oldest first.
+    /// The records as runs of steps that spent alike, oldest first; those that spent nothing are left out.
     pub fn runs(&self) -> Vec<Run> {
         runs(&self.records)
     }
@@ -263,7 +263,7 @@ impl fmt::Debug for Ledger {
 
 fn runs(records: &[Record]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    for record in records {
+    for record in records.iter().filter(|record| record.entry.charge != Charge::PostProcessing) {
         match runs.last_mut() {
             Some(run) if run.charge == record.entry.charge => run.steps += 1,
             Some(_) | None => runs.push(Run { charge: record.entry.charge, steps: 1 }),

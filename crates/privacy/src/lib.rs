@@ -42,12 +42,12 @@
 //! # Example
 //!
 //! ```
-//! use sphinx_privacy::{Delta, PlanRequest, PrivacyPlan, Target, expected_batch_for};
+//! use sphinx_privacy::{Delta, PlanRequest, PrivacyPlan, Target};
 //!
 //! let plan = PrivacyPlan::solve(&PlanRequest {
 //!     target: Target::new(2.0, Delta::new(1e-5)?)?,
 //!     examples: 60_000,
-//!     expected_batch: expected_batch_for(2048, 60_000),
+//!     expected_batch: None,
 //!     blocks: 1,
 //!     epochs: 10.0,
 //! })?;
@@ -69,7 +69,7 @@ mod sampler;
 
 pub use accountant::{Accountant, AccountingError, Segment};
 pub use mechanism::{GaussianMechanism, MechanismError, MechanismSpec, NoisedSum};
-pub use overflow::{BLOCK_SLOTS, expected_batch_for, overflow_probability};
+pub use overflow::{BLOCK_SLOTS, largest_expected_batch, overflow_probability};
 pub use plan::{DeltaWarning, PlanError, PlanRequest, PrivacyPlan};
 pub use quantity::{Delta, Epsilon, NoiseMultiplier, QuantityError, SamplingRate, Target};
 pub use sampler::{PoissonBatch, PoissonSampler};

@@ -1,13 +1,13 @@
 //! How often a Poisson batch does not fit in its padded blocks.
 
 use crate::log_space;
-use crate::quantity::SamplingRate;
+use crate::quantity::{Delta, QuantityError, SamplingRate};
 
 /// Slots of one block: the polynomial size of the ciphertexts that carry a batch.
 pub const BLOCK_SLOTS: u64 = 2048;
 
-/// Standard deviations of a Poisson batch that are left free in its blocks.
-const FREE_DEVIATIONS: f64 = 6.0;
+/// What overflows may use up of δ in the course of a planned training.
+const SHARE_OF_DELTA: f64 = 0.01;
 
 /// Upper bound on the probability that Poisson batches of two neighbouring data sets, `examples`
 /// the larger, do not *both* fit in `capacity` slots however the example they differ in falls:
@@ -31,18 +31,43 @@ pub fn overflow_probability(examples: u64, rate: SamplingRate, capacity: u64) ->
     ((first - (-ratio).ln_1p()).exp() * (1.0 + ROUNDING)).min(1.0)
 }
 
-/// The largest expected batch size that leaves six standard deviations of a Poisson batch free in
-/// `capacity` slots; all `examples` when they fit. 0 when the capacity is below 37 slots.
-pub fn expected_batch_for(capacity: u64, examples: u64) -> u64 {
-    if capacity >= examples {
+/// Steps of a number of passes over the data; the last one is completed.
+pub(crate) fn steps(epochs: f64, examples: u64, expected_batch: u64) -> u64 {
+    // 15 epochs of 1/3 are 45 steps, not 46 because of rounding.
+    (epochs * examples as f64 / expected_batch as f64 - 1e-9).ceil().max(1.0) as u64
+}
+
+/// Bound on the probability that some batch of a training overflows `capacity` slots.
+pub(crate) fn total_overflow(
+    examples: u64,
+    expected_batch: u64,
+    capacity: u64,
+    epochs: f64,
+) -> Result<f64, QuantityError> {
+    let rate = SamplingRate::new(expected_batch as f64 / examples as f64)?;
+    let steps = steps(epochs, examples, expected_batch);
+    Ok(steps as f64 * overflow_probability(examples, rate, capacity))
+}
+
+/// Whether overflows of such a probability over a whole training leave 99 % of δ.
+pub(crate) fn is_negligible(total_overflow: f64, delta: Delta) -> bool {
+    total_overflow <= SHARE_OF_DELTA * delta.get()
+}
+
+/// The largest expected batch size whose overflows of `blocks` blocks, over all steps of `epochs` passes together, use
+/// up at most a hundredth of δ; all `examples` where nothing can overflow. Longer trainings and smaller δ leave
+/// more slots free: about 260 of 2048 in 10 epochs of 60 000 examples at δ = 10⁻⁵. 0 without blocks.
+pub fn largest_expected_batch(examples: u64, blocks: u64, epochs: f64, delta: Delta) -> u64 {
+    let capacity = blocks.saturating_mul(BLOCK_SLOTS);
+    if capacity > examples {
         return examples;
     }
-    let reach = |batch: u64| {
-        let mean = batch as f64;
-        mean + FREE_DEVIATIONS * (mean * (1.0 - mean / examples as f64)).sqrt()
+    let fits = |&batch: &u64| {
+        total_overflow(examples, batch, capacity, epochs)
+            .is_ok_and(|overflow| is_negligible(overflow, delta))
     };
-    // Not monotone near `examples`, where the deviation vanishes: search from the capacity down.
-    (0..=capacity).rev().find(|&batch| reach(batch) <= capacity as f64).unwrap_or(0)
+    // From above: the deviation vanishes near `examples`, so the fitting sizes need not be an interval.
+    (1..=capacity).rev().find(fits).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -78,12 +103,29 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_mnist_holds_an_expectation_of_about_1790() {
-        let expected = expected_batch_for(BLOCK_SLOTS, 60_000);
-        assert!((1785..1805).contains(&expected), "{expected}");
-        let rate = SamplingRate::new(expected as f64 / 60_000.0).unwrap();
-        assert!(overflow_probability(60_000, rate, BLOCK_SLOTS) < 1e-8);
-        assert_eq!(expected_batch_for(2048, 1000), 1000);
-        assert_eq!(expected_batch_for(1, 1000), 0);
+    fn the_largest_batch_leaves_nearly_all_of_delta_however_long_the_training() {
+        let delta = Delta::new(1e-5).unwrap();
+        let mut last = 2048;
+        for epochs in [1.0, 10.0, 100.0, 3000.0] {
+            let batch = largest_expected_batch(60_000, 1, epochs, delta);
+            let overflow = |batch| total_overflow(60_000, batch, BLOCK_SLOTS, epochs).unwrap();
+            assert!(overflow(batch) <= 1e-7 && overflow(batch + 1) > 1e-7, "{epochs}: {batch}");
+            assert!((1700..last).contains(&batch), "{epochs}: {batch}");
+            last = batch;
+        }
+        let smaller = largest_expected_batch(60_000, 1, 10.0, Delta::new(1e-9).unwrap());
+        assert!(smaller < largest_expected_batch(60_000, 1, 10.0, delta));
+        assert!(largest_expected_batch(60_000, 3, 10.0, delta) > 3 * smaller);
+    }
+
+    #[test]
+    fn nothing_is_left_free_where_nothing_can_overflow() {
+        let delta = Delta::new(1e-5).unwrap();
+        assert_eq!(largest_expected_batch(1000, 1, 10.0, delta), 1000);
+        assert_eq!(largest_expected_batch(60_000, 30, 10.0, delta), 60_000);
+        // Exactly full: the bound cannot tell a full batch from an overflow.
+        let full = largest_expected_batch(2048, 1, 10.0, delta);
+        assert!((1950..2048).contains(&full), "{full}");
+        assert_eq!(largest_expected_batch(60_000, 0, 10.0, delta), 0);
     }
 }

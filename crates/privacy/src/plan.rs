@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::accountant::{Accountant, AccountingError, Segment};
-use crate::overflow::{BLOCK_SLOTS, overflow_probability};
+use crate::overflow::{
+    BLOCK_SLOTS, is_negligible, largest_expected_batch, overflow_probability, steps as steps_of,
+    total_overflow,
+};
 use crate::quantity::{Delta, Epsilon, NoiseMultiplier, QuantityError, SamplingRate, Target};
 
 /// Noise multipliers tried are multiples of 1 / SIGMA_GRID.
@@ -41,6 +44,26 @@ pub enum PlanError {
         /// Blocks a step sends.
         blocks: u64,
     },
+    /// The batch fits on average, but overflows too often.
+    #[error(
+        "an expected batch of {expected} overflows {blocks} blocks of {BLOCK_SLOTS} slots with probability \
+         {overflow:.1e} over {steps} steps, more than a hundredth of delta {delta:e}: lower it to {largest}, or \
+         use more blocks"
+    )]
+    Overflow {
+        /// Expected batch size asked for.
+        expected: u64,
+        /// Blocks a step sends.
+        blocks: u64,
+        /// Bound on the probability over the whole training.
+        overflow: f64,
+        /// Steps of the training.
+        steps: u64,
+        /// δ asked for.
+        delta: f64,
+        /// The largest expected batch size that fits.
+        largest: u64,
+    },
     /// Epochs not a finite positive number.
     #[error("{got} epochs cannot be trained: give a finite positive number")]
     Epochs {
@@ -69,8 +92,8 @@ pub struct PlanRequest {
     pub target: Target,
     /// Examples of the training set.
     pub examples: u64,
-    /// Expected batch size ([`expected_batch_for`](crate::expected_batch_for) fills whole blocks).
-    pub expected_batch: u64,
+    /// Expected batch size; `None` for the [largest](crate::largest_expected_batch) that the blocks hold.
+    pub expected_batch: Option<u64>,
     /// Padded blocks of [`BLOCK_SLOTS`] sent in every step, whatever the batch drawn.
     pub blocks: u64,
     /// Passes over the data in expectation; the last step is completed.
@@ -100,12 +123,21 @@ impl PrivacyPlan {
     ///
     /// # Errors
     /// [`PlanError`] for a batch larger than the data or its blocks, no examples or epochs, overflows that
-    /// use up δ, and a target out of reach.
+    /// use up more than a hundredth of δ, and a target out of reach.
     pub fn solve(request: &PlanRequest) -> Result<Self, PlanError> {
         let &PlanRequest { target, examples, expected_batch, blocks, epochs } = request;
         if examples == 0 {
             return Err(PlanError::NoExamples);
         }
+        if !(epochs.is_finite() && epochs > 0.0) {
+            return Err(PlanError::Epochs { got: epochs });
+        }
+        if blocks == 0 {
+            return Err(PlanError::Blocks { expected: expected_batch.unwrap_or(1), blocks });
+        }
+        let delta = target.delta();
+        let largest = || largest_expected_batch(examples, blocks, epochs, delta);
+        let expected_batch = expected_batch.unwrap_or_else(largest);
         if expected_batch == 0 || expected_batch > examples {
             return Err(PlanError::Batch { got: expected_batch, examples });
         }
@@ -113,21 +145,22 @@ impl PrivacyPlan {
         if expected_batch > capacity {
             return Err(PlanError::Blocks { expected: expected_batch, blocks });
         }
-        if !(epochs.is_finite() && epochs > 0.0) {
-            return Err(PlanError::Epochs { got: epochs });
+        let steps = steps_of(epochs, examples, expected_batch);
+        let overflow = total_overflow(examples, expected_batch, capacity, epochs)?;
+        if !is_negligible(overflow, delta) {
+            let (expected, delta, largest) = (expected_batch, delta.get(), largest());
+            return Err(PlanError::Overflow { expected, blocks, overflow, steps, delta, largest });
         }
         let sampling_rate = SamplingRate::new(expected_batch as f64 / examples as f64)?;
-        // 15 epochs of 1/3 are 45 steps, not 46 because of rounding.
-        let steps = (epochs * examples as f64 / expected_batch as f64 - 1e-9).ceil().max(1.0);
         let segment = |sigma| {
             Ok::<_, PlanError>(Segment {
                 sampling_rate,
                 noise_multiplier: NoiseMultiplier::new(sigma)?,
-                steps: steps as u64,
+                steps,
                 overflow_probability: overflow_probability(examples, sampling_rate, capacity),
             })
         };
-        let sigma = smallest_sigma(target, steps as u64, segment)?;
+        let sigma = smallest_sigma(target, steps, segment)?;
         let segment = segment(sigma)?;
         let epsilon = epsilon_of(&segment, target.delta())?;
         Ok(Self { segment, examples, expected_batch, capacity, target, epsilon })

@@ -130,7 +130,7 @@ fn request() -> PlanRequest {
     PlanRequest {
         target: target(2.0, 1e-5),
         examples: 60_000,
-        expected_batch: expected_batch_for(2048, 60_000),
+        expected_batch: None,
         blocks: 1,
         epochs: 12.0,
     }
@@ -164,10 +164,12 @@ fn rejects_plans_of_nothing_or_beyond_the_data() {
     let refuse = |request| PrivacyPlan::solve(&request).unwrap_err();
     assert_eq!(refuse(PlanRequest { examples: 0, ..request() }), PlanError::NoExamples);
     for got in [0, 60_001] {
-        let error = refuse(PlanRequest { expected_batch: got, ..request() });
+        let error = refuse(PlanRequest { expected_batch: Some(got), ..request() });
         assert_eq!(error, PlanError::Batch { got, examples: 60_000 });
     }
-    let error = refuse(PlanRequest { expected_batch: 2049, ..request() });
+    let error = refuse(PlanRequest { blocks: 0, ..request() });
+    assert_eq!(error, PlanError::Blocks { expected: 1, blocks: 0 });
+    let error = refuse(PlanRequest { expected_batch: Some(2049), ..request() });
     assert_eq!(error, PlanError::Blocks { expected: 2049, blocks: 1 });
     for got in [0.0, -1.0, f64::INFINITY] {
         assert_eq!(refuse(PlanRequest { epochs: got, ..request() }), PlanError::Epochs { got });
@@ -179,18 +181,45 @@ fn rejects_plans_of_nothing_or_beyond_the_data() {
 }
 
 #[test]
-fn rejects_batches_whose_overflow_uses_up_delta() {
-    let error = PrivacyPlan::solve(&PlanRequest { expected_batch: 2000, ..request() }).unwrap_err();
+fn chooses_the_largest_batch_that_leaves_delta_alone() {
+    for epochs in [1.0, 20.0, 400.0] {
+        let request = PlanRequest { epochs, ..request() };
+        let plan = PrivacyPlan::solve(&request).unwrap();
+        let overflow = plan.segment.steps as f64 * plan.segment.overflow_probability;
+        assert!(overflow <= 1e-7, "{epochs}: {overflow:e}");
+        assert_eq!(
+            plan.expected_batch,
+            largest_expected_batch(60_000, 1, epochs, plan.target.delta())
+        );
+        let same = PlanRequest { expected_batch: Some(plan.expected_batch), ..request };
+        assert_eq!(PrivacyPlan::solve(&same), Ok(plan));
+        let smaller = PlanRequest { expected_batch: Some(1024), ..request };
+        assert_eq!(PrivacyPlan::solve(&smaller).unwrap().expected_batch, 1024);
+    }
+}
+
+#[test]
+fn rejects_batches_that_overflow_too_often() {
+    let refused = |got, epochs| {
+        let request = PlanRequest { expected_batch: Some(got), epochs, ..request() };
+        PrivacyPlan::solve(&request).unwrap_err()
+    };
+    let error = refused(2000, 12.0);
     assert!(
-        matches!(error, PlanError::Accounting(AccountingError::DeltaExhausted { .. })),
+        matches!(error, PlanError::Overflow { expected: 2000, blocks: 1, steps: 360, .. }),
         "{error}"
     );
+    // What is refused in a long training fits a short one; the error says what fits.
+    let PlanError::Overflow { largest, .. } = refused(1795, 400.0) else { panic!() };
+    assert_eq!(largest, largest_expected_batch(60_000, 1, 400.0, Delta::new(1e-5).unwrap()));
+    let short = PlanRequest { expected_batch: Some(1795), epochs: 1.0, ..request() };
+    assert!(PrivacyPlan::solve(&short).is_ok());
 }
 
 #[test]
 fn rejects_targets_out_of_reach() {
     let hard = PlanRequest { target: target(1e-6, 1e-14), epochs: 1e6, ..request() };
-    let hard = PlanRequest { expected_batch: 1000, ..hard };
+    let hard = PlanRequest { expected_batch: Some(1000), ..hard };
     let error = PrivacyPlan::solve(&hard).unwrap_err();
     assert!(matches!(error, PlanError::Unreachable { .. }), "{error}");
 }

@@ -80,6 +80,10 @@ pub(crate) enum TrainerError {
         "the commit is based on version {got}, the session is at {expected}: reopen the session"
     )]
     Base { got: u64, expected: u64 },
+    #[error(
+        "the session keeps no average to adopt: open it with optimizer.averaging, a decay in [0, 1)"
+    )]
+    NoAverage,
     #[error("{limit} training sessions are open already")]
     Busy { limit: usize },
     #[error("replies were not read for {millis} ms: reopen the session")]
@@ -114,7 +118,7 @@ impl RpcError for TrainerError {
             | Self::GradientIncomplete { .. }
             | Self::BiasOrder { .. }
             | Self::Hash { .. } => ErrorCode::InvalidArgument,
-            Self::OtherKey { .. } => ErrorCode::FailedPrecondition,
+            Self::OtherKey { .. } | Self::NoAverage => ErrorCode::FailedPrecondition,
             Self::Base { .. } => ErrorCode::Aborted,
             Self::Busy { .. } => ErrorCode::ResourceExhausted,
             Self::Unread { .. } => ErrorCode::DeadlineExceeded,

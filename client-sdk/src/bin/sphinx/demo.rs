@@ -25,7 +25,7 @@ use crate::evaluation::Evaluation;
 use crate::home::fingerprint;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::recipe::{EXPOSURE, RecipeArgs, default_delta};
+use crate::recipe::{RecipeArgs, default_delta};
 use crate::training::{self, Trained};
 use crate::{defaults, network};
 
@@ -69,8 +69,8 @@ impl Demo {
         let limit = self.limit.map(|limit| limit as usize);
         let (train, test) = (Arc::new(first(train, limit)?), first(test, limit)?);
         let material = Material { spec, train, test, delta };
-        if self.recipe.exposes() {
-            eprintln!("{EXPOSURE}\n");
+        if let Some(warning) = self.recipe.warning() {
+            eprintln!("{warning}\n");
         }
         let mut options = ClusterOptions::current_program()?;
         options.verbose = self.verbose;

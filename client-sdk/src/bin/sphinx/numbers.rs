@@ -25,6 +25,11 @@ pub fn per_image(traffic: Traffic, images: u64) -> String {
     format!("{} up, {} down per image", share(traffic.up), share(traffic.down))
 }
 
+/// What stands where ε would, and why.
+pub const NONE_PROVEN: &str = "\
+none proven: in some steps not every gradient was noised, so one image may change all later ones beyond what clipping \
+bounds";
+
 /// ε with both conversions, or that there is none.
 pub fn epsilon(epsilon: Option<Epsilon>, delta: Delta) -> String {
     match epsilon {
@@ -32,7 +37,7 @@ pub fn epsilon(epsilon: Option<Epsilon>, delta: Delta) -> String {
             "ε = {improved:.3} (classical conversion {classical:.3}) at δ = {:e}",
             delta.get()
         ),
-        None => "no ε is proven: steps were made without noise".to_owned(),
+        None => format!("ε {NONE_PROVEN}"),
     }
 }
 

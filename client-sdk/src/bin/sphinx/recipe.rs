@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use sphinx_client::{Privacy, TrainingOptions};
-use sphinx_optimizer::{Decay, OptimizerSpec};
+use sphinx_optimizer::{Decay, OptimizerSpec, WeightAverage};
 use sphinx_privacy::{Delta, Target};
 
 use crate::defaults;
@@ -14,6 +14,12 @@ Differential privacy is off. In every step the trainer then sees the exact gradi
 labels of your training set can be reconstructed from such gradients, and the finished weights may give single
 images away to anybody who has them. Activations, biases and predictions stay encrypted or masked.";
 
+/// What `--bias-noise off` gives up, in plain words.
+pub const EXACT_BIASES: &str = "\
+Noise on the biases' gradients is off, as in the paper of Tian et al.: no epsilon is proven for this model, now or later.
+Its biases depend on single images and every later gradient depends on the biases, so one image changes more than its
+own clipped gradient, and the noise on the weights does not cover that.";
+
 /// How long, how fast, how private.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
@@ -24,6 +30,9 @@ pub struct RecipeArgs {
     /// Blocks of 2048 images per step
     #[arg(long, value_name = "N", default_value_t = defaults::BLOCKS, value_parser = clap::value_parser!(u64).range(1..))]
     blocks: u64,
+    /// Expected images per step [default: the most that almost never overflow the blocks]
+    #[arg(long, value_name = "B", value_parser = clap::value_parser!(u64).range(1..))]
+    batch: Option<u64>,
     /// How the images are protected against the server and users of the model
     #[arg(long, value_enum, default_value_t = PrivacyKind::Dp)]
     privacy: PrivacyKind,
@@ -36,6 +45,9 @@ pub struct RecipeArgs {
     /// Norm to which every image's gradient is clipped [default: 0.1]
     #[arg(long, value_name = "C", value_parser = positive::<f32>)]
     clip: Option<f32>,
+    /// Whether the gradients of the encrypted biases are noised too; off is the paper's variant, without a proven epsilon
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    bias_noise: Switch,
     /// Update rule [default: sgd, or adam with --privacy none]
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerKind>,
@@ -57,6 +69,17 @@ pub struct RecipeArgs {
     /// Steps over which the learning rate rises first [default: 0 for sgd, 20 for adam]
     #[arg(long, value_name = "STEPS")]
     warmup: Option<u64>,
+    /// Decay of a moving average of all parameters, which becomes the model in the end [default: none is kept]
+    #[arg(long, value_name = "DECAY", value_parser = decay)]
+    averaging: Option<f32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    /// With noise
+    On,
+    /// Exact
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -92,9 +115,13 @@ impl RecipeArgs {
         self.delta
     }
 
-    /// Whether differential privacy is off.
-    pub fn exposes(&self) -> bool {
-        self.privacy == PrivacyKind::None
+    /// What is given up, if no ε will be proven.
+    pub fn warning(&self) -> Option<&'static str> {
+        match (self.privacy, self.bias_noise) {
+            (PrivacyKind::None, _) => Some(EXPOSURE),
+            (PrivacyKind::Dp, Switch::Off) => Some(EXACT_BIASES),
+            (PrivacyKind::Dp, Switch::On) => None,
+        }
     }
 
     /// The options at a given δ.
@@ -107,6 +134,7 @@ impl RecipeArgs {
         Ok(TrainingOptions {
             epochs: self.epochs.unwrap_or(epochs),
             blocks: self.blocks,
+            batch: self.batch,
             optimizer: self.optimizer(optimizer)?,
             learning_rate: self.lr.unwrap_or(match (optimizer, self.privacy) {
                 (OptimizerKind::Sgd, PrivacyKind::Dp) => defaults::SGD_PRIVATE_RATE,
@@ -122,6 +150,7 @@ impl RecipeArgs {
                 OptimizerKind::Sgd => defaults::SGD_WARMUP,
                 OptimizerKind::Adam => defaults::ADAM_WARMUP,
             }),
+            averaging: self.averaging,
             privacy: self.privacy(delta)?,
         })
     }
@@ -146,10 +175,18 @@ impl RecipeArgs {
                 let target =
                     Target::new(epsilon, delta).map_err(sphinx_privacy::PlanError::from)?;
                 let clipping_norm = self.clip.unwrap_or(defaults::CLIPPING_NORM);
-                Ok(Privacy::Budget { target, clipping_norm })
+                Ok(match self.bias_noise {
+                    Switch::On => Privacy::Budget { target, clipping_norm },
+                    Switch::Off => Privacy::ExactBiases { target, clipping_norm },
+                })
             }
-            PrivacyKind::None if self.epsilon.is_some() || self.clip.is_some() => {
-                let message = "--privacy none adds no noise: leave --epsilon and --clip out";
+            PrivacyKind::None
+                if self.epsilon.is_some()
+                    || self.clip.is_some()
+                    || self.bias_noise == Switch::Off =>
+            {
+                let message =
+                    "--privacy none adds no noise: leave --epsilon, --clip and --bias-noise out";
                 Err(CliError::Usage(message.to_owned()))
             }
             PrivacyKind::None => Ok(Privacy::None),
@@ -176,6 +213,12 @@ where
 pub fn delta(text: &str) -> Result<Delta, String> {
     let value = text.parse().map_err(|_| "expected a number such as 1e-5".to_owned())?;
     Delta::new(value).map_err(|error| error.to_string())
+}
+
+/// A decay in [0, 1).
+fn decay(text: &str) -> Result<f32, String> {
+    let decay = text.parse().map_err(|_| "expected a number such as 0.99".to_owned())?;
+    WeightAverage::validate(decay).map(|()| decay).map_err(|error| error.to_string())
 }
 
 fn fraction(text: &str) -> Result<f32, String> {

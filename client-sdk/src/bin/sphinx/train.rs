@@ -16,7 +16,7 @@ use tonic::Code;
 use crate::data::DataArgs;
 use crate::error::CliError;
 use crate::home::fingerprint;
-use crate::recipe::{EXPOSURE, RecipeArgs, default_delta};
+use crate::recipe::{RecipeArgs, default_delta};
 use crate::session::Session;
 use crate::training;
 use crate::{defaults, network};
@@ -56,8 +56,8 @@ impl Train {
     pub async fn run(&self, session: &Session) -> Result<(), CliError> {
         // Wrong options show before anything is made.
         self.recipe.options(defaults::EPOCHS, default_delta()?)?;
-        if self.recipe.exposes() {
-            eprintln!("{EXPOSURE}\n");
+        if let Some(warning) = self.recipe.warning() {
+            eprintln!("{warning}\n");
         }
         let (images, _) = self.data.load()?;
         let examples = images.len();

@@ -62,7 +62,7 @@ impl TrainingDisplay {
         let rate = progress.examples as f64 / progress.step_time.as_secs_f64().max(1e-9);
         let epsilon = match progress.epsilon {
             Some(epsilon) => format!("ε {:.2}", epsilon.improved),
-            None => "no ε".to_owned(),
+            None => "ε none proven".to_owned(),
         };
         format!(
             "epoch {:.2}/{}  loss {:.3}  accuracy {}  {rate:.0} images/s  {epsilon}",

@@ -113,6 +113,9 @@ pub enum Charge {
     },
     /// Some gradient left without noise: no ε holds for the model any more.
     Unproven,
+    /// Nothing: the update was computed from what earlier ones released. It is recorded because it moves the model's
+    /// version on, and so that a retry sends the identical bytes.
+    PostProcessing,
 }
 
 impl Charge {
@@ -141,6 +144,7 @@ impl Charge {
                 accountant.compose_unproven(steps);
                 Ok(())
             }
+            Charge::PostProcessing => Ok(()),
         }
     }
 }

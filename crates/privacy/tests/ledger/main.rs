@@ -183,6 +183,28 @@ fn rejects_stating_an_epsilon_after_steps_without_noise() {
 }
 
 #[test]
+fn post_processing_is_recorded_and_spends_nothing() {
+    let home = Home::with_steps(3);
+    let mut ledger = home.open().unwrap();
+    let delta = Delta::new(1e-5).unwrap();
+    let spent = ledger.spent(delta).unwrap();
+    let adoption = Entry { charge: Charge::PostProcessing, ..entry(3) };
+    ledger.reserve(&adoption, None, b"average").unwrap();
+    let mut ledger = home_reopened(&home, ledger);
+    assert_eq!(ledger.pending().unwrap().bytes, b"average");
+    ledger.confirm(3).unwrap();
+    ledger.reserve(&entry(4), None, b"bytes").unwrap();
+    let ledger = home_reopened(&home, ledger);
+    assert_eq!((ledger.head().records, ledger.head().version), (5, 5));
+    assert_eq!(ledger.runs(), [Run { charge: charge(), steps: 4 }]);
+    assert!(ledger.spent(delta).unwrap().improved > spent.improved);
+    let home = Home::new();
+    let mut alone = home.create();
+    alone.reserve(&Entry { charge: Charge::PostProcessing, ..entry(0) }, None, b"a").unwrap();
+    assert_eq!(alone.spent(delta), Accountant::new().epsilon(delta));
+}
+
+#[test]
 fn rejects_a_missing_ledger() {
     let home = Home::new();
     assert_eq!(home.open().unwrap_err(), LedgerError::Missing { path: home.path() });

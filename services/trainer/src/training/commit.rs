@@ -8,14 +8,14 @@ use sphinx_proto::v1::commit_chunk::Part as Chunk;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Commit, Committed, EncryptedBiases as BiasChange, WeightGradient};
-use sphinx_proto::{ConversionError, to_status};
+use sphinx_proto::{ConversionError, TrainingRule, to_status};
 use sphinx_store::{CommitId, ModelVersion};
 use tonic::Status;
 
 use crate::error::TrainerError;
 use crate::rpc::train::out_of_order;
 use crate::service::{TrainerService, unix_seconds};
-use crate::training::optimizer_state;
+use crate::training::optimizer_state::RuleState;
 use crate::training::prepared::Geometries;
 use crate::training::session::{Session, State};
 use crate::training::streams::{Inbound, Outbound};
@@ -28,13 +28,14 @@ pub(crate) async fn commit(
     inbound: &mut Inbound,
     outbound: &Outbound,
 ) -> Result<(), Status> {
-    let update = receive(service, session, inbound).await?;
+    let update = receive(service, session, header, inbound).await?;
     let committed = apply(service, session, header, update).await.map_err(to_status)?;
     outbound.send(Reply::Committed(committed)).await
 }
 
 /// What a commit brings, complete and unaltered.
 struct Update {
+    /// Empty in an adopting commit.
     gradient: Vec<Vec<f32>>,
     biases: Vec<EncryptedBiases>,
 }
@@ -43,9 +44,10 @@ struct Update {
 async fn receive(
     service: &TrainerService,
     session: &Session,
+    header: &Commit,
     inbound: &mut Inbound,
 ) -> Result<Update, Status> {
-    let mut receiving = Receiving::new(session);
+    let mut receiving = Receiving::new(session, header);
     loop {
         let part = inbound.next("a commit").await?;
         let Part::CommitChunk(chunk) = part else {
@@ -63,7 +65,7 @@ async fn receive(
 
 /// A commit on its way.
 struct Receiving {
-    /// Number of weights of each stage.
+    /// Number of gradient components of each stage: none where averages are adopted.
     expected: Vec<usize>,
     update: Update,
     /// Biases of each stage that have changed already: a change that came twice would be added twice.
@@ -72,8 +74,10 @@ struct Receiving {
 }
 
 impl Receiving {
-    fn new(session: &Session) -> Self {
-        let expected: Vec<usize> = session.layers().map(|layer| layer.weight_count()).collect();
+    fn new(session: &Session, header: &Commit) -> Self {
+        let counts = session.layers().map(|layer| layer.weight_count());
+        let expected: Vec<usize> =
+            counts.map(|count| if header.adopt_average { 0 } else { count }).collect();
         let stages = expected.len();
         let update =
             Update { gradient: vec![Vec::new(); stages], biases: session.state.biases.clone() };
@@ -161,10 +165,13 @@ async fn apply(
     if header.base_version != state.version {
         return Err(TrainerError::Base { got: header.base_version, expected: state.version });
     }
-    let rate = session.schedule.rate(header.step);
-    let geometries = Arc::clone(&session.geometries);
-    let (next, record) =
-        service.compute.run(move || next_state(&geometries, &state, update, rate, id)).await??;
+    if header.adopt_average && state.rule.averages.is_none() {
+        return Err(TrainerError::NoAverage);
+    }
+    let (geometries, rule) = (Arc::clone(&session.geometries), session.rule);
+    let adopt = header.adopt_average;
+    let next = move || next_state(&geometries, &state, update, (&rule, adopt), id);
+    let (next, record) = service.compute.run(next).await??;
     let committed = service.store.commit(&session.meta, record).await?;
     if committed.repeated {
         // Another stream of this session stored it: what counts is what it brought.
@@ -172,7 +179,7 @@ async fn apply(
     } else {
         session.state = Arc::new(next);
     }
-    tracing::debug!(version = committed.version, step = header.step, rate, "committed");
+    tracing::debug!(version = committed.version, step = header.step, adopt, "committed");
     Ok(Committed { step: header.step, version: committed.version, repeated: committed.repeated })
 }
 
@@ -181,16 +188,14 @@ fn next_state(
     geometries: &Geometries,
     state: &State,
     update: Update,
-    rate: f32,
+    (rule, adopt): (&TrainingRule, bool),
     id: CommitId,
 ) -> Result<(State, ModelVersion), TrainerError> {
-    let mut weights = state.weights.clone();
-    let mut optimizers = state.optimizers.clone();
-    for ((weights, optimizer), gradient) in
-        weights.iter_mut().zip(&mut optimizers).zip(&update.gradient)
-    {
-        optimizer.apply(weights, gradient, rate)?;
-    }
+    let mut next = state.rule.clone();
+    let weights = match next.averaged() {
+        Some(averaged) if adopt => averaged,
+        _ => step(&mut next, &state.weights, &update.gradient, rule.schedule.rate(id.step))?,
+    };
     // As they are stored: a version must evaluate alike whether it was made here or read.
     let stored: Vec<_> = update.biases.iter().map(EncryptedBiases::to_bytes).collect();
     let biases = stored
@@ -205,10 +210,29 @@ fn next_state(
         commit: Some(id),
         updated_unix_seconds: unix_seconds(),
         weights: weights.clone(),
-        averaged: None,
-        optimizer: optimizer_state::encode(&optimizers),
+        averaged: next.averaged(),
+        optimizer: next.encode(rule),
         biases: stored.into_iter().map(Into::into).collect(),
     };
-    let next = State { version, commit: Some(id), weights, biases, optimizers, stages };
+    let next = State { version, commit: Some(id), weights, biases, rule: next, stages };
     Ok((next, record))
+}
+
+/// The weights after one step of the optimiser; their average takes them in.
+fn step(
+    rule: &mut RuleState,
+    weights: &[Vec<f32>],
+    gradient: &[Vec<f32>],
+    rate: f32,
+) -> Result<Vec<Vec<f32>>, TrainerError> {
+    let mut weights = weights.to_vec();
+    for ((weights, optimizer), gradient) in
+        weights.iter_mut().zip(&mut rule.optimizers).zip(gradient)
+    {
+        optimizer.apply(weights, gradient, rate)?;
+    }
+    for (average, weights) in rule.averages.iter_mut().flatten().zip(&weights) {
+        average.update(weights)?;
+    }
+    Ok(weights)
 }

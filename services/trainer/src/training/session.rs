@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use sphinx_linalg::EncryptedBiases;
 use sphinx_network::{Linear, Plan};
-use sphinx_optimizer::{Optimizer, OptimizerSpec, Schedule};
 use sphinx_proto::v1::{Model, OpenSession, SessionOpened, StageScales};
 use sphinx_proto::{KeyId, ModelId, SessionId, TenantId, TrainingRule, conversion};
 use sphinx_store::{CommitId, ModelMeta, ModelVersion};
 
 use crate::error::TrainerError;
 use crate::service::{TrainerService, described, network};
-use crate::training::optimizer_state;
+use crate::training::optimizer_state::RuleState;
 use crate::training::prepared::{Geometries, PrepareError, PreparedStage};
 
 /// A session: everything it holds can be read again from the store at the last committed version.
@@ -19,8 +18,7 @@ pub(crate) struct Session {
     pub id: SessionId,
     pub meta: Arc<ModelMeta>,
     pub model: Model,
-    rule: OptimizerSpec,
-    pub schedule: Schedule,
+    pub rule: TrainingRule,
     pub geometries: Arc<Geometries>,
     pub state: Arc<State>,
 }
@@ -31,7 +29,7 @@ pub(crate) struct State {
     pub commit: Option<CommitId>,
     pub weights: Vec<Vec<f32>>,
     pub biases: Vec<EncryptedBiases>,
-    pub optimizers: Vec<Optimizer>,
+    pub rule: RuleState,
     pub stages: Vec<PreparedStage>,
 }
 
@@ -47,7 +45,7 @@ impl Session {
         let model_id = ModelId::parse(open.model_id)?;
         let key_id = KeyId::parse(open.key_id)?;
         let optimizer = conversion::required("optimizer", "the update rule", open.optimizer)?;
-        let TrainingRule { optimizer: rule, schedule } = TrainingRule::try_from(optimizer)?;
+        let rule = TrainingRule::try_from(optimizer)?;
         service.keys.require(tenant, &key_id).await?;
         let stored = service.store.get(tenant, &model_id).await?;
         if stored.meta.key_id != key_id {
@@ -61,9 +59,9 @@ impl Session {
         let meta = Arc::new(stored.meta);
         let geometries = service.compute.run(move || Geometries::new(plan, spec.bias_bound));
         let geometries = Arc::new(geometries.await?);
-        let state = restored(service, &meta, version, rule, &geometries).await?;
+        let state = restored(service, &meta, version, (id, rule), &geometries).await?;
         tracing::info!(model = %meta.model_id, version = state.version, "session opened");
-        Ok(Self { id, meta, model, rule, schedule, geometries, state })
+        Ok(Self { id, meta, model, rule, geometries, state })
     }
 
     /// Moves to a stored version.
@@ -73,7 +71,8 @@ impl Session {
         version: u64,
     ) -> Result<(), TrainerError> {
         let stored = service.store.load(&self.meta, Some(version)).await?;
-        self.state = restored(service, &self.meta, stored, self.rule, &self.geometries).await?;
+        let session = (self.id, self.rule);
+        self.state = restored(service, &self.meta, stored, session, &self.geometries).await?;
         Ok(())
     }
 
@@ -102,11 +101,11 @@ async fn restored(
     service: &TrainerService,
     meta: &Arc<ModelMeta>,
     version: ModelVersion,
-    rule: OptimizerSpec,
+    session: (SessionId, TrainingRule),
     geometries: &Arc<Geometries>,
 ) -> Result<Arc<State>, TrainerError> {
     let (meta, geometries) = (Arc::clone(meta), Arc::clone(geometries));
-    let restore = move || State::restore(&meta, version, rule, &geometries);
+    let restore = move || State::restore(&meta, version, session, &geometries);
     Ok(Arc::new(service.compute.run(restore).await??))
 }
 
@@ -114,7 +113,7 @@ impl State {
     fn restore(
         meta: &ModelMeta,
         version: ModelVersion,
-        rule: OptimizerSpec,
+        (session, rule): (SessionId, TrainingRule),
         geometries: &Geometries,
     ) -> Result<Self, TrainerError> {
         let damaged = |cause: String| TrainerError::Damaged { model: meta.model_id.clone(), cause };
@@ -129,10 +128,16 @@ impl State {
             .map(|(bytes, count)| EncryptedBiases::from_bytes(bytes, count))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| damaged(error.to_string()))?;
-        let optimizers = optimizer_state::restore(version.optimizer, rule, &version.weights)?;
+        // What another session left belongs to it: the client's half of that state is gone.
+        let own = version.commit.is_some_and(|commit| commit.session == session);
+        let (weights, averaged) = (&version.weights, version.averaged);
+        let rule = match own {
+            true => RuleState::restore(version.optimizer, averaged, &rule, weights)?,
+            false => RuleState::new(&rule, weights)?,
+        };
         let stages = geometries.prepare(&version.weights, &biases)?;
         let (number, commit) = (version.version, version.commit);
-        Ok(Self { version: number, commit, weights: version.weights, biases, optimizers, stages })
+        Ok(Self { version: number, commit, weights: version.weights, biases, rule, stages })
     }
 }
 

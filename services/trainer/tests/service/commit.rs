@@ -1,10 +1,12 @@
 //! Commits: compare-and-set, idempotence, and updates that are wrong.
 
-use sphinx_proto::v1::{Commit, Direction, commit_chunk, train_request::Part};
+use sphinx_proto::v1::{
+    Commit, Direction, commit_chunk, train_request::Part, train_response::Part as Reply,
+};
 use tonic::Code;
 
 use crate::common::{assert_refused, start_with_model};
-use crate::talk::{Talk, bias_change, chunk, chunks, gradient, sealed, update};
+use crate::talk::{Talk, bias_change, chunk, chunks, gradient, opening, sealed, update};
 
 #[tokio::test]
 async fn commits_move_the_version_on_and_change_weights_and_biases() {
@@ -101,6 +103,87 @@ async fn of_two_commits_at_once_one_is_stored() {
         assert_eq!(refused[0].code(), Code::Aborted);
         assert_eq!(trainer.parameters().await.version, base + 1);
     }
+}
+
+#[tokio::test]
+async fn a_new_session_starts_its_optimiser_anew_and_a_reopened_one_goes_on() {
+    let mut trainer = start_with_model(|_| ()).await;
+    let other = |tag: u8| {
+        let mut parts = update(0, 0, tag);
+        parts.remove(0);
+        parts
+    };
+    // Adam: the first step of a session moves every weight by the learning rate, whatever the gradient was before.
+    let mut moved = Vec::new();
+    for (step, session, base) in [(0, 1, 0), (1, 1, 1), (0, 2, 2)] {
+        let before = trainer.weights(0).await;
+        let mut talk = Talk::open(&trainer, session).await;
+        let header = Commit { step, base_version: base, adopt_average: false };
+        talk.send(Part::Commit(header)).await;
+        for part in other(if base == 0 { 1 } else { 200 }) {
+            talk.send(part).await;
+        }
+        talk.reply().await.unwrap();
+        let after = trainer.weights(0).await;
+        moved.push(before[0] - after[0]);
+    }
+    let near = |got: f32| (got - 0.01).abs() < 1e-5;
+    assert!(near(moved[0]) && !near(moved[1]) && near(moved[2]), "{moved:?}");
+}
+
+/// A session that keeps an average.
+fn averaging(session: u8) -> Part {
+    let mut open = opening(session);
+    if let Some(optimizer) = &mut open.optimizer {
+        optimizer.averaging = Some(0.5);
+    }
+    Part::Open(open)
+}
+
+fn adoption(step: u64, base_version: u64, parts: Vec<commit_chunk::Part>) -> Vec<Part> {
+    let mut parts = sealed(step, base_version, parts);
+    parts[0] = Part::Commit(Commit { step, base_version, adopt_average: true });
+    parts
+}
+
+#[tokio::test]
+async fn averages_are_adopted_once_and_only_where_they_are_kept() {
+    let mut trainer = start_with_model(|_| ()).await;
+    let first = trainer.weights(1).await;
+    let mut talk = Talk::begin(trainer.client.clone(), averaging(1)).await.unwrap();
+    talk.commit(0, 0, 1).await.unwrap();
+    let second = trainer.weights(1).await;
+    // After one update the decay is 1/10.
+    let expected: Vec<f32> = first.iter().zip(&second).map(|(a, b)| a + 0.9 * (b - a)).collect();
+
+    let with_gradient = adoption(1, 1, vec![gradient(0, 0, vec![0.5; 18])]);
+    let status = talk.refusal(with_gradient).await;
+    assert_refused(&status, Code::InvalidArgument, "weight gradient of stage 0 at 0 with 72 bytes");
+    let adopt = || adoption(1, 1, vec![bias_change(0, 0, 2, 3), bias_change(1, 0, 3, 3)]);
+    let without = Talk::open(&trainer, 2).await.refusal(adopt()).await;
+    assert_refused(&without, Code::FailedPrecondition, "keeps no average to adopt");
+    assert_eq!(trainer.parameters().await.version, 1);
+
+    for repeated in [false, true, true] {
+        let mut talk = Talk::begin(trainer.client.clone(), averaging(1)).await.unwrap();
+        for part in adopt() {
+            talk.send(part).await;
+        }
+        let Reply::Committed(committed) = talk.reply().await.unwrap() else { panic!() };
+        assert_eq!((committed.step, committed.version, committed.repeated), (1, 2, repeated));
+        let got = trainer.weights(1).await;
+        let apart = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-6, "{apart}");
+        assert_eq!(trainer.parameters().await.version, 2);
+    }
+    // Another session's average is its own: it starts at the weights, so adopting it at once changes none.
+    let before = trainer.weights(1).await;
+    let mut other = Talk::begin(trainer.client.clone(), averaging(3)).await.unwrap();
+    for part in adoption(0, 2, vec![]) {
+        other.send(part).await;
+    }
+    other.reply().await.unwrap();
+    assert_eq!(trainer.weights(1).await, before);
 }
 
 #[tokio::test]
@@ -204,7 +287,7 @@ async fn rejects_an_altered_commit_and_one_that_is_cut_short() {
         let status = Talk::open(&trainer, 1).await.refusal(parts).await;
         assert_refused(&status, Code::InvalidArgument, "the commit's parts hash to");
     }
-    let empty = [Part::Commit(Commit { step: 0, base_version: 0 }), {
+    let empty = [Part::Commit(Commit { step: 0, base_version: 0, adopt_average: false }), {
         Part::CommitChunk(sphinx_proto::v1::CommitChunk { part: None })
     }];
     let status = Talk::open(&trainer, 1).await.refusal(empty).await;

@@ -128,6 +128,13 @@ impl Trainer {
         Parameters { version, bytes }
     }
 
+    /// The weights of a stage.
+    pub async fn weights(&mut self, stage: u32) -> Vec<f32> {
+        let part = Part::Weights(WeightsPart { stage, offset: 0, count: 1000 });
+        let bytes = self.part(Some(part)).await.unwrap().weights;
+        bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+    }
+
     pub async fn models(&mut self, tenant: &'static str) -> Vec<String> {
         let request = of_tenant(tenant, ListModelsRequest {});
         let models = self.client.list_models(request).await.unwrap().into_inner().models;

@@ -111,7 +111,7 @@ async fn rejects_parts_out_of_order() {
     let before = trainer.parameters().await;
     let call = || Part::Evaluate(announcement(0, Direction::Forward));
     let rows = || Part::Input(input(0, 10));
-    let header = || Part::Commit(Commit { step: 0, base_version: 0 });
+    let header = || Part::Commit(Commit { step: 0, base_version: 0, adopt_average: false });
     let open = || Part::Open(opening(1));
     let cases = [
         (vec![open()], "received open, expected evaluate or commit"),

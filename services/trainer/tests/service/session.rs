@@ -21,6 +21,10 @@ async fn rejects_openings_that_do_not_fit() {
     if let Some(Optimizer { schedule: Some(schedule), .. }) = &mut nan.optimizer {
         schedule.learning_rate = f32::NAN;
     }
+    let mut decay = good();
+    if let Some(optimizer) = &mut decay.optimizer {
+        optimizer.averaging = Some(1.0);
+    }
     let no_rule = Optimizer { rule: None, ..good().optimizer.unwrap() };
     let id = |length: usize| vec![1; length].into();
     let (invalid, missing) = (Code::InvalidArgument, Code::NotFound);
@@ -35,6 +39,7 @@ async fn rejects_openings_that_do_not_fit() {
         (OpenSession { optimizer: None, ..good() }, invalid, "optimizer is missing"),
         (OpenSession { optimizer: Some(no_rule), ..good() }, invalid, "optimizer.rule is missing"),
         (nan, invalid, "optimizer.schedule is"),
+        (decay, invalid, "optimizer.averaging is"),
         (OpenSession { model_id: "n".to_owned(), ..good() }, missing, "model n does not exist"),
         (
             OpenSession { key_id: "stranger".to_owned(), ..good() },

@@ -50,6 +50,7 @@ pub fn opening(session: u8) -> OpenSession {
                 warmup_steps: 0,
                 total_steps: 10,
             }),
+            averaging: None,
         }),
     }
 }
@@ -225,7 +226,7 @@ pub fn sealed(step: u64, base: u64, chunks: Vec<commit_chunk::Part>) -> Vec<Part
         }
     }
     let end = commit_chunk::Part::Sha256(hash.finalize().to_vec().into());
-    let header = Part::Commit(Commit { step, base_version: base });
+    let header = Part::Commit(Commit { step, base_version: base, adopt_average: false });
     std::iter::once(header).chain(chunks.into_iter().chain([end]).map(chunk)).collect()
 }
 

@@ -15,7 +15,7 @@ use sphinx_client::{
 use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
-use sphinx_privacy::{Target, expected_batch_for};
+use sphinx_privacy::{Target, largest_expected_batch};
 use sphinx_secret::SecretKey;
 
 use crate::error::CliError;
@@ -26,7 +26,7 @@ use crate::{defaults, network};
 const WARM_UP: u64 = 2;
 
 /// Costs per image of a private training step, everything included, for a batch padded to 2048. A Poisson batch
-/// fills about 1797 of the 2048 slots; `ms_per_drawn_image` divides by those.
+/// fills about 1790 of the 2048 slots; `ms_per_drawn_image` divides by those.
 #[derive(Debug, Serialize)]
 pub struct Figures {
     ms_per_image: f64,
@@ -90,7 +90,7 @@ pub async fn measure(
             server: trainer.and_then(Usage::of),
         };
         seen.lock().unwrap_or_else(PoisonError::into_inner).push((progress.step, mark));
-        true
+        progress.step < WARM_UP + steps
     };
     model.client.train_model(request, progress).await?;
     let marks = std::mem::take(&mut *marks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -98,13 +98,14 @@ pub async fn measure(
     let (Some(start), Some(end)) = (mark(WARM_UP), mark(WARM_UP + steps)) else {
         return Err(CliError::Usage("the privacy budget ended the measurement".to_owned()));
     };
-    let clear_ms_per_image = clear(&spec, &data, &options)?;
-    Ok((figures(&start, &end, steps, data.len(), clear_ms_per_image), model))
+    let clear_ms_per_image = clear(&spec, &data, &options, WARM_UP + steps)?;
+    let batch = largest_expected_batch(data.len() as u64, 1, options.epochs, default_delta()?);
+    Ok((figures(&start, &end, steps, batch, clear_ms_per_image), model))
 }
 
-fn figures(start: &Mark, end: &Mark, steps: u64, examples: usize, clear: f64) -> Figures {
+fn figures(start: &Mark, end: &Mark, steps: u64, batch: u64, clear: f64) -> Figures {
     let slots = steps as f64 * SLOTS as f64;
-    let drawn = steps as f64 * expected_batch_for(SLOTS as u64, examples as u64) as f64;
+    let drawn = steps as f64 * batch as f64;
     let millis = (end.at - start.at).as_secs_f64() * 1e3;
     let cpu = |from: Option<Usage>, to: Option<Usage>| {
         Some((to?.cpu_seconds - from?.cpu_seconds) * 1e3 / slots)
@@ -122,17 +123,19 @@ fn figures(start: &Mark, end: &Mark, steps: u64, examples: usize, clear: f64) ->
     }
 }
 
-/// A private training of so many steps, with a budget that does not end it.
+/// A private training of at least so many steps, with a budget that does not end it.
 fn options(steps: u64, examples: usize) -> Result<TrainingOptions, CliError> {
-    let batch = expected_batch_for(SLOTS as u64, examples as u64);
     let target = Target::new(8.0, default_delta()?).map_err(sphinx_privacy::PlanError::from)?;
     Ok(TrainingOptions {
-        epochs: steps as f64 * batch as f64 / examples as f64,
+        // At least so many steps: batches are smaller than that. The measurement ends it.
+        epochs: steps as f64 * SLOTS as f64 / examples as f64,
         blocks: 1,
+        batch: None,
         optimizer: OptimizerSpec::Sgd { momentum: defaults::SGD_MOMENTUM, nesterov: false },
         learning_rate: 1.0,
         decay: Decay::Constant,
         warmup: 0,
+        averaging: None,
         privacy: Privacy::Budget { target, clipping_norm: defaults::CLIPPING_NORM },
     })
 }
@@ -157,14 +160,15 @@ fn clear(
     spec: &NetworkSpec,
     data: &sphinx_client::data::Dataset,
     options: &TrainingOptions,
+    steps: u64,
 ) -> Result<f64, CliError> {
     let plan = Plan::new(spec)?;
     let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(defaults::SEED));
     let mut twin = ClearTwin::new(&plan, parameters, options.rule(data.len())?)?;
     let mut marks = Vec::new();
-    train_without_ledger(&mut twin, spec, data, options, [0; 32], &mut |_| {
+    train_without_ledger(&mut twin, spec, data, options, [0; 32], &mut |progress| {
         marks.push(Instant::now());
-        true
+        progress.step < steps
     })?;
     let (Some(start), Some(end)) = (marks.get(WARM_UP as usize - 1), marks.last()) else {
         return Ok(f64::NAN);

@@ -3,8 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 use sphinx_privacy::{
-    BLOCK_SLOTS, Delta, DeltaWarning, PlanError, PlanRequest, PrivacyPlan, Target,
-    expected_batch_for,
+    BLOCK_SLOTS, Delta, PlanError, PlanRequest, PrivacyPlan, Target, largest_expected_batch,
 };
 
 use crate::defaults;
@@ -24,9 +23,12 @@ pub struct Plan {
     /// Images of the training set
     #[arg(long, value_name = "N", default_value_t = 60_000)]
     examples: u64,
-    /// Expected batch size [default: what fills a block of 2048 but for six deviations]
+    /// Expected batch size [default: the most that almost never overflows the blocks]
     #[arg(long, value_name = "B")]
     batch: Option<u64>,
+    /// Blocks of 2048 slots per step [default: 1, or the fewest that hold the batch]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    blocks: Option<u64>,
     /// Passes over the data
     #[arg(long, value_name = "E", value_parser = positive::<f64>, default_value_t = defaults::EPOCHS)]
     epochs: f64,
@@ -51,10 +53,13 @@ impl Plan {
         let delta = self.delta.map_or_else(default_delta, Ok)?;
         let target = Target::new(self.epsilon, delta).map_err(PlanError::from)?;
         let examples = self.examples;
-        let batch = self.batch.unwrap_or_else(|| expected_batch_for(BLOCK_SLOTS, examples));
-        let blocks = blocks_for(batch, examples);
         let epochs = self.epochs;
-        let request = PlanRequest { target, examples, expected_batch: batch, blocks, epochs };
+        let blocks = match (self.blocks, self.batch) {
+            (Some(blocks), _) => blocks,
+            (None, Some(batch)) => blocks_for(batch, examples, epochs, delta),
+            (None, None) => defaults::BLOCKS,
+        };
+        let request = PlanRequest { target, examples, expected_batch: self.batch, blocks, epochs };
         let plan = PrivacyPlan::solve(&request)?;
         let planned = Planned {
             noise_multiplier: plan.segment.noise_multiplier.get(),
@@ -66,17 +71,17 @@ impl Plan {
             epsilon: plan.epsilon.improved,
             epsilon_classical: plan.epsilon.classical,
             delta: delta.get(),
-            warning: DeltaWarning::check(delta, examples).map(|warning| warning.to_string()),
+            warning: plan.warning().map(|warning| warning.to_string()),
         };
         output.result(&planned, || text(&planned))
     }
 }
 
-/// The fewest blocks that leave six deviations of a batch free.
-fn blocks_for(batch: u64, examples: u64) -> u64 {
+/// The fewest blocks that a batch almost never overflows.
+fn blocks_for(batch: u64, examples: u64, epochs: f64, delta: Delta) -> u64 {
     // A batch larger than the data is refused by the plan, whatever the blocks.
     let batch = batch.min(examples);
-    let fits = |blocks: &u64| expected_batch_for(blocks * BLOCK_SLOTS, examples) >= batch;
+    let fits = |&blocks: &u64| largest_expected_batch(examples, blocks, epochs, delta) >= batch;
     let fewest = batch.div_ceil(BLOCK_SLOTS).max(1);
     (fewest..=examples.div_ceil(BLOCK_SLOTS).max(fewest)).find(fits).unwrap_or(fewest)
 }
@@ -108,11 +113,12 @@ mod tests {
 
     #[test]
     fn blocks_leave_room_for_batches_that_vary() {
-        assert_eq!(blocks_for(1_700, 60_000), 1);
-        assert_eq!(blocks_for(2_048, 60_000), 2);
-        assert_eq!(blocks_for(500, 500), 1);
+        let blocks = |batch, examples| blocks_for(batch, examples, 10.0, Delta::new(1e-5).unwrap());
+        assert_eq!(blocks(1_700, 60_000), 1);
+        assert_eq!(blocks(2_048, 60_000), 2);
+        assert_eq!(blocks(500, 500), 1);
         // The whole data set every time does not vary.
-        assert_eq!(blocks_for(60_000, 60_000), 30);
-        assert_eq!(blocks_for(0, 0), 1);
+        assert_eq!(blocks(60_000, 60_000), 30);
+        assert_eq!(blocks(0, 0), 1);
     }
 }

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::defaults;
 use crate::error::CliError;
 use crate::home::Home;
+use crate::numbers::NONE_PROVEN;
 use crate::output::{Output, table};
 use crate::recipe::positive;
 
@@ -31,6 +32,8 @@ struct Shown {
     /// `None`: none is proven.
     epsilon: Option<f64>,
     epsilon_classical: Option<f64>,
+    /// Why there is no ε, if there is none.
+    epsilon_note: Option<&'static str>,
     delta: f64,
     budget: f64,
     epsilon_left: Option<f64>,
@@ -64,9 +67,10 @@ impl Show {
         let shown = Shown {
             model: model_id.to_string(),
             examples: ledger.binding().examples,
-            steps: ledger.head().records,
+            steps: ledger.runs().iter().map(|run| run.steps).sum(),
             epsilon: spent.map(|epsilon| epsilon.improved),
             epsilon_classical: spent.map(|epsilon| epsilon.classical),
+            epsilon_note: spent.is_none().then_some(NONE_PROVEN),
             delta: delta.get(),
             budget: self.epsilon,
             epsilon_left: spent.map(|spent| (self.epsilon - spent.improved).max(0.0)),
@@ -87,7 +91,7 @@ impl From<&Run> for Spent {
             Charge::Gaussian { sampling_rate, noise_multiplier, clipping_norm, .. } => {
                 (Some(sampling_rate.get()), Some(noise_multiplier.get()), Some(clipping_norm))
             }
-            Charge::Unproven => (None, None, None),
+            Charge::Unproven | Charge::PostProcessing => (None, None, None),
         };
         Self { steps: run.steps, sampling_rate, noise_multiplier, clipping_norm }
     }
@@ -99,7 +103,7 @@ fn segment(charge: Charge) -> Option<Segment> {
         Charge::Gaussian { sampling_rate, noise_multiplier, overflow_probability, .. } => {
             Some(Segment { sampling_rate, noise_multiplier, steps: 1, overflow_probability })
         }
-        Charge::Unproven => None,
+        Charge::Unproven | Charge::PostProcessing => None,
     }
 }
 

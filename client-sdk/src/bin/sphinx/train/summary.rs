@@ -4,7 +4,7 @@ use serde::Serialize;
 use sphinx_client::ModelId;
 use sphinx_privacy::Delta;
 
-use crate::numbers::{epsilon, per_image, percent, seconds};
+use crate::numbers::{NONE_PROVEN, epsilon, per_image, percent, seconds};
 use crate::output::program;
 use crate::training::Trained;
 
@@ -19,8 +19,12 @@ pub struct Summary {
     train_accuracy: Option<f64>,
     epsilon: Option<f64>,
     epsilon_classical: Option<f64>,
+    /// Why there is no ε, if there is none.
+    epsilon_note: Option<&'static str>,
     delta: f64,
     budget_exhausted: bool,
+    /// The averaged parameters became the model.
+    averaged: bool,
     interrupted: bool,
     seconds: f64,
     images: u64,
@@ -43,8 +47,10 @@ impl Summary {
             train_accuracy: last.map(|epoch| epoch.train_accuracy),
             epsilon: summary.epsilon.map(|epsilon| epsilon.improved),
             epsilon_classical: summary.epsilon.map(|epsilon| epsilon.classical),
+            epsilon_note: summary.epsilon.is_none().then_some(NONE_PROVEN),
             delta: delta.get(),
             budget_exhausted: summary.budget_exhausted,
+            averaged: summary.averaged,
             interrupted: trained.interrupted,
             seconds: summary.elapsed.as_secs_f64(),
             images: *images,
@@ -65,6 +71,9 @@ pub fn text(model: &ModelId, delta: Delta, trained: &Trained) -> String {
         summary.version,
         seconds(elapsed)
     );
+    if summary.averaged {
+        text += "            its parameters are the averages of this training's\n";
+    }
     if let Some(epoch) = history.last() {
         let (loss, accuracy) = (epoch.loss, percent(epoch.train_accuracy));
         text += &format!("last epoch  loss {loss:.3}, {accuracy} of the training images\n");
