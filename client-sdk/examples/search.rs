@@ -1,89 +1,174 @@
 //! Tries hyper-parameters on the clear-text twin of an encrypted training: same loop, same noise, no services.
 //!
-//! `cargo run --release -p sphinx-client --example search -- NETWORK EPOCHS EPSILON CLIP LR MOMENTUM FLOOR WARMUP SEEDS [adam]`
-//! with EPSILON 0 for no privacy. Prints the test accuracy of every seed.
+//! `cargo run --release -p sphinx-client --example search -- [KEY=VALUE]... [-- [KEY=VALUE]...]...`
+//!
+//! One configuration after another, separated by `--`; each takes over what it does not change of the one before.
+//! Prints the test accuracy of every seed and the mean of every configuration. Keys and what they are otherwise:
+//! network=sphinx-mnist (a built-in one or a TOML file), epochs=10, epsilon=3 (0 for no privacy), clip=0.1, lr=4,
+//! momentum=0.9, nesterov=0, optimizer=sgd (or adam), floor=0.05 (of the cosine decay), warmup=0, averaging=0 (decay),
+//! blocks=1 (of 2048 slots per step), batch=0 (expected; 0 for what the blocks hold), seeds=1, first=0 (first seed).
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Instant;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use sphinx_client::data::Mnist;
-use sphinx_client::{ClearTwin, Privacy, TrainingOptions, train_without_ledger};
-use sphinx_network::{NetworkSpec, Plan, QuantisedNetwork, initial_parameters};
+use sphinx_client::{ClearTwin, Inputs, Privacy, TrainingOptions, View, train_with_inputs};
+use sphinx_network::{
+    DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork, initial_parameters,
+};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+const DEFAULTS: [(&str, &str); 15] = [
+    ("network", "sphinx-mnist"),
+    ("epochs", "10"),
+    ("epsilon", "3"),
+    ("clip", "0.1"),
+    ("lr", "4"),
+    ("momentum", "0.9"),
+    ("nesterov", "0"),
+    ("optimizer", "sgd"),
+    ("floor", "0.05"),
+    ("warmup", "0"),
+    ("averaging", "0"),
+    ("blocks", "1"),
+    ("batch", "0"),
+    ("seeds", "1"),
+    ("first", "0"),
+];
+
+/// One configuration.
+#[derive(Clone)]
+struct Configuration(BTreeMap<&'static str, String>);
+
+impl Configuration {
+    fn set(&mut self, argument: &str) -> Result<(), Box<dyn Error>> {
+        let (key, value) =
+            argument.split_once('=').ok_or_else(|| format!("{argument} is no KEY=VALUE"))?;
+        let known = self.0.get_mut(key).ok_or_else(|| format!("there is no {key}"))?;
+        value.clone_into(known);
+        Ok(())
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.0.get(key).map_or("", String::as_str)
+    }
+
+    fn number(&self, key: &str) -> Result<f64, Box<dyn Error>> {
+        Ok(self.text(key).parse().map_err(|_| format!("{key} is no number"))?)
+    }
+
+    fn spec(&self) -> Result<NetworkSpec, Box<dyn Error>> {
+        let name = self.text("network");
+        match NetworkSpec::builtin(name) {
+            Some(spec) => Ok(spec),
+            None => Ok(NetworkSpec::from_toml(&std::fs::read_to_string(name)?)?),
+        }
+    }
+
+    fn options(&self) -> Result<TrainingOptions, Box<dyn Error>> {
+        let epsilon = self.number("epsilon")?;
+        let privacy = if epsilon > 0.0 {
+            let target = Target::new(epsilon, Delta::new(1e-5)?)?;
+            Privacy::Budget { target, clipping_norm: self.number("clip")? as f32 }
+        } else {
+            Privacy::None
+        };
+        let momentum = self.number("momentum")? as f32;
+        let nesterov = self.number("nesterov")? > 0.0;
+        let optimizer = match self.text("optimizer") {
+            "adam" => OptimizerSpec::ADAM,
+            "sgd" => OptimizerSpec::Sgd { momentum, nesterov },
+            other => return Err(format!("there is no optimizer {other}").into()),
+        };
+        let positive = |value: f64| (value > 0.0).then_some(value);
+        Ok(TrainingOptions {
+            epochs: self.number("epochs")?,
+            blocks: self.number("blocks")? as u64,
+            batch: positive(self.number("batch")?).map(|batch| batch as u64),
+            optimizer,
+            learning_rate: self.number("lr")? as f32,
+            decay: Decay::Cosine { floor: self.number("floor")? as f32 },
+            warmup: self.number("warmup")? as u64,
+            averaging: positive(self.number("averaging")?).map(|decay| decay as f32),
+            privacy,
+        })
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |index: usize, default: f64| -> Result<f64, std::num::ParseFloatError> {
-        arguments.get(index).map_or(Ok(default), |text| text.parse())
-    };
-    let network = arguments.first().map_or("sphinx-mnist", String::as_str);
-    let (epochs, epsilon) = (number(1, 10.0)?, number(2, 3.0)?);
-    let (clip, rate, momentum) = (number(3, 0.1)?, number(4, 4.0)?, number(5, 0.9)?);
-    let (floor, warmup, seeds) = (number(6, 0.05)?, number(7, 0.0)?, number(8, 1.0)?);
-    let adam = arguments.get(9).is_some_and(|rule| rule == "adam");
-    let spec = NetworkSpec::builtin(network)
-        .or_else(|| NetworkSpec::from_toml(&std::fs::read_to_string(network).ok()?).ok())
-        .ok_or("no such network")?;
-    let plan = Plan::new(&spec)?;
-    let (data, test) = Mnist::bundled()?.into_train_test();
-    let privacy = if epsilon > 0.0 {
-        let target = Target::new(epsilon, Delta::new(1e-5)?)?;
-        Privacy::Budget { target, clipping_norm: clip as f32 }
-    } else {
-        Privacy::None
-    };
-    let optimizer = if adam {
-        OptimizerSpec::ADAM
-    } else {
-        OptimizerSpec::Sgd { momentum: momentum as f32, nesterov: false }
-    };
-    let options = TrainingOptions {
-        epochs,
-        blocks: 1,
-        batch: None,
-        optimizer,
-        learning_rate: rate as f32,
-        decay: Decay::Cosine { floor: floor as f32 },
-        warmup: warmup as u64,
-        averaging: None,
-        privacy,
-    };
+    let mut configuration =
+        Configuration(DEFAULTS.into_iter().map(|(key, value)| (key, value.to_owned())).collect());
+    let (train, test) = Mnist::bundled()?.into_train_test();
+    // Features of the last network's stem.
+    let mut cached: Option<(Plan, Inputs<'_>, Inputs<'_>)> = None;
+    for arguments in arguments.split(|argument| argument == "--") {
+        arguments.iter().try_for_each(|argument| configuration.set(argument))?;
+        let spec = configuration.spec()?;
+        let plan = Plan::new(&spec)?;
+        let inputs = match cached.take() {
+            Some((other, train, test)) if other.stem == plan.stem => (train, test),
+            _ => (Inputs::new(&plan, &train)?, Inputs::new(&plan, &test)?),
+        };
+        search(&configuration, &spec, &plan, &inputs)?;
+        println!("{} -> done", arguments.join(" "));
+        cached = Some((plan, inputs.0, inputs.1));
+    }
+    Ok(())
+}
+
+/// Trains with every seed.
+fn search(
+    configuration: &Configuration,
+    spec: &NetworkSpec,
+    plan: &Plan,
+    (train, test): &(Inputs<'_>, Inputs<'_>),
+) -> Result<(), Box<dyn Error>> {
+    let options = configuration.options()?;
+    let rule = options.rule(train.data().len())?;
+    let first = configuration.number("first")? as u64;
     let mut accuracies = Vec::new();
-    for seed in 0..seeds as u64 {
-        let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(seed));
-        let rule = options.rule(data.len())?;
-        let mut twin = ClearTwin::new(&plan, parameters, rule)?;
+    for seed in first..first + configuration.number("seeds")? as u64 {
+        let started = Instant::now();
+        let parameters = initial_parameters(plan, &mut ChaCha20Rng::seed_from_u64(seed));
+        let mut twin = ClearTwin::new(plan, parameters, rule)?;
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let mut last = (0.0, 0.0);
-        train_without_ledger(&mut twin, &spec, &data, &options, bytes, &mut |progress| {
-            last = (progress.loss, progress.accuracy);
+        let mut last = (0, 0.0, 0.0);
+        train_with_inputs(&mut twin, spec, train, &options, bytes, &mut |progress| {
+            last = (progress.steps, progress.loss, progress.accuracy);
             true
         })?;
-        let clear = QuantisedNetwork::new(&plan, twin.parameters(), spec.bias_bound, 11)?;
-        let correct: usize = (0..test.len())
-            .into_par_iter()
-            .map(|index| {
-                let image: Vec<f32> = test
-                    .image(index)
-                    .unwrap_or_default()
-                    .iter()
-                    .map(|&p| f32::from(p) / 255.0)
-                    .collect();
-                let logits = clear.classify(&image).unwrap_or_default();
-                let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-                usize::from(best.map(|best| best.0) == Some(usize::from(test.labels()[index])))
-            })
-            .sum();
-        accuracies.push(correct as f64 / test.len() as f64);
+        let (bits, bound) = (DEFAULT_ACTIVATION_BITS, spec.bias_bound);
+        let clear = QuantisedNetwork::new(plan, twin.parameters(), bound, bits)?;
+        let accuracy = accuracy(&clear, test);
+        accuracies.push(accuracy);
+        let (steps, loss, batch) = last;
         println!(
-            "seed {seed}: test {:.4}, last loss {:.3} accuracy {:.3}",
-            correct as f64 / test.len() as f64,
-            last.0,
-            last.1
+            "seed {seed}: test {accuracy:.4}, {steps} steps in {:.0} s, last loss {loss:.3} accuracy {batch:.3}",
+            started.elapsed().as_secs_f64()
         );
     }
-    let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
-    println!("{arguments:?} mean {mean:.4}");
+    let count = accuracies.len() as f64;
+    let mean = accuracies.iter().sum::<f64>() / count;
+    let squares: f64 = accuracies.iter().map(|accuracy| (accuracy - mean).powi(2)).sum();
+    let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
+    println!("mean {mean:.4} deviation {deviation:.4}");
     Ok(())
+}
+
+/// Share of test images that the quantised network recognises.
+fn accuracy(network: &QuantisedNetwork, test: &Inputs<'_>) -> f64 {
+    let labels = test.data().labels();
+    let correct = |(example, &label): (usize, &u8)| -> Option<usize> {
+        let logits = network.classify(&test.example(View::of(example)).ok()?).ok()?;
+        let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?.0;
+        Some(usize::from(best == usize::from(label)))
+    };
+    let correct: usize = labels.par_iter().enumerate().filter_map(correct).sum();
+    correct as f64 / labels.len().max(1) as f64
 }

@@ -8,9 +8,12 @@ mod idx;
 #[cfg(feature = "cli")]
 mod image;
 mod mnist;
+mod stem;
 
 pub use dataset::Dataset;
 pub use error::DatasetError;
 #[cfg(feature = "cli")]
 pub use image::{Digit, DigitError};
 pub use mnist::Mnist;
+pub use stem::PublicStem;
+pub(crate) use stem::StemWorker;

@@ -48,10 +48,36 @@ impl Recogniser {
             let (tickets, images) = (tickets_given, images_given);
             return Err(RecognitionError::Pairs { tickets, images }.into());
         }
-        let queries = tickets.into_iter().zip(images);
-        let queries = queries.map(|(ticket, image)| Query::new(self, ticket, image.as_ref()));
+        let queries = tickets.into_iter().zip(self.features(images).await?);
+        let queries = queries.map(|(ticket, features)| Query::new(self, ticket, features));
         let groups = grouped(queries.collect::<Result<_, _>>()?);
         stream::iter(groups).map(|group| self.rounds(group)).buffered(GROUPS).try_concat().await
+    }
+
+    /// Checks the size of images; what the network's public stem makes of them.
+    async fn features<I: AsRef<[f32]>>(
+        &self,
+        images: &[I],
+    ) -> Result<Vec<Zeroizing<Vec<f32>>>, ClientError> {
+        let expected = self.model.plan.input.len();
+        let sizes = images.iter().map(|image| image.as_ref().len());
+        if let Some(got) = sizes.into_iter().find(|&got| got != expected) {
+            return Err(RecognitionError::ImageSize { got, expected }.into());
+        }
+        let images: Vec<_> =
+            images.iter().map(|image| Zeroizing::new(image.as_ref().to_vec())).collect();
+        if self.model.stem.is_empty() {
+            return Ok(images);
+        }
+        let model = Arc::clone(&self.model);
+        offload(move || {
+            let images = images.par_iter().map_init(
+                || model.stem.worker(),
+                |worker, image| Ok(Zeroizing::new(worker.apply(image)?)),
+            );
+            images.collect()
+        })
+        .await?
     }
 
     /// Carries images with tickets of one version through all stages.
@@ -123,11 +149,11 @@ impl Recogniser {
 }
 
 impl Query {
-    /// Checks that a ticket and an image fit the recogniser.
+    /// Checks that a ticket fits the recogniser; `features` are what the stem made of an image.
     pub(crate) fn new(
         recogniser: &Recogniser,
         ticket: Ticket,
-        image: &[f32],
+        mut features: Zeroizing<Vec<f32>>,
     ) -> Result<Self, RecognitionError> {
         if !ticket.model.same_model(&recogniser.model) {
             return Err(RecognitionError::ForeignTicket {
@@ -135,12 +161,8 @@ impl Query {
                 expected: recogniser.model.model_id.to_string(),
             });
         }
-        let plan = &ticket.model.plan;
-        let (got, expected) = (image.len(), plan.input.len());
-        if got != expected {
-            return Err(RecognitionError::ImageSize { got, expected });
-        }
-        let values = Zeroizing::new(client_forward(&plan.input_steps, image.to_vec()));
+        let steps = &ticket.model.plan.input_steps;
+        let values = Zeroizing::new(client_forward(steps, std::mem::take(&mut *features)));
         Ok(Self { ticket, values })
     }
 }

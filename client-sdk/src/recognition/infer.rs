@@ -1,7 +1,6 @@
 //! One image, one round per linear layer.
 
 use crate::error::ClientError;
-use crate::recognition::batch::Query;
 use crate::recognition::{Recogniser, Ticket};
 
 /// What the network says about an image. `Debug` shows nothing of it.
@@ -25,8 +24,7 @@ impl Recogniser {
     /// [`crate::RecognitionError`] if image or ticket do not fit the model, or the answer's version not the ticket;
     /// otherwise what the connection says. The ticket is spent in any case.
     pub async fn infer(&self, ticket: Ticket, image: &[f32]) -> Result<Prediction, ClientError> {
-        let query = Query::new(self, ticket, image)?;
-        let predictions = self.rounds(vec![query]).await?;
+        let predictions = self.infer_batch(vec![ticket], &[image]).await?;
         predictions.into_iter().next().ok_or_else(|| self.inference.protocol("no image", "one"))
     }
 }

@@ -2,27 +2,29 @@
 
 use std::sync::Arc;
 
-use sphinx_gradient::{BlockGradient, BlockLoss, BlockPass, Clipping, Tensor};
+use sphinx_gradient::{BlockGradient, BlockLoss, BlockPass, Clipping};
 use sphinx_linalg::SLOTS;
 use sphinx_network::Plan;
 
-use crate::data::Dataset;
 use crate::error::ClientError;
 use crate::training::cloud::{Direction, LinearCloud};
+use crate::training::inputs::{Inputs, View};
 
 /// The clipped gradient sum and the loss of the examples `indices`, at most 2048.
 pub(crate) fn block_gradient(
     cloud: &mut dyn LinearCloud,
     plan: &Arc<Plan>,
-    data: &Dataset,
+    inputs: &Inputs<'_>,
     indices: &[usize],
     clipping: Clipping,
 ) -> Result<(BlockGradient, BlockLoss), ClientError> {
-    let images = Tensor::new(data.pixels(), SLOTS, data.tensor(indices, SLOTS)?)?;
+    let mut views = vec![None; SLOTS];
     let mut labels = vec![None; SLOTS];
-    for (slot, &index) in labels.iter_mut().zip(indices) {
-        *slot = data.labels().get(index).copied();
+    for ((view, label), &index) in views.iter_mut().zip(&mut labels).zip(indices) {
+        *view = Some(View::of(index));
+        *label = inputs.data().labels().get(index).copied();
     }
+    let images = inputs.tensor(&views)?;
     let mut pass = BlockPass::new(Arc::clone(plan), &images, &labels)?;
     let stages = plan.stages.len();
     for stage in 0..stages {

@@ -1,0 +1,112 @@
+use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
+
+use super::{Inputs, View};
+use crate::ClientError;
+use crate::data::{Dataset, DatasetError, PublicStem};
+
+fn spec(stem: Vec<LayerSpec>) -> NetworkSpec {
+    let layers = stem.into_iter().chain([LayerSpec::Dense { outputs: 10 }]).collect();
+    NetworkSpec { name: "test".into(), bias_bound: 4.0, input: Shape::new(1, 8, 12), layers }
+}
+
+fn scattering() -> NetworkSpec {
+    spec(vec![
+        LayerSpec::Normalise { mean: 0.1307, deviation: 0.3081 },
+        LayerSpec::Scatter { scales: 2, angles: 4, groups: 5 },
+    ])
+}
+
+/// 20 images of 8 × 12.
+fn data() -> Dataset {
+    let levels = (0..20 * 96_u32).map(|i| (i * i % 251) as u8).collect();
+    Dataset::new(levels, (0..20).map(|i| i % 10).collect(), 8, 12).unwrap()
+}
+
+fn units(levels: &[u8]) -> Vec<f32> {
+    levels.iter().map(|&level| f32::from(level) * (1.0 / 255.0)).collect()
+}
+
+#[test]
+fn without_a_stem_a_tensor_holds_the_pixels() {
+    let (data, plan) = (data(), Plan::new(&spec(vec![])).unwrap());
+    let inputs = Inputs::new(&plan, &data).unwrap();
+    let mut views: Vec<_> = [7, 3, 19].map(|example| Some(View::of(example))).to_vec();
+    views.resize(16, None);
+    let tensor = inputs.tensor(&views).unwrap();
+    assert_eq!(tensor.as_slice(), data.tensor(&[7, 3, 19], 16).unwrap());
+    // A gap between examples changes nothing for the others.
+    views.swap(1, 9);
+    let gap = inputs.tensor(&views).unwrap();
+    for row in 0..96 {
+        let (packed, gap) = (tensor.row(row), gap.row(row));
+        assert_eq!([gap[0], gap[1], gap[2], gap[9]], [packed[0], 0.0, packed[2], packed[1]]);
+    }
+}
+
+#[test]
+fn features_are_those_of_the_stem_on_a_fine_grid() {
+    let (data, plan) = (data(), Plan::new(&scattering()).unwrap());
+    let (stem, inputs) = (PublicStem::new(&plan).unwrap(), Inputs::new(&plan, &data).unwrap());
+    assert_eq!(inputs.scalars(), 25 * 2 * 3);
+    let views: Vec<_> = (0..16).map(|slot| (slot % 3 != 1).then(|| View::of(slot + 4))).collect();
+    let tensor = inputs.tensor(&views).unwrap();
+    for (slot, view) in views.iter().enumerate() {
+        let expected = match view {
+            Some(view) => stem.apply(&units(data.image(view.example).unwrap())).unwrap(),
+            None => vec![0.0; inputs.scalars()],
+        };
+        for (row, expected) in expected.iter().enumerate() {
+            let got = tensor.row(row)[slot];
+            assert!((got - expected).abs() <= 8.0 / 65_536.0, "{got}, expected {expected}");
+        }
+    }
+}
+
+#[test]
+fn moved_examples_are_features_of_moved_pixels() {
+    let (data, plan) = (data(), Plan::new(&scattering()).unwrap());
+    let mut levels = vec![0; 96];
+    for y in 1..8 {
+        for x in 0..10 {
+            levels[y * 12 + x] = data.image(5).unwrap()[(y - 1) * 12 + x + 2];
+        }
+    }
+    let moved = Dataset::new(levels, vec![5], 8, 12).unwrap();
+    let view = View { example: 5, dx: -2, dy: 1 };
+    for spec in [scattering(), spec(vec![])] {
+        let plan = Plan::new(&spec).unwrap();
+        let expected = Inputs::new(&plan, &moved).unwrap().example(View::of(0)).unwrap();
+        let inputs = Inputs::new(&plan, &data).unwrap();
+        assert_eq!(inputs.example(view).unwrap(), expected);
+        let tensor = inputs.tensor(&[vec![Some(view)], vec![None; 15]].concat()).unwrap();
+        let slot: Vec<f32> = (0..inputs.scalars()).map(|row| tensor.row(row)[0]).collect();
+        assert_eq!(slot, expected);
+    }
+    let inputs = Inputs::new(&plan, &data).unwrap();
+    let far = View { example: 5, dx: i8::MIN, dy: i8::MAX };
+    let black = Dataset::new(vec![0; 96], vec![0], 8, 12).unwrap();
+    let black = Inputs::new(&plan, &black).unwrap().example(View::of(0)).unwrap();
+    assert_eq!(inputs.example(far).unwrap(), black);
+}
+
+#[test]
+fn rejects_images_of_another_size_and_examples_that_are_not_there() {
+    let (data, plan) = (data(), Plan::new(&scattering()).unwrap());
+    let small = Dataset::new(vec![0; 64], vec![0], 8, 8).unwrap();
+    let error = Inputs::new(&plan, &small).unwrap_err();
+    let expected = DatasetError::ImageLength { got: 64, expected: 96 };
+    assert!(matches!(error, ClientError::Data(error) if error == expected));
+    let inputs = Inputs::new(&plan, &data).unwrap();
+    for dx in [0, 1] {
+        let error = inputs.tensor(&[Some(View { example: 20, dx, dy: 0 }); 16]).unwrap_err();
+        let expected = DatasetError::ImageIndex { got: 20, len: 20 };
+        assert!(matches!(error, ClientError::Data(error) if error == expected));
+    }
+}
+
+#[test]
+fn debug_shows_sizes_only() {
+    let (data, plan) = (data(), Plan::new(&spec(vec![])).unwrap());
+    let inputs = Inputs::new(&plan, &data).unwrap();
+    assert_eq!(format!("{inputs:?}"), "Inputs { examples: 20, scalars: 96, .. }");
+}
