@@ -51,6 +51,9 @@ pub enum RecognitionError {
         /// The recogniser's model.
         expected: String,
     },
+    /// The supply hands out no more tickets.
+    #[error("the supply of tickets is closed")]
+    SupplyClosed,
     /// The answer was computed with other weights than the ticket.
     #[error("the answer is of version {got}, the ticket of {expected}: prepare new tickets")]
     VersionMismatch {
@@ -59,6 +62,18 @@ pub enum RecognitionError {
         /// Version of the ticket.
         expected: u64,
     },
+    /// There is no such model any more, or another one of the same name.
+    #[error(
+        "model {model} was deleted, or deleted and made again: its tickets are of no use any more; open the model \
+         again, if there is one"
+    )]
+    ModelGone {
+        /// The model.
+        model: String,
+    },
+    /// The integer weights that the service sent do not fit the network.
+    #[error("the difference of two versions does not fit the network: {0}")]
+    Difference(#[from] sphinx_network::QuantisationError),
     /// The image has another size.
     #[error("the image has {got} pixels, the network takes {expected}")]
     ImageSize {

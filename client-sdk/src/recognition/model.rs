@@ -1,12 +1,19 @@
 //! The integer form of one model version, as the client needs it.
 
+use std::fmt;
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use sphinx_linalg::{ResultNoise, Width};
-use sphinx_network::{ClientStep, MAX_MODULUS_BITS, NetworkSpec, Plan, Stage};
+use sphinx_network::{
+    ClientStep, MAX_MODULUS_BITS, NetworkSpec, Plan, Stage, weight_norm_squared_limit,
+};
 use sphinx_proto::v1::{DescribeModelResponse, IntegerStage};
 use sphinx_proto::{KeyId, ModelId};
+use zeroize::Zeroizing;
 
 use crate::connection::Connection;
+use crate::data::PublicStem;
 use crate::error::ClientError;
 use crate::recognition::RecognitionError;
 
@@ -18,6 +25,10 @@ const NEEDED_DEVIATIONS: f64 = 6.0;
 /// Largest integer activation that is still exact; int8 weights make no use of more.
 const MAX_INPUT_LIMIT: f64 = (1u64 << 30) as f64;
 
+/// Biases at the scale of a stage's sums, modulo 2^32. `Debug` shows nothing of them; wiped on drop.
+#[derive(Default)]
+pub(crate) struct KnownBiases(OnceLock<Zeroizing<Vec<u32>>>);
+
 /// A model version as tickets and queries see it.
 #[derive(Debug)]
 pub(crate) struct IntegerModel {
@@ -27,6 +38,7 @@ pub(crate) struct IntegerModel {
     pub(crate) version: u64,
     pub(crate) spec: NetworkSpec,
     pub(crate) plan: Plan,
+    pub(crate) stem: PublicStem,
     pub(crate) stages: Vec<IntegerLayer>,
 }
 
@@ -35,7 +47,13 @@ pub(crate) struct IntegerModel {
 pub(crate) struct IntegerLayer {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
+    /// Bits `t` of the modulus of queries; it depends on the version.
     pub(crate) modulus_bits: u32,
+    /// Bits of the modulus that r and u of tickets are made and kept with, at least `modulus_bits`. Wider than needed,
+    /// and the same for all versions, so that a ticket can be repaired for a version whose sums need more bits.
+    pub(crate) ticket_bits: u32,
+    /// Of this version, once a preparation or a repair has brought them.
+    pub(crate) biases: KnownBiases,
     /// Largest noise that a ticket's phase can have; more means that it was made with another key.
     pub(crate) noise_limit: u64,
     /// Integers per unit of result, one per output channel.
@@ -44,6 +62,23 @@ pub(crate) struct IntegerLayer {
     pub(crate) steps: Vec<ClientStep>,
     input_scale: f64,
     input_limit: f64,
+}
+
+impl KnownBiases {
+    pub(crate) fn get(&self) -> Option<&[u32]> {
+        self.0.get().map(|biases| biases.as_slice())
+    }
+
+    /// Versions never change, so later ones are the same.
+    pub(crate) fn learn(&self, biases: &[u32]) -> &[u32] {
+        self.0.get_or_init(|| Zeroizing::new(biases.to_vec()))
+    }
+}
+
+impl fmt::Debug for KnownBiases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KnownBiases(..)")
+    }
 }
 
 impl IntegerModel {
@@ -71,9 +106,16 @@ impl IntegerModel {
             incarnation: described.incarnation,
             version: described.version,
             spec,
+            stem: PublicStem::new(&plan)?,
             plan,
             stages,
         })
+    }
+
+    /// Why tickets of this model version are no use to another model.
+    pub(crate) fn foreign_to(&self, other: &Self) -> RecognitionError {
+        let name = |model: &Self| format!("{} at version {}", model.model_id, model.version);
+        RecognitionError::ForeignTicket { got: name(self), expected: name(other) }
     }
 
     /// Whether both are versions of the same model.
@@ -109,11 +151,14 @@ impl IntegerLayer {
             );
             return Err(service.protocol(got, "an integer form of the network's stage"));
         }
+        let ticket_bits = ticket_bits(stage, modulus_bits);
         Ok(Self {
             inputs,
             outputs,
             modulus_bits,
-            noise_limit: noise_limit(index, modulus_bits, norm_squared)?,
+            ticket_bits,
+            biases: KnownBiases::default(),
+            noise_limit: noise_limit(index, ticket_bits, norm_squared)?,
             rows_per_channel: outputs / channels,
             scales,
             steps: stage.steps.clone(),
@@ -151,6 +196,13 @@ impl IntegerLayer {
     }
 }
 
+/// The widest modulus whose steps the noise of no version of the stage can spoil; at least that of the version.
+fn ticket_bits(stage: &Stage, modulus_bits: u32) -> u32 {
+    let limit = weight_norm_squared_limit(stage);
+    let exact = |bits: &u32| noise_limit(0, *bits, limit).is_ok();
+    (modulus_bits..=MAX_MODULUS_BITS).rev().find(exact).unwrap_or(modulus_bits)
+}
+
 /// Checks that noise cannot reach half a step, and how large it can be at all.
 fn noise_limit(
     stage: usize,
@@ -177,6 +229,24 @@ mod tests {
     fn noise_of_int8_weights_fits_the_moduli_they_need() {
         // 400 taps of ±127 need 31 bits at 11-bit activations.
         assert!(noise_limit(0, 31, 400.0 * 127.0 * 127.0).is_ok());
+    }
+
+    #[test]
+    fn tickets_have_room_for_every_version() {
+        for (name, expected) in [("sphinx-mnist", [32, 32, 32, 32].as_slice()), ("mlp-100", &[31, 32])] {
+            let plan = Plan::new(&NetworkSpec::builtin(name).unwrap()).unwrap();
+            let bits: Vec<u32> = plan.stages.iter().map(|stage| ticket_bits(stage, 24)).collect();
+            assert_eq!(bits, expected, "{name}");
+            assert!(plan.stages.iter().all(|stage| ticket_bits(stage, 32) == 32));
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_biases() {
+        let known = KnownBiases::default();
+        assert_eq!(known.learn(&[77, 88]), [77, 88]);
+        assert_eq!((known.get(), known.learn(&[1])), (Some([77, 88].as_slice()), [77, 88].as_slice()));
+        assert_eq!(format!("{known:?}"), "KnownBiases(..)");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Preparing tickets: the server computes W r on encryptions of r, a block of 2048 queries at once.
 
 mod answers;
-mod biases;
+pub(super) mod biases;
 mod upload;
 
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Recogniser {
         noise: &mut ChaCha20Rng,
     ) -> Result<StageAnswers, ClientError> {
         let layer = &self.model.stages[stage];
-        let (inputs, bits, tickets) = (layer.inputs, layer.modulus_bits, seeds.len());
+        let (inputs, bits, tickets) = (layer.inputs, layer.ticket_bits, seeds.len());
         let seeds = Arc::clone(seeds);
         let masks = offload(move || StageMasks::new(&seeds, stage, inputs, bits)).await?;
         let masks = Arc::new(masks);
@@ -93,7 +93,7 @@ impl Recogniser {
 }
 
 /// Why reading an answer stopped: what the connection says may pass, what it said may not.
-enum Interrupted {
+pub(super) enum Interrupted {
     Connection(Status),
     Client(ClientError),
 }

@@ -7,10 +7,12 @@ use sphinx_proto::v1::DescribeModelRequest;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_secret::SecretKey;
+use tonic::Code;
 
 use crate::client::SphinxClient;
 use crate::connection::Connection;
 use crate::error::ClientError;
+use crate::recognition::RecognitionError;
 use crate::recognition::model::IntegerModel;
 use crate::recognition::traffic::Counter;
 use crate::training::Traffic;
@@ -60,19 +62,40 @@ impl Recogniser {
     ) -> Result<Self, ClientError> {
         let inference = client.inference.clone();
         let counter = Arc::new(Counter::default());
-        let request = DescribeModelRequest { model_id: model_id.to_string(), version: None };
-        let describe = |channel| {
-            let request = request.clone();
-            counter.sent(&request);
-            async move { InferenceClient::new(channel).describe_model(request).await }
-        };
-        let described = inference.call(describe).await?.into_inner();
-        counter.received(&described);
-        let model = Arc::new(IntegerModel::new(described, &inference)?);
+        let model = Arc::new(describe(&inference, &counter, model_id, None).await?);
         if model.key_id != *key_id {
             return Err(ClientError::WrongKey { key_id: model.key_id.to_string() });
         }
         Ok(Self { inference, model, key, counter })
+    }
+
+    /// A recogniser with the version that is the newest now; this one if that has not changed.
+    ///
+    /// # Errors
+    /// [`crate::RecognitionError::ModelGone`] if the model was deleted, or made again under the same name; otherwise
+    /// as [`Recogniser::new`].
+    pub async fn refreshed(&self) -> Result<Self, ClientError> {
+        let described = describe(&self.inference, &self.counter, &self.model.model_id, None).await;
+        let model = described.map_err(|error| self.gone_if_not_found(error))?;
+        if !model.same_model(&self.model) {
+            return Err(self.gone());
+        }
+        if model.version == self.model.version {
+            return Ok(self.clone());
+        }
+        Ok(Self { model: Arc::new(model), ..self.clone() })
+    }
+
+    /// The error that says that the model is no more.
+    pub(crate) fn gone(&self) -> ClientError {
+        RecognitionError::ModelGone { model: self.model.model_id.to_string() }.into()
+    }
+
+    fn gone_if_not_found(&self, error: ClientError) -> ClientError {
+        match error {
+            ClientError::Refused { code: Code::NotFound, .. } => self.gone(),
+            other => other,
+        }
     }
 
     /// The version of the model that tickets are prepared for.
@@ -89,4 +112,22 @@ impl Recogniser {
     pub fn traffic(&self) -> Traffic {
         self.counter.total()
     }
+}
+
+/// Asks for the integer form of a version, by default the newest.
+pub(crate) async fn describe(
+    inference: &Connection,
+    counter: &Counter,
+    model_id: &ModelId,
+    version: Option<u64>,
+) -> Result<IntegerModel, ClientError> {
+    let request = DescribeModelRequest { model_id: model_id.to_string(), version };
+    let describe = |channel| {
+        let request = request.clone();
+        counter.sent(&request);
+        async move { InferenceClient::new(channel).describe_model(request).await }
+    };
+    let described = inference.call(describe).await?.into_inner();
+    counter.received(&described);
+    IntegerModel::new(described, inference)
 }

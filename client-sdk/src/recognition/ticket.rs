@@ -14,7 +14,7 @@ pub struct Ticket {
     pub(crate) model: Arc<IntegerModel>,
     /// What the masks r are expanded from.
     pub(crate) seed: TicketSeed,
-    /// u = W r + b modulo 2^t of every stage.
+    /// u = W r + b of every stage, of which the low `ticket_bits` are known.
     pub(crate) answers: Vec<Zeroizing<Vec<u32>>>,
 }
 
@@ -88,6 +88,21 @@ impl TicketBook {
         let ticket = place.take().ok_or(RecognitionError::TicketUsed { index })?;
         self.left -= 1;
         Ok(ticket)
+    }
+
+    /// The tickets that are left, in order; none remain here.
+    pub(crate) fn take_all(&mut self) -> Vec<Ticket> {
+        std::mem::take(self).tickets.into_iter().flatten().collect()
+    }
+
+    /// The tickets that are left, in order.
+    pub(crate) fn left(&self) -> impl Iterator<Item = &Ticket> {
+        self.tickets.iter().flatten()
+    }
+
+    /// All tickets that are left.
+    pub(crate) fn into_tickets(self) -> Vec<Ticket> {
+        self.tickets.into_iter().flatten().collect()
     }
 
     /// Adds the tickets of another book behind these.

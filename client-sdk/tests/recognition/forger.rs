@@ -6,7 +6,7 @@ use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::inference_server::{Inference, InferenceServer};
 use sphinx_proto::v1::{
     DescribeModelRequest, DescribeModelResponse, InferRequest, InferResponse, PrepareRequest,
-    PrepareResponse,
+    PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
@@ -33,6 +33,7 @@ impl Forger {
 #[tonic::async_trait]
 impl Inference for Forger {
     type PrepareStream = BoxStream<'static, Result<PrepareResponse, Status>>;
+    type SyncTicketsStream = BoxStream<'static, Result<SyncTicketsResponse, Status>>;
 
     async fn prepare(
         &self,
@@ -57,5 +58,13 @@ impl Inference for Forger {
         request: Request<DescribeModelRequest>,
     ) -> Result<Response<DescribeModelResponse>, Status> {
         self.real.clone().describe_model(request.into_inner()).await
+    }
+
+    async fn sync_tickets(
+        &self,
+        request: Request<SyncTicketsRequest>,
+    ) -> Result<Response<Self::SyncTicketsStream>, Status> {
+        let replies = self.real.clone().sync_tickets(request.into_inner()).await?.into_inner();
+        Ok(Response::new(replies.boxed()))
     }
 }

@@ -8,11 +8,14 @@ use sphinx_linalg::{BIAS_WIDTH, BiasError, LinearMap, POLYNOMIAL_SIZE, PackedMap
 use sphinx_network::{DEFAULT_ACTIVATION_BITS, InferenceStage, NetworkSpec, Plan, Stage};
 use sphinx_proto::{
     KeyId, ModelId,
-    v1::{IntegerStage, Network},
+    v1::{IntegerStage, Network, PrepareBiases},
 };
 use sphinx_store::{ModelMeta, ModelVersion};
 
 use crate::error::{InferenceError, ModelFault};
+
+/// Biases per message: 0.8 MB.
+const BIASES_PER_MESSAGE: usize = 64;
 
 /// A model version in memory.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(crate) struct LoadedStage {
     pub(crate) plain: PlainMap,
     pub(crate) modulus_bits: u32,
     pub(crate) biases: StoredBiases,
+    /// Row-major `[channel][tap]`; what versions are compared by.
+    pub(crate) weights: Vec<i8>,
     input_scale: f64,
     scales: Vec<f64>,
     weight_norm_squared: f64,
@@ -102,13 +107,14 @@ impl LoadedModel {
 impl LoadedStage {
     fn new(quantised: InferenceStage, biases: StoredBiases) -> Self {
         let input_scale = f64::from(quantised.input_limit) / quantised.input_bound;
-        let InferenceStage { map, scales, modulus_bits, .. } = quantised;
+        let InferenceStage { map, weights, scales, modulus_bits, .. } = quantised;
         Self {
             plain: PlainMap::new(&map),
             weight_norm_squared: largest_norm_squared(&map),
             cipher: PackedMap::new(map),
             modulus_bits,
             biases,
+            weights,
             input_scale,
             scales,
         }
@@ -131,8 +137,8 @@ impl LoadedStage {
             .iter()
             .map(|group| group.patches.len() * (group.taps + group.rows) * size_of::<u32>())
             .sum();
-        // The map's weights as i32, as u64 and as u32.
-        places + 4 * self.plain.weight_bytes() + self.biases.0.len()
+        // The map's weights as i32, as u64 and as u32, and as bytes.
+        places + 4 * self.plain.weight_bytes() + self.weights.len() + self.biases.0.len()
     }
 }
 
@@ -168,10 +174,33 @@ impl StoredBiases {
         self.0.len() / (2 * Self::HALF_BYTES)
     }
 
+    /// Number of messages the biases take.
+    pub(crate) fn messages(&self) -> usize {
+        self.len().div_ceil(BIASES_PER_MESSAGE)
+    }
+
+    /// One message: of each bias the mask and the first word of the body. A copy.
+    pub(crate) fn message(&self, index: usize) -> PrepareBiases {
+        let first = index * BIASES_PER_MESSAGE;
+        let (mut masks, mut bodies) = (Vec::new(), Vec::new());
+        for (mask, body) in self.rows().skip(first).take(BIASES_PER_MESSAGE) {
+            masks.extend_from_slice(mask);
+            bodies.extend(first_word(body));
+        }
+        PrepareBiases { first: first as u32, masks: masks.into(), bodies: bodies.into() }
+    }
+
     /// Mask and body of every bias.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fn rows(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.0.chunks_exact(2 * Self::HALF_BYTES).map(|row| row.split_at(Self::HALF_BYTES))
     }
+}
+
+/// The bytes of the first word of a packed body: the first piece of each plane.
+fn first_word(body: &[u8]) -> impl Iterator<Item = &u8> {
+    const { assert!(StoredBiases::HALF_BYTES == POLYNOMIAL_SIZE * 6 && BIAS_WIDTH.bytes() == 6) };
+    let (high, low) = body.split_at(POLYNOMIAL_SIZE * 4);
+    high.iter().take(4).chain(low.iter().take(2))
 }
 
 fn network(meta: &ModelMeta) -> Result<(Network, NetworkSpec, Plan), ModelFault> {

@@ -51,9 +51,11 @@ pub(super) async fn read(
             return Err(recogniser.inference.protocol(got, layer.scales.len()).into());
         };
         let (recogniser, first) = (recogniser.clone(), biases.len());
-        let decrypt = move || biases::decrypt(&recogniser, stage, first, &message);
+        let decrypt =
+            move || biases::decrypt(&recogniser, &recogniser.model, stage, first, &message);
         biases.append(&mut *offload(decrypt).await??);
     }
+    layer.biases.learn(&biases);
     let biases = Arc::new(biases);
     let decrypted = parts
         .map_err(Interrupted::from)
@@ -130,7 +132,7 @@ fn check_head(
     }
 }
 
-/// Decrypts the rows of one message: u = W r + b modulo 2^t, exactly.
+/// Decrypts the rows of one message: u = W r + b modulo 2 to the ticket's bits, exactly.
 fn decrypt(
     recogniser: &Recogniser,
     stage: usize,
@@ -142,8 +144,8 @@ fn decrypt(
         let expected = format_args!("a row below {}", layer.outputs);
         return Err(recogniser.inference.protocol(format_args!("row {row}"), expected));
     }
-    let dropped = 64 - layer.modulus_bits;
-    let low = u32::MAX >> (32 - layer.modulus_bits);
+    let dropped = 64 - layer.ticket_bits;
+    let low = u32::MAX >> (32 - layer.ticket_bits);
     let worst_noise = AtomicU64::new(0);
     let mut values = Zeroizing::new(vec![0; output.rows.len() * SLOTS]);
     let decode = |row: usize, phase: &[u64], out: &mut [u32]| {

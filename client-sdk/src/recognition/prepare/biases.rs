@@ -9,21 +9,23 @@ use zeroize::Zeroizing;
 use crate::error::ClientError;
 use crate::models::decrypt_bias;
 use crate::recognition::Recogniser;
+use crate::recognition::model::IntegerModel;
 
 const MASK_BYTES: usize = POLYNOMIAL_SIZE * BIAS_WIDTH.bytes();
 const BODY_BYTES: usize = BIAS_WIDTH.bytes();
 
-/// Decrypts biases and brings them to the scale of the stage's sums, modulo 2^32.
+/// Decrypts biases of a version and brings them to the scale of the stage's sums, modulo 2^32.
 ///
 /// Every bias lies on a grid, so this is exact. A bias beyond the bound that every update keeps shows that the
 /// secret key is another one.
-pub(super) fn decrypt(
+pub(in crate::recognition) fn decrypt(
     recogniser: &Recogniser,
+    model: &IntegerModel,
     stage: usize,
     expected_first: usize,
     message: &PrepareBiases,
 ) -> Result<Zeroizing<Vec<u32>>, ClientError> {
-    let scales = recogniser.model.stages[stage].scales.get(expected_first..).unwrap_or_default();
+    let scales = model.stages[stage].scales.get(expected_first..).unwrap_or_default();
     let (first, masks, bodies) = (message.first as usize, &message.masks, &message.bodies);
     let count = bodies.len() / BODY_BYTES;
     let sound = first == expected_first
@@ -46,8 +48,8 @@ pub(super) fn decrypt(
         })
         .collect(),
     );
-    if biases.iter().any(|bias| bias.abs() > recogniser.model.spec.bias_bound) {
-        return Err(ClientError::WrongKey { key_id: recogniser.model.key_id.to_string() });
+    if biases.iter().any(|bias| bias.abs() > model.spec.bias_bound) {
+        return Err(ClientError::WrongKey { key_id: model.key_id.to_string() });
     }
     let scaled =
         biases.iter().zip(scales).map(|(&bias, &scale)| quantised_bias(bias, scale) as u32);

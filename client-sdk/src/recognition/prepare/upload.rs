@@ -28,7 +28,7 @@ const AHEAD: usize = 2;
 pub(super) fn requests(
     recogniser: &Recogniser,
     header: PrepareHeader,
-    modulus_bits: u32,
+    ticket_bits: u32,
     masks: &Arc<StageMasks>,
     mut rng: ChaCha20Rng,
 ) -> impl Stream<Item = PrepareRequest> + Send + 'static {
@@ -38,7 +38,7 @@ pub(super) fn requests(
     let inputs = stream::iter(chunks)
         .map(move |(first, rng)| {
             let (key, masks) = (Arc::clone(&key), Arc::clone(&masks));
-            offload(move || encrypt(&key, &masks, modulus_bits, first, rng))
+            offload(move || encrypt(&key, &masks, ticket_bits, first, rng))
         })
         .buffered(AHEAD)
         // A stream that ends early is refused by the service.
@@ -55,7 +55,7 @@ pub(super) fn requests(
 fn encrypt(
     key: &SecretKey,
     masks: &StageMasks,
-    modulus_bits: u32,
+    ticket_bits: u32,
     first: usize,
     mut rng: ChaCha20Rng,
 ) -> PrepareInput {
@@ -65,7 +65,7 @@ fn encrypt(
     messages.par_chunks_exact_mut(SLOTS).enumerate().for_each(|(row, slots)| {
         let words = masks.words.chunks_exact(masks.inputs);
         for (slot, words) in slots.iter_mut().zip(words) {
-            *slot = u64::from(words[first + row]) << (64 - modulus_bits);
+            *slot = u64::from(words[first + row]) << (64 - ticket_bits);
         }
     });
     let encrypted = key.encrypt_rows(&messages, UPLOAD_WIDTH, &mut rng);

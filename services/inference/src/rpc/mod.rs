@@ -3,13 +3,14 @@
 mod describe_model;
 mod infer;
 mod prepare;
+mod sync_tickets;
 
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use sphinx_proto::v1::{
     DescribeModelRequest, DescribeModelResponse, InferRequest, InferResponse, PrepareRequest,
-    PrepareResponse, inference_server::Inference,
+    PrepareResponse, SyncTicketsRequest, SyncTicketsResponse, inference_server::Inference,
 };
 use sphinx_runtime::{Compute, KeyDirectory};
 use tokio::sync::Semaphore;
@@ -19,6 +20,9 @@ use crate::{config::InferenceLimits, models::Models};
 
 /// The messages of a `Prepare`.
 type PrepareStream = BoxStream<'static, Result<PrepareResponse, Status>>;
+
+/// The messages of a `SyncTickets`.
+type SyncStream = BoxStream<'static, Result<SyncTicketsResponse, Status>>;
 
 /// The gRPC face of the loaded models.
 #[derive(Debug, Clone)]
@@ -46,6 +50,7 @@ impl InferenceService {
 #[async_trait]
 impl Inference for InferenceService {
     type PrepareStream = PrepareStream;
+    type SyncTicketsStream = SyncStream;
 
     async fn prepare(
         &self,
@@ -66,5 +71,12 @@ impl Inference for InferenceService {
         request: Request<DescribeModelRequest>,
     ) -> Result<Response<DescribeModelResponse>, Status> {
         describe_model::handle(&self.models, request).await
+    }
+
+    async fn sync_tickets(
+        &self,
+        request: Request<SyncTicketsRequest>,
+    ) -> Result<Response<SyncStream>, Status> {
+        sync_tickets::handle(self, request).await
     }
 }

@@ -3,22 +3,19 @@
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use sphinx_linalg::{BIAS_WIDTH, CipherMatrix, POLYNOMIAL_SIZE, ROW_WORDS, Unit, Width, pack};
+use sphinx_linalg::{CipherMatrix, POLYNOMIAL_SIZE, ROW_WORDS, Unit, Width, pack};
 use sphinx_proto::v1::{
-    PrepareBiases, PrepareOutput, PrepareRequest, PrepareResponse, PrepareResult,
-    prepare_response::Part,
+    PrepareOutput, PrepareRequest, PrepareResponse, PrepareResult, prepare_response::Part,
 };
 use tonic::{Status, Streaming};
 
 use super::{Preparation, upload};
-use crate::{error::InferenceError, model::StoredBiases};
+use crate::error::InferenceError;
 
 /// Width of the results' words; with it the rounding adds about as much noise as the encryption has.
 const RESULT_WIDTH: Width = Width::Five;
 /// Bytes of a result's mask or body.
 const HALF_BYTES: usize = POLYNOMIAL_SIZE * RESULT_WIDTH.bytes();
-/// Biases per message: 0.8 MB.
-const BIASES_PER_MESSAGE: usize = 64;
 
 pub(super) fn stream(
     preparation: Preparation,
@@ -32,7 +29,7 @@ pub(super) fn stream(
     stream::iter(head).map(Ok).chain(stream::once(results).try_flatten())
 }
 
-/// The messages that do not depend on the inputs. Their masks are copied once, about 1 ms per 100 biases.
+/// The messages that do not depend on the inputs.
 fn head(preparation: &Preparation) -> Vec<PrepareResponse> {
     let stage = &preparation.stage;
     let result = Part::Result(PrepareResult {
@@ -40,21 +37,9 @@ fn head(preparation: &Preparation) -> Vec<PrepareResponse> {
         rows: stage.outputs() as u32,
         biases: stage.biases.len() as u32,
     });
-    let biases: Vec<_> = stage.biases.rows().collect();
-    let biases = biases.chunks(BIASES_PER_MESSAGE).enumerate().map(|(index, rows)| {
-        let masks: Vec<u8> = rows.iter().flat_map(|(mask, _)| *mask).copied().collect();
-        let bodies: Vec<u8> = rows.iter().flat_map(|(_, body)| first_word(body)).copied().collect();
-        let first = (index * BIASES_PER_MESSAGE) as u32;
-        Part::Biases(PrepareBiases { first, masks: masks.into(), bodies: bodies.into() })
-    });
+    let biases =
+        (0..stage.biases.messages()).map(|index| stage.biases.message(index)).map(Part::Biases);
     std::iter::once(result).chain(biases).map(|part| PrepareResponse { part: Some(part) }).collect()
-}
-
-/// The bytes of the first word of a packed body: the first piece of each plane.
-fn first_word(body: &[u8]) -> impl Iterator<Item = &u8> {
-    const { assert!(StoredBiases::HALF_BYTES == POLYNOMIAL_SIZE * 6 && BIAS_WIDTH.bytes() == 6) };
-    let (high, low) = body.split_at(POLYNOMIAL_SIZE * 4);
-    high.iter().take(4).chain(low.iter().take(2))
 }
 
 /// Result rows, unit by unit; a bounded number of units is computed ahead of what the client reads.

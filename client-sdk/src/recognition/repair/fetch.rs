@@ -1,0 +1,182 @@
+//! Asking the server how two versions differ.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use sphinx_linalg::{SparseMap, packed_bits_len, unpack_bits};
+use sphinx_network::{MAX_WEIGHT_DIFFERENCE, integer_map, integer_weight_count};
+use sphinx_proto::v1::inference_client::InferenceClient;
+use sphinx_proto::v1::sync_tickets_response::Part;
+use sphinx_proto::v1::{
+    PrepareBiases, SyncBiases, SyncDifference, SyncTicketsRequest, SyncTicketsResponse,
+};
+use tonic::Streaming;
+use zeroize::Zeroizing;
+
+use crate::error::ClientError;
+use crate::recognition::model::IntegerModel;
+use crate::recognition::offload::offload;
+use crate::recognition::prepare::{Interrupted, biases};
+use crate::recognition::repair::difference::{Difference, StageDifference};
+use crate::recognition::{Recogniser, RecognitionError};
+
+/// Most bits of a folded difference: 2 · 254.
+const MAX_BITS: u32 = (2 * MAX_WEIGHT_DIFFERENCE).ilog2() + 1;
+
+/// Brings home what turns tickets of `old` into those of the recogniser's version.
+pub(super) async fn fetch(
+    recogniser: &Recogniser,
+    old: &Arc<IntegerModel>,
+) -> Result<Difference, ClientError> {
+    let new = &recogniser.model;
+    let old_biases = old.stages.iter().any(|layer| layer.biases.get().is_none());
+    let request = SyncTicketsRequest {
+        model_id: new.model_id.to_string(),
+        key_id: new.key_id.to_string(),
+        incarnation: new.incarnation.clone(),
+        from_version: old.version,
+        to_version: new.version,
+        old_biases,
+    };
+    let attempt = |channel| {
+        let request = request.clone();
+        recogniser.counter.sent(&request);
+        async move {
+            let messages = InferenceClient::new(channel).sync_tickets(request).await?.into_inner();
+            match read(recogniser, old, old_biases, messages).await {
+                Ok(weights) => Ok(Ok(weights)),
+                Err(Interrupted::Connection(status)) => Err(status),
+                Err(Interrupted::Client(error)) => Ok(Err(error)),
+            }
+        }
+    };
+    let weights = recogniser.inference.call(attempt).await??;
+    let (old, new) = (Arc::clone(old), Arc::clone(new));
+    offload(move || assemble(&old, &new, &weights)).await?
+}
+
+/// Reads the differences of all stages; biases are left with their versions.
+async fn read(
+    recogniser: &Recogniser,
+    old: &Arc<IntegerModel>,
+    old_biases: bool,
+    messages: Streaming<SyncTicketsResponse>,
+) -> Result<Vec<Vec<i32>>, Interrupted> {
+    let new = &recogniser.model;
+    let mut parts = messages.map_ok(|message| {
+        recogniser.counter.received(&message);
+        message.part
+    });
+    let mut stages = Vec::with_capacity(new.stages.len());
+    for (index, stage) in new.plan.stages.iter().enumerate() {
+        let expected = integer_weight_count(stage);
+        let mut weights = Vec::with_capacity(expected);
+        while weights.len() < expected {
+            let Some(Part::Difference(message)) = parts.try_next().await?.flatten() else {
+                let got = format_args!("{} weights of stage {index}", weights.len());
+                return Err(recogniser.inference.protocol(got, expected).into());
+            };
+            append(recogniser, index, expected, &mut weights, &message)?;
+        }
+        stages.push(weights);
+    }
+    for model in [Some(new), old_biases.then_some(old)].into_iter().flatten() {
+        for (index, layer) in model.stages.iter().enumerate() {
+            let mut known = Zeroizing::new(Vec::with_capacity(layer.scales.len()));
+            while known.len() < layer.scales.len() {
+                let part = parts.try_next().await?.flatten();
+                let message = biases_of(recogniser, model, index, part)?;
+                let (recogniser, model, first) =
+                    (recogniser.clone(), Arc::clone(model), known.len());
+                let decrypt = move || biases::decrypt(&recogniser, &model, index, first, &message);
+                known.append(&mut *offload(decrypt).await??);
+            }
+            layer.biases.learn(&known);
+        }
+    }
+    match parts.try_next().await? {
+        None => Ok(stages),
+        Some(_) => Err(recogniser.inference.protocol("another message", "the end").into()),
+    }
+}
+
+/// Adds the weights of a message to those of its stage.
+fn append(
+    recogniser: &Recogniser,
+    index: usize,
+    expected: usize,
+    weights: &mut Vec<i32>,
+    message: &SyncDifference,
+) -> Result<(), ClientError> {
+    let &SyncDifference { stage, first, count, bits, .. } = message;
+    let (next, left) = (weights.len(), expected - weights.len());
+    let got = count as usize;
+    let sound = (stage as usize, first as usize) == (index, next)
+        && (1..=left).contains(&got)
+        && bits <= MAX_BITS
+        && message.values.len() == packed_bits_len(got, bits);
+    let mut folded = vec![0; if sound { got } else { 0 }];
+    if bits > 0 && sound {
+        unpack_bits(&message.values, bits, &mut folded);
+    }
+    let limit = 2 * MAX_WEIGHT_DIFFERENCE.unsigned_abs();
+    if !sound || folded.iter().any(|&word| word > limit) {
+        let bytes = message.values.len();
+        let got = format!(
+            "{count} weights of {bits} bits from {first} on of stage {stage} in {bytes} bytes"
+        );
+        let expected = format!("1 to {left} weights from {next} on of stage {index}");
+        return Err(recogniser.inference.protocol(got, expected));
+    }
+    weights.extend(folded.into_iter().map(unfold));
+    Ok(())
+}
+
+fn biases_of(
+    recogniser: &Recogniser,
+    model: &IntegerModel,
+    index: usize,
+    part: Option<Part>,
+) -> Result<PrepareBiases, ClientError> {
+    let expected = format_args!("biases of stage {index} of version {}", model.version);
+    match part {
+        Some(Part::Biases(SyncBiases { stage, version, biases: Some(biases) }))
+            if (stage as usize, version) == (index, model.version) =>
+        {
+            Ok(biases)
+        }
+        Some(Part::Biases(_) | Part::Difference(_)) | None => {
+            Err(recogniser.inference.protocol("another message", expected))
+        }
+    }
+}
+
+/// 0, 1, 2, 3, … as 0, -1, 1, -2, …
+fn unfold(word: u32) -> i32 {
+    (word >> 1).cast_signed() ^ -((word & 1).cast_signed())
+}
+
+/// The maps and what is added. All biases are known by now.
+fn assemble(
+    old: &IntegerModel,
+    new: &IntegerModel,
+    weights: &[Vec<i32>],
+) -> Result<Difference, ClientError> {
+    let mut stages = Vec::with_capacity(weights.len());
+    for (index, (weights, stage)) in weights.iter().zip(&new.plan.stages).enumerate() {
+        let (from, to) = (&old.stages[index], &new.stages[index]);
+        let map = integer_map(index, stage, weights).map_err(RecognitionError::from)?;
+        let (old, new) =
+            (from.biases.get().unwrap_or_default(), to.biases.get().unwrap_or_default());
+        let mut added = Zeroizing::new(Vec::with_capacity(to.outputs));
+        for (old, new) in old.iter().zip(new) {
+            added.extend(std::iter::repeat_n(new.wrapping_sub(*old), to.rows_per_channel));
+        }
+        stages.push(StageDifference {
+            map: SparseMap::new(&map),
+            added,
+            ticket_bits: to.ticket_bits,
+        });
+    }
+    Ok(Difference { stages })
+}
