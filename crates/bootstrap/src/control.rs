@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::model::EvaluationError;
+
 /// The caller's end of a running evaluation.
 #[derive(Clone, Copy)]
 pub struct Control<'a> {
@@ -28,8 +30,10 @@ pub struct LayerDone {
 pub enum Step {
     /// A linear layer, bias included.
     Linear,
-    /// Key switches and blind rotations.
-    Activation,
+    /// Key switches of an activation.
+    KeySwitching,
+    /// Blind rotations of an activation.
+    Rotation,
     /// All logits into one ciphertext.
     Packing,
 }
@@ -44,6 +48,11 @@ impl<'a> Control<'a> {
     /// Whether to stop.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// An error once the caller wants to stop.
+    pub(crate) fn check(&self) -> Result<(), EvaluationError> {
+        if self.is_cancelled() { Err(EvaluationError::Cancelled) } else { Ok(()) }
     }
 
     pub(crate) fn done(&self, layer: usize, step: Step, samples: usize, elapsed: Duration) {

@@ -12,7 +12,7 @@ const ROWS: usize = 8;
 /// Switches samples (2049 words modulo 2^64 each) to the small key: n + 1 words modulo 2^32 and padding each.
 ///
 /// All samples share one pass over the key, whose 44 MB would otherwise be read from memory for each.
-pub(crate) fn switch_keys(parameters: &Parameters, key: &[u32], samples: &[u64]) -> Vec<u32> {
+pub(crate) fn multiply_digits(parameters: &Parameters, key: &[u32], samples: &[u64]) -> Vec<u32> {
     let gadget = parameters.key_switching;
     let decomposer = SignedDecomposer::<u64>::new(gadget.base(), gadget.level_count());
     let count = samples.len() / SAMPLE_WORDS;
@@ -32,7 +32,9 @@ pub(crate) fn switch_keys(parameters: &Parameters, key: &[u32], samples: &[u64])
         #[inline(always)]
         || {
             for (block, key) in key.chunks_exact(ROWS * stride).enumerate() {
-                for (sums, digits) in switched.chunks_exact_mut(stride).zip(digits.chunks_exact(rows)) {
+                for (sums, digits) in
+                    switched.chunks_exact_mut(stride).zip(digits.chunks_exact(rows))
+                {
                     add_rows(sums, &digits[block * ROWS..][..ROWS], key, stride);
                 }
             }

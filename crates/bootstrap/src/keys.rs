@@ -11,8 +11,7 @@ pub use stored::MAX_KEY_BYTES;
 
 use sphinx_linalg::POLYNOMIAL_SIZE;
 use tfhe::core_crypto::prelude::{
-    SeededGlweCiphertextListOwned, SeededLweBootstrapKeyOwned,
-    SeededLweKeyswitchKeyOwned,
+    SeededGlweCiphertextListOwned, SeededLweBootstrapKeyOwned, SeededLweKeyswitchKeyOwned,
 };
 
 use crate::parameters::{OneShotProfile, Parameters};
@@ -111,7 +110,11 @@ fn check_key_switching(
     check.equal("log2 of the base", key.decomposition_base_log().0, gadget.base_log2)?;
     check.equal("levels", key.decomposition_level_count().0, gadget.levels)?;
     check.equal("words", key.as_ref().len(), POLYNOMIAL_SIZE * gadget.levels)?;
-    check.equal("output dimension", key.output_key_lwe_dimension().0, parameters.small_dimension)?;
+    check.equal(
+        "output dimension",
+        key.output_key_lwe_dimension().0,
+        parameters.small_dimension,
+    )?;
     check.native("modulus", key.ciphertext_modulus().is_native_modulus())
 }
 

@@ -118,7 +118,8 @@ impl Folded {
                 let (y, x) = (place / self.kernel, place % self.kernel);
                 for window in 0..self.pool * self.pool {
                     let (down, right) = (window / self.pool, window % self.pool);
-                    to[(y + down * self.step) * self.side + x + right * self.step] += weight * share;
+                    to[(y + down * self.step) * self.side + x + right * self.step] +=
+                        weight * share;
                 }
             }
         }

@@ -7,7 +7,7 @@ use sphinx_linalg::{EncryptedBiases, POLYNOMIAL_SIZE, pack};
 
 use crate::control::{Control, Step};
 use crate::keys::PreparedKeys;
-use crate::layers::{activate, pack_samples};
+use crate::layers::{look_up, pack_samples, switch_keys};
 use crate::network::{LayerMap, OneShotNetwork};
 use crate::query::{
     ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, Query, QueryError, logit_coefficient,
@@ -117,13 +117,14 @@ impl OneShotModel {
             let start = Instant::now();
             samples = self.linear(index, query, &samples);
             control.done(index, Step::Linear, samples.len(), start.elapsed());
-            if control.is_cancelled() {
-                return Err(EvaluationError::Cancelled);
-            }
+            control.check()?;
             if let Some(lookup) = &self.network.layers()[index].lookup {
                 let start = Instant::now();
-                samples = activate(keys, &samples, lookup.words(), control)?;
-                control.done(index, Step::Activation, samples.len(), start.elapsed());
+                let switched = switch_keys(keys, &samples, control)?;
+                control.done(index, Step::KeySwitching, samples.len(), start.elapsed());
+                let start = Instant::now();
+                samples = look_up(keys, &switched, lookup.words(), control)?;
+                control.done(index, Step::Rotation, samples.len(), start.elapsed());
             }
         }
         let start = Instant::now();

@@ -35,7 +35,6 @@ pub struct OneShotNetwork {
     profile: OneShotProfile,
     layout: QueryLayout,
     layers: Vec<Layer>,
-    bias_bound: f32,
     classes: usize,
 }
 
@@ -89,7 +88,7 @@ impl OneShotNetwork {
         if neurons > MAX_NEURONS {
             return Err(NetworkError::TooManyNeurons { got: neurons, limit: MAX_NEURONS });
         }
-        Ok(Self { profile, layout, layers, bias_bound, classes: plan.classes })
+        Ok(Self { profile, layout, layers, classes: plan.classes })
     }
 
     /// The profile that the network was quantised for.
@@ -128,10 +127,6 @@ impl OneShotNetwork {
     pub(crate) fn layers(&self) -> &[Layer] {
         &self.layers
     }
-
-    pub(crate) fn bias_bound(&self) -> f32 {
-        self.bias_bound
-    }
 }
 
 impl std::fmt::Debug for OneShotNetwork {
@@ -162,11 +157,7 @@ fn check_weights<W: AsRef<[f32]>>(plan: &Plan, weights: &[W]) -> Result<(), Netw
 }
 
 /// The activation after a stage: exactly one, except none after the last.
-fn activation(
-    index: usize,
-    stage: &Stage,
-    last: bool,
-) -> Result<Option<Activation>, NetworkError> {
+fn activation(index: usize, stage: &Stage, last: bool) -> Result<Option<Activation>, NetworkError> {
     match (stage.steps.as_slice(), last) {
         ([], true) => Ok(None),
         ([step], false) => match step.op {

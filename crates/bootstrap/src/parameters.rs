@@ -16,7 +16,7 @@ use tfhe::core_crypto::commons::noise_formulas::secure_noise::{
 };
 use tfhe::core_crypto::prelude::{DecompositionBaseLog, DecompositionLevelCount, LweDimension};
 
-use sphinx_linalg::{POLYNOMIAL_SIZE, noise_bound_log2, tuniform_variance};
+use sphinx_linalg::{POLYNOMIAL_SIZE, tuniform_variance};
 
 /// A parameter set by name. Everything cryptographic about a one-shot recognition follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -115,7 +115,7 @@ impl Parameters {
 
     /// Exponent of the `TUniform` noise of everything encrypted under the large key, modulo 2^64.
     pub fn large_noise_bound_log2(&self) -> u32 {
-        noise_bound_log2(64)
+        lwe_noise_bound_log2(POLYNOMIAL_SIZE, 64)
     }
 
     /// Number of automorphisms that packing may need: log2 N.
@@ -133,8 +133,8 @@ pub fn lwe_noise_bound_log2(dimension: usize, modulus_log2: u32) -> u32 {
     let variance = minimal_lwe_variance_for_132_bits_security_tuniform(dimension, modulus).0
         * modulus
         * modulus;
-    // The curve's variance has a floor of 2^4.44 added to that of its own bound; a thousandth of it is no reason to double.
-    let enough = |bound: u32| tuniform_variance(bound) >= variance * (1.0 - 1e-3);
+    // The curve's variance is that of its bound and a floor of 2^4.44 more, which is a few parts in 10^9 here.
+    let enough = |bound: u32| tuniform_variance(bound) >= variance * (1.0 - 1e-6);
     (bound..modulus_log2).find(|&bound| enough(bound)).unwrap_or(modulus_log2)
 }
 
@@ -143,8 +143,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_large_keys_noise_is_that_of_the_library_of_linear_algebra() {
-        assert_eq!(lwe_noise_bound_log2(POLYNOMIAL_SIZE, 64), noise_bound_log2(64));
+    fn noise_is_never_below_the_curves() {
+        let parameters = OneShotProfile::Standard.parameters();
+        let small = (parameters.small_dimension, 32, parameters.small_noise_bound_log2());
+        let large = (POLYNOMIAL_SIZE, 64, parameters.large_noise_bound_log2());
+        for (dimension, modulus_log2, bound) in [small, large] {
+            let (dimension, modulus) = (LweDimension(dimension), f64::from(modulus_log2).exp2());
+            assert!(bound >= minimal_lwe_bound_for_132_bits_security_tuniform(dimension, modulus));
+            let variance = minimal_lwe_variance_for_132_bits_security_tuniform(dimension, modulus);
+            let got = tuniform_variance(bound) / modulus / modulus;
+            assert!(got >= variance.0 * (1.0 - 1e-6), "{got} below {}", variance.0);
+        }
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// Another number of coefficients than the network's input takes.
-    #[error("{got} bytes of coefficients, this network's query has {expected}: encrypt for this network")]
+    #[error(
+        "{got} bytes of coefficients, this network's query has {expected}: encrypt for this network"
+    )]
     Length {
         /// Bytes found.
         got: usize,
@@ -113,7 +115,11 @@ impl Query {
     ///
     /// # Errors
     /// [`QueryError`] if the parts do not have the sizes of the layout's queries.
-    pub fn from_parts(seed: &[u8], bodies: Vec<u8>, layout: &QueryLayout) -> Result<Self, QueryError> {
+    pub fn from_parts(
+        seed: &[u8],
+        bodies: Vec<u8>,
+        layout: &QueryLayout,
+    ) -> Result<Self, QueryError> {
         let Ok(seed) = seed.try_into() else {
             return Err(QueryError::Seed { got: seed.len() });
         };

@@ -79,7 +79,10 @@ impl Simulation {
                 let end = (self.budget.packing + self.budget.answer).sqrt();
                 let unit = scale / layer.scale;
                 debug_assert_eq!(index, last);
-                return phases.into_iter().map(|phase| (centred(phase + gaussian.draw(end))) * unit).collect();
+                return phases
+                    .into_iter()
+                    .map(|phase| (centred(phase + gaussian.draw(end))) * unit)
+                    .collect();
             };
             let words = lookup.words();
             let size = POLYNOMIAL_SIZE as i64;
@@ -121,7 +124,8 @@ impl ClearLayer {
         let norms = match &layer.map {
             LayerMap::First(first) => first.squared_norms(),
             LayerMap::Later(map) => {
-                let square = |terms: &Vec<(usize, i32)>| terms.iter().map(|t| f64::from(t.1).powi(2)).sum();
+                let square =
+                    |terms: &Vec<(usize, i32)>| terms.iter().map(|t| f64::from(t.1).powi(2)).sum();
                 map.terms().iter().map(square).collect::<Vec<f64>>()
             }
         };

@@ -9,10 +9,10 @@ use sphinx_linalg::{POLYNOMIAL_SIZE, SEED_BYTES, Seed, pack, unpack};
 use tfhe::core_crypto::commons::generators::DeterministicSeeder;
 use tfhe::core_crypto::commons::math::random::Seed as TfheSeed;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DefaultRandomGenerator, GlweCiphertextCount, GlweSecretKey, GlweSize, LweSecretKey,
-    PlaintextList, PolynomialSize, SeededLweBootstrapKeyOwned, SeededLweKeyswitchKeyOwned, TUniform,
-    allocate_and_generate_new_seeded_lwe_keyswitch_key, encrypt_seeded_glwe_ciphertext_list,
-    par_allocate_and_generate_new_seeded_lwe_bootstrap_key,
+    CiphertextModulus, DefaultRandomGenerator, GlweCiphertextCount, GlweSecretKey, GlweSize,
+    LweSecretKey, PlaintextList, PolynomialSize, SeededLweBootstrapKeyOwned,
+    SeededLweKeyswitchKeyOwned, TUniform, allocate_and_generate_new_seeded_lwe_keyswitch_key,
+    encrypt_seeded_glwe_ciphertext_list, par_allocate_and_generate_new_seeded_lwe_bootstrap_key,
 };
 use zeroize::Zeroizing;
 
@@ -31,7 +31,9 @@ pub enum OneShotError {
         expected: usize,
     },
     /// An answer has another size than a ciphertext with that many logits.
-    #[error("an answer with {mask} bytes of mask and {bodies} bytes of logits, expected {expected_mask} and {expected_bodies}")]
+    #[error(
+        "an answer with {mask} bytes of mask and {bodies} bytes of logits, expected {expected_mask} and {expected_bodies}"
+    )]
     Answer {
         /// Bytes of mask.
         mask: usize,
@@ -106,7 +108,11 @@ impl SecretKey {
     ///
     /// # Errors
     /// [`OneShotError::Answer`] or [`OneShotError::Scale`] if the answer is malformed.
-    pub fn decrypt_answer(&self, answer: &Answer, classes: usize) -> Result<Vec<f64>, OneShotError> {
+    pub fn decrypt_answer(
+        &self,
+        answer: &Answer,
+        classes: usize,
+    ) -> Result<Vec<f64>, OneShotError> {
         let expected_mask = POLYNOMIAL_SIZE * ANSWER_MASK_WIDTH.bytes();
         let expected_bodies = classes * ANSWER_BODY_WIDTH.bytes();
         let (mask, bodies) = (answer.mask.len(), answer.bodies.len());
@@ -124,7 +130,9 @@ impl SecretKey {
         let place = |class| logit_coefficient(class, classes);
         logits.iter().enumerate().for_each(|(class, &word)| phase[place(class)] = word);
         self.decrypt_words(&mask, &mut phase[..], &mut Zeroizing::new(vec![0; POLYNOMIAL_SIZE]));
-        Ok((0..classes).map(|class| phase[place(class)].cast_signed() as f64 / answer.scale).collect())
+        Ok((0..classes)
+            .map(|class| phase[place(class)].cast_signed() as f64 / answer.scale)
+            .collect())
     }
 
     fn bootstrapping(

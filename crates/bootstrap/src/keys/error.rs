@@ -44,7 +44,9 @@ pub enum KeyError {
         expected: usize,
     },
     /// A part has another modulus than that of its words.
-    #[error("the {part} has another {field} than 2 to the bits of its words, which its profile has")]
+    #[error(
+        "the {part} has another {field} than 2 to the bits of its words, which its profile has"
+    )]
     Modulus {
         /// The part.
         part: &'static str,

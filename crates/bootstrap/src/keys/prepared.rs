@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 use sphinx_linalg::POLYNOMIAL_SIZE;
+use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::fft_impl::fft64::crypto::bootstrap::{
     FourierLweBootstrapKeyOwned, FourierLweBootstrapKeyView,
 };
 use tfhe::core_crypto::fft_impl::fft64::math::polynomial::FourierPolynomialOwned;
-use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::prelude::{
     ComputationBuffers, Fft, LweDimension, PolynomialSize, PolynomialView,
     par_convert_standard_lwe_bootstrap_key_to_fourier,

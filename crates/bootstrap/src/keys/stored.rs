@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tfhe::core_crypto::commons::math::random::CompressionSeed;
 use tfhe::core_crypto::entities::packed_integers::PackedIntegers;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, CiphertextModulusLog, DecompositionBaseLog, DecompositionLevelCount, GlweSize,
-    PolynomialSize, SeededLweBootstrapKeyOwned, SeededLweKeyswitchKeyOwned,
+    CiphertextModulus, CiphertextModulusLog, DecompositionBaseLog, DecompositionLevelCount,
+    GlweSize, PolynomialSize, SeededLweBootstrapKeyOwned, SeededLweKeyswitchKeyOwned,
 };
 use tfhe::safe_serialization::{safe_deserialize, safe_serialize};
 use tfhe_versionable::{Versionize, VersionsDispatch};
@@ -30,6 +30,7 @@ pub struct StoredKeys {
 }
 
 /// Versions of [`StoredKeys`].
+#[allow(dead_code, reason = "named by the derived code alone")]
 #[derive(VersionsDispatch)]
 pub enum StoredKeysVersions {
     /// The first.
@@ -54,6 +55,7 @@ pub struct StoredBootstrappingKey {
 }
 
 /// Versions of [`StoredBootstrappingKey`].
+#[allow(dead_code, reason = "named by the derived code alone")]
 #[derive(VersionsDispatch)]
 pub enum StoredBootstrappingKeyVersions {
     /// The first.

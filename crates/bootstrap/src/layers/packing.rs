@@ -3,9 +3,12 @@
 
 use sphinx_linalg::{POLYNOMIAL_SIZE, ROW_WORDS};
 use tfhe::core_crypto::fft_impl::fft64::c64;
-use tfhe::core_crypto::fft_impl::fft64::math::polynomial::{FourierPolynomialMutView, FourierPolynomialOwned};
+use tfhe::core_crypto::fft_impl::fft64::math::polynomial::{
+    FourierPolynomialMutView, FourierPolynomialOwned,
+};
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, FftView, PolynomialMutView, PolynomialSize, PolynomialView, SignedDecomposer,
+    ComputationBuffers, FftView, PolynomialMutView, PolynomialSize, PolynomialView,
+    SignedDecomposer,
 };
 
 use crate::keys::{FourierPackingKey, PreparedKeys};
@@ -124,7 +127,9 @@ impl<'a> Packer<'a> {
     fn image(&mut self, row: &Row, index: usize) -> Row {
         let exponent = (1 << (index + 1)) + 1;
         let mut image = empty();
-        for (from, to) in row.chunks_exact(POLYNOMIAL_SIZE).zip(image.chunks_exact_mut(POLYNOMIAL_SIZE)) {
+        for (from, to) in
+            row.chunks_exact(POLYNOMIAL_SIZE).zip(image.chunks_exact_mut(POLYNOMIAL_SIZE))
+        {
             substitute(from, exponent, to);
         }
         let decomposer =

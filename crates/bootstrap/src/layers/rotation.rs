@@ -115,7 +115,8 @@ fn rotate(from: &[u64], steps: usize, to: &mut [u64], combine: impl Fn(u64, u64)
     let (wrapped, rest) = (&from[size - shift..], &from[..size - shift]);
     let (to_wrapped, to_rest) = to.split_at_mut(shift);
     let (old_wrapped, old_rest) = from.split_at(shift);
-    let parts = [(to_wrapped, wrapped, old_wrapped, !negate_rest), (to_rest, rest, old_rest, negate_rest)];
+    let parts =
+        [(to_wrapped, wrapped, old_wrapped, !negate_rest), (to_rest, rest, old_rest, negate_rest)];
     for (to, rotated, old, negate) in parts {
         let words = to.iter_mut().zip(rotated.iter().zip(old));
         if negate {

@@ -71,24 +71,20 @@ impl FirstLayer {
         let body = query.body();
         let mut samples = Samples::zero(self.outputs());
         let per_channel = self.shifts.len() * SAMPLE_WORDS;
-        samples
-            .words_mut()
-            .par_chunks_exact_mut(per_channel)
-            .zip(&self.channels)
-            .for_each_init(
-                || (vec![0; POLYNOMIAL_SIZE], vec![0; POLYNOMIAL_SIZE]),
-                |(scratch, product), (samples, channel)| {
-                    self.transform.product(&mask, &channel.transformed, scratch, product);
-                    for (sample, &shift) in samples.chunks_exact_mut(SAMPLE_WORDS).zip(&self.shifts) {
-                        let taps = channel.taps.iter();
-                        let sum = taps.fold(0u64, |sum, &(tap, weight)| {
-                            let weight = i64::from(weight).cast_unsigned();
-                            sum.wrapping_add(body[shift + tap].wrapping_mul(weight))
-                        });
-                        extract(product, sum, shift, sample);
-                    }
-                },
-            );
+        samples.words_mut().par_chunks_exact_mut(per_channel).zip(&self.channels).for_each_init(
+            || (vec![0; POLYNOMIAL_SIZE], vec![0; POLYNOMIAL_SIZE]),
+            |(scratch, product), (samples, channel)| {
+                self.transform.product(&mask, &channel.transformed, scratch, product);
+                for (sample, &shift) in samples.chunks_exact_mut(SAMPLE_WORDS).zip(&self.shifts) {
+                    let taps = channel.taps.iter();
+                    let sum = taps.fold(0u64, |sum, &(tap, weight)| {
+                        let weight = i64::from(weight).cast_unsigned();
+                        sum.wrapping_add(body[shift + tap].wrapping_mul(weight))
+                    });
+                    extract(product, sum, shift, sample);
+                }
+            },
+        );
         samples
     }
 }

@@ -48,7 +48,9 @@ pub enum NetworkError {
         op: String,
     },
     /// Weights too large to be multiplied exactly.
-    #[error("stage {stage}: the absolute integer weights of an output sum to {got}, at most {limit} can be multiplied exactly")]
+    #[error(
+        "stage {stage}: the absolute integer weights of an output sum to {got}, at most {limit} can be multiplied exactly"
+    )]
     WeightsTooLarge {
         /// The stage.
         stage: usize,

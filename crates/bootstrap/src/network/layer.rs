@@ -83,7 +83,8 @@ impl Combination {
         for row in weights.chunks_exact(taps.len()) {
             for shift in shape.shifts() {
                 let sources = taps.iter().map(|tap| scalars[tap + shift]).zip(row);
-                let nonzero = sources.filter_map(|(source, &w)| Some((source?, w))).filter(|t| t.1 != 0);
+                let nonzero =
+                    sources.filter_map(|(source, &w)| Some((source?, w))).filter(|t| t.1 != 0);
                 terms.push(nonzero.collect());
             }
         }

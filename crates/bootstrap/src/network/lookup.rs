@@ -38,19 +38,9 @@ impl Lookup {
         self.centre
     }
 
-    /// The activation's value at the centre.
-    pub(crate) fn offset(&self) -> f64 {
-        self.offset
-    }
-
     /// Largest absolute entry, in units of the activation.
     pub(crate) fn bound(&self) -> f64 {
         f64::from(self.activation.bound()) - self.offset
-    }
-
-    /// Integers modulo 2^64 per unit of the activation.
-    pub(crate) fn amplitude(&self) -> f64 {
-        self.amplitude
     }
 
     /// The entries.
@@ -90,7 +80,8 @@ mod tests {
 
     fn value(lookup: &Lookup, place: i64) -> f64 {
         let place = place.rem_euclid(2 * POLYNOMIAL_SIZE as i64) as usize;
-        let (place, sign) = (place % POLYNOMIAL_SIZE, if place < POLYNOMIAL_SIZE { 1.0 } else { -1.0 });
+        let (place, sign) =
+            (place % POLYNOMIAL_SIZE, if place < POLYNOMIAL_SIZE { 1.0 } else { -1.0 });
         sign * lookup.words[place].cast_signed() as f64 / lookup.amplitude + lookup.offset
     }
 

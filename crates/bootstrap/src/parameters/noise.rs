@@ -4,7 +4,7 @@ use tfhe::core_crypto::commons::noise_formulas::lwe_keyswitch::keyswitch_additiv
 use tfhe::core_crypto::commons::noise_formulas::lwe_programmable_bootstrap::pbs_variance_132_bits_security_tuniform_fft_mul;
 use tfhe::core_crypto::prelude::{GlweDimension, LweDimension, PolynomialSize};
 
-use sphinx_linalg::{POLYNOMIAL_SIZE, tuniform_variance};
+use sphinx_linalg::{POLYNOMIAL_SIZE, noise_bound_log2, tuniform_variance};
 
 use super::Parameters;
 
@@ -75,7 +75,11 @@ impl NoiseBudget {
         )
         .0;
         let digits = digit_variance(gadget.base_log2);
-        let rounded_key = n * gadget.levels as f64 * 2.0 * size * digits
+        let rounded_key = n
+            * gadget.levels as f64
+            * 2.0
+            * size
+            * digits
             * rounding(Parameters::BOOTSTRAPPING_KEY_BITS as i32);
 
         let gadget = parameters.packing;
@@ -83,7 +87,7 @@ impl NoiseBudget {
         let automorphism = gadget.levels as f64 * size * digit_variance(gadget.base_log2) * fresh
             + size / 2.0 * rounding(depth);
         Self {
-            query: fresh + rounding(32),
+            query: tuniform_variance(noise_bound_log2(64)) * torus + rounding(32),
             bias: 1000.0 * 38f64.exp2() * torus,
             key_switching,
             modulus_switching: (n / 4.0 + 1.0) * rounding(POLYNOMIAL_SIZE.ilog2() as i32 + 1),
@@ -142,8 +146,16 @@ fn rounding(bits: i32) -> f64 {
 /// Error at most 1.2e-7 relative (Numerical Recipes, 2nd ed., §6.2, the Chebyshev fit of erfc).
 pub fn standard_normal_tail(deviations: f64) -> f64 {
     const COEFFICIENTS: [f64; 10] = [
-        -1.265_512_23, 1.000_023_68, 0.374_091_96, 0.096_784_18, -0.186_288_06, 0.278_868_07, -1.135_203_98,
-        1.488_515_87, -0.822_152_23, 0.170_872_77,
+        -1.265_512_23,
+        1.000_023_68,
+        0.374_091_96,
+        0.096_784_18,
+        -0.186_288_06,
+        0.278_868_07,
+        -1.135_203_98,
+        1.488_515_87,
+        -0.822_152_23,
+        0.170_872_77,
     ];
     let x = deviations.abs() / std::f64::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.5 * x);
@@ -161,14 +173,20 @@ mod tests {
         let budget = NoiseBudget::new(&OneShotProfile::Standard.parameters());
         // Half the torus stands for 16 units of a pre-activation: a tenth of a unit.
         assert!(budget.lookup().sqrt() * 32.0 < 0.1, "{}", budget.lookup().sqrt().log2());
-        assert!(budget.bootstrapping.sqrt().log2() < -14.5, "{}", budget.bootstrapping.sqrt().log2());
+        assert!(
+            budget.bootstrapping.sqrt().log2() < -14.5,
+            "{}",
+            budget.bootstrapping.sqrt().log2()
+        );
         // Packing and rounding are lost in what a combination of ten outputs has.
         assert!(budget.packing + budget.answer < budget.bootstrapping);
     }
 
     #[test]
     fn tails_are_those_of_the_normal_distribution() {
-        for (deviations, tail) in [(0.0, 1.0), (1.0, 0.317_310_5), (3.0, 2.699_796e-3), (6.0, 1.973_175e-9)] {
+        for (deviations, tail) in
+            [(0.0, 1.0), (1.0, 0.317_310_5), (3.0, 2.699_796e-3), (6.0, 1.973_175e-9)]
+        {
             let got = standard_normal_tail(deviations);
             assert!((got / tail - 1.0).abs() < 1e-6, "{deviations}: {got}");
         }

@@ -1,0 +1,150 @@
+//! Evaluation keys: serialised, checked, refused.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::sync::OnceLock;
+
+use rand::RngExt;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use sphinx_bootstrap::{EvaluationKeys, KeyError, MAX_KEY_BYTES, OneShotProfile, PreparedKeys};
+use sphinx_secret::SecretKey;
+use tfhe::core_crypto::commons::math::random::Seed;
+use tfhe::core_crypto::prelude::{
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweSize, LweDimension,
+    PolynomialSize, SeededLweBootstrapKeyOwned, SeededLweKeyswitchKeyOwned,
+};
+
+const STANDARD: OneShotProfile = OneShotProfile::Standard;
+
+fn keys() -> &'static (EvaluationKeys, Vec<u8>) {
+    static KEYS: OnceLock<(EvaluationKeys, Vec<u8>)> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let mut rng = ChaCha20Rng::seed_from_u64(31);
+        let key = SecretKey::generate(&mut rng).unwrap();
+        let keys = key.evaluation_keys(STANDARD, &mut rng).unwrap();
+        let bytes = keys.to_bytes().unwrap();
+        (keys, bytes)
+    })
+}
+
+#[test]
+fn keys_are_read_back_and_stay_below_their_limits() {
+    let (keys, bytes) = keys();
+    assert!(bytes.len() <= MAX_KEY_BYTES, "{}", bytes.len());
+    let read = EvaluationKeys::from_bytes(bytes, STANDARD).unwrap();
+    assert!(read == *keys, "other keys came back");
+    let prepared = PreparedKeys::new(&read);
+    assert!(prepared.bytes() < 100 << 20, "{}", prepared.bytes());
+    assert_eq!(format!("{keys:?}"), "EvaluationKeys { profile: Standard, .. }");
+}
+
+#[test]
+fn rejects_keys_that_are_truncated_or_too_long() {
+    let (_, bytes) = keys();
+    for length in [0, 1, 40, bytes.len() / 2, bytes.len() - 1] {
+        let error = EvaluationKeys::from_bytes(&bytes[..length], STANDARD).unwrap_err();
+        assert!(matches!(error, KeyError::Format { .. }), "{length}: {error}");
+    }
+    let mut longer = bytes.clone();
+    longer.extend([0; 3]);
+    let error = EvaluationKeys::from_bytes(&longer, STANDARD).unwrap_err();
+    assert_eq!(error, KeyError::Trailing { got: 3 });
+    longer.resize(MAX_KEY_BYTES + 1, 0);
+    let error = EvaluationKeys::from_bytes(&longer, STANDARD).unwrap_err();
+    assert_eq!(error, KeyError::TooLong { got: MAX_KEY_BYTES + 1, limit: MAX_KEY_BYTES });
+}
+
+#[test]
+fn rejects_keys_of_another_profile() {
+    let (_, bytes) = keys();
+    let place = bytes.windows(8).position(|window| window == b"standard").unwrap();
+    let mut other = bytes.clone();
+    other[place..][..8].copy_from_slice(b"stanDard");
+    let error = EvaluationKeys::from_bytes(&other, STANDARD).unwrap_err();
+    assert_eq!(error, KeyError::Profile { got: "stanDard".into(), expected: "standard" });
+}
+
+#[test]
+fn rejects_secret_keys_and_other_types_by_their_header() {
+    let mut rng = ChaCha20Rng::seed_from_u64(32);
+    let key = SecretKey::generate(&mut rng).unwrap();
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("secret.key");
+    key.save(&path).unwrap();
+    let secret = std::fs::read(&path).unwrap();
+    let error = EvaluationKeys::from_bytes(&secret, STANDARD).unwrap_err();
+    assert!(matches!(error, KeyError::Format { .. }), "{error}");
+
+    let (_, bytes) = keys();
+    let name = b"sphinx_bootstrap::EvaluationKeys";
+    let place = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    let mut other = bytes.clone();
+    other[place..][..name.len()].copy_from_slice(b"sphinx_secret::LweSecretKeyOwned");
+    let error = EvaluationKeys::from_bytes(&other, STANDARD).unwrap_err();
+    assert!(error.to_string().contains("LweSecretKeyOwned"), "{error}");
+}
+
+#[test]
+fn rejects_parts_of_other_dimensions_naming_got_and_expected() {
+    let (keys, _) = keys();
+    let native = CiphertextModulus::new_native();
+    let bootstrapping = |n, base, levels, size, modulus| {
+        SeededLweBootstrapKeyOwned::new(
+            0u64,
+            GlweSize(2),
+            PolynomialSize(size),
+            DecompositionBaseLog(base),
+            DecompositionLevelCount(levels),
+            LweDimension(n),
+            Seed(1).into(),
+            modulus,
+        )
+    };
+    let other = CiphertextModulus::try_new_power_of_2(60).unwrap();
+    for (key, field) in [
+        (bootstrapping(758, 23, 1, 2048, native), "words"),
+        (bootstrapping(759, 22, 1, 2048, native), "log2 of the base"),
+        (bootstrapping(759, 23, 2, 2048, native), "levels"),
+        (bootstrapping(759, 23, 1, 1024, native), "polynomial size"),
+        (bootstrapping(759, 23, 1, 2048, other), "modulus"),
+    ] {
+        let (switching, packing) = (keys.key_switching().clone(), keys.packing().clone());
+        let error = EvaluationKeys::new(STANDARD, key, switching, packing).unwrap_err();
+        assert!(error.to_string().contains(field), "{error}");
+        assert!(error.to_string().contains("bootstrapping key"), "{error}");
+    }
+    let switching = SeededLweKeyswitchKeyOwned::new(
+        0u32,
+        DecompositionBaseLog(2),
+        DecompositionLevelCount(7),
+        LweDimension(2048),
+        LweDimension(758),
+        Seed(1).into(),
+        CiphertextModulus::new_native(),
+    );
+    let (bootstrapping, packing) = (keys.bootstrapping().clone(), keys.packing().clone());
+    let error = EvaluationKeys::new(STANDARD, bootstrapping, switching, packing).unwrap_err();
+    let (part, field) = ("key-switching key", "output dimension");
+    assert_eq!(error, KeyError::Shape { part, field, got: 758, expected: 759 });
+}
+
+/// Whatever stands where the sizes are, reading ends in keys or an error.
+#[test]
+fn damaged_headers_never_panic() {
+    let (_, bytes) = keys();
+    let mut rng = ChaCha20Rng::seed_from_u64(33);
+    let mut refused = 0;
+    let tail = bytes.len() - 60;
+    for round in 0..80 {
+        let mut damaged = bytes.clone();
+        let place = if round % 4 == 3 {
+            rng.random_range(tail..bytes.len())
+        } else {
+            rng.random_range(0..200)
+        };
+        damaged[place] ^= rng.random_range(1..=255u8);
+        refused += usize::from(EvaluationKeys::from_bytes(&damaged, STANDARD).is_err());
+    }
+    assert!(refused > 20, "{refused}");
+}
