@@ -145,6 +145,15 @@ pub enum ClientError {
     /// Tickets or images do not fit the model.
     #[error(transparent)]
     Recognition(#[from] crate::recognition::RecognitionError),
+    /// The store of tickets refuses.
+    #[error(transparent)]
+    TicketStore(#[from] sphinx_tickets::TicketStoreError),
+    /// Tickets have run out, and no more could be prepared in the background.
+    #[error("tickets have run out and no more could be prepared: {cause}")]
+    Supply {
+        /// Why not.
+        cause: std::sync::Arc<ClientError>,
+    },
     /// A background thread ended unexpectedly.
     #[error("a background task ended unexpectedly: {cause}")]
     Task {
@@ -163,6 +172,10 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { code, .. } => transient(*code),
+            Self::Supply { cause } => cause.is_transient(),
+            Self::TicketStore(error) => {
+                matches!(error, sphinx_tickets::TicketStoreError::Busy { .. })
+            }
             Self::Address { .. }
             | Self::Protocol { .. }
             | Self::Name(_)

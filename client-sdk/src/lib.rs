@@ -11,9 +11,12 @@ pub mod data;
 mod error;
 mod keys;
 mod models;
+#[cfg(feature = "cli")]
+pub mod recipe;
 pub mod recognition;
 #[cfg(feature = "cli")]
 pub mod report;
+pub mod tickets;
 mod training;
 
 pub use client::{Endpoints, SphinxClient};
@@ -22,9 +25,9 @@ pub use models::ModelParameters;
 pub use recognition::RecognitionError;
 pub use sphinx_proto::{KeyId, ModelId, TenantId};
 pub use training::{
-    ClearTwin, Direction, EncryptedSession, LinearCloud, ModelLedger, Privacy, Progress,
+    ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud, ModelLedger, Preview, Privacy, Progress,
     SessionOptions, Traffic, TrainingOptions, TrainingRequest, TrainingSummary, Update,
-    train_without_ledger,
+    View, train_with_inputs, train_without_ledger,
 };
 
 /// Compiles the Rust code of the README.

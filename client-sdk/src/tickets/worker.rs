@@ -1,0 +1,224 @@
+//! The background half of a supply.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use sphinx_linalg::SLOTS;
+use sphinx_tickets::{Edition, Place, StoredTicket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::error::ClientError;
+use crate::recognition::offload::offload;
+use crate::tickets::metrics::Counters;
+use crate::tickets::supply::Shared;
+
+/// Pause after a preparation that failed; the connection has then repeated it for some seconds already.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Takes leases and prepares blocks.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    rng: ChaCha20Rng,
+    preparing: Option<JoinHandle<Result<usize, ClientError>>>,
+    /// No preparation before this.
+    not_before: Instant,
+    level: Level,
+}
+
+/// What is logged when it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Enough,
+    Low,
+    Empty,
+}
+
+impl Worker {
+    pub fn new(shared: Arc<Shared>, rng: ChaCha20Rng) -> Self {
+        Self { shared, rng, preparing: None, not_before: Instant::now(), level: Level::Enough }
+    }
+
+    pub async fn run(mut self, mut closed: watch::Receiver<bool>) {
+        loop {
+            self.work().await;
+            let shared = Arc::clone(&self.shared);
+            tokio::select! {
+                // Said, or the supply is gone.
+                _ = closed.wait_for(|closed| *closed) => break,
+                prepared = finished(self.preparing.as_mut()) => {
+                    self.preparing = None;
+                    self.prepared(prepared);
+                }
+                () = tokio::time::sleep_until(self.not_before), if self.not_before > Instant::now() => {}
+                () = shared.kick.notified() => {}
+            }
+        }
+        self.close().await;
+    }
+
+    /// Leases tickets if few are ready, and starts a preparation if few are left.
+    async fn work(&mut self) {
+        let lease = self.shared.options.lease.max(1);
+        let (edition, spent, want) = {
+            let mut state = self.shared.state();
+            if state.switching {
+                return;
+            }
+            let short = state.ready.len() <= lease / 2;
+            let want = if short { lease.saturating_sub(state.ready.len() / 2) } else { 0 };
+            // Reported with the next lease, so that it costs no commit of its own.
+            let spent = if short { std::mem::take(&mut state.spent) } else { Vec::new() };
+            (state.recogniser.edition(), spent, want)
+        };
+        let store = Arc::clone(&self.shared.store);
+        let leased = offload(move || {
+            store.spent(spent);
+            let leased = if want > 0 { store.lease(&edition, want)? } else { Vec::new() };
+            let left = store.unused(&edition)?;
+            Ok::<_, ClientError>((edition, leased, left))
+        });
+        match leased.await.and_then(|leased| leased) {
+            Ok((edition, leased, left)) => self.leased(edition, leased, left),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn leased(&mut self, edition: Edition, leased: Vec<StoredTicket>, stored: usize) {
+        let shared = &self.shared;
+        let (ready, demand) = {
+            let mut state = self.shared.state();
+            if state.switching || state.recogniser.edition() != edition {
+                // The model was switched meanwhile: back with them, the next switch will see to them.
+                drop(state);
+                self.give_back(leased);
+                return;
+            }
+            state.ready.extend(leased);
+            (state.ready.len(), state.demand)
+        };
+        shared.counters.stored.store(stored, Ordering::Relaxed);
+        let left = ready + stored;
+        if ready > 0 {
+            shared.changed.notify_waiters();
+        }
+        if left >= demand {
+            shared.state().demand = 0;
+        }
+        let low = left < shared.options.low_water.max(demand).max(1);
+        let level = match (left, low) {
+            (0, _) => Level::Empty,
+            (_, true) => Level::Low,
+            (_, false) => Level::Enough,
+        };
+        if level != std::mem::replace(&mut self.level, level) {
+            let model = shared.store.owner().model.as_str();
+            let version = edition.version;
+            match level {
+                Level::Enough => tracing::info!(model, version, left, "enough tickets"),
+                Level::Low => tracing::info!(model, version, left, "tickets run low"),
+                Level::Empty => tracing::info!(model, version, "no tickets left: queries wait"),
+            }
+        }
+        if low && self.preparing.is_none() && self.not_before <= Instant::now() {
+            self.prepare();
+        }
+    }
+
+    fn give_back(&self, leased: Vec<StoredTicket>) {
+        let store = Arc::clone(&self.shared.store);
+        drop(tokio::task::spawn_blocking(move || {
+            let places: Vec<Place> = leased.iter().map(|ticket| ticket.place).collect();
+            drop(leased);
+            if let Err(error) = store.release(&places) {
+                tracing::warn!(%error, "leased tickets are lost");
+            }
+        }));
+    }
+
+    fn prepare(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut rng = ChaCha20Rng::from_rng(&mut self.rng);
+        self.preparing = Some(tokio::spawn(async move {
+            // No tickets for a version that is no longer the newest.
+            if shared.refresh().await?.repaired > 0 {
+                return Ok(0);
+            }
+            let recogniser = shared.state().recogniser.clone();
+            let tickets = recogniser.prepare(SLOTS, &mut rng).await?;
+            recogniser.keep(&shared.store, tickets).await
+        }));
+    }
+
+    fn prepared(&mut self, prepared: Result<usize, ClientError>) {
+        match prepared {
+            Ok(count) => {
+                Counters::add(&self.shared.counters.prepared, count);
+                self.shared.state().failure = None;
+                // Those who need many look into the store themselves.
+                self.shared.changed.notify_waiters();
+                if count > 0 {
+                    tracing::info!(count, "tickets prepared");
+                }
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Tells those who wait, and lets some time pass before the next try.
+    fn failed(&mut self, error: ClientError) {
+        let model = self.shared.store.owner().model.as_str();
+        tracing::warn!(model, %error, "no tickets could be prepared");
+        self.not_before = Instant::now() + PAUSE;
+        Counters::add(&self.shared.counters.failures, 1);
+        let mut state = self.shared.state();
+        state.failure = Some(Arc::new(error));
+        state.failures += 1;
+        state.demand = 0;
+        drop(state);
+        self.shared.changed.notify_waiters();
+    }
+
+    async fn close(mut self) {
+        if let Some(preparing) = self.preparing.take() {
+            preparing.abort();
+            // Until what it holds is gone.
+            let _ = preparing.await;
+        }
+        let (ready, spent) = {
+            let mut state = self.shared.state();
+            state.closed = true;
+            (std::mem::take(&mut state.ready), std::mem::take(&mut state.spent))
+        };
+        self.shared.changed.notify_waiters();
+        let store = Arc::clone(&self.shared.store);
+        let released = offload(move || {
+            store.spent(spent);
+            let places: Vec<Place> = ready.iter().map(|ticket| ticket.place).collect();
+            drop(ready);
+            store.release(&places).and_then(|()| store.flush())
+        });
+        match released.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "leased tickets are lost"),
+            Err(error) => tracing::warn!(%error, "leased tickets are lost"),
+        }
+    }
+}
+
+/// Waits for a preparation, for ever if there is none.
+async fn finished(
+    preparing: Option<&mut JoinHandle<Result<usize, ClientError>>>,
+) -> Result<usize, ClientError> {
+    match preparing {
+        Some(preparing) => match preparing.await {
+            Ok(result) => result,
+            Err(error) => Err(ClientError::Task { cause: error.to_string() }),
+        },
+        None => std::future::pending().await,
+    }
+}
