@@ -52,6 +52,7 @@ impl SphinxClient {
             material_bytes: material.len() as u64,
             material_sha256: Sha256::digest(material).to_vec().into(),
             description: description.to_owned(),
+            offset: 0,
         };
         let fingerprint = Fingerprint::new(parameter_set, kind, material);
         let chunks = material.chunks(CHUNK).map(|chunk| Part::Chunk(chunk.to_vec().into()));
@@ -84,7 +85,7 @@ impl SphinxClient {
         let reply = self
             .keyvault
             .call(|channel| async move {
-                let request = GetKeyRequest { key_id: key_id.to_string() };
+                let request = GetKeyRequest { key_id: key_id.to_string(), kind: 0 };
                 KeyVaultClient::new(channel).get_key(request).await
             })
             .await?;

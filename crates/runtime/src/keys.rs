@@ -134,7 +134,7 @@ impl KeyDirectory {
     }
 
     async fn ask(&self, tenant: &TenantId, key_id: &KeyId) -> Result<Key, Status> {
-        let mut request = Request::new(GetKeyRequest { key_id: key_id.to_string() });
+        let mut request = Request::new(GetKeyRequest { key_id: key_id.to_string(), kind: 0 });
         let name = MetadataValue::try_from(tenant.as_str())
             .map_err(|_| Status::internal("a tenant's name is no metadata value"))?;
         request.metadata_mut().insert(TenantId::FIELD, name);

@@ -8,11 +8,17 @@ use sphinx_runtime::{ConfigError, Limits};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaultLimits {
-    /// Largest material of one key, bytes. Each upload is held in memory until it is checked, so
-    /// `server.max_concurrent_requests` times this is what uploads can take.
+    /// Largest material of one key, bytes. Uploads are stored as they arrive; two at a time are held in memory
+    /// to be checked.
     pub max_material_bytes: u64,
-    /// Largest number of keys of one tenant. Without it one tenant could fill the disk.
+    /// Largest number of public keys of one tenant. Without it one tenant could fill the disk.
     pub max_keys: u32,
+    /// Largest number of evaluation keys of one tenant.
+    pub max_evaluation_keys: u32,
+    /// Unfinished uploads of evaluation keys kept for one tenant; a further one takes the place of the oldest.
+    pub max_uploads: u32,
+    /// How long an unfinished upload is kept after its last piece, seconds.
+    pub max_upload_age_seconds: u64,
     /// Largest chunk of an upload, bytes; below the transport's own limit of 4 MiB per message.
     pub max_chunk_bytes: u32,
     /// Largest description, bytes; it is returned with every listing.
@@ -24,6 +30,9 @@ impl Default for VaultLimits {
         Self {
             max_material_bytes: 64 << 20,
             max_keys: 256,
+            max_evaluation_keys: 16,
+            max_uploads: 4,
+            max_upload_age_seconds: 24 * 60 * 60,
             max_chunk_bytes: 1 << 20,
             max_description_bytes: 200,
         }
@@ -35,6 +44,9 @@ impl Limits for VaultLimits {
         let at_least_one = [
             ("limits.max_material_bytes", self.max_material_bytes),
             ("limits.max_keys", u64::from(self.max_keys)),
+            ("limits.max_evaluation_keys", u64::from(self.max_evaluation_keys)),
+            ("limits.max_uploads", u64::from(self.max_uploads)),
+            ("limits.max_upload_age_seconds", self.max_upload_age_seconds),
             ("limits.max_chunk_bytes", u64::from(self.max_chunk_bytes)),
         ];
         for (field, got) in at_least_one {
@@ -56,6 +68,7 @@ impl From<VaultLimits> for KeyVaultLimits {
             max_material_bytes: limits.max_material_bytes,
             max_keys: limits.max_keys,
             max_chunk_bytes: limits.max_chunk_bytes,
+            max_evaluation_keys: limits.max_evaluation_keys,
         }
     }
 }

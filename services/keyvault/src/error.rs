@@ -1,6 +1,7 @@
 //! What the key vault answers instead of a key.
 
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, RpcError};
+use sphinx_runtime::ComputeError;
 use sphinx_store::StoreError;
 
 /// An error of the key vault.
@@ -24,7 +25,7 @@ pub enum VaultError {
         expected: u64,
     },
     /// More material than a key may have here.
-    #[error("material_bytes is {got}: this key vault takes at most {limit}")]
+    #[error("material_bytes is {got}: expected 1 to {limit} for keys of this kind")]
     MaterialLimit {
         /// The length announced.
         got: u64,
@@ -89,6 +90,59 @@ pub enum VaultError {
         /// The id.
         key_id: KeyId,
     },
+    /// A stream that begins in the middle of a public key.
+    #[error("offset is {got}: only evaluation keys can be sent in several streams")]
+    OffsetOfPublicKey {
+        /// The offset.
+        got: u64,
+    },
+    /// A stream that begins where nothing is stored yet, or not at a whole part.
+    #[error("offset is {got}: {stored} bytes are stored; ask FindUpload where to go on")]
+    Offset {
+        /// The offset.
+        got: u64,
+        /// Bytes that are stored.
+        stored: u64,
+    },
+    /// Secret material, refused by what it says it is.
+    #[error(
+        "the material is {what}: this key vault takes no secret material and has stored none; make a new key, \
+         this one has left your machine"
+    )]
+    Secret {
+        /// What it says it is.
+        what: &'static str,
+    },
+    /// The material is no set of evaluation keys.
+    #[error("evaluation keys refused: {0}")]
+    NotEvaluationKeys(sphinx_bootstrap::KeyError),
+    /// The key is another one by now.
+    #[error("the evaluation keys {key_id} have fingerprint {got}: the request expected {expected}")]
+    OtherFingerprint {
+        /// The id.
+        key_id: KeyId,
+        /// The fingerprint of what is registered.
+        got: String,
+        /// The fingerprint asked for.
+        expected: String,
+    },
+    /// A part of the material is gone.
+    #[error("the material of {key_id} was removed meanwhile; register it again")]
+    Removed {
+        /// The id.
+        key_id: KeyId,
+    },
+    /// A public key would be removed or fetched.
+    #[error(
+        "kind is {got}: expected KEY_KIND_EVALUATION (2); public keys stay, models are bound to them"
+    )]
+    Kind {
+        /// The kind's number.
+        got: i32,
+    },
+    /// A computation failed.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,7 +158,15 @@ impl RpcError for VaultError {
             | Self::Description { .. }
             | Self::CutShort { .. }
             | Self::TooLong { .. }
-            | Self::Hash { .. } => ErrorCode::InvalidArgument,
+            | Self::Hash { .. }
+            | Self::OffsetOfPublicKey { .. }
+            | Self::Secret { .. }
+            | Self::NotEvaluationKeys(_)
+            | Self::Kind { .. } => ErrorCode::InvalidArgument,
+            Self::Offset { .. } | Self::OtherFingerprint { .. } | Self::Removed { .. } => {
+                ErrorCode::Aborted
+            }
+            Self::Compute(error) => error.code(),
             Self::MaterialLimit { .. } | Self::TooManyKeys { .. } => ErrorCode::ResourceExhausted,
             Self::Taken { .. } => ErrorCode::AlreadyExists,
             Self::NoKey { .. } => ErrorCode::NotFound,

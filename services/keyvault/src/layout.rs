@@ -1,20 +1,58 @@
-//! Where things lie and in which form: `keys/<tenant>/<key id>` describes a key, and
-//! `material/<tenant>/<fingerprint>` is its material.
+//! Where things lie and in which form.
+//!
+//! - `keys/<tenant>/<key id>` describes a public key, and `material/<tenant>/<fingerprint>` is its material.
+//! - `evaluation-keys/<tenant>/<key id>` describes evaluation keys, and `parts/<tenant>/<SHA-256>-<number>` are the
+//!   pieces of their material, which are there before the description is.
 
 use bytes::Bytes;
 use object_store::path::Path;
 use prost::Message;
-use sphinx_proto::{KeyId, TenantId, v1};
+use sphinx_proto::{
+    KeyId, TenantId,
+    v1::{self, KeyKind},
+};
 use sphinx_store::record::Record;
 
-/// The folder of a tenant's keys.
-pub(crate) fn keys(tenant: &TenantId) -> Path {
-    Path::from_iter(["keys", tenant.as_str()])
+/// The folder of a tenant's keys of one kind.
+pub(crate) fn keys(tenant: &TenantId, kind: KeyKind) -> Path {
+    Path::from_iter([folder(kind), tenant.as_str()])
 }
 
 /// A key's description.
-pub(crate) fn key(tenant: &TenantId, key_id: &KeyId) -> Path {
-    Path::from_iter(["keys", tenant.as_str(), key_id.as_str()])
+pub(crate) fn key(tenant: &TenantId, kind: KeyKind, key_id: &KeyId) -> Path {
+    Path::from_iter([folder(kind), tenant.as_str(), key_id.as_str()])
+}
+
+fn folder(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Evaluation => "evaluation-keys",
+        KeyKind::PublicEncryption | KeyKind::Unspecified => "keys",
+    }
+}
+
+/// The folder of all tenants' parts.
+pub(crate) fn all_parts() -> Path {
+    Path::from("parts")
+}
+
+/// The folder of a tenant's parts.
+pub(crate) fn parts(tenant: &TenantId) -> Path {
+    Path::from_iter(["parts", tenant.as_str()])
+}
+
+/// One part of a material with this SHA-256 in hexadecimal.
+pub(crate) fn part(tenant: &TenantId, sha256: &str, number: usize) -> Path {
+    Path::from_iter(["parts", tenant.as_str(), &part_name(sha256, number)])
+}
+
+fn part_name(sha256: &str, number: usize) -> String {
+    format!("{sha256}-{number:06}")
+}
+
+/// The SHA-256 and the number of a part by its name.
+pub(crate) fn parse_part(name: &str) -> Option<(&str, usize)> {
+    let (sha256, number) = name.split_once('-')?;
+    Some((sha256, number.parse().ok()?))
 }
 
 /// A key's material, by its content.
@@ -39,6 +77,9 @@ pub(crate) struct KeyRecord {
     pub(crate) description: String,
     #[prost(int64, tag = "7")]
     pub(crate) created_unix_seconds: i64,
+    /// Of evaluation keys only: what their parts are named by, hexadecimal.
+    #[prost(string, tag = "8")]
+    pub(crate) material_sha256: String,
 }
 
 /// A key's material as stored.
@@ -46,6 +87,18 @@ pub(crate) struct KeyRecord {
 pub(crate) struct MaterialRecord {
     #[prost(bytes = "bytes", tag = "1")]
     pub(crate) material: Bytes,
+}
+
+/// A part of some evaluation keys' material as stored.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PartRecord {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) bytes: Bytes,
+}
+
+impl Record for PartRecord {
+    const TYPE: &'static str = "key-part";
+    const FORMAT: u16 = 1;
 }
 
 impl Record for KeyRecord {

@@ -6,6 +6,7 @@
 
 mod config;
 mod error;
+mod evaluation;
 mod layout;
 mod material;
 mod rpc;
@@ -17,7 +18,9 @@ use std::{
 };
 
 use sphinx_proto::v1::key_vault_server::{KeyVaultServer, SERVICE_NAME};
-use sphinx_runtime::{CancellationToken, ServeError, ServiceArgs, ServiceInfo, launch, serve};
+use sphinx_runtime::{
+    CancellationToken, Compute, ComputeError, ServeError, ServiceArgs, ServiceInfo, launch, serve,
+};
 use sphinx_store::StoreError;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -41,6 +44,9 @@ pub enum RunError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The compute threads cannot be started.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
     /// Serving failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -60,7 +66,9 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let vault = vault::Vault::open(&config.store, config.limits)?;
+    let compute = Compute::new(config.compute_threads)?;
+    let vault = vault::Vault::open(&config.store, config.limits, compute)?;
+    vault.sweep().await?;
     let routes = Routes::new(KeyVaultServer::new(rpc::KeyVaultService::new(vault)));
     Ok(serve(&SERVICE, &config.server, listener, routes, shutdown).await?)
 }

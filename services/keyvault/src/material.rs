@@ -16,12 +16,13 @@ const PUBLIC_ENCRYPTION_BYTES: u64 = 16 + 2048 * 8;
 /// A header that fits the limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Announcement {
-    key_id: KeyId,
-    parameter_set: ParameterSet,
-    kind: KeyKind,
-    material_bytes: u64,
-    sha256: [u8; 32],
-    description: String,
+    pub(crate) key_id: KeyId,
+    pub(crate) parameter_set: ParameterSet,
+    pub(crate) kind: KeyKind,
+    pub(crate) material_bytes: u64,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) description: String,
+    pub(crate) offset: u64,
 }
 
 /// A key whose material is what was announced.
@@ -47,13 +48,14 @@ impl Announcement {
     pub(crate) fn parse(header: KeyHeader, limits: &VaultLimits) -> Result<Self, VaultError> {
         let parameter_set = parameter_set(header.parameter_set)?;
         let kind = key_kind(header.kind)?;
-        let expected = expected_bytes(parameter_set, kind)?;
-        let got = header.material_bytes;
-        if got != expected {
-            return Err(VaultError::MaterialSize { got, expected });
+        let material_bytes = header.material_bytes;
+        check_size(parameter_set, kind, material_bytes)?;
+        if kind == KeyKind::PublicEncryption && header.offset != 0 {
+            return Err(VaultError::OffsetOfPublicKey { got: header.offset });
         }
-        if got > limits.max_material_bytes {
-            return Err(VaultError::MaterialLimit { got, limit: limits.max_material_bytes });
+        if material_bytes > limits.max_material_bytes {
+            let (got, limit) = (material_bytes, limits.max_material_bytes);
+            return Err(VaultError::MaterialLimit { got, limit });
         }
         let (got, limit) = (header.description.len(), limits.max_description_bytes);
         if got > limit as usize {
@@ -65,13 +67,14 @@ impl Announcement {
             key_id: KeyId::parse(header.key_id)?,
             parameter_set,
             kind,
-            material_bytes: expected,
+            material_bytes,
             sha256: sha256.map_err(|_| ConversionError::Length {
                 field: "material_sha256",
                 got: length,
                 expected: 32,
             })?,
             description: header.description,
+            offset: header.offset,
         })
     }
 }
@@ -122,13 +125,24 @@ impl Upload {
     }
 }
 
-/// The length of each kind's material under each parameter set.
-fn expected_bytes(set: ParameterSet, kind: KeyKind) -> Result<u64, ConversionError> {
+/// Whether a kind's material under a parameter set can have this length.
+fn check_size(set: ParameterSet, kind: KeyKind, got: u64) -> Result<(), VaultError> {
     match (set, kind) {
-        (ParameterSet::Glwe2048V1, KeyKind::PublicEncryption) => Ok(PUBLIC_ENCRYPTION_BYTES),
+        (ParameterSet::Glwe2048V1, KeyKind::PublicEncryption) => {
+            let expected = PUBLIC_ENCRYPTION_BYTES;
+            if got == expected { Ok(()) } else { Err(VaultError::MaterialSize { got, expected }) }
+        }
+        (ParameterSet::Glwe2048V1, KeyKind::Evaluation) => {
+            let limit = sphinx_bootstrap::MAX_KEY_BYTES as u64;
+            if (1..=limit).contains(&got) {
+                Ok(())
+            } else {
+                Err(VaultError::MaterialLimit { got, limit })
+            }
+        }
         (ParameterSet::Unspecified, _) | (_, KeyKind::Unspecified) => {
             let expected = "a parameter set and a kind that are specified";
-            Err(ConversionError::Missing { field: "kind", expected })
+            Err(ConversionError::Missing { field: "kind", expected }.into())
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use sphinx_proto::{KeyId, TenantId};
+use sphinx_proto::{KeyId, TenantId, v1::KeyKind};
+use sphinx_runtime::Compute;
 use sphinx_store::{
     Objects, Put, StoreError,
     record::{RecordError, seal, unseal},
@@ -12,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::{
     config::VaultLimits,
     error::VaultError,
+    evaluation::{Checks, Parts},
     layout::{self, KeyRecord, MaterialRecord},
     material::CheckedKey,
 };
@@ -19,11 +21,13 @@ use crate::{
 /// The keys of all tenants. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Vault {
-    objects: Objects,
+    pub(crate) objects: Objects,
+    pub(crate) parts: Parts,
+    pub(crate) checks: Checks,
     limits: VaultLimits,
     /// Held while counting and adding, so that parallel registrations cannot pass the limit together.
     /// Replicas do not share it: each may pass the limit by what it registers at that moment.
-    registering: Arc<Mutex<()>>,
+    pub(crate) registering: Arc<Mutex<()>>,
 }
 
 /// What became of a registration.
@@ -34,8 +38,14 @@ pub(crate) struct Registered {
 }
 
 impl Vault {
-    pub(crate) fn open(location: &str, limits: VaultLimits) -> Result<Self, StoreError> {
-        Ok(Self { objects: Objects::open(location)?, limits, registering: Arc::default() })
+    pub(crate) fn open(
+        location: &str,
+        limits: VaultLimits,
+        compute: Compute,
+    ) -> Result<Self, StoreError> {
+        let objects = Objects::open(location)?;
+        let (parts, checks) = (Parts::new(objects.clone()), Checks::new(compute));
+        Ok(Self { objects, parts, checks, limits, registering: Arc::default() })
     }
 
     pub(crate) fn limits(&self) -> &VaultLimits {
@@ -58,23 +68,24 @@ impl Vault {
             fingerprint: fingerprint.to_string(),
             description,
             created_unix_seconds: now_unix_seconds,
+            material_sha256: String::new(),
         };
         let _one_at_a_time = self.registering.lock().await;
-        if let Some(stored) = self.find(tenant, &key_id).await? {
+        if let Some(stored) = self.find(tenant, kind, &key_id).await? {
             return same(key_id, stored, &record);
         }
-        let keys = self.objects.list(&layout::keys(tenant)).await?.len();
+        let keys = self.objects.list(&layout::keys(tenant, kind)).await?.len();
         if keys >= self.limits.max_keys as usize {
             return Err(VaultError::TooManyKeys { limit: self.limits.max_keys });
         }
         // Replaces what a crash between the two writes left: the same bytes, by their name.
         let path = layout::material(tenant, &record.fingerprint);
         self.objects.replace(&path, seal(&MaterialRecord { material })).await?;
-        match self.objects.create(&layout::key(tenant, &key_id), seal(&record)).await? {
+        match self.objects.create(&layout::key(tenant, kind, &key_id), seal(&record)).await? {
             Put::Stored => Ok(Registered { key: record, already: false }),
             // Another replica was faster.
             Put::Exists => {
-                let stored = self.find(tenant, &key_id).await?;
+                let stored = self.find(tenant, kind, &key_id).await?;
                 let stored = stored.ok_or_else(|| VaultError::NoKey { key_id: key_id.clone() })?;
                 same(key_id, stored, &record)
             }
@@ -85,29 +96,43 @@ impl Vault {
     pub(crate) async fn get(
         &self,
         tenant: &TenantId,
+        kind: KeyKind,
         key_id: &KeyId,
     ) -> Result<KeyRecord, VaultError> {
-        let found = self.find(tenant, key_id).await?;
+        let found = self.find(tenant, kind, key_id).await?;
         found.ok_or_else(|| VaultError::NoKey { key_id: key_id.clone() })
     }
 
-    /// The tenant's keys by id.
+    /// The tenant's keys by id, public ones before evaluation keys.
     pub(crate) async fn list(&self, tenant: &TenantId) -> Result<Vec<KeyRecord>, VaultError> {
+        let mut keys = self.list_kind(tenant, KeyKind::PublicEncryption).await?;
+        keys.extend(self.list_kind(tenant, KeyKind::Evaluation).await?);
+        keys.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+        Ok(keys)
+    }
+
+    /// The tenant's keys of one kind by id.
+    pub(crate) async fn list_kind(
+        &self,
+        tenant: &TenantId,
+        kind: KeyKind,
+    ) -> Result<Vec<KeyRecord>, StoreError> {
         let mut keys = Vec::new();
-        for entry in self.objects.list(&layout::keys(tenant)).await? {
+        for entry in self.objects.list(&layout::keys(tenant, kind)).await? {
             // Files of other names are none of ours.
             let Ok(key_id) = KeyId::parse(entry.name) else { continue };
-            keys.extend(self.find(tenant, &key_id).await?);
+            keys.extend(self.find(tenant, kind, &key_id).await?);
         }
         Ok(keys)
     }
 
-    async fn find(
+    pub(crate) async fn find(
         &self,
         tenant: &TenantId,
+        kind: KeyKind,
         key_id: &KeyId,
     ) -> Result<Option<KeyRecord>, StoreError> {
-        let path = layout::key(tenant, key_id);
+        let path = layout::key(tenant, kind, key_id);
         let Some(object) = self.objects.get(&path).await? else { return Ok(None) };
         let damaged = |cause| StoreError::Damaged { path: path.to_string(), cause };
         let record: KeyRecord = unseal(object).map_err(damaged)?;
@@ -120,7 +145,11 @@ impl Vault {
 }
 
 /// A key that is there already is accepted again if its content is the same.
-fn same(key_id: KeyId, stored: KeyRecord, new: &KeyRecord) -> Result<Registered, VaultError> {
+pub(crate) fn same(
+    key_id: KeyId,
+    stored: KeyRecord,
+    new: &KeyRecord,
+) -> Result<Registered, VaultError> {
     // The fingerprint covers parameter set, kind and material.
     if stored.fingerprint == new.fingerprint {
         Ok(Registered { key: stored, already: true })

@@ -163,6 +163,7 @@ async fn register(keyvault: &str, key_id: &str, rng: &mut ChaCha20Rng) {
         material_bytes: material.len() as u64,
         material_sha256: Sha256::digest(&material).to_vec().into(),
         description: String::new(),
+        offset: 0,
     };
     let parts = [
         exchange_keys_request::Part::Header(header),

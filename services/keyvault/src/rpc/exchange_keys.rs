@@ -3,8 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sphinx_proto::{
+    TenantId,
     conversion::required,
-    v1::{ExchangeKeysRequest, ExchangeKeysResponse, KeyHeader, exchange_keys_request::Part},
+    v1::{
+        ExchangeKeysRequest, ExchangeKeysResponse, KeyHeader, KeyKind, exchange_keys_request::Part,
+    },
 };
 use sphinx_runtime::tenant;
 use tonic::{Request, Response, Status, Streaming};
@@ -12,6 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     config::VaultLimits,
     error::VaultError,
+    evaluation::Receiver,
     material::{Announcement, CheckedKey, Upload},
     vault::Vault,
 };
@@ -21,8 +25,18 @@ pub(super) async fn handle(
     request: Request<Streaming<ExchangeKeysRequest>>,
 ) -> Result<Response<ExchangeKeysResponse>, Status> {
     let tenant = tenant(request.metadata())?;
-    let key = receive(request.into_inner(), vault.limits()).await?;
-    let registered = vault.register(&tenant, key, now_unix_seconds()).await?;
+    let mut parts = request.into_inner();
+    let header = header(parts.message().await?)?;
+    let announced = Announcement::parse(header, vault.limits())?;
+    let registered = if announced.kind == KeyKind::Evaluation {
+        let sha256 = hex::encode(announced.sha256);
+        vault.admit(&tenant, &announced, &sha256).await?;
+        receive_parts(vault, &tenant, parts, &announced, &sha256).await?;
+        vault.register_evaluation(&tenant, &announced, &sha256, now_unix_seconds()).await?
+    } else {
+        let key = receive(parts, announced, vault.limits()).await?;
+        vault.register(&tenant, key, now_unix_seconds()).await?
+    };
     let (key, already) = (registered.key, registered.already);
     tracing::info!(key_id = key.key_id, fingerprint = key.fingerprint, already, "key registered");
     Ok(Response::new(ExchangeKeysResponse {
@@ -32,13 +46,12 @@ pub(super) async fn handle(
     }))
 }
 
-/// Reads the stream to its end: a header, then the material.
+/// Reads the rest of the stream into memory.
 async fn receive(
     mut parts: Streaming<ExchangeKeysRequest>,
+    announced: Announcement,
     limits: &VaultLimits,
 ) -> Result<CheckedKey, Status> {
-    let header = header(parts.message().await?)?;
-    let announced = Announcement::parse(header, limits)?;
     let mut upload = Upload::new(announced, limits);
     while let Some(message) = parts.message().await? {
         match required("part", "a chunk", message.part)? {
@@ -49,6 +62,27 @@ async fn receive(
         }
     }
     Ok(upload.finish()?)
+}
+
+/// Reads the rest of the stream onto the disk, where it stays if the stream breaks.
+async fn receive_parts(
+    vault: &Vault,
+    tenant: &TenantId,
+    mut messages: Streaming<ExchangeKeysRequest>,
+    announced: &Announcement,
+    sha256: &str,
+) -> Result<(), Status> {
+    let limit = vault.limits().max_chunk_bytes;
+    let mut receiver = Receiver::new(&vault.parts, tenant, announced, sha256, limit).await?;
+    while let Some(message) = messages.message().await? {
+        match required("part", "a chunk", message.part)? {
+            Part::Chunk(chunk) => receiver.push(&chunk).await?,
+            Part::Header(_) => {
+                return Err(VaultError::SecondHeader { received: receiver.received() }.into());
+            }
+        }
+    }
+    Ok(receiver.finish()?)
 }
 
 fn header(first: Option<ExchangeKeysRequest>) -> Result<KeyHeader, Status> {

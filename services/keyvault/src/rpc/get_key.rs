@@ -2,7 +2,8 @@
 
 use sphinx_proto::{
     ConversionError, KeyId,
-    v1::{GetKeyRequest, GetKeyResponse},
+    conversion::key_kind,
+    v1::{GetKeyRequest, GetKeyResponse, KeyKind},
 };
 use sphinx_runtime::tenant;
 use tonic::{Request, Response, Status};
@@ -12,6 +13,7 @@ use crate::vault::Vault;
 /// A checked request.
 struct Query {
     key_id: KeyId,
+    kind: KeyKind,
 }
 
 pub(super) async fn handle(
@@ -20,7 +22,7 @@ pub(super) async fn handle(
 ) -> Result<Response<GetKeyResponse>, Status> {
     let tenant = tenant(request.metadata())?;
     let query = Query::try_from(request.into_inner())?;
-    let key = vault.get(&tenant, &query.key_id).await?;
+    let key = vault.get(&tenant, query.kind, &query.key_id).await?;
     Ok(Response::new(GetKeyResponse { key: Some(key.into()) }))
 }
 
@@ -28,6 +30,11 @@ impl TryFrom<GetKeyRequest> for Query {
     type Error = ConversionError;
 
     fn try_from(request: GetKeyRequest) -> Result<Self, ConversionError> {
-        Ok(Self { key_id: KeyId::parse(request.key_id)? })
+        let kind = match request.kind {
+            // What requests made by hand leave out.
+            0 => KeyKind::PublicEncryption,
+            kind => key_kind(kind)?,
+        };
+        Ok(Self { key_id: KeyId::parse(request.key_id)?, kind })
     }
 }

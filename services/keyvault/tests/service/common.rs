@@ -58,6 +58,7 @@ pub fn header(key_id: &str, material: &[u8]) -> KeyHeader {
         material_bytes: material.len() as u64,
         material_sha256: Sha256::digest(material).to_vec().into(),
         description: "a test's".to_owned(),
+        offset: 0,
     }
 }
 

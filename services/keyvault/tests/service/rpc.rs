@@ -36,7 +36,8 @@ async fn a_registered_key_is_receipted_found_and_listed() {
     let fingerprint = Fingerprint::new(ParameterSet::Glwe2048V1, KeyKind::PublicEncryption, &bytes);
     assert_eq!(key.fingerprint, fingerprint.to_string());
 
-    let found = vault.client.get_key(GetKeyRequest { key_id: "laptop".to_owned() }).await.unwrap();
+    let found =
+        vault.client.get_key(GetKeyRequest { key_id: "laptop".to_owned(), kind: 0 }).await.unwrap();
     assert_eq!(found.into_inner().key.as_ref(), Some(&key));
     let listed = vault.client.list_keys(ListKeysRequest {}).await.unwrap();
     assert_eq!(listed.into_inner().keys, [key]);
@@ -91,7 +92,7 @@ async fn rejects_bad_streams_and_stores_nothing() {
         (with(|h| h.parameter_set = 0), "parameter_set is 0"),
         (with(|h| h.parameter_set = 77), "parameter_set is 77"),
         (with(|h| h.kind = 0), "kind is 0"),
-        (with(|h| h.kind = 2), "kind is 2"),
+        (with(|h| h.kind = 3), "kind is 3"),
         (with(|h| h.material_bytes = 16399), "material_bytes is 16399"),
         (with(|h| h.material_bytes = u64::MAX), "this kind of key has 16400"),
         (with(|h| h.material_sha256 = vec![0; 31].into()), "material_sha256 has length 31"),
@@ -137,10 +138,12 @@ async fn rejects_a_silent_upload_after_the_idle_timeout() {
 #[tokio::test]
 async fn rejects_unknown_keys_and_bad_names() {
     let mut vault = start(|_| ()).await;
-    let status = vault.client.get_key(GetKeyRequest { key_id: "nobody".into() }).await.unwrap_err();
+    let status =
+        vault.client.get_key(GetKeyRequest { key_id: "nobody".into(), kind: 0 }).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
     assert!(status.message().contains("nobody"));
-    let status = vault.client.get_key(GetKeyRequest { key_id: "A B".into() }).await.unwrap_err();
+    let status =
+        vault.client.get_key(GetKeyRequest { key_id: "A B".into(), kind: 0 }).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     let request = of_tenant("../acme", ListKeysRequest {});
     assert_eq!(vault.client.list_keys(request).await.unwrap_err().code(), Code::InvalidArgument);
@@ -162,7 +165,7 @@ async fn tenants_do_not_see_each_other() {
     }
     assert_eq!(prints.len(), 2);
     assert_ne!(prints.first(), prints.last());
-    let request = GetKeyRequest { key_id: "laptop".into() };
+    let request = GetKeyRequest { key_id: "laptop".into(), kind: 0 };
     let status = vault.client.get_key(of_tenant("third", request)).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
 }
@@ -198,7 +201,8 @@ async fn a_damaged_record_is_an_internal_fault_whose_cause_is_not_sent() {
     let mut stored = std::fs::read(&file).unwrap();
     *stored.last_mut().unwrap() ^= 1;
     std::fs::write(&file, stored).unwrap();
-    let status = vault.client.get_key(GetKeyRequest { key_id: "laptop".into() }).await.unwrap_err();
+    let status =
+        vault.client.get_key(GetKeyRequest { key_id: "laptop".into(), kind: 0 }).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
     assert!(!status.message().contains("laptop"), "{status:?}");
     assert!(status.metadata().contains_key("x-request-id"));

@@ -48,6 +48,7 @@ impl Vault {
             material_bytes: material.len() as u64,
             material_sha256: Sha256::digest(&material).to_vec().into(),
             description: String::new(),
+            offset: 0,
         };
         let header = exchange_keys_request::Part::Header(header);
         let parts = [header, exchange_keys_request::Part::Chunk(material.into())]

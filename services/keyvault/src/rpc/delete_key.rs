@@ -1,0 +1,41 @@
+//! `DeleteKey`: removes evaluation keys.
+
+use sphinx_proto::{
+    KeyId,
+    conversion::key_kind,
+    v1::{DeleteKeyRequest, DeleteKeyResponse, KeyKind},
+};
+use sphinx_runtime::tenant;
+use tonic::{Request, Response, Status};
+
+use crate::{error::VaultError, vault::Vault};
+
+/// A checked request.
+struct Query {
+    key_id: KeyId,
+}
+
+pub(super) async fn handle(
+    vault: &Vault,
+    request: Request<DeleteKeyRequest>,
+) -> Result<Response<DeleteKeyResponse>, Status> {
+    let tenant = tenant(request.metadata())?;
+    let query = Query::try_from(request.into_inner())?;
+    let key = vault.delete_evaluation(&tenant, &query.key_id).await?;
+    tracing::info!(key_id = key.key_id, fingerprint = key.fingerprint, "evaluation keys removed");
+    Ok(Response::new(DeleteKeyResponse { key: Some(key.into()) }))
+}
+
+impl TryFrom<DeleteKeyRequest> for Query {
+    type Error = VaultError;
+
+    fn try_from(request: DeleteKeyRequest) -> Result<Self, VaultError> {
+        let key_id = KeyId::parse(request.key_id)?;
+        match key_kind(request.kind)? {
+            KeyKind::Evaluation => Ok(Self { key_id }),
+            KeyKind::PublicEncryption | KeyKind::Unspecified => {
+                Err(VaultError::Kind { got: request.kind })
+            }
+        }
+    }
+}

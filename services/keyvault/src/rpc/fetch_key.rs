@@ -1,0 +1,70 @@
+//! `FetchKey`: the material of evaluation keys, part by part.
+
+use bytes::Bytes;
+use futures::{StreamExt, stream, stream::BoxStream};
+use sphinx_proto::{
+    KeyId, TenantId,
+    conversion::key_kind,
+    v1::{FetchKeyRequest, FetchKeyResponse, KeyKind, fetch_key_response::Part},
+};
+use sphinx_runtime::tenant;
+use tonic::{Request, Response, Status};
+
+use crate::{error::VaultError, evaluation::part_count, layout::KeyRecord, vault::Vault};
+
+/// A checked request.
+struct Query {
+    key_id: KeyId,
+    fingerprint: String,
+}
+
+pub(super) async fn handle(
+    vault: &Vault,
+    request: Request<FetchKeyRequest>,
+) -> Result<Response<BoxStream<'static, Result<FetchKeyResponse, Status>>>, Status> {
+    let tenant = tenant(request.metadata())?;
+    let Query { key_id, fingerprint } = Query::try_from(request.into_inner())?;
+    let key = vault.get(&tenant, KeyKind::Evaluation, &key_id).await?;
+    if !fingerprint.is_empty() && fingerprint != key.fingerprint {
+        let (got, expected) = (key.fingerprint, fingerprint);
+        return Err(VaultError::OtherFingerprint { key_id, got, expected }.into());
+    }
+    let count = part_count(key.material_bytes);
+    let first = FetchKeyResponse { part: Some(Part::Key(key.clone().into())) };
+    let (vault, key) = (vault.clone(), std::sync::Arc::new(key));
+    // One part is in memory at a time: the next is read when the one before has been taken.
+    let chunks = stream::iter(0..count).then(move |number| {
+        let (vault, tenant, key_id, key) =
+            (vault.clone(), tenant.clone(), key_id.clone(), key.clone());
+        async move {
+            let chunk = part(&vault, &tenant, key_id, &key, number).await?;
+            Ok(FetchKeyResponse { part: Some(Part::Chunk(chunk)) })
+        }
+    });
+    Ok(Response::new(stream::iter([Ok(first)]).chain(chunks).boxed()))
+}
+
+async fn part(
+    vault: &Vault,
+    tenant: &TenantId,
+    key_id: KeyId,
+    key: &KeyRecord,
+    number: usize,
+) -> Result<Bytes, VaultError> {
+    let part = vault.parts.read(tenant, &key.material_sha256, number).await?;
+    part.ok_or(VaultError::Removed { key_id })
+}
+
+impl TryFrom<FetchKeyRequest> for Query {
+    type Error = VaultError;
+
+    fn try_from(request: FetchKeyRequest) -> Result<Self, VaultError> {
+        let key_id = KeyId::parse(request.key_id)?;
+        match key_kind(request.kind)? {
+            KeyKind::Evaluation => Ok(Self { key_id, fingerprint: request.fingerprint }),
+            KeyKind::PublicEncryption | KeyKind::Unspecified => {
+                Err(VaultError::Kind { got: request.kind })
+            }
+        }
+    }
+}
