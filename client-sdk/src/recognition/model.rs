@@ -233,7 +233,9 @@ mod tests {
 
     #[test]
     fn tickets_have_room_for_every_version() {
-        for (name, expected) in [("sphinx-mnist", [32, 32, 32, 32].as_slice()), ("mlp-100", &[31, 32])] {
+        for (name, expected) in
+            [("sphinx-mnist", [32, 32, 32, 32].as_slice()), ("mlp-100", &[31, 32])]
+        {
             let plan = Plan::new(&NetworkSpec::builtin(name).unwrap()).unwrap();
             let bits: Vec<u32> = plan.stages.iter().map(|stage| ticket_bits(stage, 24)).collect();
             assert_eq!(bits, expected, "{name}");
@@ -245,7 +247,10 @@ mod tests {
     fn debug_shows_no_biases() {
         let known = KnownBiases::default();
         assert_eq!(known.learn(&[77, 88]), [77, 88]);
-        assert_eq!((known.get(), known.learn(&[1])), (Some([77, 88].as_slice()), [77, 88].as_slice()));
+        assert_eq!(
+            (known.get(), known.learn(&[1])),
+            (Some([77, 88].as_slice()), [77, 88].as_slice())
+        );
         assert_eq!(format!("{known:?}"), "KnownBiases(..)");
     }
 

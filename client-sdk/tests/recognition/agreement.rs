@@ -5,7 +5,7 @@ use sphinx_client::data::{Dataset, Mnist};
 
 use crate::world::{Model, World};
 
-fn test_images(count: usize) -> Vec<Vec<f32>> {
+pub fn test_images(count: usize) -> Vec<Vec<f32>> {
     let (_, test) = Mnist::bundled().unwrap().into_train_test();
     let units = |level: &u8| f32::from(*level) * (1.0 / 255.0);
     (0..count).map(|index| test.image(index).unwrap().iter().map(units).collect()).collect()

@@ -14,7 +14,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::world::listen;
 
-/// Forwards everything to a real service; answers of `Infer` get the next version's number.
+/// Forwards everything to a real service; answers of `Infer` get the next version's number, those of `SyncTickets` lack
+/// their first message.
 pub struct Forger {
     real: InferenceClient<Channel>,
 }
@@ -65,6 +66,6 @@ impl Inference for Forger {
         request: Request<SyncTicketsRequest>,
     ) -> Result<Response<Self::SyncTicketsStream>, Status> {
         let replies = self.real.clone().sync_tickets(request.into_inner()).await?.into_inner();
-        Ok(Response::new(replies.boxed()))
+        Ok(Response::new(replies.skip(1).boxed()))
     }
 }

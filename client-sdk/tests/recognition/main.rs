@@ -10,5 +10,6 @@
 mod agreement;
 mod forger;
 mod refusals;
+mod repair;
 mod restart;
 mod world;

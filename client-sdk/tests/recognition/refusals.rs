@@ -126,14 +126,14 @@ async fn rejects_answers_of_another_version() {
     assert_eq!(recognition_error(refused), mismatch);
 }
 
-async fn fresh_recogniser(world: &World, model: &ModelId, inference: String) -> Recogniser {
+pub async fn fresh_recogniser(world: &World, model: &ModelId, inference: String) -> Recogniser {
     let endpoints = Endpoints { inference, ..world.endpoints.clone() };
     let client = SphinxClient::new(&endpoints).unwrap();
     Recogniser::new(&client, model, Arc::clone(&world.key), &world.key_id).await.unwrap()
 }
 
 /// Another replica on the same store.
-async fn fresh_service(world: &World) -> String {
+pub async fn fresh_service(world: &World) -> String {
     let (listener, address) = crate::world::listen().await;
     let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
     config.store = world.store.path().to_str().unwrap().to_owned();

@@ -78,11 +78,15 @@ impl World {
 
     /// Stores a built-in network as version 0 of a model, as a trainer would.
     pub async fn model(&mut self, name: &str) -> Model {
-        let spec = NetworkSpec::builtin(name).unwrap();
+        self.model_of(NetworkSpec::builtin(name).unwrap()).await
+    }
+
+    /// The same with any network; the model has its name.
+    pub async fn model_of(&mut self, spec: NetworkSpec) -> Model {
         let (version, clear) = self.version(&spec, 0);
         let meta = ModelMeta {
             tenant: TenantId::default(),
-            model_id: ModelId::parse(name).unwrap(),
+            model_id: ModelId::parse(spec.name.as_str()).unwrap(),
             key_id: self.key_id.clone(),
             network: Network::from(&spec).encode_to_vec().into(),
             seed: 0,
@@ -99,8 +103,19 @@ impl World {
         spec: &NetworkSpec,
         version: u64,
     ) -> (ModelVersion, QuantisedNetwork) {
+        self.version_with(spec, version, |_| ())
+    }
+
+    /// The same with weights that `change` may change.
+    pub fn version_with(
+        &mut self,
+        spec: &NetworkSpec,
+        version: u64,
+        change: impl Fn(&mut [StageParameters]),
+    ) -> (ModelVersion, QuantisedNetwork) {
         let plan = Plan::new(spec).unwrap();
         let mut parameters = initial_parameters(&plan, &mut self.rng);
+        change(&mut parameters);
         let biases = parameters.iter_mut().map(|stage| self.encrypted_biases(stage)).collect();
         let bits = DEFAULT_ACTIVATION_BITS;
         let clear = QuantisedNetwork::new(&plan, &parameters, spec.bias_bound, bits).unwrap();
