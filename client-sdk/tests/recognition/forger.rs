@@ -5,8 +5,8 @@ use futures::stream::BoxStream;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::inference_server::{Inference, InferenceServer};
 use sphinx_proto::v1::{
-    DescribeModelRequest, DescribeModelResponse, InferRequest, InferResponse, PrepareRequest,
-    PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
+    DescribeModelRequest, DescribeModelResponse, InferOnceRequest, InferOnceResponse, InferRequest,
+    InferResponse, PrepareRequest, PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
@@ -52,6 +52,13 @@ impl Inference for Forger {
         let mut reply = self.real.clone().infer(request.into_inner()).await?;
         reply.get_mut().version += 1;
         Ok(reply)
+    }
+
+    async fn infer_once(
+        &self,
+        _: Request<InferOnceRequest>,
+    ) -> Result<Response<InferOnceResponse>, Status> {
+        Err(Status::unimplemented("not forged"))
     }
 
     async fn describe_model(

@@ -1,5 +1,7 @@
 //! The key check: trainer and inference serve only keys that the key vault knows.
 
+mod evaluation;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -8,7 +10,7 @@ use std::{
 
 use sphinx_proto::{
     ErrorCode, KeyId, RpcError, TenantId,
-    v1::{GetKeyRequest, Key, key_vault_client::KeyVaultClient},
+    v1::{GetKeyRequest, Key, KeyKind, key_vault_client::KeyVaultClient},
 };
 use tonic::{
     Code, Request, Status,
@@ -54,6 +56,28 @@ pub enum KeyError {
         tenant: TenantId,
         /// The key asked for.
         key_id: KeyId,
+    },
+    /// No evaluation keys under this id, or no longer.
+    #[error(
+        "no evaluation keys are registered under key {key_id} of tenant {tenant}; register them with ExchangeKeys"
+    )]
+    NoEvaluation {
+        /// The tenant of the request.
+        tenant: TenantId,
+        /// The key asked for.
+        key_id: KeyId,
+    },
+    /// What the key vault sent is not what it has registered.
+    #[error(
+        "the key vault at {address} sent evaluation keys of fingerprint {got}, expected {expected}"
+    )]
+    Material {
+        /// Its address.
+        address: String,
+        /// Of what came.
+        got: String,
+        /// As registered.
+        expected: String,
     },
     /// The key vault did not answer.
     #[error("the key vault at {address} did not answer ({tries} tries): {cause}")]
@@ -107,17 +131,27 @@ impl KeyDirectory {
         if let Some(key) = self.remembered(&id) {
             return Ok(key);
         }
+        let asked = self.patiently(|| self.ask(tenant, key_id, KeyKind::PublicEncryption)).await?;
+        let key = asked
+            .ok_or_else(|| KeyError::Unknown { tenant: id.0.clone(), key_id: id.1.clone() })?;
+        self.remember(id, &key);
+        Ok(key)
+    }
+
+    /// Asks with pauses while the key vault is silent; `None` when it knows of nothing.
+    async fn patiently<T, F, A>(&self, mut ask: F) -> Result<Option<T>, KeyError>
+    where
+        F: FnMut() -> A,
+        A: Future<Output = Result<T, Status>>,
+    {
         let mut pauses = PAUSES.iter();
         loop {
-            let status = match self.ask(tenant, key_id).await {
-                Ok(key) => {
-                    self.remember(id, &key);
-                    return Ok(key);
-                }
+            let status = match ask().await {
+                Ok(answer) => return Ok(Some(answer)),
                 Err(status) => status,
             };
             if status.code() == Code::NotFound {
-                return Err(KeyError::Unknown { tenant: id.0, key_id: id.1 });
+                return Ok(None);
             }
             if !passing(status.code()) {
                 return Err(self.answer(status.code(), status.message()));
@@ -133,11 +167,9 @@ impl KeyDirectory {
         }
     }
 
-    async fn ask(&self, tenant: &TenantId, key_id: &KeyId) -> Result<Key, Status> {
-        let mut request = Request::new(GetKeyRequest { key_id: key_id.to_string(), kind: 0 });
-        let name = MetadataValue::try_from(tenant.as_str())
-            .map_err(|_| Status::internal("a tenant's name is no metadata value"))?;
-        request.metadata_mut().insert(TenantId::FIELD, name);
+    async fn ask(&self, tenant: &TenantId, key_id: &KeyId, kind: KeyKind) -> Result<Key, Status> {
+        let message = GetKeyRequest { key_id: key_id.to_string(), kind: kind.into() };
+        let request = of_tenant(tenant, message)?;
         let reply = self.client.clone().get_key(request).await?.into_inner();
         reply.key.ok_or_else(|| Status::internal("a reply without a key"))
     }
@@ -160,6 +192,15 @@ impl KeyDirectory {
     }
 }
 
+/// A request in the name of a tenant.
+fn of_tenant<T>(tenant: &TenantId, message: T) -> Result<Request<T>, Status> {
+    let mut request = Request::new(message);
+    let name = MetadataValue::try_from(tenant.as_str())
+        .map_err(|_| Status::internal("a tenant's name is no metadata value"))?;
+    request.metadata_mut().insert(TenantId::FIELD, name);
+    Ok(request)
+}
+
 /// Whether another try may help. A deadline of ours shows as CANCELLED.
 fn passing(code: Code) -> bool {
     matches!(
@@ -171,9 +212,11 @@ fn passing(code: Code) -> bool {
 impl RpcError for KeyError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Unknown { .. } => ErrorCode::FailedPrecondition,
+            Self::Unknown { .. } | Self::NoEvaluation { .. } => ErrorCode::FailedPrecondition,
             Self::Unreachable { .. } => ErrorCode::Unavailable,
-            Self::Address { .. } | Self::Answer { .. } => ErrorCode::Internal,
+            Self::Address { .. } | Self::Answer { .. } | Self::Material { .. } => {
+                ErrorCode::Internal
+            }
         }
     }
 }

@@ -14,8 +14,10 @@ use std::{
 use sphinx_proto::{
     ErrorCode, KeyId, RpcError, TenantId,
     v1::{
-        ExchangeKeysRequest, ExchangeKeysResponse, GetKeyRequest, GetKeyResponse, Key,
-        ListKeysRequest, ListKeysResponse,
+        DeleteKeyRequest, DeleteKeyResponse, ExchangeKeysRequest, ExchangeKeysResponse,
+        FetchKeyRequest, FetchKeyResponse, FindUploadRequest, FindUploadResponse, GetKeyRequest,
+        GetKeyResponse, Key, ListKeysRequest, ListKeysResponse, ParameterSet,
+        fetch_key_response::Part,
         key_vault_server::{KeyVault, KeyVaultServer},
     },
 };
@@ -32,6 +34,32 @@ struct OneKey {
 
 #[async_trait]
 impl KeyVault for OneKey {
+    type FetchKeyStream = tokio_stream::Iter<std::vec::IntoIter<Result<FetchKeyResponse, Status>>>;
+
+    /// Six bytes that are no registered key's.
+    async fn fetch_key(
+        &self,
+        _: Request<FetchKeyRequest>,
+    ) -> Result<Response<Self::FetchKeyStream>, Status> {
+        let parts = [Part::Key(Key::default()), chunk(b"abc"), chunk(b"def")];
+        let messages = parts.map(|part| Ok(FetchKeyResponse { part: Some(part) })).to_vec();
+        Ok(Response::new(tokio_stream::iter(messages)))
+    }
+
+    async fn find_upload(
+        &self,
+        _: Request<FindUploadRequest>,
+    ) -> Result<Response<FindUploadResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn delete_key(
+        &self,
+        _: Request<DeleteKeyRequest>,
+    ) -> Result<Response<DeleteKeyResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
     async fn exchange_keys(
         &self,
         _: Request<Streaming<ExchangeKeysRequest>>,
@@ -61,6 +89,10 @@ impl KeyVault for OneKey {
     ) -> Result<Response<ListKeysResponse>, Status> {
         Err(Status::unimplemented("not needed"))
     }
+}
+
+fn chunk(bytes: &'static [u8]) -> Part {
+    Part::Chunk(bytes.into())
 }
 
 async fn free_address() -> SocketAddr {
@@ -148,4 +180,34 @@ async fn rejects_a_broken_key_vault_without_trying_again() {
 fn rejects_an_address_that_is_none() {
     let error = KeyDirectory::connect("not an address").unwrap_err();
     assert_eq!(error, KeyError::Address { address: "not an address".to_owned() });
+}
+
+#[tokio::test]
+async fn evaluation_keys_are_asked_for_every_time() {
+    let vault = OneKey::default();
+    let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (acme, known) = (TenantId::parse("acme").unwrap(), KeyId::parse("known").unwrap());
+    for asked in 1..=3 {
+        directory.evaluation(&acme, &known).await.unwrap();
+        assert_eq!(vault.asked.load(Ordering::SeqCst), asked);
+    }
+    let error = directory.evaluation(&TenantId::default(), &known).await.unwrap_err();
+    assert!(matches!(error, KeyError::NoEvaluation { .. }), "{error}");
+    assert_eq!(error.code(), ErrorCode::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn rejects_material_that_is_too_long_or_another_than_registered() {
+    let address = start(OneKey::default(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (acme, known) = (TenantId::parse("acme").unwrap(), KeyId::parse("known").unwrap());
+    let parameter_set = ParameterSet::Glwe2048V1.into();
+    let key = Key { parameter_set, fingerprint: "00".into(), ..Key::default() };
+    let material = directory.fetch_evaluation(&acme, &known, &key, 6).await.unwrap();
+    assert_eq!(material, b"abcdef");
+    let error = directory.verify(&key, &material).unwrap_err();
+    assert!(matches!(error, KeyError::Material { .. }), "{error}");
+    let error = directory.fetch_evaluation(&acme, &known, &key, 5).await.unwrap_err();
+    assert!(matches!(error, KeyError::Answer { .. }), "{error}");
 }

@@ -13,11 +13,25 @@ pub struct InferenceLimits {
     /// Ciphertext rows held by all `Prepare` streams together, 32 KiB each: their inputs and the results under
     /// way. Streams beyond it are told to come back later, stages beyond it are refused.
     pub max_preparation_rows: u32,
+    /// Memory for tenants' evaluation keys, bytes: about 100 MB each. Beyond it the keys used least recently are
+    /// dropped and fetched again when they are needed.
+    pub max_key_bytes: u64,
+    /// Memory for models prepared for one-shot recognition, bytes.
+    pub max_one_shot_model_bytes: u64,
+    /// One-shot recognitions computed at once, each on all compute threads; further ones wait. Each may hold keys that
+    /// fell out of the cache while it runs.
+    pub max_one_shot_evaluations: u32,
 }
 
 impl Default for InferenceLimits {
     fn default() -> Self {
-        Self { max_cache_bytes: 512 << 20, max_preparation_rows: 24 << 10 }
+        Self {
+            max_cache_bytes: 512 << 20,
+            max_preparation_rows: 24 << 10,
+            max_key_bytes: 256 << 20,
+            max_one_shot_model_bytes: 128 << 20,
+            max_one_shot_evaluations: 2,
+        }
     }
 }
 
@@ -26,6 +40,9 @@ impl Limits for InferenceLimits {
         let at_least_one = [
             ("limits.max_cache_bytes", self.max_cache_bytes),
             ("limits.max_preparation_rows", u64::from(self.max_preparation_rows)),
+            ("limits.max_key_bytes", self.max_key_bytes),
+            ("limits.max_one_shot_model_bytes", self.max_one_shot_model_bytes),
+            ("limits.max_one_shot_evaluations", u64::from(self.max_one_shot_evaluations)),
         ];
         for (field, got) in at_least_one {
             if got == 0 {

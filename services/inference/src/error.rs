@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sphinx_bootstrap::{EvaluationError, NetworkError, QueryError};
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_network::{QuantisationError, SpecError};
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
@@ -97,6 +98,40 @@ pub enum InferenceError {
         /// What is wrong with it.
         cause: ModelFault,
     },
+    /// The evaluation keys are not those that the request expects.
+    #[error(
+        "the evaluation keys of {key_id} have fingerprint {expected}, the request expects {got}: register yours again"
+    )]
+    OtherFingerprint {
+        /// The id.
+        key_id: KeyId,
+        /// What the request expects.
+        got: String,
+        /// What is registered.
+        expected: String,
+    },
+    /// The network cannot be evaluated in one shot.
+    #[error("model {model} version {version} cannot be used for one-shot recognition: {cause}")]
+    NotOneShot {
+        /// The model.
+        model: ModelId,
+        /// Its version.
+        version: u64,
+        /// Why.
+        cause: NetworkError,
+    },
+    /// The encrypted image was refused.
+    #[error(transparent)]
+    Query(QueryError),
+    /// The registered evaluation keys are none of this version's.
+    #[error("the registered evaluation keys cannot be used: {0}")]
+    EvaluationKeys(#[from] sphinx_bootstrap::KeyError),
+    /// An evaluation ended without an answer.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
+    /// The service is about to end.
+    #[error("the service is stopping")]
+    Stopped,
     /// The matrix does not fit the map, although both have this stage's size.
     #[error(transparent)]
     RowCount(#[from] RowCountError),
@@ -150,6 +185,9 @@ impl RpcError for InferenceError {
             Self::OtherKey { .. }
             | Self::OtherIncarnation { .. }
             | Self::StageTooLarge { .. }
+            | Self::OtherFingerprint { .. }
+            | Self::NotOneShot { .. }
+            | Self::EvaluationKeys(_)
             | Self::Unquantisable { .. } => ErrorCode::FailedPrecondition,
             Self::Stage { .. } | Self::Images { .. } | Self::SecondHeader { .. } => {
                 ErrorCode::InvalidArgument
@@ -162,6 +200,14 @@ impl RpcError for InferenceError {
                 | UploadError::SeedLength { .. }
                 | UploadError::BodyLength { .. } => ErrorCode::InvalidArgument,
             },
+            Self::Query(_) => ErrorCode::InvalidArgument,
+            Self::Evaluation(error) => match error {
+                EvaluationError::Query(_) => ErrorCode::InvalidArgument,
+                EvaluationError::Profile { .. } => ErrorCode::FailedPrecondition,
+                EvaluationError::Cancelled => ErrorCode::Aborted,
+                EvaluationError::Biases { .. } => ErrorCode::Internal,
+            },
+            Self::Stopped => ErrorCode::Unavailable,
             Self::Busy { .. } => ErrorCode::ResourceExhausted,
             Self::DamagedModel { .. } | Self::RowCount(_) => ErrorCode::Internal,
         }

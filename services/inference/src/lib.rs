@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod model;
 mod models;
+mod one_shot;
 mod rpc;
 
 use std::{
@@ -72,8 +73,10 @@ pub async fn run(
     let store = ModelStore::open(&config.store)?;
     let compute = Compute::new(config.compute_threads)?;
     let keys = KeyDirectory::connect(&config.keyvault)?;
-    let models = models::Models::new(store, compute.clone(), config.limits.max_cache_bytes);
-    let service = rpc::InferenceService::new(models, keys, compute, &config.limits);
+    let limits = &config.limits;
+    let one_shot = one_shot::OneShot::new(store.clone(), keys.clone(), compute.clone(), limits);
+    let models = models::Models::new(store, compute.clone(), limits.max_cache_bytes);
+    let service = rpc::InferenceService::new(models, keys, compute, one_shot, limits);
     let routes = Routes::new(InferenceServer::new(service));
     Ok(serve(&SERVICE, &config.server, listener, routes, shutdown).await?)
 }

@@ -2,6 +2,7 @@
 
 mod describe_model;
 mod infer;
+mod infer_once;
 mod prepare;
 mod sync_tickets;
 
@@ -9,14 +10,15 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use sphinx_proto::v1::{
-    DescribeModelRequest, DescribeModelResponse, InferRequest, InferResponse, PrepareRequest,
-    PrepareResponse, SyncTicketsRequest, SyncTicketsResponse, inference_server::Inference,
+    DescribeModelRequest, DescribeModelResponse, InferOnceRequest, InferOnceResponse, InferRequest,
+    InferResponse, PrepareRequest, PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
+    inference_server::Inference,
 };
 use sphinx_runtime::{Compute, KeyDirectory};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use crate::{config::InferenceLimits, models::Models};
+use crate::{config::InferenceLimits, models::Models, one_shot::OneShot};
 
 /// The messages of a `Prepare`.
 type PrepareStream = BoxStream<'static, Result<PrepareResponse, Status>>;
@@ -30,6 +32,7 @@ pub(crate) struct InferenceService {
     models: Models,
     keys: KeyDirectory,
     compute: Compute,
+    one_shot: OneShot,
     /// One permit per ciphertext row that may be held.
     rows: Arc<Semaphore>,
     max_rows: u32,
@@ -40,10 +43,12 @@ impl InferenceService {
         models: Models,
         keys: KeyDirectory,
         compute: Compute,
+        one_shot: OneShot,
         limits: &InferenceLimits,
     ) -> Self {
         let max_rows = limits.max_preparation_rows;
-        Self { models, keys, compute, rows: Arc::new(Semaphore::new(max_rows as usize)), max_rows }
+        let rows = Arc::new(Semaphore::new(max_rows as usize));
+        Self { models, keys, compute, one_shot, rows, max_rows }
     }
 }
 
@@ -64,6 +69,13 @@ impl Inference for InferenceService {
         request: Request<InferRequest>,
     ) -> Result<Response<InferResponse>, Status> {
         infer::handle(self, request).await
+    }
+
+    async fn infer_once(
+        &self,
+        request: Request<InferOnceRequest>,
+    ) -> Result<Response<InferOnceResponse>, Status> {
+        infer_once::handle(&self.one_shot, request).await
     }
 
     async fn describe_model(

@@ -1,0 +1,144 @@
+//! Model versions made ready for one-shot recognition.
+
+use std::sync::Arc;
+
+use moka::{future::Cache, policy::EvictionPolicy};
+use prost::Message;
+use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotModel, OneShotNetwork, OneShotProfile};
+use sphinx_linalg::{EncryptedBiases, POLYNOMIAL_SIZE};
+use sphinx_network::{NetworkSpec, Plan};
+use sphinx_proto::{KeyId, ModelId, TenantId, v1::Network};
+use sphinx_runtime::Compute;
+use sphinx_store::{ModelMeta, ModelStore, ModelVersion, StoredModel};
+
+use crate::{
+    error::{InferenceError, ModelFault},
+    models::Wanted,
+};
+
+/// Prepared model versions. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Models {
+    store: ModelStore,
+    compute: Compute,
+    prepared: Cache<Wanted, Arc<Prepared>>,
+}
+
+/// A model as the store has it now, and the version of it that a request means.
+#[derive(Debug)]
+pub(crate) struct Model {
+    meta: ModelMeta,
+    pub(crate) version: u64,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    model: Arc<OneShotModel>,
+    bytes: usize,
+}
+
+impl Models {
+    /// Models of a store, at most `max_bytes` of them in memory besides those in use.
+    pub(crate) fn new(store: ModelStore, compute: Compute, max_bytes: u64) -> Self {
+        let kibibytes = |_: &Wanted, prepared: &Arc<Prepared>| {
+            u32::try_from(prepared.bytes / 1024 + 1).unwrap_or(u32::MAX)
+        };
+        let prepared = Cache::builder()
+            .weigher(kibibytes)
+            .max_capacity(max_bytes / 1024)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { store, compute, prepared }
+    }
+
+    /// The model of a request, if it is there, of this incarnation (unless empty) and under this key.
+    pub(crate) async fn find(
+        &self,
+        tenant: &TenantId,
+        model_id: &ModelId,
+        version: Option<u64>,
+        incarnation: &[u8],
+        key_id: &KeyId,
+    ) -> Result<Model, InferenceError> {
+        let StoredModel { meta, head, .. } = self.store.get(tenant, model_id).await?;
+        if !incarnation.is_empty() && incarnation != meta.incarnation.as_slice() {
+            return Err(InferenceError::OtherIncarnation { model: meta.model_id });
+        }
+        if meta.key_id != *key_id {
+            let (model, expected) = (meta.model_id, meta.key_id);
+            return Err(InferenceError::OtherKey { model, got: key_id.clone(), expected });
+        }
+        Ok(Model { version: version.unwrap_or(head), meta })
+    }
+
+    /// The prepared form: from memory, or loaded and transformed once, while further requests wait for the same.
+    pub(crate) async fn prepared(
+        &self,
+        model: &Model,
+    ) -> Result<Arc<OneShotModel>, InferenceError> {
+        let wanted = Wanted {
+            tenant: model.meta.tenant.clone(),
+            model_id: model.meta.model_id.clone(),
+            incarnation: model.meta.incarnation,
+            version: model.version,
+        };
+        let prepared = self.prepared.try_get_with(wanted, self.prepare(model)).await;
+        Ok(Arc::clone(&prepared.map_err(Arc::unwrap_or_clone)?.model))
+    }
+
+    async fn prepare(&self, model: &Model) -> Result<Arc<Prepared>, InferenceError> {
+        let begun = std::time::Instant::now();
+        let (meta, version) = (model.meta.clone(), model.version);
+        let loaded = self.store.load(&meta, Some(version)).await?;
+        let prepared = self.compute.run(move || prepare(&meta, loaded)).await??;
+        let (bytes, millis) = (prepared.bytes, begun.elapsed().as_millis());
+        tracing::info!(model = %model.meta.model_id, version, bytes, millis, "one-shot model loaded");
+        Ok(Arc::new(prepared))
+    }
+}
+
+fn prepare(meta: &ModelMeta, version: ModelVersion) -> Result<Prepared, InferenceError> {
+    let damaged = |cause| InferenceError::DamagedModel { model: meta.model_id.clone(), cause };
+    let (spec, plan) = network(meta).map_err(damaged)?;
+    let (weights, biases) = (version.weights.len(), version.biases.len());
+    let expected = plan.stages.len();
+    if (weights, biases) != (expected, expected) {
+        return Err(damaged(ModelFault::StageCount { weights, biases, expected }));
+    }
+    let mut expanded = Vec::with_capacity(expected);
+    for (index, (stage, bytes)) in plan.stages.iter().zip(&version.biases).enumerate() {
+        let biases = EncryptedBiases::from_bytes(bytes, stage.linear.bias_count())
+            .map_err(|cause| damaged(ModelFault::Biases { stage: index, cause }))?;
+        expanded.push(biases);
+    }
+    let unfit = |cause| InferenceError::NotOneShot {
+        model: meta.model_id.clone(),
+        version: version.version,
+        cause,
+    };
+    let profile = OneShotProfile::default();
+    let (bound, range) = (spec.bias_bound, DEFAULT_HALF_RANGE);
+    let network =
+        OneShotNetwork::new(profile, &plan, &version.weights, bound, range).map_err(unfit)?;
+    let model = Arc::new(OneShotModel::new(Arc::new(network), &expanded)?);
+    let bytes = model.bytes() + transformed_bytes(&plan);
+    Ok(Prepared { model, bytes })
+}
+
+/// Bytes of the weights: the first layer's as one transformed polynomial per channel, later ones as pairs of places and
+/// integers.
+fn transformed_bytes(plan: &Plan) -> usize {
+    let later = plan.stages.iter().skip(1).map(|stage| {
+        let per_output = stage.linear.weight_count() / stage.linear.bias_count().max(1);
+        16 * per_output * stage.output.len()
+    });
+    let channels = plan.stages.first().map_or(0, |stage| stage.linear.bias_count());
+    channels * POLYNOMIAL_SIZE * 2 * size_of::<u64>() + later.sum::<usize>()
+}
+
+fn network(meta: &ModelMeta) -> Result<(NetworkSpec, Plan), ModelFault> {
+    let network = Network::decode(meta.network.clone())?;
+    let spec = NetworkSpec::try_from(network)?;
+    let plan = Plan::new(&spec)?;
+    Ok((spec, plan))
+}

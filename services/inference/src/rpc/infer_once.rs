@@ -1,0 +1,62 @@
+//! `InferOnce`: an encrypted image in, encrypted logits out.
+
+use bytes::Bytes;
+use sphinx_bootstrap::Query;
+use sphinx_proto::{
+    ConversionError, KeyId, ModelId, TenantId,
+    v1::{InferOnceRequest, InferOnceResponse},
+};
+use sphinx_runtime::tenant;
+use tonic::{Request, Response, Status};
+
+use crate::{error::InferenceError, one_shot::OneShot};
+
+/// A checked request.
+struct Asked {
+    tenant: TenantId,
+    model_id: ModelId,
+    key_id: KeyId,
+    version: Option<u64>,
+    incarnation: Bytes,
+    fingerprint: String,
+    seed: Bytes,
+    bodies: Bytes,
+}
+
+pub(super) async fn handle(
+    service: &OneShot,
+    request: Request<InferOnceRequest>,
+) -> Result<Response<InferOnceResponse>, Status> {
+    let tenant = tenant(request.metadata())?;
+    let asked = Asked::parse(tenant, request.into_inner())?;
+    Ok(Response::new(answer(service, asked).await?))
+}
+
+async fn answer(service: &OneShot, asked: Asked) -> Result<InferOnceResponse, InferenceError> {
+    let Asked { tenant, model_id, key_id, version, incarnation, .. } = &asked;
+    let models = &service.models;
+    let model = models.find(tenant, model_id, *version, incarnation, key_id).await?;
+    let key = service.keys.registered(tenant, key_id, &asked.fingerprint).await?;
+    let prepared = models.prepared(&model).await?;
+    let layout = prepared.network().layout();
+    let query = Query::from_parts(&asked.seed, asked.bodies.to_vec(), layout)
+        .map_err(InferenceError::Query)?;
+    let fingerprint = key.fingerprint.clone();
+    let keys = service.keys.prepared(asked.tenant, asked.key_id, key);
+    let answer = service.evaluate(prepared, keys, query).await?;
+    Ok(InferOnceResponse {
+        version: model.version,
+        mask: answer.mask.into(),
+        bodies: answer.bodies.into(),
+        logit_scale: answer.scale,
+        fingerprint,
+    })
+}
+
+impl Asked {
+    fn parse(tenant: TenantId, request: InferOnceRequest) -> Result<Self, ConversionError> {
+        let InferOnceRequest { version, incarnation, fingerprint, seed, bodies, .. } = request;
+        let (model_id, key_id) = (ModelId::parse(request.model_id)?, KeyId::parse(request.key_id)?);
+        Ok(Self { tenant, model_id, key_id, version, incarnation, fingerprint, seed, bodies })
+    }
+}

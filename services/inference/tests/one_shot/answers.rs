@@ -1,0 +1,79 @@
+//! Right answers, and requests that are refused.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use sphinx_bootstrap::SimulationNoise;
+use sphinx_proto::v1::InferOnceRequest;
+use tonic::Code;
+
+use crate::world::{POOLED, SMALL, World, party};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_those_of_the_network_in_the_clear() {
+    let world = World::start(&[]).await;
+    let model = world.model("small", "mine", SMALL).await;
+    let fingerprint = world.register("mine", &party().evaluation[0]).await;
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let noise = SimulationNoise::Predicted;
+    let simulation = model.simulation.as_ref().unwrap();
+    for seed in 0..6 {
+        let image = model.image(seed);
+        let request = InferOnceRequest { version: Some(0), ..model.request(&image) };
+        let sent = request.seed.len() + request.bodies.len();
+        assert!(sent <= 20_000, "{sent}");
+        let answer = world.infer(request).await.unwrap();
+        assert_eq!((answer.version, answer.fingerprint.as_str()), (0, fingerprint.as_str()));
+        let received = answer.mask.len() + answer.bodies.len();
+        assert!(received <= 20_000, "{received}");
+        let logits = model.decrypt(answer);
+        // Noise can move an activation by a level: every logit lies in the range that the simulation gives it.
+        let simulated: Vec<Vec<f64>> =
+            (0..200).map(|_| simulation.logits(&image, noise, &mut rng)).collect();
+        for (class, logit) in logits.iter().enumerate() {
+            let logits = simulated.iter().map(|logits| logits[class]);
+            let (low, high) = logits.fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(x), h.max(x)));
+            assert!((low - 0.1..high + 0.1).contains(logit), "{logit} not in {low}..{high}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_requests_that_are_wrong_or_name_what_is_not_there() {
+    let world = World::start(&[]).await;
+    let model = world.model("small", "mine", SMALL).await;
+    world.register("mine", &party().evaluation[0]).await;
+    let good = model.request(&model.image(0));
+    type Change = fn(&mut InferOnceRequest);
+    let cases: [(Change, Code, &str); 12] = [
+        (|r| r.model_id = "../small".into(), Code::InvalidArgument, "model_id"),
+        (|r| r.model_id = "nobody".into(), Code::NotFound, "nobody"),
+        (|r| r.key_id = String::new(), Code::InvalidArgument, "key_id"),
+        (|r| r.key_id = "foreign".into(), Code::FailedPrecondition, "encrypted under key mine"),
+        (|r| r.version = Some(1), Code::NotFound, "version"),
+        (|r| r.incarnation = vec![8; 16].into(), Code::FailedPrecondition, "made again"),
+        (|r| r.incarnation = vec![7; 3].into(), Code::FailedPrecondition, "made again"),
+        (|r| r.fingerprint = "0123".into(), Code::FailedPrecondition, "fingerprint"),
+        (|r| r.seed = vec![0; 15].into(), Code::InvalidArgument, "15 bytes of seed"),
+        (|r| r.bodies = r.bodies.slice(1..), Code::InvalidArgument, "bytes of coefficients"),
+        (|r| r.bodies = vec![0; 8192].into(), Code::InvalidArgument, "bytes of coefficients"),
+        (|r| r.bodies = bytes::Bytes::new(), Code::InvalidArgument, "bytes of coefficients"),
+    ];
+    for (index, (change, code, expected)) in cases.into_iter().enumerate() {
+        let mut request = good.clone();
+        change(&mut request);
+        let status = world.infer(request).await.unwrap_err();
+        assert_eq!(status.code(), code, "{index}: {status:?}");
+        assert!(status.message().contains(expected), "{index}: {status:?}");
+    }
+    world.infer(good.clone()).await.unwrap();
+    // The client would have to pool.
+    let pooled = world.model("pooled", "mine", POOLED).await;
+    let status = world.infer(pooled.request(&pooled.image(0))).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    assert!(status.message().contains("AvgPool"), "{status:?}");
+    // In another tenant's name there is no such model.
+    let mut foreign = tonic::Request::new(good);
+    foreign.metadata_mut().insert("x-sphinx-tenant", "other".parse().unwrap());
+    let status = world.inference.clone().infer_once(foreign).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status:?}");
+}

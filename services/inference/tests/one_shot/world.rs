@@ -1,0 +1,260 @@
+//! A key vault in this process, an inference service as one of its own, keys and models.
+
+use std::{process::Stdio, sync::OnceLock, time::Duration};
+
+use prost::Message;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use sha2::{Digest, Sha256};
+use sphinx_bootstrap::{
+    Answer, DEFAULT_HALF_RANGE, OneShotNetwork, OneShotProfile, QueryLayout, Simulation,
+};
+use sphinx_linalg::{BIAS_WIDTH, EncryptedBiases, SLOTS};
+use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
+use sphinx_proto::v1::{
+    DeleteKeyRequest, ExchangeKeysRequest, FindUploadRequest, InferOnceRequest, InferOnceResponse,
+    KeyHeader, KeyKind, Network, ParameterSet, exchange_keys_request::Part,
+    inference_client::InferenceClient, key_vault_client::KeyVaultClient,
+};
+use sphinx_proto::{KeyId, ModelId, TenantId};
+use sphinx_runtime::CancellationToken;
+use sphinx_secret::SecretKey;
+use sphinx_store::{ModelMeta, ModelStore, ModelVersion};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpListener,
+    process::{Child, Command},
+    time::timeout,
+};
+use tonic::{Status, transport::Channel};
+
+pub const EVALUATION: i32 = KeyKind::Evaluation as i32;
+
+/// 12 neurons.
+pub const SMALL: &str = r#"
+    name = "small"
+    input = { channels = 1, height = 6, width = 6 }
+    layers = [
+        { kind = "dense", outputs = 12 },
+        { kind = "quantised_tanh", levels = 8 },
+        { kind = "dense", outputs = 3 },
+    ]
+"#;
+
+/// 288 neurons: some seconds on two cores.
+pub const LARGE: &str = r#"
+    name = "large"
+    input = { channels = 1, height = 14, width = 14 }
+    layers = [
+        { kind = "conv", out_channels = 2, kernel = 3 },
+        { kind = "quantised_tanh", levels = 4 },
+        { kind = "dense", outputs = 3 },
+    ]
+"#;
+
+/// What a client has.
+pub struct Party {
+    pub key: SecretKey,
+    /// Its evaluation keys, serialised, and others of the same secret key.
+    pub evaluation: [Vec<u8>; 2],
+}
+
+pub struct World {
+    pub inference: InferenceClient<Channel>,
+    pub vault: KeyVaultClient<Channel>,
+    pub process: Child,
+    pub models: ModelStore,
+    _store: TempDir,
+    shutdown: CancellationToken,
+}
+
+/// A stored model, and what its owner knows of it.
+pub struct Model {
+    pub plan: Plan,
+    pub layout: QueryLayout,
+    /// None for networks that one-shot recognition cannot evaluate.
+    pub simulation: Option<Simulation>,
+    pub id: &'static str,
+    pub key_id: String,
+}
+
+/// The keys of all tests, made once.
+pub fn party() -> &'static Party {
+    static PARTY: OnceLock<Party> = OnceLock::new();
+    PARTY.get_or_init(|| {
+        let mut rng = ChaCha20Rng::seed_from_u64(3);
+        let key = SecretKey::generate(&mut rng).unwrap();
+        let mut evaluation = || {
+            let keys = key.evaluation_keys(OneShotProfile::Standard, &mut rng).unwrap();
+            keys.to_bytes().unwrap()
+        };
+        let evaluation = [evaluation(), evaluation()];
+        Party { key, evaluation }
+    })
+}
+
+/// With a pool that the client would have to do.
+pub const POOLED: &str = r#"
+    name = "pooled"
+    input = { channels = 1, height = 6, width = 6 }
+    layers = [
+        { kind = "conv", out_channels = 2, kernel = 3 },
+        { kind = "tanh" },
+        { kind = "avg_pool", size = 2 },
+        { kind = "dense", outputs = 3 },
+    ]
+"#;
+
+impl World {
+    pub async fn start(environment: &[(&str, &str)]) -> Self {
+        let store = tempfile::tempdir().unwrap();
+        let location = store.path().to_str().unwrap().to_owned();
+        let shutdown = CancellationToken::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let keyvault = format!("http://{}", listener.local_addr().unwrap());
+        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
+        config.store.clone_from(&location);
+        let stop = shutdown.clone();
+        tokio::spawn(async move { sphinx_keyvault::run(config, listener, stop).await.unwrap() });
+
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sphinx-inference"))
+            .args(["--listen", "127.0.0.1:0", "--store", &location, "--keyvault", &keyvault])
+            .env("SPHINX_INFERENCE__COMPUTE_THREADS", "2")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap();
+        let address = line.unwrap().strip_prefix("listening on ").unwrap().to_owned();
+        let inference = InferenceClient::connect(format!("http://{address}")).await.unwrap();
+        let vault = KeyVaultClient::connect(keyvault).await.unwrap();
+        let models = ModelStore::open(&location).unwrap();
+        Self { inference, vault, process, models, _store: store, shutdown }
+    }
+
+    /// Registers evaluation keys under an id and returns their fingerprint.
+    pub async fn register(&self, key_id: &str, material: &[u8]) -> String {
+        let mut header = KeyHeader {
+            key_id: key_id.to_owned(),
+            parameter_set: ParameterSet::Glwe2048V1.into(),
+            kind: EVALUATION,
+            material_bytes: material.len() as u64,
+            material_sha256: Sha256::digest(material).to_vec().into(),
+            description: String::new(),
+            offset: 0,
+        };
+        let mut vault = self.vault.clone();
+        let request = FindUploadRequest { header: Some(header.clone()) };
+        header.offset = vault.find_upload(request).await.unwrap().into_inner().stored_bytes;
+        let rest = &material[usize::try_from(header.offset).unwrap()..];
+        let chunks = rest.chunks(1 << 20).map(|chunk| Part::Chunk(chunk.to_vec().into()));
+        let parts: Vec<_> = std::iter::once(Part::Header(header))
+            .chain(chunks)
+            .map(|part| ExchangeKeysRequest { part: Some(part) })
+            .collect();
+        let receipt = vault.exchange_keys(tokio_stream::iter(parts)).await.unwrap().into_inner();
+        receipt.key.unwrap().fingerprint
+    }
+
+    pub async fn remove(&self, key_id: &str) {
+        let request = DeleteKeyRequest { key_id: key_id.to_owned(), kind: EVALUATION };
+        self.vault.clone().delete_key(request).await.unwrap();
+    }
+
+    /// Stores version 0 of a model with random parameters.
+    pub async fn model(&self, id: &'static str, key_id: &str, spec: &str) -> Model {
+        let spec = NetworkSpec::from_toml(spec).unwrap();
+        let plan = Plan::new(&spec).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(5);
+        let mut parameters = initial_parameters(&plan, &mut rng);
+        for stage in &mut parameters {
+            let count = stage.biases.len();
+            // On the grid of encrypted biases.
+            stage.biases = (0..count).map(|index| (index % 5) as f32 / 4.0 - 0.5).collect();
+        }
+        let meta = ModelMeta {
+            tenant: TenantId::default(),
+            model_id: ModelId::parse(id).unwrap(),
+            key_id: KeyId::parse(key_id).unwrap(),
+            network: Network::from(&spec).encode_to_vec().into(),
+            seed: 0,
+            created_unix_seconds: 0,
+            incarnation: [7; 16],
+        };
+        let biases = parameters.iter().map(|stage| encrypted(stage, &mut rng)).collect();
+        let weights: Vec<Vec<f32>> = parameters.iter().map(|stage| stage.weights.clone()).collect();
+        let profile = OneShotProfile::Standard;
+        let simulation =
+            OneShotNetwork::new(profile, &plan, &weights, spec.bias_bound, DEFAULT_HALF_RANGE).map(
+                |network| {
+                    let biases: Vec<_> = parameters.iter().map(|s| s.biases.clone()).collect();
+                    Simulation::new(network.into(), &biases).unwrap()
+                },
+            );
+        let version = ModelVersion {
+            version: 0,
+            commit: None,
+            updated_unix_seconds: 0,
+            biases,
+            weights,
+            averaged: None,
+            optimizer: bytes::Bytes::new(),
+        };
+        self.models.create(&meta, version).await.unwrap();
+        let layout = QueryLayout::new(&plan).unwrap();
+        Model { layout, simulation: simulation.ok(), plan, id, key_id: key_id.to_owned() }
+    }
+
+    pub async fn infer(&self, request: InferOnceRequest) -> Result<InferOnceResponse, Status> {
+        Ok(self.inference.clone().infer_once(request).await?.into_inner())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl Model {
+    /// A right request for an image.
+    pub fn request(&self, image: &[f32]) -> InferOnceRequest {
+        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let query = party().key.encrypt_query(&self.layout, image, &mut rng).unwrap();
+        InferOnceRequest {
+            model_id: self.id.to_owned(),
+            key_id: self.key_id.clone(),
+            version: None,
+            incarnation: bytes::Bytes::new(),
+            fingerprint: String::new(),
+            seed: query.seed.to_vec().into(),
+            bodies: query.bodies.into(),
+        }
+    }
+
+    pub fn image(&self, seed: usize) -> Vec<f32> {
+        let pixel = |index: usize| ((index * 37 + seed * 101) % 17) as f32 / 16.0;
+        (0..self.plan.input.len()).map(pixel).collect()
+    }
+
+    /// The logits that an answer holds.
+    pub fn decrypt(&self, answer: InferOnceResponse) -> Vec<f64> {
+        let InferOnceResponse { mask, bodies, logit_scale, .. } = answer;
+        let answer = Answer { mask: mask.into(), bodies: bodies.into(), scale: logit_scale };
+        party().key.decrypt_answer(&answer, self.plan.classes).unwrap()
+    }
+}
+
+fn encrypted(stage: &StageParameters, rng: &mut ChaCha20Rng) -> bytes::Bytes {
+    let words = |&bias: &f32| [((f64::from(bias) * 48f64.exp2()) as i64).cast_unsigned(); SLOTS];
+    let messages: Vec<u64> = stage.biases.iter().flat_map(words).collect();
+    let rows = party().key.encrypt_rows(&messages, BIAS_WIDTH, rng);
+    let mut biases = EncryptedBiases::zero(stage.biases.len());
+    biases.add_seeded(0, &rows.seeds, &rows.bodies).unwrap();
+    biases.to_bytes().into()
+}
