@@ -3,8 +3,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::lower::LowerError;
 use crate::{
-    Activation, ClientOp, DEFAULT_ACTIVATION_BITS, InferenceStage, Linear, NetworkSpec, Plan,
-    QuantisationError, QuantisedNetwork, StageParameters, client_forward, initial_parameters,
+    Activation, ClientOp, DEFAULT_ACTIVATION_BITS, InferenceStage, LayerSpec, Linear, NetworkSpec,
+    Plan, QuantisationError, QuantisedNetwork, StageParameters, client_forward, initial_parameters,
     quantised_bias,
 };
 
@@ -81,13 +81,17 @@ fn quantised_network_is_close_to_the_real_one() {
     for name in NetworkSpec::builtin_names() {
         let (plan, parameters) = network(name);
         let quantised = quantise(&plan, &parameters);
+        let spec = NetworkSpec::builtin(name).unwrap();
+        let levels = |layer: &LayerSpec| matches!(layer, LayerSpec::QuantisedTanh { .. });
+        // Where the activation itself has levels, the smallest difference can move a value to the next one.
+        let tolerance = if spec.layers.iter().any(levels) { 0.2 } else { 0.03 };
         for seed in 0..10 {
             let input = input(&plan, seed);
             let logits = quantised.classify(&input).unwrap();
             let real = real_logits(&plan, &parameters, &input);
             assert_eq!(logits.len(), 10);
             for (quantised, real) in logits.iter().zip(&real) {
-                assert!((quantised - real).abs() < 0.03, "{name}: {quantised} against {real}");
+                assert!((quantised - real).abs() < tolerance, "{name}: {quantised} against {real}");
             }
         }
     }

@@ -4,8 +4,8 @@ use crate::spec::{LayerSpec, NetworkSpec, Shape};
 
 const MNIST: Shape = Shape::new(1, 28, 28);
 
-const NAMES: [&str; 6] =
-    ["sphinx-mnist", "lola", "mlp-100", "tanh-cnn", "scatter-linear", "scatter-cnn"];
+const NAMES: [&str; 7] =
+    ["sphinx-mnist", "lola", "mlp-100", "conv-180", "tanh-cnn", "scatter-linear", "scatter-cnn"];
 
 const SCATTER: LayerSpec = LayerSpec::Scatter {
     scales: NetworkSpec::DEFAULT_SCALES,
@@ -29,6 +29,7 @@ impl NetworkSpec {
             "sphinx-mnist" => sphinx_mnist(),
             "lola" => lola(),
             "mlp-100" => mlp_100(),
+            "conv-180" => conv_180(),
             "tanh-cnn" => tanh_cnn(),
             "scatter-linear" => vec![SCATTER, LayerSpec::Dense { outputs: 10 }],
             "scatter-cnn" => scatter_cnn(),
@@ -70,8 +71,21 @@ fn lola() -> Vec<LayerSpec> {
     ]
 }
 
+/// Activations of 4 bits, for recognition in one shot.
+const FOUR_BITS: LayerSpec = LayerSpec::QuantisedTanh { levels: 16 };
+
+/// 100 neurons to bootstrap.
 fn mlp_100() -> Vec<LayerSpec> {
-    vec![LayerSpec::Dense { outputs: 100 }, LayerSpec::Tanh, LayerSpec::Dense { outputs: 10 }]
+    vec![LayerSpec::Dense { outputs: 100 }, FOUR_BITS, LayerSpec::Dense { outputs: 10 }]
+}
+
+/// Few weights (2045), and 180 neurons to bootstrap.
+fn conv_180() -> Vec<LayerSpec> {
+    vec![
+        LayerSpec::Conv { out_channels: 5, kernel: 7, stride: 4, padding: 1 },
+        FOUR_BITS,
+        LayerSpec::Dense { outputs: 10 },
+    ]
 }
 
 /// The CNN for MNIST of Tramèr & Boneh, ICLR 2021: 25 920 weights and 90 biases.
