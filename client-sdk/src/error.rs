@@ -73,6 +73,15 @@ pub enum ClientError {
     /// Result ciphertexts have the wrong size.
     #[error(transparent)]
     Decrypt(#[from] sphinx_secret::DecryptError),
+    /// A query or an answer of a one-shot recognition is unusable.
+    #[error(transparent)]
+    OneShot(#[from] sphinx_secret::OneShotError),
+    /// The network cannot be evaluated in one shot.
+    #[error(transparent)]
+    OneShotNetwork(#[from] sphinx_bootstrap::NetworkError),
+    /// Evaluation keys cannot be made or read.
+    #[error(transparent)]
+    EvaluationKeys(#[from] sphinx_bootstrap::KeyError),
     /// The data set is unusable.
     #[error(transparent)]
     Data(#[from] crate::data::DatasetError),
@@ -184,6 +193,9 @@ impl ClientError {
             | Self::KeyFile(_)
             | Self::WrongKey { .. }
             | Self::Decrypt(_)
+            | Self::OneShot(_)
+            | Self::OneShotNetwork(_)
+            | Self::EvaluationKeys(_)
             | Self::Data(_)
             | Self::Pass(_)
             | Self::Tensor(_)

@@ -9,8 +9,10 @@ pub mod cluster;
 mod connection;
 pub mod data;
 mod error;
+mod evaluation_keys;
 mod keys;
 mod models;
+pub mod one_shot;
 #[cfg(feature = "cli")]
 pub mod recipe;
 pub mod recognition;
@@ -21,6 +23,7 @@ mod training;
 
 pub use client::{Endpoints, SphinxClient};
 pub use error::ClientError;
+pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
 pub use models::ModelParameters;
 pub use recognition::RecognitionError;
 pub use sphinx_proto::{KeyId, ModelId, TenantId};

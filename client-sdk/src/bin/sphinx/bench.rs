@@ -1,7 +1,9 @@
 //! `sphinx bench`: what everything costs on this machine, client and services sharing it.
 
 mod ciphertexts;
+mod one_shot;
 mod recognition;
+mod trained;
 mod training;
 
 use std::collections::BTreeMap;
@@ -26,6 +28,18 @@ pub struct Bench {
     /// Single recognitions
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=2048))]
     images: u32,
+    /// Test images recognised in one shot under encryption, at least 32
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    one_shot_images: u32,
+    /// The network for that
+    #[arg(long, value_name = "NAME", default_value = "mlp-100")]
+    one_shot_network: String,
+    /// Epochs of its training in the clear
+    #[arg(long, value_name = "N", default_value_t = 15.0)]
+    one_shot_epochs: f64,
+    /// Measure recognition in one shot and nothing else
+    #[arg(long)]
+    only_one_shot: bool,
 }
 
 /// All figures. Times are wall-clock unless their name says cpu.
@@ -33,6 +47,14 @@ pub struct Bench {
 struct Figures {
     /// Threads that client and services share.
     threads: usize,
+    /// Nothing of this with `--only-one-shot`.
+    #[serde(flatten)]
+    others: Option<Others>,
+    one_shot: one_shot::Figures,
+}
+
+#[derive(Debug, Serialize)]
+struct Others {
     he: ciphertexts::Figures,
     train: BTreeMap<String, training::Figures>,
     prepare: recognition::Prepare,
@@ -41,16 +63,16 @@ struct Figures {
 
 impl Bench {
     pub async fn run(&self, output: Output, interrupt: &Interrupt) -> Result<(), CliError> {
-        let he = ciphertexts::measure()?;
+        let he = (!self.only_one_shot).then(ciphertexts::measure).transpose()?;
         let mut options = ClusterOptions::current_program()?;
         options.verbose = false;
         let cluster = interrupt.guard(LocalCluster::start(options)).await?;
-        let measured = interrupt.guard(self.measure(&cluster, output)).await;
+        let measured = interrupt.guard(self.measure(&cluster, he, output)).await;
         let stopped = cluster.shutdown().await;
-        let (train, prepare, infer) = measured?;
+        let (others, one_shot) = measured?;
         stopped?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let figures = Figures { threads, he, train, prepare, infer };
+        let figures = Figures { threads, others, one_shot };
         let text = serde_json::to_string_pretty(&figures)
             .map_err(|error| CliError::Output(std::io::Error::other(error)))?;
         output.result(&figures, || format!("{text}\n"))
@@ -59,11 +81,24 @@ impl Bench {
     async fn measure(
         &self,
         cluster: &LocalCluster,
+        he: Option<ciphertexts::Figures>,
         output: Output,
-    ) -> Result<
-        (BTreeMap<String, training::Figures>, recognition::Prepare, recognition::Infer),
-        CliError,
-    > {
+    ) -> Result<(Option<Others>, one_shot::Figures), CliError> {
+        let others = match he {
+            Some(he) => Some(self.others(cluster, he, output).await?),
+            None => None,
+        };
+        output.note("recognising in one shot")?;
+        let (name, images) = (&self.one_shot_network, self.one_shot_images as usize);
+        Ok((others, one_shot::measure(cluster, name, images, self.one_shot_epochs).await?))
+    }
+
+    async fn others(
+        &self,
+        cluster: &LocalCluster,
+        he: ciphertexts::Figures,
+        output: Output,
+    ) -> Result<Others, CliError> {
         let mut train = BTreeMap::new();
         let mut trained = None;
         for network in &self.network {
@@ -75,6 +110,6 @@ impl Bench {
         output.note("recognising")?;
         let model = trained.ok_or_else(|| CliError::Usage("no network to measure".to_owned()))?;
         let (prepare, infer) = recognition::measure(model, self.images as usize).await?;
-        Ok((train, prepare, infer))
+        Ok(Others { he, train, prepare, infer })
     }
 }

@@ -1,5 +1,7 @@
 //! The directory of secret keys and privacy ledgers.
 
+mod evaluation;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use sphinx_secret::{PublicMaterial, SecretKey};
 
 use crate::error::CliError;
 
-/// `keys/<id>.key` (secret), `keys/<id>.pub` (what is registered of it), `ledgers/<tenant>/<model>.redb`.
+/// `keys/<id>.key` (secret), `keys/<id>.pub` and `keys/<id>.eval` (what is registered of it), `ledgers/<tenant>/<model>.redb`.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
 
@@ -89,6 +91,12 @@ impl Home {
 
     pub fn ledger(&self, tenant: &TenantId, model: &ModelId) -> PathBuf {
         self.0.join("ledgers").join(tenant.as_str()).join(format!("{model}.redb"))
+    }
+
+    /// The store of a model's tickets.
+    pub fn tickets(&self, tenant: &TenantId, model: &ModelId, key: &KeyId) -> PathBuf {
+        let directory = self.0.join("tickets").join(tenant.as_str());
+        directory.join(model.as_str()).join(key.as_str())
     }
 
     /// Starts the ledger of a model that is about to be created. One that nothing was ever charged to, left by an

@@ -14,6 +14,7 @@ use sphinx_linalg::SLOTS;
 
 use crate::error::CliError;
 use crate::numbers::percent;
+use crate::one_shot;
 use crate::output::table;
 use crate::session::Session;
 
@@ -25,6 +26,10 @@ pub struct Infer {
     /// PNG or JPEG files of one digit each, any size
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
+    /// One request per image and nothing to prepare: the service evaluates the whole network under encryption, with the
+    /// evaluation keys that are registered (`keys register --evaluation`)
+    #[arg(long)]
+    one_shot: bool,
 }
 
 /// One picture as JSON.
@@ -38,9 +43,29 @@ struct Recognised<'a> {
 
 impl Infer {
     pub async fn run(&self, session: &Session) -> Result<(), CliError> {
-        let model_id = ModelId::parse(self.model.as_str())?;
         // Before anything is asked of the services.
         let images = self.images.iter().map(|path| pixels(path)).collect::<Result<Vec<_>, _>>()?;
+        let predictions = if self.one_shot {
+            one_shot::infer(session, &self.model, &images).await?
+        } else {
+            self.with_tickets(session, &images).await?
+        };
+        let recognised: Vec<Recognised<'_>> =
+            self.images.iter().zip(&predictions).map(recognised).collect();
+        session.output.result(&recognised, || {
+            let row = |r: &Recognised<'_>| {
+                [r.file.clone(), r.class.to_string(), percent(f64::from(r.probability))]
+            };
+            table(["FILE", "CLASS", "PROBABILITY"], recognised.iter().map(row))
+        })
+    }
+
+    async fn with_tickets(
+        &self,
+        session: &Session,
+        images: &[Vec<f32>],
+    ) -> Result<Vec<Prediction>, CliError> {
+        let model_id = ModelId::parse(self.model.as_str())?;
         let key_id = KeyId::parse(session.client.model(&model_id).await?.key_id)?;
         let key = Arc::new(session.home.key(&key_id)?);
         let recogniser = Recogniser::new(&session.client, &model_id, key, &key_id).await?;
@@ -51,18 +76,11 @@ impl Infer {
                 recogniser.prepare(block.len(), &mut rng).await?.take_many(block.len())?;
             predictions.extend(recogniser.infer_batch(tickets, block).await?);
         }
-        let recognised: Vec<Recognised<'_>> =
-            self.images.iter().zip(&predictions).map(recognised).collect();
-        session.output.result(&recognised, || {
-            let row = |r: &Recognised<'_>| {
-                [r.file.clone(), r.class.to_string(), percent(f64::from(r.probability))]
-            };
-            table(["FILE", "CLASS", "PROBABILITY"], recognised.iter().map(row))
-        })
+        Ok(predictions)
     }
 }
 
-fn pixels(path: &std::path::Path) -> Result<Vec<f32>, CliError> {
+pub fn pixels(path: &std::path::Path) -> Result<Vec<f32>, CliError> {
     let digit = Digit::open(path)?;
     Ok(digit.pixels().iter().map(|&pixel| f32::from(pixel) * (1.0 / 255.0)).collect())
 }

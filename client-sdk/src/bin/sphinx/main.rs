@@ -3,6 +3,7 @@
 mod bench;
 mod config;
 mod data;
+mod decrypt;
 mod defaults;
 mod demo;
 mod error;
@@ -15,9 +16,11 @@ mod keys;
 mod models;
 mod network;
 mod numbers;
+mod one_shot;
 mod output;
 mod privacy;
 mod recipe;
+mod request;
 mod serve;
 mod session;
 mod train;
@@ -58,6 +61,11 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Recognise pictures of digits
     Infer(infer::Infer),
+    /// Print requests for tools that speak gRPC
+    #[command(subcommand)]
+    Request(request::Request),
+    /// Decrypt the answer to a one-shot recognition, as grpcurl prints it, from standard input
+    Decrypt(decrypt::Decrypt),
     /// List, show, delete and export models
     #[command(subcommand)]
     Models(models::Models),
@@ -102,6 +110,8 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Train(train) => Box::pin(train.run(&open()?)).await,
             Command::Evaluate(evaluate) => interrupt.guard(evaluate.run(&open()?)).await,
             Command::Infer(infer) => interrupt.guard(infer.run(&open()?)).await,
+            Command::Request(request) => interrupt.guard(request.run(&open()?)).await,
+            Command::Decrypt(decrypt) => decrypt.run(&open()?),
             Command::Models(models) => interrupt.guard(models.run(&open()?)).await,
             Command::Privacy(privacy) => privacy.run(&config, output),
             Command::Bench(bench) => Box::pin(bench.run(output, &interrupt)).await,

@@ -29,6 +29,11 @@ impl Output {
         print(io::stdout().lock(), &text)
     }
 
+    /// Prints a result that has one form only.
+    pub fn text(self, text: &str) -> Result<(), CliError> {
+        print(io::stdout().lock(), text)
+    }
+
     /// Prints something on the way to the result.
     pub fn note(self, text: &str) -> Result<(), CliError> {
         if self.json { print(io::stderr().lock(), text) } else { print(io::stdout().lock(), text) }

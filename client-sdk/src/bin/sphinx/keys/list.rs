@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use sphinx_proto::v1::Key;
+use sphinx_proto::v1::{Key, KeyKind};
 
 use crate::error::CliError;
 use crate::numbers::time;
@@ -29,6 +29,8 @@ struct Row {
     secret: bool,
     local_fingerprint: Option<String>,
     registered_fingerprint: Option<String>,
+    local_evaluation: Option<String>,
+    registered_evaluation: Option<String>,
     registered: Option<String>,
     description: Option<String>,
 }
@@ -40,10 +42,16 @@ impl List {
             let row = rows.entry(id.to_string()).or_default();
             row.secret = true;
             row.local_fingerprint = session.home.fingerprint(&id)?.map(|print| print.to_string());
+            let evaluation = session.home.evaluation_fingerprint(&id)?;
+            row.local_evaluation = evaluation.map(|print| print.to_string());
         }
         let registered = if self.local { Vec::new() } else { session.client.list_keys().await? };
-        for Key { key_id, fingerprint, description, created_unix_seconds, .. } in registered {
+        for Key { key_id, kind, fingerprint, description, created_unix_seconds, .. } in registered {
             let row = rows.entry(key_id).or_default();
+            if kind == i32::from(KeyKind::Evaluation) {
+                row.registered_evaluation = Some(fingerprint);
+                continue;
+            }
             row.registered_fingerprint = Some(fingerprint);
             row.registered = Some(time(created_unix_seconds));
             row.description = Some(description);
@@ -53,20 +61,31 @@ impl List {
             if rows.is_empty() {
                 return "no keys: make one with `sphinx keys new`".to_owned();
             }
-            let header = ["KEY", "SECRET", "FINGERPRINT HERE", "IN THE VAULT", "REGISTERED", ""];
+            let header = [
+                "KEY",
+                "SECRET",
+                "FINGERPRINT HERE",
+                "IN THE VAULT",
+                "REGISTERED",
+                "EVALUATION KEYS HERE",
+                "IN THE VAULT",
+                "",
+            ];
             table(header, rows.iter().map(|row| self.cells(row)))
         })
     }
 
-    fn cells(&self, row: &Row) -> [String; 6] {
+    fn cells(&self, row: &Row) -> [String; 8] {
         let short = |print: &Option<String>| match print {
             Some(print) => print.chars().take(SHOWN_DIGITS).collect(),
             None => "-".to_owned(),
         };
-        let differs = row.local_fingerprint.is_some()
-            && row.registered_fingerprint.is_some()
-            && row.local_fingerprint != row.registered_fingerprint;
-        let remark = if differs {
+        let differ = |here: &Option<String>, there: &Option<String>| {
+            here.is_some() && there.is_some() && here != there
+        };
+        let remark = if differ(&row.local_fingerprint, &row.registered_fingerprint)
+            || differ(&row.local_evaluation, &row.registered_evaluation)
+        {
             "DIFFERENT: not the same key".to_owned()
         } else {
             row.description.clone().unwrap_or_default()
@@ -78,6 +97,8 @@ impl List {
             short(&row.local_fingerprint),
             short(&row.registered_fingerprint),
             row.registered.clone().unwrap_or_else(|| unknown.to_owned()),
+            short(&row.local_evaluation),
+            short(&row.registered_evaluation),
             remark,
         ]
     }

@@ -4,7 +4,7 @@ use clap::Args;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
-use sphinx_client::KeyId;
+use sphinx_client::{KeyId, evaluation_fingerprint};
 use sphinx_secret::SecretKey;
 
 use crate::error::CliError;
@@ -21,12 +21,24 @@ pub struct New {
     /// Its name [default: made from its fingerprint]
     #[arg(long, value_name = "ID")]
     id: Option<String>,
+    /// Make evaluation keys as well, for recognition in one shot (about 20 MB)
+    #[arg(long)]
+    evaluation: bool,
 }
 
 #[derive(Debug, Serialize)]
 struct Made {
     key: String,
     fingerprint: String,
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evaluation: Option<Evaluation>,
+}
+
+#[derive(Debug, Serialize)]
+struct Evaluation {
+    fingerprint: String,
+    bytes: usize,
     file: String,
 }
 
@@ -46,11 +58,24 @@ impl New {
         };
         session.home.save_key(&id, &key, &material)?;
         let file = session.home.key_path(&id).display().to_string();
-        let made = Made { key: id.to_string(), fingerprint, file };
+        let evaluation = self.evaluation.then(|| {
+            let bytes = session.home.make_evaluation_keys(&id, &key, &mut rng)?;
+            Ok::<_, CliError>(Evaluation {
+                fingerprint: evaluation_fingerprint(&bytes).to_string(),
+                bytes: bytes.len(),
+                file: session.home.evaluation_path(&id).display().to_string(),
+            })
+        });
+        let evaluation = evaluation.transpose()?;
+        let made = Made { key: id.to_string(), fingerprint, file, evaluation };
         session.output.result(&made, || {
-            let Made { key, fingerprint, file } = &made;
+            let Made { key, fingerprint, file, evaluation } = &made;
+            let evaluation = evaluation.as_ref().map_or_else(String::new, |made| {
+                let Evaluation { fingerprint, bytes, file } = made;
+                format!("evaluation   {fingerprint}\n             {file} ({bytes} bytes)\n")
+            });
             format!(
-                "key          {key}\nfingerprint  {fingerprint}\nfile         {file}\n\n\
+                "key          {key}\nfingerprint  {fingerprint}\nfile         {file}\n{evaluation}\n\
                  The file is secret and the only copy: without it nobody can use what is trained with it.\n\n\
                  register it   {} keys register {key}",
                 program()

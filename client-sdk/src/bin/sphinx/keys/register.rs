@@ -1,7 +1,10 @@
 //! `sphinx keys register`: hands the public part of a key to the key vault.
 
 use clap::Args;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
+use sphinx_client::KeyId;
 
 use crate::error::CliError;
 use crate::output::program;
@@ -15,6 +18,9 @@ pub struct Register {
     /// A remark for the list of keys
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
+    /// Make evaluation keys if there are none yet, for recognition in one shot
+    #[arg(long)]
+    evaluation: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -22,6 +28,15 @@ struct Registered {
     key: String,
     fingerprint: String,
     already_registered: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evaluation: Option<Evaluation>,
+}
+
+#[derive(Debug, Serialize)]
+struct Evaluation {
+    fingerprint: String,
+    already_registered: bool,
+    sent_bytes: u64,
 }
 
 impl Register {
@@ -33,12 +48,45 @@ impl Register {
             key: id.to_string(),
             fingerprint: receipt.key.map(|key| key.fingerprint).unwrap_or_default(),
             already_registered: receipt.already_registered,
+            evaluation: self.evaluation(session, &id).await?,
         };
         session.output.result(&registered, || {
-            let Registered { key, fingerprint, already_registered } = &registered;
+            let Registered { key, fingerprint, already_registered, evaluation } = &registered;
+            let evaluation = evaluation.as_ref().map_or_else(String::new, Evaluation::text);
             let done = if *already_registered { "was registered before" } else { "is registered" };
             let next = format!("train with it   {} train --key {key}", program());
-            format!("key {key} {done}\nfingerprint  {fingerprint}\n\n{next}")
+            format!("key {key} {done}\nfingerprint  {fingerprint}\n{evaluation}\n{next}")
         })
+    }
+
+    /// Sends evaluation keys if there are any, or should be.
+    async fn evaluation(
+        &self,
+        session: &Session,
+        id: &KeyId,
+    ) -> Result<Option<Evaluation>, CliError> {
+        let material = match session.home.evaluation_keys(id)? {
+            None if self.evaluation => {
+                let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+                session.home.make_evaluation_keys(id, &session.home.key(id)?, &mut rng)?
+            }
+            None => return Ok(None),
+            Some(material) => material,
+        };
+        let (client, description) = (&session.client, &self.description);
+        let receipt = client.register_evaluation_keys(id, &material.into(), description).await?;
+        Ok(Some(Evaluation {
+            fingerprint: receipt.key.fingerprint,
+            already_registered: receipt.already_registered,
+            sent_bytes: receipt.sent_bytes,
+        }))
+    }
+}
+
+impl Evaluation {
+    fn text(&self) -> String {
+        let Self { fingerprint, already_registered, sent_bytes } = self;
+        let done = if *already_registered { "were registered before" } else { "are registered" };
+        format!("evaluation   {fingerprint}\n             {done}, {sent_bytes} bytes sent\n")
     }
 }

@@ -1,0 +1,148 @@
+//! Recognition in one shot through real services: what it costs, and how often it is right.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+use sphinx_bootstrap::{
+    DEFAULT_HALF_RANGE, OneShotNetwork, OneShotProfile, Simulation, SimulationNoise,
+};
+use sphinx_client::cluster::{LocalCluster, Service, Usage};
+use sphinx_client::data::{Dataset, Mnist};
+use sphinx_client::one_shot::OneShot;
+use sphinx_client::{ClientError, ModelParameters};
+use sphinx_network::Plan;
+
+use super::trained;
+use super::training::{Model, create};
+use crate::error::CliError;
+use crate::network;
+
+/// Images of the run that is measured as a whole.
+const RUN: usize = 32;
+/// Single recognitions that are timed.
+const SINGLE: usize = 20;
+
+/// Times are wall-clock, transport included.
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    network: String,
+    /// Blind rotations per image.
+    neurons: usize,
+    /// One image after the other, mean.
+    seconds_per_image: f64,
+    /// A run of 32 images.
+    images_per_second: f64,
+    key_bytes: usize,
+    query_bytes: usize,
+    answer_bytes: usize,
+    keygen_seconds: f64,
+    /// The first request: keys fetched and transformed, model prepared.
+    first_request_seconds: f64,
+    /// Images recognised under encryption.
+    images_encrypted: usize,
+    /// Share of those that are right.
+    accuracy_encrypted: f64,
+    /// Share of all test images that are right in the clear, with the noise that the parameters predict.
+    accuracy_simulated: f64,
+    /// The same without noise.
+    accuracy_clear: f64,
+    /// Share of the encrypted images on which the simulation says the same.
+    agreement: f64,
+    server_peak_bytes: Option<u64>,
+}
+
+/// Trains `name` in the clear, stores it, and recognises `images` test images.
+pub async fn measure(
+    cluster: &LocalCluster,
+    name: &str,
+    images: usize,
+    epochs: f64,
+) -> Result<Figures, CliError> {
+    let spec = network::load(name)?;
+    let (data, test) = Mnist::bundled()?.into_train_test();
+    let model = create(cluster, &spec, &format!("one-shot-{name}")).await?;
+    trained::store(&model, &spec, data, epochs).await?;
+    let Model { client, model_id, key_id, key } = model;
+
+    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let started = Instant::now();
+    let keys = key.evaluation_keys(OneShotProfile::default(), &mut rng);
+    let keys = keys.and_then(|keys| keys.to_bytes()).map_err(ClientError::from)?;
+    let keygen_seconds = started.elapsed().as_secs_f64();
+    let key_bytes = keys.len();
+    client.register_evaluation_keys(&key_id, &keys.into(), "sphinx bench").await?;
+
+    let one_shot = OneShot::new(&client, &model_id, Arc::clone(&key), &key_id).await?;
+    let count = images.clamp(RUN.max(SINGLE), test.len());
+    let pixels: Vec<Vec<f32>> = (0..count).map(|index| pixels(&test, index)).collect();
+    let request = one_shot.request(&pixels[0], &mut rng)?;
+    let query_bytes = prost::Message::encoded_len(&request);
+    let started = Instant::now();
+    let answer_bytes = one_shot.answer(request).await.map(|a| prost::Message::encoded_len(&a))?;
+    let first_request_seconds = started.elapsed().as_secs_f64();
+
+    let started = Instant::now();
+    for image in &pixels[..SINGLE] {
+        one_shot.infer(image, &mut rng).await?;
+    }
+    let seconds_per_image = started.elapsed().as_secs_f64() / SINGLE as f64;
+    let started = Instant::now();
+    let mut predictions = one_shot.infer_many(&pixels[..RUN], &mut rng).await?;
+    let images_per_second = RUN as f64 / started.elapsed().as_secs_f64();
+    predictions.extend(one_shot.infer_many(&pixels[RUN..], &mut rng).await?);
+    let server = cluster.pid(Service::Inference).and_then(Usage::of);
+
+    let stored = client.export_model(&model_id, &key).await?;
+    let (network, simulated) = simulate(&stored, &test, SimulationNoise::Predicted)?;
+    let (_, clear) = simulate(&stored, &test, SimulationNoise::None)?;
+    let share = |right: &dyn Fn(usize) -> bool, of: usize| {
+        (0..of).filter(|&index| right(index)).count() as f64 / of as f64
+    };
+    let label = |index: usize| usize::from(test.labels()[index]);
+    Ok(Figures {
+        network: name.to_owned(),
+        neurons: network.neurons(),
+        seconds_per_image,
+        images_per_second,
+        key_bytes,
+        query_bytes,
+        answer_bytes,
+        keygen_seconds,
+        first_request_seconds,
+        images_encrypted: count,
+        accuracy_encrypted: share(&|index| predictions[index].class == label(index), count),
+        accuracy_simulated: share(&|index| simulated[index] == label(index), test.len()),
+        accuracy_clear: share(&|index| clear[index] == label(index), test.len()),
+        agreement: share(&|index| predictions[index].class == simulated[index], count),
+        server_peak_bytes: server.map(|usage| usage.peak_resident_bytes),
+    })
+}
+
+/// The classes of all images by the network in the clear.
+fn simulate(
+    stored: &ModelParameters,
+    test: &Dataset,
+    noise: SimulationNoise,
+) -> Result<(Arc<OneShotNetwork>, Vec<usize>), CliError> {
+    let plan = Plan::new(&stored.spec)?;
+    let weights: Vec<_> = stored.stages.iter().map(|stage| &stage.weights[..]).collect();
+    let biases: Vec<_> = stored.stages.iter().map(|stage| &stage.biases[..]).collect();
+    let (profile, bound) = (OneShotProfile::default(), stored.spec.bias_bound);
+    let network = OneShotNetwork::new(profile, &plan, &weights, bound, DEFAULT_HALF_RANGE);
+    let network = Arc::new(network.map_err(ClientError::from)?);
+    let simulation = Simulation::new(Arc::clone(&network), &biases).map_err(ClientError::from)?;
+    let classes = (0..test.len()).into_par_iter().map(|index| {
+        let mut rng = ChaCha20Rng::seed_from_u64(index as u64);
+        simulation.classify(&pixels(test, index), noise, &mut rng)
+    });
+    Ok((network, classes.collect()))
+}
+
+fn pixels(set: &Dataset, index: usize) -> Vec<f32> {
+    let image = set.image(index).unwrap_or_default();
+    image.iter().map(|&level| f32::from(level) / 255.0).collect()
+}

@@ -1,0 +1,51 @@
+//! `keys/<id>.eval`: the evaluation keys of a secret key. Public, but large and made at random: kept so that registering
+//! them again is recognised.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use rand::CryptoRng;
+use sphinx_bootstrap::OneShotProfile;
+use sphinx_client::{ClientError, KeyId, evaluation_fingerprint};
+use sphinx_proto::Fingerprint;
+use sphinx_secret::SecretKey;
+
+use super::{Home, file_error, write_new};
+use crate::error::CliError;
+
+impl Home {
+    /// Where a key's evaluation keys are.
+    pub fn evaluation_path(&self, id: &KeyId) -> PathBuf {
+        self.keys().join(format!("{id}.eval"))
+    }
+
+    /// The evaluation keys, if they were made.
+    pub fn evaluation_keys(&self, id: &KeyId) -> Result<Option<Vec<u8>>, CliError> {
+        let path = self.evaluation_path(id);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(file_error(&path, source)),
+        }
+    }
+
+    /// Makes evaluation keys and stores them; never over others.
+    pub fn make_evaluation_keys(
+        &self,
+        id: &KeyId,
+        key: &SecretKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, CliError> {
+        let keys = key.evaluation_keys(OneShotProfile::default(), rng);
+        let bytes = keys.and_then(|keys| keys.to_bytes()).map_err(ClientError::from)?;
+        let path = self.evaluation_path(id);
+        write_new(&path, &bytes).map_err(|source| file_error(&path, source))?;
+        Ok(bytes)
+    }
+
+    /// Fingerprint of the evaluation keys, if they were made.
+    pub fn evaluation_fingerprint(&self, id: &KeyId) -> Result<Option<Fingerprint>, CliError> {
+        Ok(self.evaluation_keys(id)?.map(|bytes| evaluation_fingerprint(&bytes)))
+    }
+}

@@ -1,0 +1,98 @@
+//! `sphinx keys show`: everything about one key, here and in the key vault.
+
+use clap::Args;
+use serde::Serialize;
+use sphinx_client::{ClientError, KeyId};
+use sphinx_proto::v1::Key;
+use tonic::Code;
+
+use crate::error::CliError;
+use crate::numbers::time;
+use crate::session::Session;
+
+/// Show one key: whole fingerprints, here and in the key vault
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The key [default: the only one there is]
+    id: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    key: String,
+    /// Where the secret half is on this machine.
+    file: Option<String>,
+    public: Half,
+    evaluation: Half,
+}
+
+/// One kind of material.
+#[derive(Debug, Serialize)]
+struct Half {
+    local_fingerprint: Option<String>,
+    registered_fingerprint: Option<String>,
+    registered_bytes: Option<u64>,
+    registered: Option<String>,
+}
+
+impl Show {
+    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+        let id = session.choose_key(self.id.as_deref())?;
+        let path = session.home.key_path(&id);
+        let public = there(session.client.key(&id).await)?;
+        let evaluation = there(session.client.evaluation_keys(&id).await)?;
+        let here = session.home.fingerprint(&id)?.map(|print| print.to_string());
+        let here_evaluation = session.home.evaluation_fingerprint(&id)?;
+        let shown = Shown {
+            key: id.to_string(),
+            file: path.exists().then(|| path.display().to_string()),
+            public: Half::new(here, public),
+            evaluation: Half::new(here_evaluation.map(|print| print.to_string()), evaluation),
+        };
+        session.output.result(&shown, || shown.text(&id))
+    }
+}
+
+impl Half {
+    fn new(local_fingerprint: Option<String>, registered: Option<Key>) -> Self {
+        Self {
+            local_fingerprint,
+            registered_bytes: registered.as_ref().map(|key| key.material_bytes),
+            registered: registered.as_ref().map(|key| time(key.created_unix_seconds)),
+            registered_fingerprint: registered.map(|key| key.fingerprint),
+        }
+    }
+
+    fn text(&self) -> String {
+        let none = || "none".to_owned();
+        let vault = match (&self.registered_fingerprint, self.registered_bytes, &self.registered) {
+            (Some(print), Some(bytes), Some(time)) => format!("{print} ({bytes} bytes, {time})"),
+            _ => none(),
+        };
+        let differs = self.local_fingerprint.is_some()
+            && self.registered_fingerprint.is_some()
+            && self.local_fingerprint != self.registered_fingerprint;
+        let remark = if differs { "\n  DIFFERENT: not the same" } else { "" };
+        let here = self.local_fingerprint.clone().unwrap_or_else(none);
+        format!("  here       {here}\n  key vault  {vault}{remark}")
+    }
+}
+
+impl Shown {
+    fn text(&self, id: &KeyId) -> String {
+        let file = self.file.as_deref().unwrap_or("elsewhere");
+        let (public, evaluation) = (self.public.text(), self.evaluation.text());
+        format!(
+            "key {id}\nsecret half  {file}\npublic key\n{public}\nevaluation keys\n{evaluation}"
+        )
+    }
+}
+
+/// What is registered, if anything is.
+fn there(asked: Result<Key, ClientError>) -> Result<Option<Key>, CliError> {
+    match asked {
+        Ok(key) => Ok(Some(key)),
+        Err(ClientError::Refused { code: Code::NotFound, .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

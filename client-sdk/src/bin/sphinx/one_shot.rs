@@ -1,0 +1,133 @@
+//! Recognition in one shot, as the commands `infer --one-shot`, `request` and `decrypt` do it.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sphinx_client::one_shot::OneShot;
+use sphinx_client::recognition::Prediction;
+use sphinx_client::{KeyId, ModelId};
+use sphinx_proto::v1::{InferOnceRequest, InferOnceResponse};
+
+use crate::error::CliError;
+use crate::session::Session;
+
+/// A model ready to be asked, with the evaluation keys of this machine, if they are here.
+pub async fn open(session: &Session, model: &str) -> Result<OneShot, CliError> {
+    let model_id = ModelId::parse(model)?;
+    let key_id = KeyId::parse(session.client.model(&model_id).await?.key_id)?;
+    let key = Arc::new(session.home.key(&key_id)?);
+    let one_shot = OneShot::new(&session.client, &model_id, key, &key_id).await?;
+    Ok(match session.home.evaluation_fingerprint(&key_id)? {
+        Some(fingerprint) => one_shot.expecting(fingerprint.to_string()),
+        None => one_shot,
+    })
+}
+
+/// Recognises images, a few of them under way at a time.
+pub async fn infer(
+    session: &Session,
+    model: &str,
+    images: &[Vec<f32>],
+) -> Result<Vec<Prediction>, CliError> {
+    let one_shot = open(session, model).await?;
+    Ok(one_shot.infer_many(images, &mut rand::rng()).await?)
+}
+
+/// A request in the JSON form of protobuf, which `grpcurl -d @` reads.
+#[derive(Debug, Serialize)]
+pub struct RequestJson {
+    model_id: String,
+    key_id: String,
+    /// 64-bit numbers are strings there.
+    version: Option<String>,
+    incarnation: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    fingerprint: String,
+    seed: String,
+    bodies: String,
+}
+
+/// An answer as `grpcurl` prints it; it leaves zeros out.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AnswerJson {
+    #[serde(default)]
+    mask: String,
+    #[serde(default)]
+    bodies: String,
+    #[serde(default)]
+    logit_scale: f64,
+}
+
+impl From<InferOnceRequest> for RequestJson {
+    fn from(request: InferOnceRequest) -> Self {
+        let text = |bytes: Bytes| STANDARD.encode(bytes);
+        Self {
+            model_id: request.model_id,
+            key_id: request.key_id,
+            version: request.version.map(|version| version.to_string()),
+            incarnation: text(request.incarnation),
+            fingerprint: request.fingerprint,
+            seed: text(request.seed),
+            bodies: text(request.bodies),
+        }
+    }
+}
+
+impl TryFrom<AnswerJson> for InferOnceResponse {
+    type Error = CliError;
+
+    fn try_from(answer: AnswerJson) -> Result<Self, CliError> {
+        let bytes = |field: &str, text: &str| {
+            let wrong =
+                |error| CliError::Usage(format!("{field} of the answer is no base64: {error}"));
+            STANDARD.decode(text).map(Bytes::from).map_err(wrong)
+        };
+        Ok(Self {
+            mask: bytes("mask", &answer.mask)?,
+            bodies: bytes("bodies", &answer.bodies)?,
+            logit_scale: answer.logit_scale,
+            ..Self::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_written_as_grpcurl_reads_them() {
+        let request = InferOnceRequest {
+            model_id: "digits".to_owned(),
+            key_id: "mine".to_owned(),
+            version: Some(1 << 60),
+            incarnation: vec![0xff; 3].into(),
+            fingerprint: String::new(),
+            seed: vec![1, 2].into(),
+            bodies: vec![].into(),
+        };
+        let json = serde_json::to_string(&RequestJson::from(request)).unwrap();
+        let expected = r#"{"model_id":"digits","key_id":"mine","version":"1152921504606846976","incarnation":"////","seed":"AQI=","bodies":""}"#;
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn answers_are_read_as_grpcurl_writes_them() {
+        let json = r#"{ "version": "7", "mask": "AQID", "bodies": "/w==", "logitScale": 4.5e+14, "fingerprint": "ab" }"#;
+        let answer: AnswerJson = serde_json::from_str(json).unwrap();
+        let answer = InferOnceResponse::try_from(answer).unwrap();
+        assert_eq!((answer.mask.as_ref(), answer.bodies.as_ref()), (&[1, 2, 3][..], &[255][..]));
+        assert_eq!(answer.logit_scale, 4.5e14);
+    }
+
+    #[test]
+    fn rejects_answers_that_are_none() {
+        let answer: AnswerJson = serde_json::from_str(r#"{"mask": "???"}"#).unwrap();
+        let error = InferOnceResponse::try_from(answer).unwrap_err();
+        assert!(error.to_string().contains("mask of the answer is no base64"), "{error}");
+    }
+}

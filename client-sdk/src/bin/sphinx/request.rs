@@ -1,0 +1,38 @@
+//! `sphinx request`: prints requests for tools that speak gRPC.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::error::CliError;
+use crate::infer::pixels;
+use crate::one_shot::{self, RequestJson};
+use crate::session::Session;
+
+#[derive(Debug, Subcommand)]
+pub enum Request {
+    /// Print the request for one recognition in one shot, as JSON for `grpcurl -d @`
+    OneShot(OneShot),
+}
+
+/// Print the request for one recognition in one shot, as JSON for `grpcurl -d @`
+#[derive(Debug, Args)]
+pub struct OneShot {
+    /// The model
+    model: String,
+    /// PNG or JPEG file of one digit, any size
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+}
+
+impl Request {
+    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+        let Self::OneShot(OneShot { model, image }) = self;
+        let image = pixels(image)?;
+        let one_shot = one_shot::open(session, model).await?;
+        let request = one_shot.request(&image, &mut rand::rng())?;
+        let json = serde_json::to_string(&RequestJson::from(request))
+            .map_err(|error| CliError::Output(error.into()))?;
+        session.output.text(&json)
+    }
+}

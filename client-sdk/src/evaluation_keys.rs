@@ -1,0 +1,121 @@
+//! Evaluation keys in the key vault: sent once, and where they were cut off.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use sphinx_proto::v1::key_vault_client::KeyVaultClient;
+use sphinx_proto::v1::{
+    DeleteKeyRequest, ExchangeKeysRequest, ExchangeKeysResponse, FindUploadRequest, GetKeyRequest,
+    Key, KeyHeader, KeyKind, ParameterSet, exchange_keys_request::Part,
+};
+use sphinx_proto::{Fingerprint, KeyId};
+use tonic::Status;
+
+use crate::client::SphinxClient;
+use crate::connection::TenantChannel;
+use crate::error::ClientError;
+
+/// Bytes of material per message.
+const CHUNK: usize = 512 << 10;
+
+/// What became of a registration of evaluation keys.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvaluationReceipt {
+    /// What is registered now.
+    pub key: Key,
+    /// Whether it was before.
+    pub already_registered: bool,
+    /// Bytes of material that were sent by the last try; none for material that the key vault had.
+    pub sent_bytes: u64,
+}
+
+/// The fingerprint of serialised evaluation keys, as the key vault shows it.
+pub fn evaluation_fingerprint(material: &[u8]) -> Fingerprint {
+    Fingerprint::new(ParameterSet::Glwe2048V1, KeyKind::Evaluation, material)
+}
+
+impl SphinxClient {
+    /// Registers evaluation keys ([`sphinx_secret::SecretKey::evaluation_keys`], serialised) under the id of their secret
+    /// key. Only what the key vault does not have is sent; after a broken connection the next try goes on where it broke.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with ALREADY_EXISTS if others are registered under the id, with INVALID_ARGUMENT if the
+    /// bytes are no evaluation keys; [`ClientError::Protocol`] if the receipt's fingerprint is not that of what was sent.
+    pub async fn register_evaluation_keys(
+        &self,
+        key_id: &KeyId,
+        material: &Bytes,
+        description: &str,
+    ) -> Result<EvaluationReceipt, ClientError> {
+        let header = KeyHeader {
+            key_id: key_id.to_string(),
+            parameter_set: ParameterSet::Glwe2048V1.into(),
+            kind: KeyKind::Evaluation.into(),
+            material_bytes: material.len() as u64,
+            material_sha256: Sha256::digest(material).to_vec().into(),
+            description: description.to_owned(),
+            offset: 0,
+        };
+        let fingerprint = evaluation_fingerprint(material).to_string();
+        let attempt = |channel| send(channel, header.clone(), material.clone());
+        let (receipt, sent_bytes) = self.keyvault.call(attempt).await?;
+        let ExchangeKeysResponse { key, already_registered, .. } = receipt;
+        match key {
+            Some(key) if key.fingerprint == fingerprint => {
+                Ok(EvaluationReceipt { key, already_registered, sent_bytes })
+            }
+            other => {
+                let got = other.map_or_else(|| "no key".to_owned(), |key| key.fingerprint);
+                Err(self.keyvault.protocol(got, format_args!("fingerprint {fingerprint}")))
+            }
+        }
+    }
+
+    /// The evaluation keys registered under `key_id`.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with NOT_FOUND if there are none.
+    pub async fn evaluation_keys(&self, key_id: &KeyId) -> Result<Key, ClientError> {
+        let ask = |channel| async move {
+            let kind = KeyKind::Evaluation.into();
+            let request = GetKeyRequest { key_id: key_id.to_string(), kind };
+            KeyVaultClient::new(channel).get_key(request).await
+        };
+        let reply = self.keyvault.call(ask).await?;
+        reply.into_inner().key.ok_or_else(|| self.keyvault.protocol("no key", "a key"))
+    }
+
+    /// Removes the evaluation keys registered under `key_id`: later requests for one-shot recognition are refused.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with NOT_FOUND if there are none.
+    pub async fn remove_evaluation_keys(&self, key_id: &KeyId) -> Result<Key, ClientError> {
+        let remove = |channel| async move {
+            let kind = KeyKind::Evaluation.into();
+            let request = DeleteKeyRequest { key_id: key_id.to_string(), kind };
+            KeyVaultClient::new(channel).delete_key(request).await
+        };
+        let reply = self.keyvault.call(remove).await?;
+        reply.into_inner().key.ok_or_else(|| self.keyvault.protocol("no key", "the removed key"))
+    }
+}
+
+/// One try: asks what is there and sends the rest.
+async fn send(
+    channel: TenantChannel,
+    mut header: KeyHeader,
+    material: Bytes,
+) -> Result<(ExchangeKeysResponse, u64), Status> {
+    let mut client = KeyVaultClient::new(channel);
+    let request = FindUploadRequest { header: Some(header.clone()) };
+    let stored = client.find_upload(request).await?.into_inner().stored_bytes;
+    let offset = usize::try_from(stored).unwrap_or(usize::MAX).min(material.len());
+    header.offset = offset as u64;
+    let (total, rest) = (material.len(), material);
+    let chunks = (offset..total)
+        .step_by(CHUNK)
+        .map(move |first| Part::Chunk(rest.slice(first..total.min(first + CHUNK))));
+    let parts = std::iter::once(Part::Header(header)).chain(chunks);
+    let parts = parts.map(|part| ExchangeKeysRequest { part: Some(part) });
+    let receipt = client.exchange_keys(tokio_stream::iter(parts)).await?.into_inner();
+    Ok((receipt, (total - offset) as u64))
+}
