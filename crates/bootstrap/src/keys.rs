@@ -6,7 +6,7 @@ mod stored;
 
 pub use error::KeyError;
 pub use prepared::PreparedKeys;
-pub(crate) use prepared::{FourierPackingKey, key_switching_stride};
+pub(crate) use prepared::FourierPackingKey;
 pub use stored::MAX_KEY_BYTES;
 
 use sphinx_linalg::POLYNOMIAL_SIZE;

@@ -8,8 +8,8 @@ pub use packing::pack_samples;
 use rayon::prelude::*;
 
 use crate::control::Control;
-use crate::kernel::multiply_digits;
-use crate::keys::{PreparedKeys, key_switching_stride};
+use crate::kernel::{multiply_digits, switched_words};
+use crate::keys::PreparedKeys;
 use crate::model::EvaluationError;
 use crate::sample::{SAMPLE_WORDS, Samples};
 use rotation::Rotation;
@@ -22,7 +22,7 @@ const ROTATED_TOGETHER: usize = 8;
 /// Samples under the small key, on their way to a blind rotation.
 pub struct SwitchedSamples {
     count: usize,
-    /// [`key_switching_stride`] words each, of which n + 1 count.
+    /// [`switched_words`] words each, of which n + 1 count.
     words: Vec<u32>,
 }
 
@@ -63,7 +63,7 @@ pub fn look_up(
     table: &[u64],
     control: &Control<'_>,
 ) -> Result<Samples, EvaluationError> {
-    let stride = key_switching_stride(&keys.profile().parameters());
+    let stride = switched_words(&keys.profile().parameters());
     let together = even_share(samples.count, rayon::current_num_threads(), ROTATED_TOGETHER);
     let mut outputs = Samples::zero(samples.count);
     outputs

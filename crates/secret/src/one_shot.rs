@@ -114,7 +114,7 @@ impl SecretKey {
         classes: usize,
     ) -> Result<Vec<f64>, OneShotError> {
         let expected_mask = POLYNOMIAL_SIZE * ANSWER_MASK_WIDTH.bytes();
-        let expected_bodies = classes * ANSWER_BODY_WIDTH.bytes();
+        let expected_bodies = classes.saturating_mul(ANSWER_BODY_WIDTH.bytes());
         let (mask, bodies) = (answer.mask.len(), answer.bodies.len());
         if (mask, bodies) != (expected_mask, expected_bodies) || classes > POLYNOMIAL_SIZE {
             return Err(OneShotError::Answer { mask, bodies, expected_mask, expected_bodies });

@@ -13,16 +13,14 @@ use tfhe::core_crypto::prelude::{
 };
 
 use super::{EvaluationKeys, PackingKey};
+use crate::kernel::{COLUMNS, switched_words};
 use crate::parameters::{OneShotProfile, Parameters};
-
-/// Lanes of the widest vector of 32-bit words: rows of the key-switching key are padded to whole vectors.
-const LANES: usize = 16;
 
 /// Expanded keys: the bootstrapping key as Fourier transforms (50 MB), the key-switching key as a matrix (44 MB).
 pub struct PreparedKeys {
     profile: OneShotProfile,
     bootstrapping: FourierLweBootstrapKeyOwned,
-    /// One row per digit of every coefficient of the large key, [`key_switching_stride`] words each.
+    /// `[block of columns][digit of the large key][column]`.
     key_switching: Vec<u32>,
     packing: FourierPackingKey,
     fft: Fft,
@@ -55,7 +53,7 @@ impl PreparedKeys {
         Self {
             profile: keys.profile,
             bootstrapping,
-            key_switching: key_switching_matrix(&parameters, keys),
+            key_switching: key_switching_blocks(&parameters, keys),
             packing: FourierPackingKey::new(&keys.packing, parameters.packing.levels, &fft),
             fft,
         }
@@ -98,22 +96,18 @@ impl std::fmt::Debug for PreparedKeys {
     }
 }
 
-/// Words of a row of the key-switching matrix: n + 1, rounded up to whole vectors.
-pub(crate) fn key_switching_stride(parameters: &Parameters) -> usize {
-    (parameters.small_dimension + 1).next_multiple_of(LANES)
-}
-
-fn key_switching_matrix(parameters: &Parameters, keys: &EvaluationKeys) -> Vec<u32> {
+fn key_switching_blocks(parameters: &Parameters, keys: &EvaluationKeys) -> Vec<u32> {
     let key = keys.key_switching.clone().decompress_into_lwe_keyswitch_key();
-    let stride = key_switching_stride(parameters);
     let row = parameters.small_dimension + 1;
-    let words = key.as_ref();
-    let mut matrix = vec![0u32; words.len() / row * stride];
-    matrix
-        .par_chunks_exact_mut(stride)
-        .zip(words.par_chunks_exact(row))
-        .for_each(|(to, from)| to[..row].copy_from_slice(from));
-    matrix
+    let rows = key.as_ref().len() / row;
+    let mut blocks = vec![0u32; rows * switched_words(parameters)];
+    blocks.par_chunks_exact_mut(rows * COLUMNS).enumerate().for_each(|(block, to)| {
+        for (to, from) in to.chunks_exact_mut(COLUMNS).zip(key.as_ref().chunks_exact(row)) {
+            let from = &from[block * COLUMNS..];
+            to.iter_mut().zip(from).for_each(|(to, &word)| *to = word);
+        }
+    });
+    blocks
 }
 
 impl FourierPackingKey {

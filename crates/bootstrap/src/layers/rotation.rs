@@ -11,7 +11,8 @@ use tfhe::core_crypto::prelude::{
 };
 
 use crate::control::Control;
-use crate::keys::{PreparedKeys, key_switching_stride};
+use crate::kernel::switched_words;
+use crate::keys::PreparedKeys;
 use crate::sample::{SAMPLE_WORDS, extract};
 
 /// Buffers of one worker.
@@ -50,7 +51,7 @@ impl<'a> Rotation<'a> {
     ) {
         let parameters = self.keys.profile().parameters();
         let rounded: Vec<Vec<usize>> = switched
-            .chunks_exact(key_switching_stride(&parameters))
+            .chunks_exact(switched_words(&parameters))
             .map(|words| round(&words[..=parameters.small_dimension]))
             .collect();
         for (accumulator, rounded) in self.accumulators.chunks_exact_mut(ROW_WORDS).zip(&rounded) {
