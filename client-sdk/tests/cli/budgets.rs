@@ -64,6 +64,22 @@ fn plans_stay_within_their_budget_and_account_agrees() {
 }
 
 #[test]
+fn long_trainings_get_smaller_batches_than_short_ones() {
+    let machine = Machine::new();
+    let batch = |epochs: &str| {
+        let plan = machine.run(&["privacy", "plan", "--epochs", epochs, "--json"]).json();
+        let batch = plan["expected_batch"].as_u64().unwrap();
+        let again = batch.to_string();
+        let again =
+            ["privacy", "plan", "--epochs", epochs, "--blocks", "1", "--batch", &again, "--json"];
+        assert_eq!(machine.run(&again).json(), plan);
+        batch
+    };
+    let (short, long) = (batch("1"), batch("500"));
+    assert!(1700 < long && long < short && short < 2048, "{short} {long}");
+}
+
+#[test]
 fn a_delta_that_protects_nobody_is_warned_about() {
     let plan = ["privacy", "plan", "--delta", "1e-3"];
     let text = Machine::new().run(&plan).succeeded().stdout;
@@ -88,6 +104,24 @@ fn rejects_nonsense() {
     for (rate, noise) in [("0", "1"), ("1.5", "1"), ("0.1", "0"), ("0.1", "-1"), ("q", "1")] {
         assert_eq!(account(rate, noise, "1").code, Some(2), "{rate} {noise}");
     }
+    for (rate, noise) in [("NaN", "1"), ("-0.1", "1"), ("inf", "1"), ("0.1", "NaN"), ("0.1", "inf")]
+    {
+        let (rate, noise) =
+            (format!("--sampling-rate={rate}"), format!("--noise-multiplier={noise}"));
+        let run = machine.run(&["privacy", "account", &rate, &noise, "--steps", "1"]);
+        assert_eq!(run.code, Some(2), "{rate} {noise}");
+    }
+    for option in
+        ["--epsilon=0", "--epsilon=NaN", "--delta=0", "--delta=1", "--epochs=0", "--blocks=0"]
+    {
+        assert_eq!(machine.run(&["privacy", "plan", option]).code, Some(2), "{option}");
+    }
+    let error = machine.run(&["privacy", "plan", "--batch", "0"]).refused(1);
+    assert_says(&error, &["expected batch size 0 is not in 1 to 60000"]);
+    let error = machine.run(&["privacy", "plan", "--examples", "0"]).refused(1);
+    assert_says(&error, &["no examples"]);
+    let error = machine.run(&["privacy", "plan", "--blocks", "1", "--batch", "2000"]).refused(1);
+    assert_says(&error, &["2000 overflows 1 blocks", "or use more blocks"]);
     assert_says(&account("0.1", "1", "0").refused(1), &["0 steps"]);
     let error = machine.run(&["privacy", "plan", "--examples", "500", "--batch", "501"]).refused(1);
     assert_says(&error, &["501", "500"]);

@@ -6,6 +6,7 @@ mod budgets;
 mod configuration;
 mod demo;
 mod files;
+mod guarantees;
 mod keys;
 mod lifecycle;
 mod recognition;

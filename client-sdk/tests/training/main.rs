@@ -11,6 +11,7 @@
 mod averaging;
 mod curves;
 mod equivalence;
+mod exact_biases;
 mod killed_client;
 mod killed_trainer;
 mod ledger;

@@ -1,6 +1,7 @@
 //! `sphinx bench`: what everything costs on this machine, client and services sharing it.
 
 mod ciphertexts;
+mod overhead;
 mod one_shot;
 mod recognition;
 mod trained;

@@ -18,6 +18,7 @@ use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Target, largest_expected_batch};
 use sphinx_secret::SecretKey;
 
+use super::overhead::{self, DpMillis};
 use crate::error::CliError;
 use crate::recipe::default_delta;
 use crate::{defaults, network};
@@ -37,6 +38,13 @@ pub struct Figures {
     server_cpu_ms_per_image: Option<f64>,
     client_peak_bytes: Option<u64>,
     server_peak_bytes: Option<u64>,
+    /// What clipping, noise and the durable ledger take of a private step's wall time: the difference to the same step
+    /// without them, whose parts are in `dp_ms`.
+    dp_overhead: f64,
+    /// The same if all work on gradients is counted, which exact training does as well.
+    dp_overhead_at_most: f64,
+    /// Those parts, measured one by one.
+    dp_ms: DpMillis,
     /// The same training loop with the layers in the clear.
     clear_ms_per_image: f64,
 }
@@ -99,11 +107,17 @@ pub async fn measure(
         return Err(CliError::Usage("the privacy budget ended the measurement".to_owned()));
     };
     let clear_ms_per_image = clear(&spec, &data, &options, WARM_UP + steps)?;
+    let dp = overhead::measure(&spec, &options, data.len())?;
     let batch = largest_expected_batch(data.len() as u64, 1, options.epochs, default_delta()?);
-    Ok((figures(&start, &end, steps, batch, clear_ms_per_image), model))
+    Ok((figures((&start, &end, steps), batch, dp, clear_ms_per_image), model))
 }
 
-fn figures(start: &Mark, end: &Mark, steps: u64, batch: u64, clear: f64) -> Figures {
+fn figures(
+    (start, end, steps): (&Mark, &Mark, u64),
+    batch: u64,
+    dp_ms: DpMillis,
+    clear: f64,
+) -> Figures {
     let slots = steps as f64 * SLOTS as f64;
     let drawn = steps as f64 * batch as f64;
     let millis = (end.at - start.at).as_secs_f64() * 1e3;
@@ -119,6 +133,9 @@ fn figures(start: &Mark, end: &Mark, steps: u64, batch: u64, clear: f64) -> Figu
         server_cpu_ms_per_image: cpu(start.server, end.server),
         client_peak_bytes: end.client.map(|usage| usage.peak_resident_bytes),
         server_peak_bytes: end.server.map(|usage| usage.peak_resident_bytes),
+        dp_overhead: dp_ms.share(millis / steps as f64),
+        dp_overhead_at_most: dp_ms.share_at_most(millis / steps as f64),
+        dp_ms,
         clear_ms_per_image: clear,
     }
 }
@@ -140,11 +157,7 @@ fn options(steps: u64, examples: usize) -> Result<TrainingOptions, CliError> {
     })
 }
 
-pub async fn create(
-    cluster: &LocalCluster,
-    spec: &NetworkSpec,
-    name: &str,
-) -> Result<Model, CliError> {
+pub async fn create(cluster: &LocalCluster, spec: &NetworkSpec, name: &str) -> Result<Model, CliError> {
     let client = SphinxClient::new(&Endpoints {
         trainer: cluster.trainer.to_string(),
         inference: cluster.inference.to_string(),
