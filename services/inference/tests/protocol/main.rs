@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed set-up fails the test")]
 
 mod infer;
+mod load;
 mod prepare;
 mod service;
+mod sync_tickets;

@@ -55,6 +55,10 @@ impl Service {
     }
 
     pub async fn with_limits(limits: InferenceLimits) -> Self {
+        Self::with_config(|config| config.limits = limits).await
+    }
+
+    pub async fn with_config(change: impl FnOnce(&mut Config)) -> Self {
         let store = tempfile::tempdir().unwrap();
         let location = store.path().to_str().unwrap().to_owned();
         let shutdown = CancellationToken::new();
@@ -75,7 +79,8 @@ impl Service {
 
         let (listener, address) = listen().await;
         let mut config = Config::defaults(&SERVICE);
-        (config.store, config.keyvault, config.limits) = (location, keyvault, limits);
+        (config.store, config.keyvault) = (location, keyvault);
+        change(&mut config);
         let stop = shutdown.clone();
         tokio::spawn(async move { sphinx_inference::run(config, listener, stop).await.unwrap() });
         let mut client = InferenceClient::connect(address).await.unwrap();

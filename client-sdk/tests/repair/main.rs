@@ -1,0 +1,6 @@
+//! Tickets repaired while a real trainer trains, against the quantised network in the clear.
+#![cfg(feature = "cli")]
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+mod training;
+mod world;

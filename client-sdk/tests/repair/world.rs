@@ -1,0 +1,172 @@
+//! All three services, and a model that is trained under encryption, step by step.
+
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use sphinx_client::data::Mnist;
+use sphinx_client::recognition::Recogniser;
+use sphinx_client::{
+    ClientError, Endpoints, KeyId, ModelId, ModelLedger, Privacy, SphinxClient, TrainingOptions,
+    TrainingRequest,
+};
+use sphinx_network::{DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork};
+use sphinx_optimizer::{Decay, OptimizerSpec};
+use sphinx_privacy::{Delta, Target};
+use sphinx_runtime::CancellationToken;
+use sphinx_secret::SecretKey;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub struct World {
+    pub client: SphinxClient,
+    pub key: Arc<SecretKey>,
+    pub rng: ChaCha20Rng,
+    directory: TempDir,
+    shutdown: CancellationToken,
+}
+
+/// A training that takes its next step when it is asked for.
+pub struct Training {
+    begun: bool,
+    go: mpsc::Sender<()>,
+    done: tokio::sync::mpsc::UnboundedReceiver<u64>,
+    task: JoinHandle<Result<(), ClientError>>,
+}
+
+impl World {
+    /// Services, a registered key, and the paper's network at version 0.
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("store");
+        std::fs::create_dir(&store).unwrap();
+        let store = store.to_str().unwrap().to_owned();
+        let shutdown = CancellationToken::new();
+        let (listener, keyvault) = listen().await;
+        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
+        config.store.clone_from(&store);
+        let stop = shutdown.clone();
+        tokio::spawn(async move { sphinx_keyvault::run(config, listener, stop).await.unwrap() });
+        let (listener, trainer) = listen().await;
+        let mut config = sphinx_runtime::Config::defaults(&sphinx_trainer::SERVICE);
+        (config.store, config.keyvault) = (store.clone(), keyvault.clone());
+        let stop = shutdown.clone();
+        tokio::spawn(async move { sphinx_trainer::run(config, listener, stop).await.unwrap() });
+        let (listener, inference) = listen().await;
+        let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
+        (config.store, config.keyvault) = (store, keyvault.clone());
+        let stop = shutdown.clone();
+        tokio::spawn(async move { sphinx_inference::run(config, listener, stop).await.unwrap() });
+
+        let endpoints = Endpoints { trainer, inference, keyvault, ..Endpoints::default() };
+        let client = SphinxClient::new(&endpoints).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(5);
+        let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
+        client.register_key(&key_id(), &key, "test", &mut rng).await.unwrap();
+        let spec = NetworkSpec::builtin("sphinx-mnist").unwrap();
+        client.create_model(&model_id(), &key_id(), &spec, 3).await.unwrap();
+        Self { client, key, rng, directory, shutdown }
+    }
+
+    pub async fn recogniser(&self) -> Recogniser {
+        let key = Arc::clone(&self.key);
+        Recogniser::new(&self.client, &model_id(), key, &key_id()).await.unwrap()
+    }
+
+    /// The newest version in the clear.
+    pub async fn clear(&self) -> QuantisedNetwork {
+        let home = self.client.export_model(&model_id(), &self.key).await.unwrap();
+        let plan = Plan::new(&home.spec).unwrap();
+        let bound = home.spec.bias_bound;
+        QuantisedNetwork::new(&plan, &home.stages, bound, DEFAULT_ACTIVATION_BITS).unwrap()
+    }
+
+    /// Where tickets are kept.
+    pub fn tickets(&self) -> PathBuf {
+        self.directory.path().join("tickets")
+    }
+
+    /// A private training of so many steps at the rate that `sphinx train` begins with, each on its word.
+    pub fn train(&self, steps: u64) -> Training {
+        let (data, _) = Mnist::bundled().unwrap().into_train_test();
+        let delta = Delta::new(1e-5).unwrap();
+        let ledger = self.directory.path().join("ledger");
+        ModelLedger::create(&ledger, model_id().as_str(), data.len(), delta).unwrap();
+        let target = Target::new(8.0, delta).unwrap();
+        let request = TrainingRequest {
+            model_id: model_id(),
+            key_id: key_id(),
+            key: Arc::clone(&self.key),
+            options: options(steps, data.len(), target),
+            data: Arc::new(data),
+            ledger,
+            delta,
+        };
+        let (go, told) = mpsc::channel();
+        let (done, finished) = tokio::sync::mpsc::unbounded_channel();
+        let client = self.client.clone();
+        let task = tokio::spawn(async move {
+            // On a thread of its own, which may wait.
+            let progress = move |progress: &sphinx_client::Progress| {
+                let _ = done.send(progress.step);
+                told.recv().is_ok()
+            };
+            client.train_model(request, progress).await.map(drop)
+        });
+        Training { begun: false, go, done: finished, task }
+    }
+}
+
+impl Training {
+    /// Waits until so many steps are committed. The first begins by itself.
+    pub async fn steps(&mut self, steps: usize) {
+        for _ in 0..steps {
+            if std::mem::replace(&mut self.begun, true) {
+                self.go.send(()).unwrap();
+            }
+            self.done.recv().await.unwrap();
+        }
+    }
+
+    pub async fn end(self) {
+        drop(self.go);
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn options(steps: u64, examples: usize, target: Target) -> TrainingOptions {
+    TrainingOptions {
+        // More than that: batches are smaller than a block. The tests end it.
+        epochs: steps as f64 * 2048.0 / examples as f64,
+        blocks: 1,
+        batch: None,
+        optimizer: OptimizerSpec::Sgd { momentum: 0.9, nesterov: false },
+        learning_rate: 24.0,
+        decay: Decay::Constant,
+        warmup: 0,
+        averaging: None,
+        privacy: Privacy::Budget { target, clipping_norm: 0.1 },
+    }
+}
+
+fn model_id() -> ModelId {
+    ModelId::parse("digits").unwrap()
+}
+
+fn key_id() -> KeyId {
+    KeyId::parse("mine").unwrap()
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, address)
+}
