@@ -1,0 +1,150 @@
+//! Audits the claimed ε from what the server sees, and shows that the audit finds mechanisms that do not keep it.
+//!
+//! `cargo run --release -p sphinx-attack --example audit -- [gradients | images | neighbours]`: some minutes on two cores
+//! for all three. Every bound holds with 95 % confidence.
+
+mod gradient_space;
+mod input_space;
+mod neighbours;
+mod steps;
+mod tap;
+
+use std::error::Error;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use rayon::prelude::*;
+use sphinx_client::data::Mnist;
+use sphinx_network::{NetworkSpec, Plan, initial_parameters};
+
+use crate::gradient_space::{Claim, DIMENSION, Outcome};
+use crate::input_space::Experiment;
+use crate::steps::{Neighbours, Variant};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let part = std::env::args().nth(1);
+    let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
+    if wanted("gradients") {
+        gradients()?;
+    }
+    if wanted("images") {
+        images()?;
+    }
+    if wanted("neighbours") {
+        neighbours()?;
+    }
+    Ok(())
+}
+
+/// Canaries in gradient space.
+fn gradients() -> Result<(), Box<dyn Error>> {
+    println!(
+        "| mechanism | claimed ε | σ | q | steps | right guesses | one run: ε ≥ | independent trials: ε ≥ |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for (title, weakening, epsilons) in
+        [("ours", 1.0, &[2.0, 3.0, 8.0][..]), ("noise ten times too small", 10.0, &[2.0, 3.0])]
+    {
+        for &epsilon in epsilons {
+            let claims = [Claim::schedule(epsilon)?, Claim::single_step(epsilon)?];
+            for (claim, repeats) in claims.into_iter().zip([8, 60]) {
+                gradient_line(title, epsilon, &claim.weakened(weakening), repeats)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn gradient_line(
+    title: &str,
+    epsilon: f64,
+    claim: &Claim,
+    repeats: u64,
+) -> Result<(), Box<dyn Error>> {
+    let segment = claim.plan.segment;
+    let (guesses, one_run) = claim.run(5000, &mut ChaCha20Rng::seed_from_u64(11))?.one_run_bound();
+    let many: Vec<Outcome> = (0..repeats)
+        .into_par_iter()
+        .map(|seed| {
+            let outcome = claim.run(DIMENSION, &mut ChaCha20Rng::seed_from_u64(100 + seed));
+            outcome.map_err(|error| error.to_string())
+        })
+        .collect::<Result<_, _>>()?;
+    let mut all = Outcome { scores: Vec::new(), inside: Vec::new() };
+    many.into_iter().for_each(|outcome| all.append(outcome));
+    let sigma = segment.noise_multiplier.get() / claim.weakening;
+    println!(
+        "| {title} | {epsilon} | {sigma:.3} | {:.4} | {} | {} of {} | {one_run:.2} | {:.2} |",
+        segment.sampling_rate.get(),
+        segment.steps,
+        guesses.right,
+        guesses.made,
+        all.trials_bound()
+    );
+    Ok(())
+}
+
+/// Canaries in input space.
+fn images() -> Result<(), Box<dyn Error>> {
+    let (data, _) = Mnist::bundled()?.into_train_test();
+    println!("\n| network | claimed ε | steps | canaries | right guesses | one run: ε ≥ |");
+    println!("|---|---|---|---|---|---|");
+    for epsilon in [2.0, 8.0] {
+        let experiment = Experiment {
+            spec: NetworkSpec::builtin("sphinx-mnist").ok_or("not built in")?,
+            examples: 500,
+            canaries: 500,
+            epsilon,
+            steps: 10,
+            clipping_norm: 0.1,
+            rate: 2.0,
+        };
+        let (guesses, bound) = experiment.run(&data, 1)?.one_run_bound();
+        let (canaries, steps) = (experiment.canaries, experiment.steps);
+        println!(
+            "| sphinx-mnist | {epsilon} | {steps} | {canaries} | {} of {} | {bound:.2} |",
+            guesses.right, guesses.made
+        );
+    }
+    Ok(())
+}
+
+/// One example more or less.
+fn neighbours() -> Result<(), Box<dyn Error>> {
+    const STEPS: usize = 10;
+    const EPSILON: f64 = 2.0;
+    let (data, _) = Mnist::bundled()?.into_train_test();
+    let plan = Plan::new(&NetworkSpec::builtin("mlp-100").ok_or("not built in")?)?;
+    let initial = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(5));
+    println!("\nDistance of the two sums, in clipping norms (the proof needs at most 1):\n");
+    println!("| variant | learning rate | step 1 | step 2 | step 3 | step 5 | step {STEPS} |");
+    println!("|---|---|---|---|---|---|---|");
+    for (variant, rate) in [(Variant::Ours, 4.0), (Variant::Paper, 1.0), (Variant::Paper, 4.0)] {
+        let data = Neighbours::new(plan.clone(), &data, 127, (0.1, rate), variant)?;
+        let distances = neighbours::sensitivity(&data, &initial, STEPS)?;
+        let at = |step: usize| match variant {
+            Variant::Ours => distances[step - 1].all,
+            Variant::Paper => distances[step - 1].weights,
+        };
+        let title = variant.title();
+        println!(
+            "| {title} | {rate} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} |",
+            at(1),
+            at(2),
+            at(3),
+            at(5),
+            at(STEPS)
+        );
+    }
+    println!("\n| variant | learning rate | claimed ε | steps | trainings | found: ε ≥ |");
+    println!("|---|---|---|---|---|---|");
+    let noise = neighbours::noise(EPSILON, STEPS)?;
+    for (variant, rate) in [(Variant::Ours, 4.0), (Variant::Paper, 1.0), (Variant::Paper, 4.0)] {
+        let data = Neighbours::new(plan.clone(), &data, 127, (0.1, rate), variant)?;
+        let trainings = 500;
+        let bound = neighbours::epsilon_bound(&data, &initial, noise, STEPS, trainings)?;
+        let title = variant.title();
+        println!("| {title} | {rate} | {EPSILON} | {STEPS} | 2 x {trainings} | {bound:.2} |");
+    }
+    Ok(())
+}
