@@ -7,8 +7,10 @@
 mod batches;
 mod clear;
 mod cloud;
+mod inputs;
 mod ledger;
 mod options;
+mod preview;
 mod progress;
 mod run;
 mod seal;
@@ -20,9 +22,11 @@ mod update;
 
 pub use clear::ClearTwin;
 pub use cloud::{Direction, LinearCloud, Traffic, Update};
+pub use inputs::{Inputs, View};
 pub use ledger::ModelLedger;
 pub use options::{Privacy, TrainingOptions};
+pub use preview::Preview;
 pub use progress::{Progress, TrainingSummary};
-pub use run::train_without_ledger;
+pub use run::{train_with_inputs, train_without_ledger};
 pub use session::{EncryptedSession, SessionOptions};
 pub use start::TrainingRequest;

@@ -13,6 +13,7 @@ use crate::data::Dataset;
 use crate::error::ClientError;
 use crate::training::batches::{Batches, blocks};
 use crate::training::cloud::{LinearCloud, Update};
+use crate::training::inputs::Inputs;
 use crate::training::ledger::ModelLedger;
 use crate::training::options::{Planned, TrainingOptions};
 use crate::training::progress::{Progress, TrainingSummary};
@@ -25,7 +26,7 @@ const TRIES: usize = 5;
 /// Everything a training needs besides the cloud.
 pub(crate) struct Training<'a> {
     pub spec: &'a NetworkSpec,
-    pub data: &'a Dataset,
+    pub inputs: &'a Inputs<'a>,
     pub options: &'a TrainingOptions,
     pub planned: &'a Planned,
     pub session_id: SessionId,
@@ -49,9 +50,26 @@ pub fn train_without_ledger(
     seed: [u8; 32],
     progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<TrainingSummary, ClientError> {
-    let planned = options.plan(data.len())?;
+    let inputs = Inputs::new(&Plan::new(spec)?, data)?;
+    train_with_inputs(cloud, spec, &inputs, options, seed, progress)
+}
+
+/// As [`train_without_ledger`], with inputs that were computed before: several trainings of networks with the same stem
+/// share them.
+///
+/// # Errors
+/// As [`train_without_ledger`].
+pub fn train_with_inputs(
+    cloud: &mut dyn LinearCloud,
+    spec: &NetworkSpec,
+    inputs: &Inputs<'_>,
+    options: &TrainingOptions,
+    seed: [u8; 32],
+    progress: &mut dyn FnMut(&Progress) -> bool,
+) -> Result<TrainingSummary, ClientError> {
+    let planned = options.plan(inputs.data().len())?;
     let session_id = SessionId([0; 16]);
-    let training = Training { spec, data, options, planned: &planned, session_id, seed };
+    let training = Training { spec, inputs, options, planned: &planned, session_id, seed };
     training.run(cloud, None, progress)
 }
 
@@ -66,7 +84,7 @@ impl Training<'_> {
         let plan = Arc::new(Plan::new(self.spec)?);
         let privacy = self.planned.privacy.as_ref();
         let mut rng = ChaCha20Rng::from_seed(self.seed);
-        let mut batches = Batches::new(self.data.len(), self.planned.batch, privacy);
+        let mut batches = Batches::new(self.inputs.data().len(), self.planned.batch, privacy);
         let mut maker = UpdateMaker::new(
             &plan,
             self.spec.bias_bound,
@@ -100,7 +118,7 @@ impl Training<'_> {
                 steps,
                 epoch: match privacy {
                     Some(plan) => done as f64 * plan.segment.sampling_rate.get(),
-                    None => seen as f64 / self.data.len().max(1) as f64,
+                    None => seen as f64 / self.inputs.data().len().max(1) as f64,
                 },
                 loss: pass.loss / pass.examples.max(1) as f64,
                 accuracy: pass.correct as f64 / pass.examples.max(1) as f64,
@@ -160,7 +178,7 @@ impl Training<'_> {
         let mut pass = Pass::default();
         for indices in blocks(batch, self.options.blocks) {
             let (gradient, loss) =
-                block_gradient(cloud, plan, self.data, indices, maker.clipping())?;
+                block_gradient(cloud, plan, self.inputs, indices, maker.clipping())?;
             pass.loss += loss.loss_sum;
             pass.correct += loss.correct;
             pass.examples += loss.examples;

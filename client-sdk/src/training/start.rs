@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand::Rng;
+use sphinx_network::Plan;
 use sphinx_privacy::Delta;
 use sphinx_proto::{KeyId, ModelId, SessionId};
 use sphinx_secret::SecretKey;
@@ -12,6 +13,7 @@ use crate::client::SphinxClient;
 use crate::data::Dataset;
 use crate::error::ClientError;
 use crate::training::cloud::LinearCloud;
+use crate::training::inputs::Inputs;
 use crate::training::ledger::{ModelLedger, Unconfirmed};
 use crate::training::options::TrainingOptions;
 use crate::training::progress::{Progress, TrainingSummary};
@@ -97,9 +99,10 @@ impl SphinxClient {
         rand::rng().fill_bytes(&mut seed);
         blocking(move || {
             let spec = session.spec().clone();
+            let inputs = Inputs::new(&Plan::new(&spec)?, &request.data)?;
             let training = Training {
                 spec: &spec,
-                data: &request.data,
+                inputs: &inputs,
                 options: &request.options,
                 planned: &planned,
                 session_id,

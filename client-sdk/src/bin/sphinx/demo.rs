@@ -7,26 +7,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
-use sphinx_client::cluster::{ClusterOptions, LocalCluster};
 use sphinx_client::data::Dataset;
 use sphinx_client::report::write_report;
-use sphinx_client::{
-    Endpoints, KeyId, ModelId, ModelLedger, SphinxClient, TenantId, TrainingRequest,
-};
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
-use sphinx_secret::SecretKey;
 
 use crate::data::{DataArgs, first};
 use crate::error::CliError;
-use crate::evaluation::Evaluation;
-use crate::home::fingerprint;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::recipe::{RecipeArgs, default_delta};
-use crate::training::{self, Trained};
+use crate::trial::Trial;
 use crate::{defaults, network};
 
 /// Train and test a network on this machine: services, keys and all
@@ -72,13 +63,17 @@ impl Demo {
         if let Some(warning) = self.recipe.warning() {
             eprintln!("{warning}\n");
         }
-        let mut options = ClusterOptions::current_program()?;
-        options.verbose = self.verbose;
-        let cluster = interrupt.guard(LocalCluster::start(options)).await?;
-        let result = self.run_on(&cluster, &material, output, interrupt).await;
-        let stopped = cluster.shutdown().await;
-        let (trained, evaluation) = result?;
-        stopped?;
+        let trial = Trial {
+            name: "demo",
+            spec: &material.spec,
+            train: &material.train,
+            test: &material.test,
+            options: self.recipe.options(defaults::DEMO_EPOCHS, delta)?,
+            delta,
+            seed: defaults::SEED,
+            verbose: self.verbose,
+        };
+        let (trained, evaluation) = trial.run(output, interrupt).await?;
         let wall_seconds = started.elapsed().as_secs_f64();
         let report = summary::report(&material, &trained, &evaluation, wall_seconds);
         output.result(&report, || {
@@ -90,56 +85,5 @@ impl Demo {
             }
         }
         Ok(())
-    }
-
-    /// Everything that a user of running services does.
-    async fn run_on(
-        &self,
-        cluster: &LocalCluster,
-        material: &Material,
-        output: Output,
-        interrupt: &Interrupt,
-    ) -> Result<(Trained, Evaluation), CliError> {
-        let endpoints = Endpoints {
-            trainer: cluster.trainer.to_string(),
-            inference: cluster.inference.to_string(),
-            keyvault: cluster.keyvault.to_string(),
-            tenant: TenantId::default(),
-        };
-        let Endpoints { trainer, inference, keyvault, .. } = &endpoints;
-        output.note(&format!("services  {trainer}, {inference}, {keyvault}"))?;
-        let client = SphinxClient::new(&endpoints)?;
-        let (key_id, model_id) = (KeyId::parse("demo")?, ModelId::parse("demo")?);
-        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
-        let key = Arc::new(SecretKey::generate(&mut rng)?);
-        let public = key.public_material(&mut rng);
-        interrupt.guard(client.register_material(&key_id, &public, "sphinx demo")).await?;
-        output.note(&format!("key       {} (fingerprint)", fingerprint(&public)))?;
-        let creation = client.create_model(&model_id, &key_id, &material.spec, defaults::SEED);
-        let model = interrupt.guard(creation).await?;
-        let (weights, biases) = (model.weights, model.biases);
-        let name = &material.spec.name;
-        output.note(&format!("model     {name}: {weights} weights, {biases} encrypted biases"))?;
-
-        let directory = tempfile::tempdir().map_err(CliError::System)?;
-        let ledger = directory.path().join("demo.redb");
-        let Material { train, test, delta, .. } = material;
-        ModelLedger::create(&ledger, model_id.as_str(), train.len(), *delta)?;
-        let request = TrainingRequest {
-            model_id: model_id.clone(),
-            key_id: key_id.clone(),
-            key: Arc::clone(&key),
-            data: Arc::clone(train),
-            options: self.recipe.options(defaults::DEMO_EPOCHS, *delta)?,
-            ledger,
-            delta: *delta,
-        };
-        let trained = training::run(&client, request, output, interrupt).await?;
-        if trained.interrupted {
-            return Err(CliError::Interrupted);
-        }
-        let test = Evaluation::of(&client, &model_id, (&key_id, key), test, output);
-        let evaluation = interrupt.guard(test).await?;
-        Ok((trained, evaluation))
     }
 }

@@ -59,6 +59,12 @@ pub enum CliError {
          further, or give a new model another --model"
     )]
     OtherModel { model: String, what: &'static str, got: String, expected: String },
+    #[error(transparent)]
+    Recipe(#[from] sphinx_client::recipe::RecipeError),
+    #[error("the recipe cannot be written as TOML: {0}")]
+    RecipeText(#[from] toml::ser::Error),
+    #[error("{failed} of {of} seeds failed")]
+    SeedsFailed { failed: usize, of: usize },
     #[error("the network tells {got} classes apart, data sets of MNIST's form have {expected}")]
     Classes { got: usize, expected: usize },
     #[error("{0}")]
@@ -67,6 +73,12 @@ pub enum CliError {
     Safetensors(#[from] safetensors::SafeTensorError),
     #[error("{} exists already: move it away, or give another --output", path.display())]
     OutputExists { path: PathBuf },
+    #[error("{failed} of {of} images could not be recognised")]
+    ImagesFailed { failed: usize, of: usize },
+    #[error("standard input ended within an image: {got} of {expected} bytes; see --format")]
+    PartOfImage { got: usize, expected: usize },
+    #[error("{} cannot be watched: {cause}", path.display())]
+    Watch { path: PathBuf, cause: String },
     #[error("cannot write the results: {0}")]
     Output(#[source] io::Error),
     #[error("the system refused: {0}")]
@@ -102,6 +114,7 @@ impl CliError {
                 | Self::NoHome
                 | Self::WhichKey { .. }
                 | Self::UnknownNetwork { .. }
+                | Self::Recipe(_)
                 | Self::Client(ClientError::Name(_) | ClientError::Address { .. })
         );
         if usage { USAGE } else { 1 }

@@ -16,7 +16,8 @@ use sphinx_secret::{PublicMaterial, SecretKey};
 
 use crate::error::CliError;
 
-/// `keys/<id>.key` (secret), `keys/<id>.pub` and `keys/<id>.eval` (what is registered of it), `ledgers/<tenant>/<model>.redb`.
+/// `keys/<id>.key` (secret), `keys/<id>.pub` and `keys/<id>.eval` (what is registered of it), `ledgers/<tenant>/<model>.redb`,
+/// `tickets/<tenant>/<model>/<key>/`.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
 
@@ -99,6 +100,25 @@ impl Home {
         directory.join(model.as_str()).join(key.as_str())
     }
 
+    /// Every store of tickets of a tenant, or of one of its models.
+    pub fn ticket_stores(
+        &self,
+        tenant: &TenantId,
+        model: Option<&ModelId>,
+    ) -> Result<Vec<(ModelId, KeyId)>, CliError> {
+        let directory = self.0.join("tickets").join(tenant.as_str());
+        let mut stores = Vec::new();
+        for name in names(&directory)? {
+            let Ok(found) = ModelId::parse(name.as_str()) else { continue };
+            if model.is_none_or(|model| *model == found) {
+                let keys = names(&directory.join(name))?.into_iter();
+                let keys = keys.filter_map(|name| KeyId::parse(name).ok());
+                stores.extend(keys.map(|key| (found.clone(), key)));
+            }
+        }
+        Ok(stores)
+    }
+
     /// Starts the ledger of a model that is about to be created. One that nothing was ever charged to, left by an
     /// attempt that failed, is replaced.
     pub fn create_ledger(
@@ -174,6 +194,22 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;
     Ok(())
+}
+
+/// Names in a directory that need not be there, sorted.
+fn names(directory: &Path) -> Result<Vec<String>, CliError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(file_error(directory, source)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|source| file_error(directory, source))?.file_name();
+        names.extend(name.into_string());
+    }
+    names.sort();
+    Ok(names)
 }
 
 fn private_directory(path: &Path) -> Result<(), CliError> {

@@ -1,0 +1,46 @@
+//! What a recipe costs, said before it starts, and what it promises.
+
+use sphinx_client::recipe::Published;
+use sphinx_client::{Preview, TrainingOptions};
+
+use crate::error::CliError;
+
+/// A recipe on a data set of known size.
+pub struct Promise {
+    pub recipe: String,
+    pub preview: Preview,
+    pub published: Option<Published>,
+}
+
+impl Promise {
+    /// # Errors
+    /// [`CliError::Client`] if the training cannot be planned.
+    pub fn new(
+        recipe: &str,
+        options: &TrainingOptions,
+        published: Option<Published>,
+        examples: usize,
+    ) -> Result<Self, CliError> {
+        let preview = options.preview(examples)?;
+        Ok(Self { recipe: recipe.to_owned(), preview, published })
+    }
+
+    /// Steps, time and ε of one training, in one line.
+    pub fn text(&self) -> String {
+        let steps = self.preview.steps;
+        let time = match &self.published {
+            Some(published) => {
+                format!("about {:.0} minutes on two cores", published.minutes.max(1.0))
+            }
+            None => "time not measured yet".to_owned(),
+        };
+        let privacy = match &self.preview.epsilon {
+            Some(epsilon) => format!(
+                "ε = {:.3} (classical conversion {:.3})",
+                epsilon.improved, epsilon.classical
+            ),
+            None => "no privacy".to_owned(),
+        };
+        format!("recipe {}: {steps} steps, {time}, {privacy}", self.recipe)
+    }
+}

@@ -1,0 +1,107 @@
+//! One model from start to end on services of its own: key, training under encryption, test, deletion.
+
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use sphinx_client::cluster::{ClusterOptions, LocalCluster};
+use sphinx_client::data::Dataset;
+use sphinx_client::{
+    Endpoints, KeyId, ModelId, ModelLedger, SphinxClient, TenantId, TrainingOptions,
+    TrainingRequest,
+};
+use sphinx_network::NetworkSpec;
+use sphinx_privacy::Delta;
+use sphinx_secret::SecretKey;
+
+use crate::error::CliError;
+use crate::evaluation::Evaluation;
+use crate::home::fingerprint;
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::training::{self, Trained};
+
+/// What to train and test.
+pub struct Trial<'a> {
+    /// Of the model and its key.
+    pub name: &'a str,
+    pub spec: &'a NetworkSpec,
+    pub train: &'a Arc<Dataset>,
+    pub test: &'a Dataset,
+    pub options: TrainingOptions,
+    pub delta: Delta,
+    /// Of the public initial weights.
+    pub seed: u64,
+    /// Let the services log to standard error.
+    pub verbose: bool,
+}
+
+impl Trial<'_> {
+    /// Starts the services, does everything that a user of running services does, and stops them.
+    ///
+    /// # Errors
+    /// [`CliError::Interrupted`] if Ctrl-C ended it before the model was tested.
+    pub async fn run(
+        self,
+        output: Output,
+        interrupt: &Interrupt,
+    ) -> Result<(Trained, Evaluation), CliError> {
+        let mut options = ClusterOptions::current_program()?;
+        options.verbose = self.verbose;
+        let cluster = interrupt.guard(LocalCluster::start(options)).await?;
+        let result = self.run_on(&cluster, output, interrupt).await;
+        let stopped = cluster.shutdown().await;
+        let done = result?;
+        stopped?;
+        Ok(done)
+    }
+
+    async fn run_on(
+        self,
+        cluster: &LocalCluster,
+        output: Output,
+        interrupt: &Interrupt,
+    ) -> Result<(Trained, Evaluation), CliError> {
+        let endpoints = Endpoints {
+            trainer: cluster.trainer.to_string(),
+            inference: cluster.inference.to_string(),
+            keyvault: cluster.keyvault.to_string(),
+            tenant: TenantId::default(),
+        };
+        let Endpoints { trainer, inference, keyvault, .. } = &endpoints;
+        output.note(&format!("services  {trainer}, {inference}, {keyvault}"))?;
+        let client = SphinxClient::new(&endpoints)?;
+        let (key_id, model_id) = (KeyId::parse(self.name)?, ModelId::parse(self.name)?);
+        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let key = Arc::new(SecretKey::generate(&mut rng)?);
+        let public = key.public_material(&mut rng);
+        interrupt.guard(client.register_material(&key_id, &public, "one trial")).await?;
+        output.note(&format!("key       {} (fingerprint)", fingerprint(&public)))?;
+        let creation = client.create_model(&model_id, &key_id, self.spec, self.seed);
+        let model = interrupt.guard(creation).await?;
+        let (weights, biases) = (model.weights, model.biases);
+        let name = &self.spec.name;
+        output.note(&format!("model     {name}: {weights} weights, {biases} encrypted biases"))?;
+
+        let directory = tempfile::tempdir().map_err(CliError::System)?;
+        let ledger = directory.path().join("ledger.redb");
+        ModelLedger::create(&ledger, model_id.as_str(), self.train.len(), self.delta)?;
+        let request = TrainingRequest {
+            model_id: model_id.clone(),
+            key_id: key_id.clone(),
+            key: Arc::clone(&key),
+            data: Arc::clone(self.train),
+            options: self.options,
+            ledger,
+            delta: self.delta,
+        };
+        let trained = training::run(&client, request, output, interrupt).await?;
+        if trained.interrupted {
+            return Err(CliError::Interrupted);
+        }
+        let test = Evaluation::of(&client, &model_id, (&key_id, key), self.test, output);
+        let evaluation = interrupt.guard(test).await?;
+        interrupt.guard(client.delete_model(&model_id)).await?;
+        Ok((trained, evaluation))
+    }
+}
