@@ -20,8 +20,8 @@ mod worker;
 
 pub use metrics::SupplyMetrics;
 pub use sphinx_tickets::{
-    BlockStatus, Cleared, Edition, Owner, StoreStatus, StoredTicket, TicketStore, TicketStoreError,
-    clear,
+    BlockStatus, Cleared, Edition, Owner, StoreKey, StoreStatus, StoredTicket, TicketStore,
+    TicketStoreError, clear,
 };
 pub use stored::STORE_PURPOSE;
 pub use supply::{SupplyOptions, TicketSupply};

@@ -23,10 +23,10 @@ use crate::tickets::worker::Worker;
 /// When a supply does what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SupplyOptions {
-    /// With fewer unused tickets than this, the next 2048 are prepared.
+    /// With fewer unused tickets than this, the next 2048 are prepared; 0 prepares only when somebody waits.
     pub low_water: usize,
-    /// Tickets taken from the store in advance, in one durable commit. So many, twice at most, are lost when the
-    /// process is killed.
+    /// Tickets taken from the store in advance, in one durable commit. At most one and a half times as many are lost
+    /// when the process is killed.
     pub lease: usize,
 }
 

@@ -17,16 +17,21 @@ use crate::recognition::offload::offload;
 use crate::tickets::metrics::Counters;
 use crate::tickets::supply::Shared;
 
-/// Pause after a preparation that failed; the connection has then repeated it for some seconds already.
+/// Least pause after a preparation that failed; the connection has then repeated it for some seconds already. Doubled
+/// with every failure as long as nobody waits.
 const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 
 /// Takes leases and prepares blocks.
 pub(super) struct Worker {
     shared: Arc<Shared>,
     rng: ChaCha20Rng,
     preparing: Option<JoinHandle<Result<usize, ClientError>>>,
-    /// No preparation before this.
-    not_before: Instant,
+    /// No preparation before this if somebody waits,
+    soonest: Instant,
+    /// and before this if nobody does.
+    next: Instant,
+    pause: Duration,
     level: Level,
 }
 
@@ -40,12 +45,15 @@ enum Level {
 
 impl Worker {
     pub fn new(shared: Arc<Shared>, rng: ChaCha20Rng) -> Self {
-        Self { shared, rng, preparing: None, not_before: Instant::now(), level: Level::Enough }
+        let now = Instant::now();
+        let (soonest, next, pause) = (now, now, PAUSE);
+        Self { shared, rng, preparing: None, soonest, next, pause, level: Level::Enough }
     }
 
     pub async fn run(mut self, mut closed: watch::Receiver<bool>) {
         loop {
             self.work().await;
+            let retry = self.retry();
             let shared = Arc::clone(&self.shared);
             tokio::select! {
                 // Said, or the supply is gone.
@@ -54,11 +62,16 @@ impl Worker {
                     self.preparing = None;
                     self.prepared(prepared);
                 }
-                () = tokio::time::sleep_until(self.not_before), if self.not_before > Instant::now() => {}
+                () = tokio::time::sleep_until(retry), if retry > Instant::now() => {}
                 () = shared.kick.notified() => {}
             }
         }
         self.close().await;
+    }
+
+    /// When the next preparation may begin.
+    fn retry(&self) -> Instant {
+        if self.shared.state().demand > 0 { self.soonest } else { self.next }
     }
 
     /// Leases tickets if few are ready, and starts a preparation if few are left.
@@ -70,7 +83,7 @@ impl Worker {
                 return;
             }
             let short = state.ready.len() <= lease / 2;
-            let want = if short { lease.saturating_sub(state.ready.len() / 2) } else { 0 };
+            let want = if short { lease } else { 0 };
             // Reported with the next lease, so that it costs no commit of its own.
             let spent = if short { std::mem::take(&mut state.spent) } else { Vec::new() };
             (state.recogniser.edition(), spent, want)
@@ -109,7 +122,7 @@ impl Worker {
         if left >= demand {
             shared.state().demand = 0;
         }
-        let low = left < shared.options.low_water.max(demand).max(1);
+        let low = left < shared.options.low_water.max(demand);
         let level = match (left, low) {
             (0, _) => Level::Empty,
             (_, true) => Level::Low,
@@ -124,7 +137,7 @@ impl Worker {
                 Level::Empty => tracing::info!(model, version, "no tickets left: queries wait"),
             }
         }
-        if low && self.preparing.is_none() && self.not_before <= Instant::now() {
+        if low && self.preparing.is_none() && self.retry() <= Instant::now() {
             self.prepare();
         }
     }
@@ -159,6 +172,7 @@ impl Worker {
             Ok(count) => {
                 Counters::add(&self.shared.counters.prepared, count);
                 self.shared.state().failure = None;
+                self.pause = PAUSE;
                 // Those who need many look into the store themselves.
                 self.shared.changed.notify_waiters();
                 if count > 0 {
@@ -173,7 +187,9 @@ impl Worker {
     fn failed(&mut self, error: ClientError) {
         let model = self.shared.store.owner().model.as_str();
         tracing::warn!(model, %error, "no tickets could be prepared");
-        self.not_before = Instant::now() + PAUSE;
+        let now = Instant::now();
+        (self.soonest, self.next) = (now + PAUSE, now + self.pause);
+        self.pause = (2 * self.pause).min(LONGEST_PAUSE);
         Counters::add(&self.shared.counters.failures, 1);
         let mut state = self.shared.state();
         state.failure = Some(Arc::new(error));

@@ -9,5 +9,7 @@ mod files;
 mod guarantees;
 mod keys;
 mod lifecycle;
+mod one_shot;
+mod recipes;
 mod recognition;
 mod world;

@@ -89,12 +89,26 @@ impl World {
 
     /// The same services seen from another machine.
     pub fn run_on(&self, machine: &Machine, arguments: &[&str]) -> Run {
+        Run::of(self.command_on(machine, arguments))
+    }
+
+    /// The command with these services.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_on(&self.machine, arguments)
+    }
+
+    fn command_on(&self, machine: &Machine, arguments: &[&str]) -> Command {
         let mut command = machine.command(arguments);
         command
             .env("SPHINX_TRAINER", self.cluster.trainer.to_string())
             .env("SPHINX_INFERENCE", self.cluster.inference.to_string())
             .env("SPHINX_KEYVAULT", self.cluster.keyvault.to_string());
-        Run::of(command)
+        command
+    }
+
+    /// Address of the inference service.
+    pub fn inference(&self) -> String {
+        self.cluster.inference.to_string()
     }
 
     /// Trains the tiny network for four steps.

@@ -1,95 +1,184 @@
-//! `sphinx infer`: recognises pictures of digits.
+//! `sphinx infer`: recognises pictures of digits, from files, as they arrive, or from a stream.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+mod engine;
+mod input;
+mod report;
+mod watch;
 
-use clap::Args;
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
-use serde::Serialize;
+use std::future::Future;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use futures::StreamExt;
 use sphinx_client::data::Digit;
-use sphinx_client::recognition::{Prediction, Recogniser};
-use sphinx_client::{KeyId, ModelId};
-use sphinx_linalg::SLOTS;
 
 use crate::error::CliError;
-use crate::numbers::percent;
-use crate::one_shot;
-use crate::output::table;
 use crate::session::Session;
+use engine::Engine;
+use input::{Image, Images};
+use report::Report;
+
+/// Stands for standard input.
+const STDIN: &str = "-";
+/// Groups of images on their way at once: while one waits for the service, the next is made ready.
+const GROUPS: usize = 2;
+/// How long Ctrl-C waits for what is on its way.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Recognise pictures of digits
 #[derive(Debug, Args)]
 pub struct Infer {
     /// The model
     model: String,
-    /// PNG or JPEG files of one digit each, any size
-    #[arg(required = true, value_name = "IMAGE")]
+    /// PNG or JPEG files of one digit each, any size; `-` reads standard input, see --format
+    #[arg(value_name = "IMAGE", required_unless_present = "watch")]
     images: Vec<PathBuf>,
+    /// Recognise pictures as they arrive in a directory, until Ctrl-C
+    #[arg(long, value_name = "DIR", conflicts_with = "images")]
+    watch: Option<PathBuf>,
+    /// What standard input holds
+    #[arg(long, value_enum, default_value_t = Format::Paths)]
+    format: Format,
+    /// One line per image as soon as it is known; --json alone prints one document in the end
+    #[arg(long, value_enum)]
+    output: Option<Lines>,
+    /// Most images under way at once; with 1 they are recognised one after the other
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=2048))]
+    at_once: u16,
     /// One request per image and nothing to prepare: the service evaluates the whole network under encryption, with the
     /// evaluation keys that are registered (`keys register --evaluation`)
     #[arg(long)]
     one_shot: bool,
 }
 
-/// One picture as JSON.
-#[derive(Debug, Serialize)]
-struct Recognised<'a> {
-    file: String,
-    class: usize,
-    probability: f32,
-    probabilities: &'a [f32],
+/// What standard input holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Paths of pictures, one a line
+    Paths,
+    /// Images of the network's input size, one byte per scalar (0 to 255), channel by channel, row by row, without
+    /// anything between them
+    Raw,
+}
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Lines {
+    /// Name, class, probability
+    Table,
+    /// A JSON object a line, with the probabilities of all classes
+    Jsonl,
+    /// Comma-separated, with a header and the probabilities of all classes
+    Csv,
 }
 
 impl Infer {
     pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+        let interrupt = &session.interrupt;
         // Before anything is asked of the services.
-        let images = self.images.iter().map(|path| pixels(path)).collect::<Result<Vec<_>, _>>()?;
-        let predictions = if self.one_shot {
-            one_shot::infer(session, &self.model, &images).await?
-        } else {
-            self.with_tickets(session, &images).await?
+        let files = self.files()?;
+        let endless = self.watch.is_some() || self.reads_stdin();
+        let engine = Engine::open(session, &self.model, self.one_shot, endless);
+        let engine = interrupt.guard(engine).await?;
+        let images = match &self.watch {
+            Some(directory) => watch::arrivals(directory)?,
+            None if self.reads_stdin() => input::stdin(self.format, engine.scalars()),
+            None => futures::stream::iter(files.into_iter().map(Ok)).boxed(),
         };
-        let recognised: Vec<Recognised<'_>> =
-            self.images.iter().zip(&predictions).map(recognised).collect();
-        session.output.result(&recognised, || {
-            let row = |r: &Recognised<'_>| {
-                [r.file.clone(), r.class.to_string(), percent(f64::from(r.probability))]
+        let report = Report::new(self.lines(session.output.json, endless), &self.images);
+        let recognised = tokio::select! {
+            done = self.recognise(&engine, images, report, session) => done,
+            () = too_long(session) => Err(CliError::Interrupted),
+        };
+        // Tickets that were taken in advance go back to the store.
+        let closed = engine.close().await;
+        recognised.and(closed)
+    }
+
+    /// The files, read. Standard input stands alone.
+    fn files(&self) -> Result<Vec<Image>, CliError> {
+        if self.reads_stdin() {
+            return match self.images.as_slice() {
+                [_] => Ok(Vec::new()),
+                _ => Err(CliError::Usage("- reads standard input and stands alone".to_owned())),
             };
-            table(["FILE", "CLASS", "PROBABILITY"], recognised.iter().map(row))
-        })
-    }
-
-    async fn with_tickets(
-        &self,
-        session: &Session,
-        images: &[Vec<f32>],
-    ) -> Result<Vec<Prediction>, CliError> {
-        let model_id = ModelId::parse(self.model.as_str())?;
-        let key_id = KeyId::parse(session.client.model(&model_id).await?.key_id)?;
-        let key = Arc::new(session.home.key(&key_id)?);
-        let recogniser = Recogniser::new(&session.client, &model_id, key, &key_id).await?;
-        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
-        let mut predictions: Vec<Prediction> = Vec::with_capacity(images.len());
-        for block in images.chunks(SLOTS) {
-            let tickets =
-                recogniser.prepare(block.len(), &mut rng).await?.take_many(block.len())?;
-            predictions.extend(recogniser.infer_batch(tickets, block).await?);
         }
-        Ok(predictions)
+        self.images.iter().map(|path| Image::open(path)).collect()
+    }
+
+    fn reads_stdin(&self) -> bool {
+        self.images.iter().any(|path| path.as_os_str() == STDIN)
+    }
+
+    /// `None` for one document in the end.
+    fn lines(&self, json: bool, endless: bool) -> Option<Lines> {
+        match (self.output, json) {
+            (Some(lines), _) => Some(lines),
+            (None, false) => Some(Lines::Table),
+            (None, true) => endless.then_some(Lines::Jsonl),
+        }
+    }
+
+    /// Recognises images as they come and prints what they are, in their order. What is no image is said on standard
+    /// error, and the rest goes on.
+    async fn recognise(
+        &self,
+        engine: &Engine,
+        images: Images,
+        mut report: Report,
+        session: &Session,
+    ) -> Result<(), CliError> {
+        let at_once = usize::from(self.at_once);
+        let groups = if at_once == 1 { 1 } else { GROUPS };
+        let recognised = images
+            .take_until(session.interrupt.asked_times(1))
+            .ready_chunks(at_once)
+            .map(|images| engine.recognise(images))
+            .buffered(groups);
+        let mut recognised = pin!(recognised);
+        let (mut failed, mut seen) = (0, 0);
+        while let Some(group) = recognised.next().await {
+            for image in group? {
+                seen += 1;
+                match image {
+                    Ok(image) => report.line(image, session.output)?,
+                    Err(error) => {
+                        failed += 1;
+                        // Standard error may be closed.
+                        let _ = writeln!(io::stderr(), "sphinx: {error}");
+                    }
+                }
+            }
+        }
+        report.end(session.output)?;
+        // A watch has no other end.
+        if session.interrupt.asked() && self.watch.is_none() {
+            return Err(CliError::Interrupted);
+        }
+        if failed > 0 && self.watch.is_none() {
+            return Err(CliError::ImagesFailed { failed, of: seen });
+        }
+        Ok(())
     }
 }
 
-pub fn pixels(path: &std::path::Path) -> Result<Vec<f32>, CliError> {
+/// Ends when the user has asked to stop and has waited long enough, or has asked again.
+fn too_long(session: &Session) -> impl Future<Output = ()> {
+    let interrupt = session.interrupt.clone();
+    async move {
+        interrupt.asked_times(1).await;
+        tokio::select! {
+            () = tokio::time::sleep(GRACE) => {}
+            () = interrupt.asked_times(2) => {}
+        }
+    }
+}
+
+/// The pixels of a picture, in [0, 1].
+pub fn pixels(path: &Path) -> Result<Vec<f32>, CliError> {
     let digit = Digit::open(path)?;
-    Ok(digit.pixels().iter().map(|&pixel| f32::from(pixel) * (1.0 / 255.0)).collect())
-}
-
-fn recognised<'a>((path, prediction): (&PathBuf, &'a Prediction)) -> Recognised<'a> {
-    Recognised {
-        file: path.display().to_string(),
-        class: prediction.class,
-        probability: prediction.probability(),
-        probabilities: &prediction.probabilities,
-    }
+    Ok(input::in_units(digit.pixels()))
 }

@@ -19,13 +19,17 @@ mod numbers;
 mod one_shot;
 mod output;
 mod privacy;
+mod promise;
 mod recipe;
+mod recipes;
 mod request;
 mod serve;
 mod session;
+mod tickets;
 mod train;
 mod training;
 mod training_display;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -69,9 +73,15 @@ enum Command {
     /// List, show, delete and export models
     #[command(subcommand)]
     Models(models::Models),
+    /// Tickets of recognition: show, prepare, delete
+    #[command(subcommand)]
+    Tickets(tickets::Tickets),
     /// Plan and account for differential privacy
     #[command(subcommand)]
     Privacy(privacy::Privacy),
+    /// Trainings that can be repeated, each with its published result
+    #[command(subcommand)]
+    Recipes(recipes::Recipes),
     /// Measure what everything costs on this machine
     Bench(bench::Bench),
     /// Run one of the services in this process
@@ -109,11 +119,13 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Keys(keys) => interrupt.guard(keys.run(&open()?)).await,
             Command::Train(train) => Box::pin(train.run(&open()?)).await,
             Command::Evaluate(evaluate) => interrupt.guard(evaluate.run(&open()?)).await,
-            Command::Infer(infer) => interrupt.guard(infer.run(&open()?)).await,
+            Command::Infer(infer) => Box::pin(infer.run(&open()?)).await,
             Command::Request(request) => interrupt.guard(request.run(&open()?)).await,
             Command::Decrypt(decrypt) => decrypt.run(&open()?),
             Command::Models(models) => interrupt.guard(models.run(&open()?)).await,
+            Command::Tickets(tickets) => interrupt.guard(tickets.run(&open()?)).await,
             Command::Privacy(privacy) => privacy.run(&config, output),
+            Command::Recipes(recipes) => recipes.run(output, &interrupt).await,
             Command::Bench(bench) => Box::pin(bench.run(output, &interrupt)).await,
             // Taken care of above: services have a runtime of their own.
             Command::Serve(_) => Ok(()),

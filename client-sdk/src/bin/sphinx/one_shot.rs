@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sphinx_client::one_shot::OneShot;
-use sphinx_client::recognition::Prediction;
 use sphinx_client::{KeyId, ModelId};
 use sphinx_proto::v1::{InferOnceRequest, InferOnceResponse};
 
@@ -24,16 +23,6 @@ pub async fn open(session: &Session, model: &str) -> Result<OneShot, CliError> {
         Some(fingerprint) => one_shot.expecting(fingerprint.to_string()),
         None => one_shot,
     })
-}
-
-/// Recognises images, a few of them under way at a time.
-pub async fn infer(
-    session: &Session,
-    model: &str,
-    images: &[Vec<f32>],
-) -> Result<Vec<Prediction>, CliError> {
-    let one_shot = open(session, model).await?;
-    Ok(one_shot.infer_many(images, &mut rand::rng()).await?)
 }
 
 /// A request in the JSON form of protobuf, which `grpcurl -d @` reads.

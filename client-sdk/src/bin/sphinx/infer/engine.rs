@@ -1,0 +1,89 @@
+//! Who recognises: stored tickets, or the service in one shot.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use sphinx_client::one_shot::OneShot;
+use sphinx_client::recognition::Recogniser;
+use sphinx_client::tickets::{SupplyOptions, TicketSupply};
+use sphinx_client::{KeyId, ModelId};
+
+use super::input::Image;
+use super::report::Recognised;
+use crate::error::CliError;
+use crate::one_shot;
+use crate::session::Session;
+
+pub(super) enum Engine {
+    Tickets { supply: TicketSupply, scalars: usize },
+    OneShot(Box<OneShot>),
+}
+
+impl Engine {
+    /// Opens a model. Work without a foreseeable end refills its tickets before they run out.
+    pub(super) async fn open(
+        session: &Session,
+        model: &str,
+        one_shot: bool,
+        endless: bool,
+    ) -> Result<Self, CliError> {
+        if one_shot {
+            return Ok(Self::OneShot(Box::new(one_shot::open(session, model).await?)));
+        }
+        let model_id = ModelId::parse(model)?;
+        let key_id = KeyId::parse(session.client.model(&model_id).await?.key_id)?;
+        let key = Arc::new(session.home.key(&key_id)?);
+        let recogniser = Recogniser::new(&session.client, &model_id, key, &key_id).await?;
+        let scalars = recogniser.network().input.len();
+        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let directory = session.home.tickets(&session.tenant, &model_id, &key_id);
+        let store = Arc::new(recogniser.ticket_store(&directory, &session.tenant, &mut rng)?);
+        // Tickets of the version before are as good as new.
+        recogniser.repair_stored(&store).await?;
+        let mut options = SupplyOptions::default();
+        if !endless {
+            options.low_water = 0;
+        }
+        let supply = TicketSupply::start(recogniser, store, options, &mut rng);
+        Ok(Self::Tickets { supply, scalars })
+    }
+
+    /// Scalars of an image.
+    pub(super) fn scalars(&self) -> usize {
+        match self {
+            Self::Tickets { scalars, .. } => *scalars,
+            Self::OneShot(one_shot) => one_shot.network().input.len(),
+        }
+    }
+
+    /// Recognises the images among `images`; what is none stays in its place.
+    pub(super) async fn recognise(
+        &self,
+        images: Vec<Result<Image, CliError>>,
+    ) -> Result<Vec<Result<Recognised, CliError>>, CliError> {
+        let begun = Instant::now();
+        let pixels: Vec<&[f32]> = images.iter().flatten().map(|image| &*image.pixels).collect();
+        let predictions = match self {
+            _ if pixels.is_empty() => Vec::new(),
+            Self::Tickets { supply, .. } => supply.infer_batch(&pixels).await?,
+            Self::OneShot(one_shot) => one_shot.infer_many(&pixels, &mut rand::rng()).await?,
+        };
+        let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
+        let mut predictions = predictions.into_iter();
+        let recognised = images.into_iter().filter_map(|image| match image {
+            Ok(image) => Some(Ok(Recognised::new(image.name, predictions.next()?, milliseconds))),
+            Err(error) => Some(Err(error)),
+        });
+        Ok(recognised.collect())
+    }
+
+    /// Gives tickets back that were not used.
+    pub(super) async fn close(&self) -> Result<(), CliError> {
+        match self {
+            Self::Tickets { supply, .. } => Ok(supply.close().await?),
+            Self::OneShot(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Recognition in one shot: keys to removal, by the command alone and with another tool between request and answer.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::GrayImage;
+use serde_json::{Value, json};
+use sphinx_client::data::Mnist;
+use sphinx_proto::v1::InferOnceRequest;
+use sphinx_proto::v1::inference_client::InferenceClient;
+
+use crate::world::{World, assert_says};
+
+const NETWORK: &str = r#"
+name = "few-bits"
+input = { channels = 1, height = 28, width = 28 }
+layers = [
+    { kind = "avg_pool", size = 4 },
+    { kind = "dense", outputs = 16 },
+    { kind = "quantised_tanh", levels = 8 },
+    { kind = "dense", outputs = 10 },
+]
+"#;
+
+/// What grpcurl does: JSON to protobuf, one call, protobuf to JSON.
+async fn call(address: String, request: &str) -> String {
+    let json: Value = serde_json::from_str(request).unwrap();
+    let text = |field: &str| json[field].as_str().unwrap_or_default().to_owned();
+    let bytes = |field: &str| STANDARD.decode(text(field)).unwrap().into();
+    let request = InferOnceRequest {
+        model_id: text("model_id"),
+        key_id: text("key_id"),
+        version: Some(text("version").parse().unwrap()),
+        incarnation: bytes("incarnation"),
+        fingerprint: text("fingerprint"),
+        seed: bytes("seed"),
+        bodies: bytes("bodies"),
+    };
+    let mut client = InferenceClient::connect(address).await.unwrap();
+    let answer = client.infer_once(request).await.unwrap().into_inner();
+    let answer = json!({
+        "version": answer.version.to_string(),
+        "mask": STANDARD.encode(answer.mask),
+        "bodies": STANDARD.encode(answer.bodies),
+        "logitScale": answer.logit_scale,
+        "fingerprint": answer.fingerprint,
+    });
+    answer.to_string()
+}
+
+fn decrypt(world: &World, input: &str) -> (Option<i32>, String, String) {
+    let mut command = world.command(&["decrypt", "--json"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_are_recognised_in_one_shot_until_the_keys_are_removed() {
+    let world = World::start().await;
+    let made = world.run(&["keys", "new", "--id", "mine", "--evaluation", "--json"]).json();
+    let print = made["evaluation"]["fingerprint"].clone();
+    let bytes = made["evaluation"]["bytes"].as_u64().unwrap();
+    assert!(bytes <= 20_000_000, "{bytes}");
+    let registered = world.run(&["keys", "register", "--json"]).json();
+    let sent = |json: &Value| json["evaluation"]["sent_bytes"].as_u64().unwrap();
+    assert_eq!((&registered["evaluation"]["fingerprint"], sent(&registered)), (&print, bytes));
+    let again = world.run(&["keys", "register", "--json"]).json();
+    assert_eq!((&again["evaluation"]["already_registered"], sent(&again)), (&json!(true), 0));
+    let shown = world.run(&["keys", "show", "--json"]).json();
+    assert_eq!(shown["evaluation"]["local_fingerprint"], print);
+    assert_eq!(shown["evaluation"]["registered_fingerprint"], print);
+    let listed = world.run(&["keys", "list", "--json"]).json();
+    assert_eq!(listed[0]["registered_evaluation"], print);
+
+    let network = world.machine.file("few-bits.toml", NETWORK);
+    let train = ["train", "--network", &network, "--epochs", "0.3", "--privacy", "none"];
+    world.run(&[&train[..], &["--lr", "0.02", "--warmup", "0"]].concat()).succeeded();
+    let test = Mnist::bundled().unwrap().into_train_test().1;
+    let digit = GrayImage::from_raw(28, 28, test.image(0).unwrap().to_vec()).unwrap();
+    digit.save(world.machine.directory.path().join("digit.png")).unwrap();
+
+    let clear = world.run(&["infer", "few-bits", "digit.png", "--json"]).json();
+    let seen =
+        world.run(&["infer", "few-bits", "digit.png", "digit.png", "--one-shot", "--json"]).json();
+    let request = world.run(&["request", "one-shot", "few-bits", "digit.png"]).succeeded().stdout;
+    let answer = call(world.inference(), &request).await;
+    let (code, text, error) = decrypt(&world, &answer);
+    assert_eq!(code, Some(0), "{error}");
+    let decrypted: Value = serde_json::from_str(&text).unwrap();
+    // The same probabilities but for the noise, which can move an activation to the next of its values.
+    for one_shot in [&seen[0], &seen[1], &decrypted] {
+        let pairs = clear[0]["probabilities"].as_array().unwrap().iter();
+        for (clear, noisy) in pairs.zip(one_shot["probabilities"].as_array().unwrap()) {
+            let (clear, noisy) = (clear.as_f64().unwrap(), noisy.as_f64().unwrap());
+            assert!((clear - noisy).abs() < 0.2, "{noisy} instead of {clear}");
+        }
+    }
+    let (code, _, error) = decrypt(&world, "{\"mask\": \"AAAA\", \"bodies\": \"AAAA\"}");
+    assert_eq!(code, Some(1));
+    assert_says(&error, &["an answer with 3 bytes of mask"]);
+    let (code, _, error) = decrypt(&world, "no JSON");
+    assert_eq!(code, Some(2));
+    assert_says(&error, &["no answer of InferOnce"]);
+
+    world.run(&["keys", "remove", "--evaluation"]).succeeded();
+    let error = world.run(&["infer", "few-bits", "digit.png", "--one-shot"]).refused(1);
+    assert_says(&error, &["no evaluation keys are registered", "FailedPrecondition"]);
+    let error = world.run(&["keys", "remove", "--evaluation"]).refused(1);
+    assert_says(&error, &["NotFound"]);
+}
