@@ -1,9 +1,11 @@
 //! `sphinx bench`: what everything costs on this machine, client and services sharing it.
 
 mod ciphertexts;
-mod overhead;
+mod delay;
 mod one_shot;
+mod overhead;
 mod recognition;
+mod repair;
 mod trained;
 mod training;
 
@@ -110,7 +112,7 @@ impl Bench {
         }
         output.note("recognising")?;
         let model = trained.ok_or_else(|| CliError::Usage("no network to measure".to_owned()))?;
-        let (prepare, infer) = recognition::measure(model, self.images as usize).await?;
+        let (prepare, infer) = recognition::measure(cluster, model, self.images as usize).await?;
         Ok(Others { he, train, prepare, infer })
     }
 }

@@ -64,7 +64,7 @@ pub fn measure(
     })?;
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let pass = pass(&plan, privacy.expected_batch as usize, &mut rng)?;
-    let gradient = |clipping| fastest(|| Ok(drop(pass.clipped_gradient(clipping)?)));
+    let gradient = |clipping| fastest(|| Ok(pass.clipped_gradient(clipping)?));
     let clipped_gradient = gradient(Clipping::Flat(clipping_norm))?;
     let clipping = (clipped_gradient - gradient(Clipping::None)?).max(0.0);
     let noise = noise(&plan, &privacy, clipping_norm, &mut rng)?;
@@ -112,7 +112,7 @@ fn noise(
         slack: MechanismSpec::f32_slack(SLOTS as u64, SLOTS as u64),
     })?;
     let sum = vec![clipping_norm; dimension];
-    fastest(|| Ok(drop(mechanism.release(&sum, rng)?)))
+    fastest(|| Ok(mechanism.release(&sum, rng)?))
 }
 
 fn accounting(plan: &Plan, privacy: &PrivacyPlan, norm: f32) -> Result<f64, ClientError> {
@@ -135,18 +135,18 @@ fn accounting(plan: &Plan, privacy: &PrivacyPlan, norm: f32) -> Result<f64, Clie
         ledger.reserve(&entry, Some(privacy.target), &update)?;
         ledger.confirm(step)?;
         step += 1;
-        ledger.spent(delta)?;
-        Ok(())
+        Ok(ledger.spent(delta)?)
     })
 }
 
 /// Milliseconds of the fastest of some repetitions.
-fn fastest(mut work: impl FnMut() -> Result<(), ClientError>) -> Result<f64, ClientError> {
+fn fastest<T>(mut work: impl FnMut() -> Result<T, ClientError>) -> Result<f64, ClientError> {
     let mut best = f64::INFINITY;
     for _ in 0..REPETITIONS {
         let start = Instant::now();
-        work()?;
+        let done = work()?;
         best = best.min(start.elapsed().as_secs_f64() * 1e3);
+        drop(done);
     }
     Ok(best)
 }

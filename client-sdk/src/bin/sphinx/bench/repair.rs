@@ -1,0 +1,122 @@
+//! Repairing a block of tickets after private training steps, against preparing it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use serde::Serialize;
+use sphinx_client::data::{Dataset, Mnist};
+use sphinx_client::recognition::{Recogniser, TicketBook};
+use sphinx_client::{
+    ClientError, EncryptedSession, Privacy, SessionOptions, TrainingOptions, train_without_ledger,
+};
+use sphinx_linalg::SLOTS;
+use sphinx_network::NetworkSpec;
+use sphinx_optimizer::{Decay, OptimizerSpec};
+use sphinx_privacy::Target;
+use sphinx_proto::SessionId;
+
+use super::training::Model;
+use crate::defaults;
+use crate::error::CliError;
+use crate::recipe::default_delta;
+
+/// Single steps that are measured; the middle one counts.
+const SINGLE: usize = 5;
+/// Steps of the long distance.
+const FAR: usize = 10;
+
+/// Repairs of 2048 tickets. Steps are private ones at the learning rate that `sphinx train` begins with, where versions
+/// differ most.
+#[derive(Debug, Serialize)]
+pub struct Repair {
+    /// Time over that of preparing the same tickets, between two consecutive commits.
+    repair_fraction: f64,
+    repair_us_per_ticket: f64,
+    /// All messages of a repair.
+    repair_bytes: u64,
+    /// The same over ten commits.
+    repair_fraction_10_commits: f64,
+}
+
+/// Trains `model` further; `prepare_ms` is what preparing a ticket takes.
+pub async fn measure(model: &Model, prepare_ms: f64) -> Result<Repair, CliError> {
+    let (data, _) = Mnist::bundled()?.into_train_test();
+    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let key = Arc::clone(&model.key);
+    let mut recogniser =
+        Recogniser::new(&model.client, &model.model_id, key, &model.key_id).await?;
+    let (start, mut near) = (recogniser.clone(), recogniser.prepare(SLOTS, &mut rng).await?);
+    let mut far = start.prepare(SLOTS, &mut rng).await?;
+    let (mut times, mut bytes) = (Vec::new(), 0);
+    for _ in 0..SINGLE {
+        train(model, recogniser.network(), &data, 1, &mut rng).await?;
+        recogniser = recogniser.refreshed().await?;
+        let before = recogniser.traffic();
+        times.push(repair(&recogniser, &mut near).await?);
+        let after = recogniser.traffic();
+        bytes = after.up + after.down - before.up - before.down;
+    }
+    train(model, recogniser.network(), &data, FAR - SINGLE, &mut rng).await?;
+    let distant = repair(&start.refreshed().await?, &mut far).await?;
+    times.sort_by(f64::total_cmp);
+    let near = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
+    let prepare = prepare_ms * SLOTS as f64;
+    Ok(Repair {
+        repair_fraction: near / prepare,
+        repair_us_per_ticket: near * 1e3 / SLOTS as f64,
+        repair_bytes: bytes,
+        repair_fraction_10_commits: distant / prepare,
+    })
+}
+
+/// Milliseconds to repair a whole block.
+async fn repair(recogniser: &Recogniser, book: &mut TicketBook) -> Result<f64, CliError> {
+    let begun = Instant::now();
+    let repair = recogniser.repair(book).await?;
+    let millis = begun.elapsed().as_secs_f64() * 1e3;
+    if repair.repaired == SLOTS {
+        Ok(millis)
+    } else {
+        Err(CliError::Usage(format!("tickets were not repaired: {:?}", repair.given_up)))
+    }
+}
+
+/// So many private steps. No ledger: this model is thrown away.
+async fn train(
+    model: &Model,
+    spec: &NetworkSpec,
+    data: &Dataset,
+    steps: usize,
+    rng: &mut ChaCha20Rng,
+) -> Result<(), CliError> {
+    let target = Target::new(8.0, default_delta()?).map_err(sphinx_privacy::PlanError::from)?;
+    let options = TrainingOptions {
+        epochs: steps as f64 * SLOTS as f64 / data.len() as f64,
+        blocks: 1,
+        batch: None,
+        optimizer: OptimizerSpec::Sgd { momentum: defaults::SGD_MOMENTUM, nesterov: false },
+        learning_rate: defaults::SGD_PRIVATE_RATE,
+        decay: Decay::Constant,
+        warmup: 0,
+        averaging: None,
+        privacy: Privacy::Budget { target, clipping_norm: defaults::CLIPPING_NORM },
+    };
+    let session = SessionOptions {
+        model_id: model.model_id.clone(),
+        key_id: model.key_id.clone(),
+        key: Arc::clone(&model.key),
+        session_id: SessionId(rng.random()),
+        rule: options.rule(data.len())?,
+    };
+    let mut session = EncryptedSession::open(&model.client, session).await?;
+    let (spec, data, seed) = (spec.clone(), data.clone(), rng.random());
+    let training = tokio::task::spawn_blocking(move || {
+        let mut progress = |progress: &sphinx_client::Progress| progress.step < steps as u64;
+        train_without_ledger(&mut session, &spec, &data, &options, seed, &mut progress)
+    });
+    let panicked = |error: tokio::task::JoinError| ClientError::Task { cause: error.to_string() };
+    training.await.map_err(panicked)??;
+    Ok(())
+}
