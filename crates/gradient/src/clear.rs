@@ -96,7 +96,7 @@ impl ClearStage {
 
     fn pooling(&self) -> Option<Pooling> {
         let (input, output) = (self.stage.linear_output, self.stage.output);
-        self.stage.pool.map(|size| Pooling { size, input, output })
+        self.stage.pool.map(|size| Pooling { size, stride: size, input, output })
     }
 
     fn check_parameters(&self, parameters: &StageParameters) -> Result<(), ClearError> {

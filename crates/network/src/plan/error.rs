@@ -173,7 +173,9 @@ pub enum SpecError {
         expected: usize,
     },
     /// The channels cannot be cut into groups of equal size.
-    #[error("layers[{layer}] ({kind}) yields {channels} channels, expected a number that {groups} groups divide")]
+    #[error(
+        "layers[{layer}] ({kind}) yields {channels} channels, expected a number that {groups} groups divide"
+    )]
     Groups {
         /// Index of the layer.
         layer: usize,

@@ -80,7 +80,10 @@ async fn rejects_impossible_networks_and_names_the_layer() {
     let cases = [
         (vec![conv(7), tanh, dense(3)], "layers[0] (conv) got a map of 1x6x6"),
         (vec![conv(3), tanh, conv(5), tanh, dense(3)], "layers[2] (conv) got a map of 2x4x4"),
-        (vec![conv(3), Kind::MaxPool(Pool { size: 3 }), tanh, dense(3)], "layers[1] (max_pool)"),
+        (
+            vec![conv(3), Kind::MaxPool(Pool { size: 3, stride: 0 }), tanh, dense(3)],
+            "layers[1] (max_pool)",
+        ),
         (vec![conv(0), tanh, dense(3)], "layers[0] (conv): kernel is 0"),
         (vec![dense(4), dense(3)], "layers[1] (dense)"),
         (vec![conv(3), tanh], "the last linear layer is layers[0] (conv)"),
