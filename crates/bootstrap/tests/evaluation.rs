@@ -58,7 +58,7 @@ fn encrypted_and_simulated_recognitions_agree() {
     assert!(agreed >= ENCRYPTED - 1, "{agreed} of {ENCRYPTED} agree");
     let ratio = mean_square(encrypted.into_iter()) / mean_square(simulated.into_iter());
     // 320 logits whose errors are correlated within an image: the ratio of variances is known to about a tenth.
-    assert!((0.7..1.4).contains(&ratio), "the logits' noise is {ratio} times what is simulated");
+    assert!((0.65..1.5).contains(&ratio), "the logits' noise is {ratio} times what is simulated");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn convolutions_pools_and_three_layers_come_out_right() {
     let mut rng = ChaCha20Rng::seed_from_u64(9);
     assert_eq!(party.model.network().neurons(), 2 * 36 + 16);
     let (mut encrypted, mut simulated) = (Vec::new(), Vec::new());
-    for index in 0..6 {
+    for index in 0..24 {
         let image = test.image(index);
         let logits = party.recognise(image).unwrap();
         let exact = party.simulation.logits(image, SimulationNoise::None, &mut rng);
@@ -82,7 +82,8 @@ fn convolutions_pools_and_three_layers_come_out_right() {
         }
     }
     let ratio = mean_square(encrypted.into_iter()) / mean_square(simulated.into_iter());
-    assert!((0.5..2.0).contains(&ratio), "the logits' noise is {ratio} times what is simulated");
+    // 16 neurons of the second layer dominate, so an image tells as much as four independent values: 0.15 deviations.
+    assert!((0.5..1.7).contains(&ratio), "the logits' noise is {ratio} times what is simulated");
 }
 
 #[test]
