@@ -27,6 +27,7 @@ pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
 pub use models::ModelParameters;
 pub use recognition::RecognitionError;
 pub use sphinx_proto::{KeyId, ModelId, TenantId};
+pub use sphinx_secret::SecretKey;
 pub use training::{
     ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud, ModelLedger, Preview, Privacy, Progress,
     SessionOptions, Traffic, TrainingOptions, TrainingRequest, TrainingSummary, Update,

@@ -113,38 +113,53 @@ fn images() -> Result<(), Box<dyn Error>> {
 fn neighbours() -> Result<(), Box<dyn Error>> {
     const STEPS: usize = 10;
     const EPSILON: f64 = 2.0;
+    const EXAMPLES: usize = 127;
+    const CLIPPING_NORM: f32 = 0.1;
     let (data, _) = Mnist::bundled()?.into_train_test();
-    let plan = Plan::new(&NetworkSpec::builtin("mlp-100").ok_or("not built in")?)?;
-    let initial = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(5));
+    let initial = |plan: &Plan| initial_parameters(plan, &mut ChaCha20Rng::seed_from_u64(5));
+    let small = Plan::new(&steps::small_network())?;
+    let built_in = Plan::new(&NetworkSpec::builtin("sphinx-mnist").ok_or("not built in")?)?;
+    // 24 is the default of `sphinx train`.
+    let cases = [
+        (Variant::Ours, 24.0),
+        (Variant::Paper, 1.0),
+        (Variant::Paper, 8.0),
+        (Variant::Paper, 24.0),
+    ];
     println!("\nDistance of the two sums, in clipping norms (the proof needs at most 1):\n");
-    println!("| variant | learning rate | step 1 | step 2 | step 3 | step 5 | step {STEPS} |");
+    println!(
+        "| network | variant | learning rate | step 1 | step 2 | step 3 | step 5 | step {STEPS} |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for (name, plan) in [("sphinx-mnist", &built_in), ("pooled-mlp", &small)] {
+        for (variant, rate) in cases {
+            let data =
+                Neighbours::new(plan.clone(), &data, EXAMPLES, (CLIPPING_NORM, rate), variant)?;
+            let distances = neighbours::sensitivity(&data, &initial(plan), STEPS)?;
+            let at = |step: usize| match variant {
+                Variant::Ours => distances[step - 1].all,
+                Variant::Paper => distances[step - 1].weights,
+            };
+            let (title, [a, b, c, d]) = (variant.title(), [1, 2, 3, 5].map(at));
+            let last = at(STEPS);
+            println!(
+                "| {name} | {title} | {rate} | {a:.2} | {b:.2} | {c:.2} | {d:.2} | {last:.2} |"
+            );
+        }
+    }
+    println!(
+        "\n| network | variant | learning rate | claimed ε | steps | trainings | found: ε ≥ |"
+    );
     println!("|---|---|---|---|---|---|---|");
-    for (variant, rate) in [(Variant::Ours, 4.0), (Variant::Paper, 1.0), (Variant::Paper, 4.0)] {
-        let data = Neighbours::new(plan.clone(), &data, 127, (0.1, rate), variant)?;
-        let distances = neighbours::sensitivity(&data, &initial, STEPS)?;
-        let at = |step: usize| match variant {
-            Variant::Ours => distances[step - 1].all,
-            Variant::Paper => distances[step - 1].weights,
-        };
+    let noise = neighbours::noise(EPSILON, STEPS)?;
+    for (variant, rate) in cases {
+        let data = Neighbours::new(small.clone(), &data, EXAMPLES, (CLIPPING_NORM, rate), variant)?;
+        let trainings = 2000;
+        let bound = neighbours::epsilon_bound(&data, &initial(&small), noise, STEPS, trainings)?;
         let title = variant.title();
         println!(
-            "| {title} | {rate} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} |",
-            at(1),
-            at(2),
-            at(3),
-            at(5),
-            at(STEPS)
+            "| pooled-mlp | {title} | {rate} | {EPSILON} | {STEPS} | 2 x {trainings} | {bound:.2} |"
         );
-    }
-    println!("\n| variant | learning rate | claimed ε | steps | trainings | found: ε ≥ |");
-    println!("|---|---|---|---|---|---|");
-    let noise = neighbours::noise(EPSILON, STEPS)?;
-    for (variant, rate) in [(Variant::Ours, 4.0), (Variant::Paper, 1.0), (Variant::Paper, 4.0)] {
-        let data = Neighbours::new(plan.clone(), &data, 127, (0.1, rate), variant)?;
-        let trainings = 500;
-        let bound = neighbours::epsilon_bound(&data, &initial, noise, STEPS, trainings)?;
-        let title = variant.title();
-        println!("| {title} | {rate} | {EPSILON} | {STEPS} | 2 x {trainings} | {bound:.2} |");
     }
     Ok(())
 }

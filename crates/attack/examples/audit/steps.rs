@@ -7,7 +7,7 @@ use rand::CryptoRng;
 use sphinx_client::data::Dataset;
 use sphinx_gradient::{BlockGradient, BlockPass, ClearStage, Clipping, SLOT_GROUP, Tensor};
 use sphinx_linalg::SLOTS;
-use sphinx_network::{Plan, StageParameters};
+use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape, StageParameters};
 use sphinx_privacy::{GaussianMechanism, MechanismSpec, NoiseMultiplier};
 
 /// What goes through the mechanism.
@@ -25,6 +25,21 @@ impl Variant {
             Self::Ours => "ours",
             Self::Paper => "exact biases (the paper)",
         }
+    }
+}
+
+/// Average pooling to 7 × 7, 49 → 32 · tanh · 32 → 10: trains in a millisecond a step.
+pub fn small_network() -> NetworkSpec {
+    NetworkSpec {
+        name: "pooled-mlp".to_owned(),
+        bias_bound: NetworkSpec::DEFAULT_BIAS_BOUND,
+        input: Shape::new(1, 28, 28),
+        layers: vec![
+            LayerSpec::AvgPool { size: 4 },
+            LayerSpec::Dense { outputs: 32 },
+            LayerSpec::Tanh,
+            LayerSpec::Dense { outputs: 10 },
+        ],
     }
 }
 
@@ -126,7 +141,8 @@ impl Neighbours {
         Ok(Released { weights: take(&sum.weights), biases: take(&sum.biases) })
     }
 
-    /// Plain descent along sums, divided by the same number whether the example is in or not.
+    /// Plain descent along sums, divided by the same number whether the example is in or not; biases are kept within
+    /// their bound, as the client does.
     pub fn step(
         &self,
         parameters: &[StageParameters],
@@ -134,14 +150,18 @@ impl Neighbours {
         biases: &[Vec<f32>],
     ) -> Vec<StageParameters> {
         let rate = self.rate / self.examples as f32;
-        let descend = |values: &[f32], sums: &[f32]| {
+        let bound = NetworkSpec::DEFAULT_BIAS_BOUND;
+        let descend = |values: &[f32], sums: &[f32]| -> Vec<f32> {
             values.iter().zip(sums).map(|(value, sum)| value - rate * sum).collect()
         };
         let stages = parameters.iter().zip(weights).zip(biases);
         stages
             .map(|((stage, weights), biases)| StageParameters {
                 weights: descend(&stage.weights, weights),
-                biases: descend(&stage.biases, biases),
+                biases: descend(&stage.biases, biases)
+                    .into_iter()
+                    .map(|bias| bias.clamp(-bound, bound))
+                    .collect(),
             })
             .collect()
     }

@@ -7,11 +7,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::cluster::{ClusterOptions, LocalCluster};
 use sphinx_client::{
-    EncryptedSession, Endpoints, KeyId, ModelId, SessionOptions, SphinxClient, TenantId,
+    EncryptedSession, Endpoints, KeyId, ModelId, SecretKey, SessionOptions, SphinxClient, TenantId,
     TrainingOptions,
 };
 use sphinx_proto::SessionId;
-use sphinx_secret::SecretKey;
 
 use crate::victim::{Commit, Protection, Seen, Victim};
 
