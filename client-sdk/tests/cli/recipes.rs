@@ -96,7 +96,12 @@ fn a_recipe_is_run_with_its_seeds() {
     // Beside the result: what it will cost, and a line as soon as a seed is done.
     assert_says(
         &run.stderr,
-        &["recipe tiny-eps3:", "about 2 minutes", "ε = 2.9", "seed 4: ", "seed 5: "],
+        &[
+            "recipe tiny-eps3: 4 steps, about 2 minutes",
+            "ε = 3.000 (classical conversion 3.",
+            "seed 4: ",
+            "seed 5: ",
+        ],
     );
     let outcome = run.json();
     let runs = outcome["runs"].as_array().unwrap();
@@ -152,8 +157,6 @@ fn a_seed_that_fails_is_reported_and_the_rest_goes_on() {
 #[test]
 fn ctrl_c_sums_up_the_seeds_done() {
     let machine = Machine::new();
-    let long = RECIPE.replace("[privacy.budget]", "[privacy]\nnone = {}");
-    let _ = long;
     let file = recipe(&machine, &RECIPE.replace("epochs = 1.5", "epochs = 4.0"));
     let temporary = machine.directory.path().join("tmp");
     fs::create_dir(&temporary).unwrap();
@@ -200,9 +203,19 @@ async fn train_follows_a_recipe_and_flags_override_it() {
         "2",
         "--json",
     ];
-    let other = world.run(&arguments).json();
+    let other = world.run(&arguments).succeeded();
+    // The published figures are not those of what the options made of the recipe.
+    assert_says(&other.stderr, &["recipe tiny-eps3: 2 steps, time not measured yet"]);
+    let other = other.json();
     assert_eq!((other["model"].as_str(), other["steps"].as_u64()), (Some("other"), Some(2)));
     let epsilon = other["epsilon"].as_f64().unwrap();
     assert!(epsilon > 1.5 && epsilon <= 2.0, "{other}");
     assert_eq!(other["recipe"].as_str(), Some("tiny-eps3"));
+}
+
+#[test]
+fn rejects_budgets_for_recipes_without_privacy() {
+    let arguments = ["train", "--recipe", "sphinx-mnist-no-privacy", "--epsilon", "2"];
+    let error = Machine::new().run(&arguments).refused(2);
+    assert_says(&error, &["the recipe adds no noise", "--privacy dp"]);
 }

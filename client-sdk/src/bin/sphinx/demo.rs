@@ -16,7 +16,7 @@ use crate::data::{DataArgs, first};
 use crate::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::recipe::{RecipeArgs, default_delta};
+use crate::recipe::{RecipeArgs, default_delta, warning};
 use crate::trial::Trial;
 use crate::{defaults, network};
 
@@ -55,12 +55,12 @@ impl Demo {
         let delta = self.recipe.delta().map_or_else(default_delta, Ok)?;
         let spec = network::load(&self.network)?;
         // Wrong options show before anything is started.
-        self.recipe.options(defaults::DEMO_EPOCHS, delta)?;
+        let options = self.recipe.options(defaults::DEMO_EPOCHS, delta)?;
         let (train, test) = self.data.load()?;
         let limit = self.limit.map(|limit| limit as usize);
         let (train, test) = (Arc::new(first(train, limit)?), first(test, limit)?);
         let material = Material { spec, train, test, delta };
-        if let Some(warning) = self.recipe.warning() {
+        if let Some(warning) = warning(&options.privacy) {
             eprintln!("{warning}\n");
         }
         let trial = Trial {
@@ -68,7 +68,7 @@ impl Demo {
             spec: &material.spec,
             train: &material.train,
             test: &material.test,
-            options: self.recipe.options(defaults::DEMO_EPOCHS, delta)?,
+            options,
             delta,
             seed: defaults::SEED,
             verbose: self.verbose,

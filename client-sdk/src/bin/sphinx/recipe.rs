@@ -1,9 +1,11 @@
 //! How to train: the options that `train` and `demo` share.
 
+mod options;
+
 use clap::{Args, ValueEnum};
-use sphinx_client::{Privacy, TrainingOptions};
-use sphinx_optimizer::{Decay, OptimizerSpec, WeightAverage};
-use sphinx_privacy::{Delta, Target};
+use sphinx_client::Privacy;
+use sphinx_optimizer::WeightAverage;
+use sphinx_privacy::Delta;
 
 use crate::defaults;
 use crate::error::CliError;
@@ -27,15 +29,15 @@ pub struct RecipeArgs {
     /// Passes over the data; fractions are allowed
     #[arg(long, value_name = "E", value_parser = positive::<f64>)]
     epochs: Option<f64>,
-    /// Blocks of 2048 images per step
-    #[arg(long, value_name = "N", default_value_t = defaults::BLOCKS, value_parser = clap::value_parser!(u64).range(1..))]
-    blocks: u64,
+    /// Blocks of 2048 images per step [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    blocks: Option<u64>,
     /// Expected images per step [default: the most that almost never overflow the blocks]
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u64).range(1..))]
     batch: Option<u64>,
-    /// How the images are protected against the server and users of the model
-    #[arg(long, value_enum, default_value_t = PrivacyKind::Dp)]
-    privacy: PrivacyKind,
+    /// How the images are protected against the server and users of the model [default: dp]
+    #[arg(long, value_enum)]
+    privacy: Option<PrivacyKind>,
     /// Privacy budget over the model's whole life [default: 3]
     #[arg(long, value_name = "EPSILON", value_parser = positive::<f64>)]
     epsilon: Option<f64>,
@@ -45,9 +47,9 @@ pub struct RecipeArgs {
     /// Norm to which every image's gradient is clipped [default: 0.1]
     #[arg(long, value_name = "C", value_parser = positive::<f32>)]
     clip: Option<f32>,
-    /// Whether the gradients of the encrypted biases are noised too; off is the paper's variant, without a proven epsilon
-    #[arg(long, value_enum, default_value_t = Switch::On)]
-    bias_noise: Switch,
+    /// Whether the gradients of the encrypted biases are noised too; off is the paper's variant, without a proven epsilon [default: on]
+    #[arg(long, value_enum)]
+    bias_noise: Option<Switch>,
     /// Update rule [default: sgd, or adam with --privacy none]
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerKind>,
@@ -60,12 +62,12 @@ pub struct RecipeArgs {
     /// Nesterov's form of the momentum
     #[arg(long)]
     nesterov: bool,
-    /// How the learning rate falls
-    #[arg(long, value_enum, default_value_t = defaults::DECAY)]
-    decay: DecayKind,
-    /// Last learning rate over the largest
-    #[arg(long, value_name = "F", default_value_t = defaults::DECAY_FLOOR, value_parser = fraction)]
-    decay_floor: f32,
+    /// How the learning rate falls [default: cosine]
+    #[arg(long, value_enum)]
+    decay: Option<DecayKind>,
+    /// Last learning rate over the largest [default: 0.05]
+    #[arg(long, value_name = "F", value_parser = fraction)]
+    decay_floor: Option<f32>,
     /// Steps over which the learning rate rises first [default: 0 for sgd, 20 for adam]
     #[arg(long, value_name = "STEPS")]
     warmup: Option<u64>,
@@ -115,82 +117,14 @@ impl RecipeArgs {
         self.delta
     }
 
-    /// What is given up, if no ε will be proven.
-    pub fn warning(&self) -> Option<&'static str> {
-        match (self.privacy, self.bias_noise) {
-            (PrivacyKind::None, _) => Some(EXPOSURE),
-            (PrivacyKind::Dp, Switch::Off) => Some(EXACT_BIASES),
-            (PrivacyKind::Dp, Switch::On) => None,
-        }
-    }
+}
 
-    /// The options at a given δ.
-    pub fn options(&self, epochs: f64, delta: Delta) -> Result<TrainingOptions, CliError> {
-        let optimizer = self.optimizer.unwrap_or(match self.privacy {
-            PrivacyKind::Dp => OptimizerKind::Sgd,
-            PrivacyKind::None => OptimizerKind::Adam,
-        });
-        let floor = self.decay_floor;
-        Ok(TrainingOptions {
-            epochs: self.epochs.unwrap_or(epochs),
-            blocks: self.blocks,
-            batch: self.batch,
-            optimizer: self.optimizer(optimizer)?,
-            learning_rate: self.lr.unwrap_or(match (optimizer, self.privacy) {
-                (OptimizerKind::Sgd, PrivacyKind::Dp) => defaults::SGD_PRIVATE_RATE,
-                (OptimizerKind::Sgd, PrivacyKind::None) => defaults::SGD_EXACT_RATE,
-                (OptimizerKind::Adam, _) => defaults::ADAM_RATE,
-            }),
-            decay: match self.decay {
-                DecayKind::Constant => Decay::Constant,
-                DecayKind::Linear => Decay::Linear { floor },
-                DecayKind::Cosine => Decay::Cosine { floor },
-            },
-            warmup: self.warmup.unwrap_or(match optimizer {
-                OptimizerKind::Sgd => defaults::SGD_WARMUP,
-                OptimizerKind::Adam => defaults::ADAM_WARMUP,
-            }),
-            averaging: self.averaging,
-            privacy: self.privacy(delta)?,
-        })
-    }
-
-    fn optimizer(&self, kind: OptimizerKind) -> Result<OptimizerSpec, CliError> {
-        match kind {
-            OptimizerKind::Sgd => {
-                let momentum = self.momentum.unwrap_or(defaults::SGD_MOMENTUM);
-                Ok(OptimizerSpec::Sgd { momentum, nesterov: self.nesterov })
-            }
-            OptimizerKind::Adam if self.momentum.is_some() || self.nesterov => {
-                Err(CliError::Usage("--momentum and --nesterov are for --optimizer sgd".to_owned()))
-            }
-            OptimizerKind::Adam => Ok(defaults::ADAM),
-        }
-    }
-
-    fn privacy(&self, delta: Delta) -> Result<Privacy, CliError> {
-        match self.privacy {
-            PrivacyKind::Dp => {
-                let epsilon = self.epsilon.unwrap_or(defaults::EPSILON);
-                let target =
-                    Target::new(epsilon, delta).map_err(sphinx_privacy::PlanError::from)?;
-                let clipping_norm = self.clip.unwrap_or(defaults::CLIPPING_NORM);
-                Ok(match self.bias_noise {
-                    Switch::On => Privacy::Budget { target, clipping_norm },
-                    Switch::Off => Privacy::ExactBiases { target, clipping_norm },
-                })
-            }
-            PrivacyKind::None
-                if self.epsilon.is_some()
-                    || self.clip.is_some()
-                    || self.bias_noise == Switch::Off =>
-            {
-                let message =
-                    "--privacy none adds no noise: leave --epsilon, --clip and --bias-noise out";
-                Err(CliError::Usage(message.to_owned()))
-            }
-            PrivacyKind::None => Ok(Privacy::None),
-        }
+/// What is given up, if no ε will be proven.
+pub fn warning(privacy: &Privacy) -> Option<&'static str> {
+    match privacy {
+        Privacy::None => Some(EXPOSURE),
+        Privacy::ExactBiases { .. } => Some(EXACT_BIASES),
+        Privacy::Budget { .. } => None,
     }
 }
 

@@ -7,6 +7,8 @@ mod show;
 
 use clap::Subcommand;
 
+pub use list::accuracy;
+
 use crate::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::output::Output;

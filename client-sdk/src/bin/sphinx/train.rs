@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use sphinx_client::{ClientError, KeyId, ModelId, TrainingRequest};
+use sphinx_client::recipe::Recipe;
+use sphinx_client::{ClientError, KeyId, ModelId, TrainingOptions, TrainingRequest};
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
 use sphinx_privacy::ledger::Ledger;
@@ -16,7 +17,8 @@ use tonic::Code;
 use crate::data::DataArgs;
 use crate::error::CliError;
 use crate::home::fingerprint;
-use crate::recipe::{RecipeArgs, default_delta};
+use crate::promise::Promise;
+use crate::recipe::{RecipeArgs, default_delta, warning};
 use crate::session::Session;
 use crate::training;
 use crate::{defaults, network};
@@ -26,22 +28,32 @@ use summary::Summary;
 /// Train a model, a new one or further
 #[derive(Debug, Args)]
 pub struct Train {
-    /// A built-in network or a TOML file [default: sphinx-mnist, or the model's]
+    /// Follow a built-in recipe or one in a TOML file; options given beside it override it
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<String>,
+    /// A built-in network or a TOML file [default: the recipe's, the model's or sphinx-mnist]
     #[arg(long, value_name = "NAME|FILE")]
     network: Option<String>,
-    /// The model; created if there is none of that name [default: the network's name]
+    /// The model; created if there is none of that name [default: the name of the recipe or network]
     #[arg(long, value_name = "ID")]
     model: Option<String>,
     /// The key of a new model [default: the only one there is]
     #[arg(long, value_name = "ID")]
     key: Option<String>,
-    /// Seed of a new model's random weights
-    #[arg(long, value_name = "N", default_value_t = defaults::SEED)]
-    seed: u64,
+    /// Seed of a new model's random weights [default: the recipe's first, or 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
-    recipe: RecipeArgs,
+    options: RecipeArgs,
+}
+
+/// A recipe, and what it says of itself.
+struct Followed {
+    recipe: Recipe,
+    options: TrainingOptions,
+    delta: Option<Delta>,
 }
 
 /// A model that can be trained.
@@ -54,44 +66,92 @@ struct Prepared {
 
 impl Train {
     pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+        let followed = self.recipe.as_deref().map(Followed::load).transpose()?;
+        let followed = followed.as_ref();
         // Wrong options show before anything is made.
-        self.recipe.options(defaults::EPOCHS, default_delta()?)?;
-        if let Some(warning) = self.recipe.warning() {
-            eprintln!("{warning}\n");
-        }
+        let options = self.options(followed, default_delta()?)?;
+        let spec = self.spec(followed)?;
         let (images, _) = self.data.load()?;
         let examples = images.len();
-        let prepared = session.interrupt.guard(self.prepare(session, examples)).await?;
-        let Prepared { model_id, key_id, ledger, delta } = prepared;
+        let promise = followed.map(|followed| self.promise(followed, &options, examples));
+        if let Some(promise) = promise.transpose()? {
+            session.output.note(&promise.text())?;
+        }
+        if let Some(warning) = warning(&options.privacy) {
+            eprintln!("{warning}\n");
+        }
+        let preparation = self.prepare(session, spec, followed, examples);
+        let Prepared { model_id, key_id, ledger, delta } =
+            session.interrupt.guard(preparation).await?;
         let request = TrainingRequest {
             model_id: model_id.clone(),
             key: Arc::new(session.home.key(&key_id)?),
             key_id,
             data: Arc::new(images),
-            options: self.recipe.options(defaults::EPOCHS, delta)?,
+            options: self.options(followed, delta)?,
             ledger,
             delta,
         };
         let trained =
             training::run(&session.client, request, session.output, &session.interrupt).await?;
-        let summary = Summary::new(&model_id, delta, &trained);
-        session.output.result(&summary, || summary::text(&model_id, delta, &trained))?;
+        let recipe = followed.map(|followed| &followed.recipe);
+        let summary = Summary::new(&model_id, recipe, delta, &trained);
+        session.output.result(&summary, || summary::text(&model_id, recipe, delta, &trained))?;
         if trained.interrupted { Err(CliError::Interrupted) } else { Ok(()) }
     }
 
+    fn options(
+        &self,
+        followed: Option<&Followed>,
+        delta: Delta,
+    ) -> Result<TrainingOptions, CliError> {
+        self.options.over(followed.map(|followed| &followed.options), defaults::EPOCHS, delta)
+    }
+
+    /// The network asked for, if any was.
+    fn spec(&self, followed: Option<&Followed>) -> Result<Option<NetworkSpec>, CliError> {
+        match (&self.network, followed) {
+            (Some(name), _) => Ok(Some(network::load(name)?)),
+            (None, Some(followed)) => Ok(Some(followed.recipe.spec()?)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What is about to start. Published figures are told of the recipe as it is, not of what options made of it.
+    fn promise(
+        &self,
+        followed: &Followed,
+        options: &TrainingOptions,
+        examples: usize,
+    ) -> Result<Promise, CliError> {
+        let Recipe { name, published, .. } = &followed.recipe;
+        let unchanged = self.network.is_none() && *options == followed.options;
+        Promise::new(name, options, published.filter(|_| unchanged), examples)
+    }
+
     /// Finds the model, or makes it with its ledger.
-    async fn prepare(&self, session: &Session, examples: usize) -> Result<Prepared, CliError> {
-        let spec = self.network.as_deref().map(network::load).transpose()?;
-        let model_id = match (&self.model, &spec) {
-            (Some(id), _) => ModelId::parse(id.as_str())?,
-            (None, Some(spec)) => ModelId::parse(spec.name.as_str())?,
-            (None, None) => ModelId::parse(defaults::NETWORK)?,
+    async fn prepare(
+        &self,
+        session: &Session,
+        spec: Option<NetworkSpec>,
+        followed: Option<&Followed>,
+        examples: usize,
+    ) -> Result<Prepared, CliError> {
+        let model_id = match (&self.model, followed, &spec) {
+            (Some(id), _, _) => ModelId::parse(id.as_str())?,
+            (None, Some(followed), _) => ModelId::parse(followed.recipe.name.as_str())?,
+            (None, None, Some(spec)) => ModelId::parse(spec.name.as_str())?,
+            (None, None, None) => ModelId::parse(defaults::NETWORK)?,
         };
+        let delta = self.options.delta().or(followed.and_then(|followed| followed.delta));
         match session.client.model(&model_id).await {
-            Ok(model) => self.existing(session, model_id, model, spec),
+            Ok(model) => self.existing(session, model_id, model, spec, delta),
             Err(ClientError::Refused { code: Code::NotFound, .. }) => {
                 let spec = spec.map_or_else(|| network::load(defaults::NETWORK), Ok)?;
-                self.create(session, model_id, &spec, examples).await
+                let recipes = followed.and_then(|followed| followed.recipe.seeds.first().copied());
+                let seed = self.seed.or(recipes).unwrap_or(defaults::SEED);
+                let delta = delta.map_or_else(default_delta, Ok)?;
+                self.create(session, model_id, &spec, seed, examples, delta).await
             }
             Err(error) => Err(error.into()),
         }
@@ -103,6 +163,7 @@ impl Train {
         model_id: ModelId,
         model: Model,
         spec: Option<NetworkSpec>,
+        delta: Option<Delta>,
     ) -> Result<Prepared, CliError> {
         let other = |what, got: &str, expected: &str| CliError::OtherModel {
             model: model_id.to_string(),
@@ -121,7 +182,7 @@ impl Train {
         }
         let key_id = KeyId::parse(model.key_id)?;
         let ledger = session.home.ledger(&session.tenant, &model_id);
-        let delta = match self.recipe.delta() {
+        let delta = match delta {
             Some(delta) => delta,
             None => Ledger::open_model(&ledger, model_id.as_str())?.binding().delta,
         };
@@ -133,18 +194,27 @@ impl Train {
         session: &Session,
         model_id: ModelId,
         spec: &NetworkSpec,
+        seed: u64,
         examples: usize,
+        delta: Delta,
     ) -> Result<Prepared, CliError> {
         let key_id = session.choose_key(self.key.as_deref())?;
         check_registration(session, &key_id).await?;
-        let delta = self.recipe.delta().map_or_else(default_delta, Ok)?;
         let ledger = session.home.ledger(&session.tenant, &model_id);
         // The ledger first: a model without one could never be trained.
         session.home.create_ledger(&ledger, &model_id, examples, delta)?;
-        session.client.create_model(&model_id, &key_id, spec, self.seed).await?;
+        session.client.create_model(&model_id, &key_id, spec, seed).await?;
         let name = &spec.name;
         session.output.note(&format!("model {model_id} made: network {name}, key {key_id}"))?;
         Ok(Prepared { model_id, key_id, ledger, delta })
+    }
+}
+
+impl Followed {
+    fn load(name: &str) -> Result<Self, CliError> {
+        let recipe = Recipe::load(name)?;
+        let (options, delta) = (recipe.options()?, recipe.delta()?);
+        Ok(Self { recipe, options, delta })
     }
 }
 

@@ -2,16 +2,20 @@
 
 use serde::Serialize;
 use sphinx_client::ModelId;
+use sphinx_client::recipe::Recipe;
 use sphinx_privacy::Delta;
 
 use crate::numbers::{NONE_PROVEN, epsilon, per_image, percent, seconds};
 use crate::output::program;
+use crate::recipes::accuracy;
 use crate::training::Trained;
 
 /// The final summary as JSON.
 #[derive(Debug, Serialize)]
 pub struct Summary {
     model: String,
+    /// The recipe that was followed, with or without changes.
+    recipe: Option<String>,
     version: u64,
     steps: u64,
     epochs: f64,
@@ -34,12 +38,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn new(model: &ModelId, delta: Delta, trained: &Trained) -> Self {
+    pub fn new(model: &ModelId, recipe: Option<&Recipe>, delta: Delta, trained: &Trained) -> Self {
         let Trained { summary, history, images, .. } = trained;
         let last = history.last();
         let per_image = 1.0 / (*images).max(1) as f64;
         Self {
             model: model.to_string(),
+            recipe: recipe.map(|recipe| recipe.name.clone()),
             version: summary.version,
             steps: summary.steps,
             epochs: trained.epochs,
@@ -62,7 +67,7 @@ impl Summary {
 }
 
 /// What people read.
-pub fn text(model: &ModelId, delta: Delta, trained: &Trained) -> String {
+pub fn text(model: &ModelId, recipe: Option<&Recipe>, delta: Delta, trained: &Trained) -> String {
     let Trained { summary, history, images, .. } = trained;
     let elapsed = summary.elapsed.as_secs_f64();
     let (steps, epochs) = (summary.steps, trained.epochs);
@@ -84,6 +89,10 @@ pub fn text(model: &ModelId, delta: Delta, trained: &Trained) -> String {
     }
     let ms = elapsed * 1e3 / (*images).max(1) as f64;
     text += &format!("cost        {ms:.2} ms, {}\n", per_image(summary.traffic, *images));
+    if let Some(Recipe { name, published: Some(published), .. }) = recipe {
+        text +=
+            &format!("published   {} of the test images by recipe {name}\n", accuracy(published));
+    }
     let sphinx = program();
     text += &format!("\ntest it         {sphinx} evaluate {model}\n");
     text += &format!("train further   {sphinx} train --model {model}\n");
