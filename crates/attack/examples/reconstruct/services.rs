@@ -51,7 +51,9 @@ async fn observe_on(cluster: &LocalCluster, victim: &Victim) -> Result<Seen, Box
     drop(session);
 
     let mut seen = Seen::new();
-    for (index, protection) in [Protection::None, Protection::Full].into_iter().enumerate() {
+    for (index, protection) in
+        [Protection::None, Protection::ExactBiases, Protection::Full].into_iter().enumerate()
+    {
         let mut commits: Vec<Commit> = Vec::new();
         for image in 0..victim.images.len() {
             // The weights that the server stores; the biases are decrypted only to be compared.
