@@ -8,7 +8,7 @@ fn rejects_networks_whose_shapes_do_not_fit_with_the_layer() {
     let network = machine.file("bad.toml", &TINY.replace("size = 4", "size = 5"));
     for command in [["train", "--network", &network], ["demo", "--network", &network]] {
         let error = machine.run(&command).refused(1);
-        let shape = "layers[0] (avg_pool) got a map of 1x28x28, expected sides divisible by 5";
+        let shape = "layers[0] (avg_pool) got a map of 1x28x28, expected sides that windows of 5 every 5 fill evenly";
         assert_says(&error, &["bad.toml", shape]);
     }
 }

@@ -121,6 +121,11 @@ impl TicketStoreError {
         if code == Some(ErrorCode::CannotOpen) && !path.exists() {
             return Self::Gone { path: owned };
         }
+        // Deleted or set aside by another handle since it was opened: SQLite refuses to write to what no name leads to.
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        if extended == Some(rusqlite::ffi::SQLITE_READONLY_DBMOVED) {
+            return Self::Gone { path: owned };
+        }
         if code.is_none() {
             // A row that is missing, or of another type than was written.
             return Self::damaged(path, error);

@@ -57,3 +57,15 @@ fn handles_of_one_process_never_take_one_ticket() {
     assert_eq!(seen.len(), 300);
     assert_eq!(store.unused(&edition(1)), Ok(0));
 }
+
+/// SQLite calls a file that was deleted since it was opened a read-only database.
+#[test]
+fn a_block_that_another_handle_deleted_is_gone_and_no_error() {
+    let (directory, store, _) = filled(&[20, 30]);
+    let held = store.lease(&edition(1), 5).unwrap();
+    sphinx_tickets::clear(directory.path()).unwrap();
+    store.spent([held[0].place]);
+    assert_eq!(store.flush(), Ok(()));
+    assert_eq!(store.release(&[held[1].place]), Ok(()));
+    assert_eq!(store.lease(&edition(1), 5).map(|tickets| tickets.len()), Ok(0));
+}

@@ -129,6 +129,6 @@ mod tests {
         };
         assert_eq!(image.csv_header(), "file,class,probability,p0,p1,milliseconds");
         assert_eq!(image.csv(), "\"a, \"\"b\"\".png\",1,0.75,0.25,0.75,1.234");
-        assert_eq!(image.table(12), "a, \"b\".png       1      75.00 %");
+        assert_eq!(image.table(12), "a, \"b\".png        1      75.00 %");
     }
 }
