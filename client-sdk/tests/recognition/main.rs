@@ -8,6 +8,7 @@
 )]
 
 mod agreement;
+mod evaluation_keys;
 mod forger;
 mod refusals;
 mod repair;

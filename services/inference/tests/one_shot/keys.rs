@@ -1,4 +1,4 @@
-//! Keys that are unknown, exchanged, and removed while requests run.
+//! Keys that are unknown, exchanged, damaged, and removed while requests run.
 
 use std::time::Duration;
 
@@ -29,6 +29,29 @@ async fn rejects_queries_under_unknown_revoked_and_exchanged_keys() {
     assert!(refused(old).await.contains(&second));
     let answer = world.infer(model.request(&image)).await.unwrap();
     assert_eq!(answer.fingerprint, second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_keys_that_are_not_those_registered_until_they_are_again() {
+    let world = World::start(&[]).await;
+    let model = world.model("small", "mine", SMALL).await;
+    world.register("mine", &party().evaluation[0]).await;
+    let image = model.image(0);
+    // One bit of the key vault's copy, in the middle of the bootstrapping key: every size and header is right.
+    let tenants = std::fs::read_dir(world.store.path().join("parts")).unwrap();
+    let parts = std::fs::read_dir(tenants.map(Result::unwrap).next().unwrap().path()).unwrap();
+    let mut parts: Vec<_> = parts.map(|part| part.unwrap().path()).collect();
+    parts.sort();
+    let part = &parts[parts.len() / 2];
+    let good = std::fs::read(part).unwrap();
+    let mut damaged = good.clone();
+    damaged[good.len() / 2] ^= 4;
+    std::fs::write(part, damaged).unwrap();
+    let status = world.infer(model.request(&image)).await.unwrap_err();
+    // The operator's fault, not the caller's: details are in the log.
+    assert_eq!(status.code(), Code::Internal, "{status:?}");
+    std::fs::write(part, good).unwrap();
+    world.infer(model.request(&image)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,7 +65,7 @@ pub struct World {
     pub vault: KeyVaultClient<Channel>,
     pub process: Child,
     pub models: ModelStore,
-    _store: TempDir,
+    pub store: TempDir,
     shutdown: CancellationToken,
 }
 
@@ -134,7 +134,7 @@ impl World {
         let inference = InferenceClient::connect(format!("http://{address}")).await.unwrap();
         let vault = KeyVaultClient::connect(keyvault).await.unwrap();
         let models = ModelStore::open(&location).unwrap();
-        Self { inference, vault, process, models, _store: store, shutdown }
+        Self { inference, vault, process, models, store, shutdown }
     }
 
     /// Registers evaluation keys under an id and returns their fingerprint.
