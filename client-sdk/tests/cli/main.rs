@@ -12,4 +12,6 @@ mod lifecycle;
 mod one_shot;
 mod recipes;
 mod recognition;
+mod streams;
+mod tickets;
 mod world;

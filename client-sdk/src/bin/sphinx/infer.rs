@@ -80,11 +80,12 @@ impl Infer {
         let interrupt = &session.interrupt;
         // Before anything is asked of the services.
         let files = self.files()?;
-        let endless = self.watch.is_some() || self.reads_stdin();
+        let arrivals = self.watch.as_deref().map(watch::arrivals).transpose()?;
+        let endless = arrivals.is_some() || self.reads_stdin();
         let engine = Engine::open(session, &self.model, self.one_shot, endless);
         let engine = interrupt.guard(engine).await?;
-        let images = match &self.watch {
-            Some(directory) => watch::arrivals(directory)?,
+        let images = match arrivals {
+            Some(arrivals) => arrivals,
             None if self.reads_stdin() => input::stdin(self.format, engine.scalars()),
             None => futures::stream::iter(files.into_iter().map(Ok)).boxed(),
         };

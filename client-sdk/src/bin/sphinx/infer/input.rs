@@ -136,7 +136,10 @@ mod tests {
         let pixels: Vec<f32> = images.iter().flat_map(|image| image.pixels.clone()).collect();
         let expected = [0.0, 1.0, 0.2, 0.0];
         assert_eq!(pixels.len(), expected.len());
-        assert!(pixels.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-6), "{pixels:?}");
+        assert!(
+            pixels.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-6),
+            "{pixels:?}"
+        );
     }
 
     #[test]
