@@ -59,3 +59,18 @@ pub(crate) fn blocks(batch: &[usize], blocks: u64) -> impl Iterator<Item = &[usi
         &batch[first..batch.len().min(first + SLOTS)]
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_blocks_does_not_tell_how_many_examples_were_drawn() {
+        let examples: Vec<usize> = (0..3 * SLOTS).collect();
+        for drawn in [0, 1, SLOTS - 1, SLOTS, SLOTS + 1, 2 * SLOTS, 3 * SLOTS] {
+            let cut: Vec<&[usize]> = blocks(&examples[..drawn], 3).collect();
+            assert_eq!((cut.len(), cut.concat()), (3, examples[..drawn].to_vec()));
+            assert!(cut.iter().all(|block| block.len() <= SLOTS));
+        }
+    }
+}
