@@ -1,7 +1,11 @@
-//! An inference service that claims another version than it computes with.
+//! An inference service that claims another version than it computes with, or turns requests away.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use sphinx_proto::code::RETRY_AFTER_MS;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::inference_server::{Inference, InferenceServer};
 use sphinx_proto::v1::{
@@ -14,18 +18,32 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::world::listen;
 
-/// Forwards everything to a real service; answers of `Infer` get the next version's number, those of `SyncTickets` lack
-/// their first message.
+/// Forwards everything to a real service; answers of `Infer` get the number of a later version, those of `SyncTickets`
+/// lack their first message.
 pub struct Forger {
     real: InferenceClient<Channel>,
+    /// Added to the version.
+    ahead: u64,
+    /// Milliseconds that the next `Infer`, turned away, is told to wait; 0 turns none away.
+    hint: AtomicU64,
 }
 
 impl Forger {
     /// Starts it and returns its address.
     pub async fn start(real: &str) -> String {
+        Self::serve(real, 1, Duration::ZERO).await
+    }
+
+    /// One that forges no version, but turns the first query away and tells it to wait.
+    pub async fn busy(real: &str, hint: Duration) -> String {
+        Self::serve(real, 0, hint).await
+    }
+
+    async fn serve(real: &str, ahead: u64, hint: Duration) -> String {
         let real = InferenceClient::connect(real.to_owned()).await.unwrap();
         let (listener, address) = listen().await;
-        let server = Server::builder().add_service(InferenceServer::new(Self { real }));
+        let forger = Self { real, ahead, hint: AtomicU64::new(hint.as_millis() as u64) };
+        let server = Server::builder().add_service(InferenceServer::new(forger));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         address
     }
@@ -49,8 +67,14 @@ impl Inference for Forger {
         &self,
         request: Request<InferRequest>,
     ) -> Result<Response<InferResponse>, Status> {
+        let hint = self.hint.swap(0, Ordering::Relaxed);
+        if hint > 0 {
+            let mut busy = Status::resource_exhausted("all places are taken");
+            busy.metadata_mut().insert(RETRY_AFTER_MS, hint.into());
+            return Err(busy);
+        }
         let mut reply = self.real.clone().infer(request.into_inner()).await?;
-        reply.get_mut().version += 1;
+        reply.get_mut().version += self.ahead;
         Ok(reply)
     }
 

@@ -10,7 +10,9 @@
 mod agreement;
 mod evaluation_keys;
 mod forger;
+mod load;
 mod refusals;
 mod repair;
 mod restart;
+mod supply;
 mod world;

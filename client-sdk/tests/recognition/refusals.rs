@@ -134,8 +134,14 @@ pub async fn fresh_recogniser(world: &World, model: &ModelId, inference: String)
 
 /// Another replica on the same store.
 pub async fn fresh_service(world: &World) -> String {
+    replica(world, |_| ()).await
+}
+
+/// The same with another configuration.
+pub async fn replica(world: &World, change: impl FnOnce(&mut sphinx_inference::Config)) -> String {
     let (listener, address) = crate::world::listen().await;
     let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
+    change(&mut config);
     config.store = world.store.path().to_str().unwrap().to_owned();
     config.keyvault.clone_from(&world.endpoints.keyvault);
     let never = sphinx_runtime::CancellationToken::new();

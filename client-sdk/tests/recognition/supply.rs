@@ -1,0 +1,131 @@
+//! Tickets that refill themselves, wait rather than fail, and follow the model.
+
+use std::sync::Arc;
+
+use sphinx_client::recognition::{Recogniser, Repair};
+use sphinx_client::tickets::{SupplyOptions, TicketStore, TicketSupply};
+use sphinx_client::{ClientError, RecognitionError, TenantId};
+use tempfile::TempDir;
+
+use crate::agreement::test_images;
+use crate::world::World;
+
+fn store(world: &mut World, directory: &TempDir, recogniser: &Recogniser) -> Arc<TicketStore> {
+    let tenant = TenantId::default();
+    Arc::new(recogniser.ticket_store(directory.path(), &tenant, &mut world.rng).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supply_refills_itself_while_many_use_it_and_gives_back_what_is_left() {
+    let mut world = World::start().await;
+    let model = world.model("lola").await;
+    let recogniser = world.recogniser(&model).await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&mut world, &directory, &recogniser);
+    let options = SupplyOptions { low_water: 1900, lease: 16 };
+    let edition = recogniser.edition();
+    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options, &mut world.rng);
+    let supply = Arc::new(supply);
+    let images = Arc::new(test_images(400));
+    // Nothing is there: the first ones wait for 2048. They leave less than the low-water mark: 2048 more come.
+    let mut asking = tokio::task::JoinSet::new();
+    for part in 0..4 {
+        let (supply, images) = (Arc::clone(&supply), Arc::clone(&images));
+        asking.spawn(async move {
+            let mut all = Vec::new();
+            let (single, many) = images[part * 100..(part + 1) * 100].split_at(30);
+            for image in single {
+                all.push(supply.infer(image).await.unwrap().logits);
+            }
+            let many = supply.infer_batch(many).await.unwrap();
+            all.extend(many.into_iter().map(|prediction| prediction.logits));
+            (part, all)
+        });
+    }
+    while let Some(done) = asking.join_next().await {
+        let (part, all) = done.unwrap();
+        for (image, logits) in images[part * 100..].iter().zip(all) {
+            assert_eq!(logits, model.clear.classify(image).unwrap());
+        }
+    }
+    while supply.metrics().prepared < 2 * 2048 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let metrics = supply.metrics();
+    assert_eq!((metrics.used, metrics.failures, metrics.discarded), (400, 0, 0));
+    assert!(metrics.waits > 0 && !metrics.waited.is_zero(), "{metrics:?}");
+    supply.close().await.unwrap();
+    assert_eq!(store.unused(&edition).unwrap() as u64, metrics.prepared - 400);
+    let lost: usize = store.status().unwrap().blocks.iter().map(|block| block.lost).sum();
+    assert_eq!(lost, 0);
+    let error = supply.ticket().await.unwrap_err();
+    assert!(matches!(error, ClientError::Recognition(RecognitionError::SupplyClosed)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supply_follows_the_model_and_repairs_its_tickets() {
+    let mut world = World::start().await;
+    let model = world.model("lola").await;
+    let recogniser = world.recogniser(&model).await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&mut world, &directory, &recogniser);
+    let tickets = recogniser.prepare(300, &mut world.rng).await.unwrap();
+    recogniser.keep(&store, tickets).await.unwrap();
+    let options = SupplyOptions { low_water: 0, lease: 16 };
+    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options, &mut world.rng);
+    let images = test_images(50);
+    let first = supply.infer(&images[0]).await.unwrap();
+    assert_eq!(first.logits, model.clear.classify(&images[0]).unwrap());
+
+    let (next, clear) = world.version(&model.spec, 1);
+    world.models().commit(&model.meta, next).await.unwrap();
+    let repair = supply.refresh().await.unwrap();
+    assert_eq!(repair, Repair { repaired: 299, ..Repair::default() });
+    let predictions = supply.infer_batch(&images).await.unwrap();
+    for (image, prediction) in images.iter().zip(predictions) {
+        assert_eq!(prediction.logits, clear.classify(image).unwrap());
+    }
+    let metrics = supply.metrics();
+    assert_eq!((metrics.prepared, metrics.repaired, metrics.used), (0, 299, 51));
+    assert_eq!(supply.refresh().await.unwrap(), Repair::default());
+    supply.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_supplies_of_a_deleted_model_and_tickets_of_another() {
+    let mut world = World::start().await;
+    let (model, other) = (world.model("mlp-100").await, world.model("lola").await);
+    let recogniser = world.recogniser(&model).await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&mut world, &directory, &recogniser);
+    let foreign = world.recogniser(&other).await.prepare(2, &mut world.rng).await.unwrap();
+    let error = recogniser.keep(&store, foreign).await.unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Recognition(RecognitionError::ForeignTicket { .. })),
+        "{error}"
+    );
+    assert!(store.status().unwrap().blocks.is_empty());
+
+    let tickets = recogniser.prepare(2, &mut world.rng).await.unwrap();
+    recogniser.keep(&store, tickets).await.unwrap();
+    world.models().delete(&model.meta.tenant, &model.id).await.unwrap();
+    let options = SupplyOptions { low_water: 0, lease: 2 };
+    let supply = TicketSupply::start(recogniser, store, options, &mut world.rng);
+    // What is there is handed out; more cannot be prepared, and who waits for it is told why.
+    supply.ticket().await.unwrap();
+    supply.ticket().await.unwrap();
+    match supply.ticket().await.unwrap_err() {
+        ClientError::Supply { cause } => {
+            let text = cause.to_string();
+            assert!(text.contains("mlp-100 was deleted"), "{text}");
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(supply.metrics().failures, 1);
+    let error = supply.refresh().await.unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Recognition(RecognitionError::ModelGone { .. })),
+        "{error}"
+    );
+    supply.close().await.unwrap();
+}
