@@ -57,6 +57,11 @@ impl States {
         tally
     }
 
+    /// Whether no ticket can be handed out or given back any more.
+    pub fn is_used_up(&self) -> bool {
+        self.tickets.iter().all(|state| [USED, LOST].contains(state))
+    }
+
     /// The unused tickets.
     pub fn unused(&self) -> Vec<u32> {
         (0u32..).zip(&self.tickets).filter(|(_, state)| **state == UNUSED).map(|(n, _)| n).collect()

@@ -140,9 +140,8 @@ impl Inner {
         for id in self.refresh(access)? {
             let Some(block) = self.blocks.get(&id) else { continue };
             let contents = block.contents(access);
-            if let Some(contents) = self.guard(access, id, contents)?
-                && contents.header.edition == *edition
-            {
+            let Some(contents) = self.guard(access, id, contents)? else { continue };
+            if contents.header.edition == *edition {
                 counts.push((id, contents.states.tally().unused));
             }
         }
@@ -156,6 +155,12 @@ impl Inner {
         edition: &Edition,
     ) -> Result<Vec<u128>, TicketStoreError> {
         let mut counts = self.count_unused(access, edition)?;
+        for &(id, _) in counts.iter().filter(|(_, unused)| *unused == 0) {
+            // All that is left may be what processes had that were killed: nobody else looks after it.
+            if let Err(error) = self.settle(access, id, &[]) {
+                tracing::warn!(%error, "a used up block of tickets is not deleted yet");
+            }
+        }
         counts.retain(|(_, unused)| *unused > 0);
         counts.sort_by_key(|(_, unused)| *unused);
         Ok(counts.into_iter().map(|(id, _)| id).collect())
@@ -173,19 +178,20 @@ impl Inner {
             return Ok(Taken { marked: 0, tickets: Vec::new() });
         };
         let marked = block.change(access, nonce, |_, contents, states| {
+            states.used(&due, holder);
+            states.forget(|holder| !access.is_alive(holder));
             // Another process may have repaired it for another version.
-            let numbers = if contents.header.edition == *edition {
-                states.used(&due, holder);
-                states.forget(|holder| !access.is_alive(holder));
-                states.take(want, holder)
-            } else {
-                Vec::new()
-            };
-            Ok::<_, TicketStoreError>(numbers)
+            let fits = contents.header.edition == *edition;
+            let numbers = if fits { states.take(want, holder) } else { Vec::new() };
+            Ok::<_, TicketStoreError>((numbers, states.is_used_up()))
         });
-        let numbers = marked.inspect_err(|_| {
+        let (numbers, used_up) = marked.inspect_err(|_| {
             self.spent.entry(id).or_default().extend_from_slice(&due);
         })?;
+        if used_up {
+            // Others took the last ones meanwhile, and were done before what was due here was marked.
+            self.delete(access, id);
+        }
         let Some(block) = self.blocks.get(&id) else {
             return Ok(Taken { marked: 0, tickets: Vec::new() });
         };
@@ -224,12 +230,47 @@ impl Inner {
             states.used(&due, holder);
             states.give_back(unused, holder);
             states.forget(|holder| !access.is_alive(holder));
-            let tally = states.tally();
-            Ok::<_, TicketStoreError>(tally.unused == 0 && tally.held == 0)
+            Ok::<_, TicketStoreError>(states.is_used_up())
         });
         if self.guard(access, id, settled)? == Some(true) {
             self.delete(access, id);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::edition::{Owner, StageShape};
+    use crate::seal::StoreKey;
+    use crate::ticket::TicketParts;
+
+    /// Between counting and taking, another handle takes the last tickets, uses them and is done.
+    #[test]
+    fn a_block_is_deleted_by_whoever_is_done_with_it_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = str::to_owned;
+        let owner = Owner { tenant: own("a"), model: own("b"), key_id: own("c") };
+        let key = StoreKey::new(Zeroizing::new([1; 32]));
+        let open =
+            || TicketStore::open(directory.path(), owner.clone(), &key, &mut rand::rng()).unwrap();
+        let stages = vec![StageShape { inputs: 4, outputs: 2, modulus_bits: 9 }];
+        let edition = Edition { incarnation: vec![7], version: 1, stages };
+        let answers = [Zeroizing::new(vec![5, 6])];
+        let parts = TicketParts { seed: &[3; 16], answers: &answers };
+        let (late, other) = (open(), open());
+        late.add(&edition, &vec![parts; 20]).unwrap();
+        let places = |tickets: Vec<StoredTicket>| tickets.into_iter().map(|ticket| ticket.place);
+        late.spent(places(late.lease(&edition, 10).unwrap()));
+        let id = late.lock().by_unused(&late.access, &edition).unwrap()[0];
+        other.spent(places(other.lease(&edition, 10).unwrap()));
+        other.flush().unwrap();
+        assert_eq!(other.status().unwrap().blocks.len(), 1);
+        let taken = late.lock().take_from(&late.access, id, &edition, 10).unwrap();
+        assert_eq!(taken.marked, 0);
+        assert!(other.status().unwrap().blocks.is_empty());
     }
 }

@@ -103,6 +103,24 @@ fn a_killed_preparation_or_repair_leaves_all_or_nothing() {
     println!("25 kills, {finished} after the repair");
 }
 
+/// A killed process had the last tickets of a block.
+#[test]
+fn what_a_killed_process_had_is_cleared_away_by_the_next_lease() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    add(&store, &edition(1), &tickets(2048, &edition(1), 1));
+    let mut child = worker(directory.path(), "2048").stdout(Stdio::piped()).spawn().unwrap();
+    // It says what it uses until the pipe is full, which is before the end.
+    let mut text = [0; 1000];
+    child.stdout.as_mut().unwrap().read_exact(&mut text).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let block = &store.status().unwrap().blocks[0];
+    assert_eq!((block.unused, block.held, block.lost), (0, 0, 2048));
+    assert!(store.lease(&edition(1), 1).unwrap().is_empty());
+    assert!(store.status().unwrap().blocks.is_empty());
+}
+
 /// Not a test of its own: the process that the tests kill.
 #[test]
 #[ignore = "run by no_ticket_is_used_twice_however_processes_are_killed"]
