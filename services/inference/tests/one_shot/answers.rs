@@ -38,6 +38,28 @@ async fn answers_are_those_of_the_network_in_the_clear() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_part_of_every_layer_is_traced_under_its_request() {
+    let filter = "info,sphinx_inference=debug";
+    let world = World::start(&[("SPHINX_INFERENCE__LOG__FILTER", filter)]).await;
+    let model = world.model("small", "mine", SMALL).await;
+    world.register("mine", &party().evaluation[0]).await;
+    world.infer(model.request(&model.image(0))).await.unwrap();
+    let log = world.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("layer done")).collect();
+    let parts = [
+        "layer=0 step=Linear samples=12",
+        "layer=0 step=KeySwitching samples=12",
+        "layer=0 step=Rotation samples=12",
+        "layer=1 step=Linear samples=3",
+        "layer=1 step=Packing samples=3",
+    ];
+    assert_eq!(lines.len(), parts.len(), "{log}");
+    for (line, part) in lines.into_iter().zip(parts) {
+        assert!(line.contains(part) && line.contains("method=\"InferOnce\""), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rejects_requests_that_are_wrong_or_name_what_is_not_there() {
     let world = World::start(&[]).await;
     let model = world.model("small", "mine", SMALL).await;

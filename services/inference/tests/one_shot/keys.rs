@@ -50,6 +50,7 @@ async fn rejects_keys_that_are_not_those_registered_until_they_are_again() {
     let status = world.infer(model.request(&image)).await.unwrap_err();
     // The operator's fault, not the caller's: details are in the log.
     assert_eq!(status.code(), Code::Internal, "{status:?}");
+    assert!(world.log().contains("the key vault at"), "{}", world.log());
     std::fs::write(part, good).unwrap();
     world.infer(model.request(&image)).await.unwrap();
 }

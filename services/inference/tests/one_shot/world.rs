@@ -66,6 +66,7 @@ pub struct World {
     pub process: Child,
     pub models: ModelStore,
     pub store: TempDir,
+    log: TempDir,
     shutdown: CancellationToken,
 }
 
@@ -118,13 +119,15 @@ impl World {
         let stop = shutdown.clone();
         tokio::spawn(async move { sphinx_keyvault::run(config, listener, stop).await.unwrap() });
 
+        let log = tempfile::tempdir().unwrap();
+        let lines = std::fs::File::create(log.path().join("log")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_sphinx-inference"))
             .args(["--listen", "127.0.0.1:0", "--store", &location, "--keyvault", &keyvault])
             .env("SPHINX_INFERENCE__COMPUTE_THREADS", "2")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(lines)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -134,7 +137,12 @@ impl World {
         let inference = InferenceClient::connect(format!("http://{address}")).await.unwrap();
         let vault = KeyVaultClient::connect(keyvault).await.unwrap();
         let models = ModelStore::open(&location).unwrap();
-        Self { inference, vault, process, models, store, shutdown }
+        Self { inference, vault, process, models, store, log, shutdown }
+    }
+
+    /// What the inference service has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path().join("log")).unwrap()
     }
 
     /// Registers evaluation keys under an id and returns their fingerprint.
