@@ -63,12 +63,19 @@ async fn averaging_and_the_expected_batch_are_choices_of_a_training() {
 async fn a_delta_above_one_over_the_examples_is_warned_about_and_trains() {
     let world = World::with_key().await;
     let run = world.train_tiny(&["--delta", "1e-4"]).succeeded();
-    assert_says(&run.stderr, &["warning: delta 1e-4 is above 1/60000", "choose a smaller delta"]);
+    assert_says(
+        &run.stderr,
+        &[
+            "warning: delta 1e-4 is above 1/60000",
+            "publishes one example at random satisfies it",
+            "choose a smaller delta",
+        ],
+    );
     assert_says(&run.stdout, &["at δ = 1e-4"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rejects_ledgers_that_were_edited_exchanged_or_rolled_back() {
+async fn rejects_ledgers_that_were_edited_exchanged_rolled_back_or_lost() {
     let world = World::with_key().await;
     world.train_tiny(&[]).succeeded();
     world.train_tiny(&["--model", "other"]).succeeded();
@@ -95,6 +102,13 @@ async fn rejects_ledgers_that_were_edited_exchanged_or_rolled_back() {
         assert_says(&world.run(&further).refused(1), &[words]);
         assert_eq!(version(), trained);
     }
+    // Lost: what was spent is unknown, so nothing starts from zero.
+    fs::remove_file(&ledger).unwrap();
+    for command in [&further[..], &["privacy", "show", "tiny"]] {
+        assert_says(&world.run(command).refused(1), &["no privacy ledger at", "tiny.redb"]);
+        assert!(!ledger.exists());
+    }
+    assert_eq!(version(), trained);
     fs::write(&ledger, &good).unwrap();
     world.run(&further).succeeded();
 }

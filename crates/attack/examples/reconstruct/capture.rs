@@ -3,8 +3,9 @@
 use prost::Message;
 use sphinx_client::{ClientError, Direction, LinearCloud, Traffic, Update};
 use sphinx_gradient::Tensor;
-use sphinx_proto::v1::CommitChunk;
+use sphinx_proto::v1::TrainRequest;
 use sphinx_proto::v1::commit_chunk::Part;
+use sphinx_proto::v1::train_request::Part as Request;
 
 /// Stands between the training loop and the cloud that it trains by.
 pub struct Tap<'a> {
@@ -25,8 +26,9 @@ impl<'a> Tap<'a> {
 fn gradient_of(mut sealed: &[u8], stages: usize) -> Result<Vec<Vec<f32>>, prost::DecodeError> {
     let mut gradient = vec![Vec::new(); stages];
     while !sealed.is_empty() {
-        let chunk = CommitChunk::decode_length_delimited(&mut sealed)?;
-        if let Some(Part::Gradient(part)) = chunk.part
+        let message = TrainRequest::decode_length_delimited(&mut sealed)?;
+        if let Some(Request::CommitChunk(chunk)) = message.part
+            && let Some(Part::Gradient(part)) = chunk.part
             && let Some(stage) = gradient.get_mut(part.stage as usize)
         {
             let words = part.values.chunks_exact(4);
