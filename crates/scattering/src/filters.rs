@@ -8,6 +8,7 @@ use rustfft::FftPlanner;
 use crate::fourier::Fourier;
 
 /// Kymatio's π in the norms of its filters.
+#[expect(clippy::approx_constant, reason = "the reference rounds it so")]
 const KYMATIO_PI: f64 = 3.1415;
 /// Copies of a filter on each side that are added when it is made periodic.
 const PERIODS: isize = 2;
