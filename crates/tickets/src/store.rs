@@ -178,7 +178,13 @@ impl Inner {
                 self.blocks.remove(&id);
                 Ok(None)
             }
-            error => Err(error),
+            error @ (TicketStoreError::Exhausted { .. }
+            | TicketStoreError::Count { .. }
+            | TicketStoreError::Shape { .. }
+            | TicketStoreError::Modulus { .. }
+            | TicketStoreError::Busy { .. }
+            | TicketStoreError::DiskFull { .. }
+            | TicketStoreError::Storage { .. }) => Err(error),
         }
     }
 

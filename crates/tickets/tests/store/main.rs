@@ -3,7 +3,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
-    reason = "a failed set-up, or another error than expected, fails the test"
+    clippy::disallowed_methods,
+    reason = "a failed set-up, or another error than expected, fails the test; there is no runtime whose threads sleep"
 )]
 
 mod damage;
