@@ -29,8 +29,8 @@ pub use recognition::RecognitionError;
 pub use sphinx_proto::{KeyId, ModelId, TenantId};
 pub use sphinx_secret::SecretKey;
 pub use training::{
-    ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud, ModelLedger, Preview, Privacy, Progress,
-    SessionOptions, Traffic, TrainingOptions, TrainingRequest, TrainingSummary, Update,
+    ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud, ModelLedger, Preview, Privacy,
+    Progress, SessionOptions, Traffic, TrainingOptions, TrainingRequest, TrainingSummary, Update,
     View, train_with_inputs, train_without_ledger,
 };
 

@@ -1,13 +1,13 @@
 //! Networks between schema and domain.
 
-use sphinx_network::{LayerSpec, NetworkSpec, Shape};
+use sphinx_network::{Filters, LayerSpec, NetworkSpec, Shape};
 
 use crate::{
     ConversionError,
     conversion::required,
     v1::{
-        ClippedRelu, Conv, Dense, Flatten, Layer, Network, Normalise, Pool, QuantisedTanh, Scatter,
-        Shape as ShapeMessage, Sigmoid, Tanh, layer::Kind,
+        ClippedRelu, Conv, Dense, Filters as FiltersMessage, Flatten, Layer, Network, Normalise,
+        Pool, QuantisedTanh, Scatter, Shape as ShapeMessage, Sigmoid, Tanh, layer::Kind,
     },
 };
 
@@ -39,12 +39,13 @@ impl TryFrom<Network> for NetworkSpec {
 
 fn layer(layer: Layer) -> Result<LayerSpec, ConversionError> {
     Ok(match required("network.layers.kind", "a kind of layer", layer.kind)? {
-        Kind::Conv(Conv { out_channels, kernel, stride, padding }) => LayerSpec::Conv {
-            out_channels: size(out_channels),
-            kernel: size(kernel),
+        Kind::Conv(conv) => LayerSpec::Conv {
+            out_channels: size(conv.out_channels),
+            kernel: size(conv.kernel),
             // What a person leaves out in a request made by hand.
-            stride: size(stride.max(1)),
-            padding: size(padding),
+            stride: size(conv.stride.max(1)),
+            padding: size(conv.padding),
+            filters: filters(conv.filters)?,
         },
         Kind::Dense(Dense { outputs }) => LayerSpec::Dense { outputs: size(outputs) },
         Kind::AvgPool(Pool { size: side, stride }) => {
@@ -72,9 +73,7 @@ fn layer(layer: Layer) -> Result<LayerSpec, ConversionError> {
                 groups: or(groups, NetworkSpec::DEFAULT_GROUPS),
             }
         }
-        Kind::Normalise(Normalise { mean, deviation }) => {
-            LayerSpec::Normalise { mean, deviation }
-        }
+        Kind::Normalise(Normalise { mean, deviation }) => LayerSpec::Normalise { mean, deviation },
     })
 }
 
@@ -94,11 +93,16 @@ impl From<&NetworkSpec> for Network {
 
 fn message(layer: &LayerSpec) -> Layer {
     let kind = match *layer {
-        LayerSpec::Conv { out_channels, kernel, stride, padding } => Kind::Conv(Conv {
+        LayerSpec::Conv { out_channels, kernel, stride, padding, filters } => Kind::Conv(Conv {
             out_channels: count(out_channels),
             kernel: count(kernel),
             stride: count(stride),
             padding: count(padding),
+            filters: match filters {
+                Filters::Random => FiltersMessage::Unspecified,
+                Filters::Gabor => FiltersMessage::Gabor,
+            }
+            .into(),
         }),
         LayerSpec::Dense { outputs } => Kind::Dense(Dense { outputs: count(outputs) }),
         LayerSpec::AvgPool { size } => Kind::AvgPool(Pool { size: count(size), stride: 0 }),
@@ -124,6 +128,17 @@ fn size(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
+fn filters(filters: i32) -> Result<Filters, ConversionError> {
+    match FiltersMessage::try_from(filters) {
+        Ok(FiltersMessage::Unspecified) => Ok(Filters::Random),
+        Ok(FiltersMessage::Gabor) => Ok(Filters::Gabor),
+        Err(_) => {
+            let (got, expected) = (filters.to_string(), "a known kind of filters (0 or 1)");
+            Err(ConversionError::Value { field: "network.layers.conv.filters", got, expected })
+        }
+    }
+}
+
 /// Sizes beyond 32 bits are far above every limit; the receiver refuses the saturated one as well.
 fn count(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
@@ -146,6 +161,17 @@ mod tests {
         let network = Network { name: "x".repeat(201), ..Network::default() };
         let error = NetworkSpec::try_from(network).unwrap_err();
         assert_eq!(error.to_string(), "network.name is 201 bytes long: expected at most 200 bytes");
+    }
+
+    #[test]
+    fn rejects_unknown_filters() {
+        let spec = NetworkSpec::builtin("gabor-cnn").unwrap();
+        let mut network = Network::from(&spec);
+        if let Some(Kind::Conv(conv)) = &mut network.layers[0].kind {
+            conv.filters = 7;
+        }
+        let error = NetworkSpec::try_from(network).unwrap_err().to_string();
+        assert!(error.contains("network.layers.conv.filters is 7"), "{error}");
     }
 
     #[test]

@@ -5,8 +5,8 @@ mod prepared;
 mod stored;
 
 pub use error::KeyError;
-pub use prepared::PreparedKeys;
 pub(crate) use prepared::FourierPackingKey;
+pub use prepared::PreparedKeys;
 pub use stored::MAX_KEY_BYTES;
 
 use sphinx_linalg::POLYNOMIAL_SIZE;

@@ -140,7 +140,13 @@ mod tests {
             input: Shape::new(2, 6, 7),
             bias_bound: 4.0,
             layers: vec![
-                LayerSpec::Conv { out_channels: 1, kernel: 3, stride: 1, padding: 1 },
+                LayerSpec::Conv {
+                    out_channels: 1,
+                    kernel: 3,
+                    stride: 1,
+                    padding: 1,
+                    filters: sphinx_network::Filters::Random,
+                },
                 LayerSpec::AvgPool { size: 1 },
                 LayerSpec::Tanh,
                 LayerSpec::Dense { outputs: 2 },

@@ -151,7 +151,9 @@ fn threshold(clipping: Clipping) -> Result<Option<f32>, PassError> {
         Clipping::Flat(norm) | Clipping::Weights(norm) if norm.is_finite() && norm > 0.0 => {
             Ok(Some(norm))
         }
-        Clipping::Flat(norm) | Clipping::Weights(norm) => Err(PassError::ClippingNorm { got: norm }),
+        Clipping::Flat(norm) | Clipping::Weights(norm) => {
+            Err(PassError::ClippingNorm { got: norm })
+        }
     }
 }
 

@@ -119,7 +119,13 @@ fn equal_copies_change_nothing() {
 
 /// One example in 3 copies with given pixels, through a convolution and two dense layers.
 fn one_example(pixels: &[f32]) -> (Case, BlockPass) {
-    let conv = LayerSpec::Conv { out_channels: 2, kernel: 3, stride: 1, padding: 0 };
+    let conv = LayerSpec::Conv {
+        out_channels: 2,
+        kernel: 3,
+        stride: 1,
+        padding: 0,
+        filters: sphinx_network::Filters::Random,
+    };
     let dense = |outputs| LayerSpec::Dense { outputs };
     let layers = vec![conv, LayerSpec::Tanh, dense(6), LayerSpec::Tanh, dense(4)];
     let mut case = case("one", Shape::new(1, 5, 5), layers);

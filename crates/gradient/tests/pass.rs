@@ -89,7 +89,13 @@ fn transposed_layer_is_the_transpose() {
 
 #[test]
 fn training_on_separable_data_reduces_the_loss() {
-    let conv = LayerSpec::Conv { out_channels: 3, kernel: 3, stride: 1, padding: 0 };
+    let conv = LayerSpec::Conv {
+        out_channels: 3,
+        kernel: 3,
+        stride: 1,
+        padding: 0,
+        filters: sphinx_network::Filters::Random,
+    };
     let layers = vec![
         conv,
         LayerSpec::Tanh,
@@ -146,7 +152,10 @@ fn rejects_images_that_do_not_fit() {
     for bad in [-0.01, 1.01, f32::NAN, f32::INFINITY] {
         let mut images = case.images.clone();
         images.as_mut_slice()[2 * SLOTS + 9] = bad;
-        assert_eq!(new(&images, &case.labels), PassError::Pixel { row: 2, slot: 9, low: 0.0, high: 1.0 });
+        assert_eq!(
+            new(&images, &case.labels),
+            PassError::Pixel { row: 2, slot: 9, low: 0.0, high: 1.0 }
+        );
     }
 }
 
@@ -234,7 +243,13 @@ fn rejects_values_that_are_not_finite() {
 #[test]
 fn rejects_a_max_pool_too_large_to_remember() {
     let layers = vec![
-        LayerSpec::Conv { out_channels: 1, kernel: 1, stride: 1, padding: 0 },
+        LayerSpec::Conv {
+            out_channels: 1,
+            kernel: 1,
+            stride: 1,
+            padding: 0,
+            filters: sphinx_network::Filters::Random,
+        },
         LayerSpec::Tanh,
         LayerSpec::MaxPool { size: 17, stride: None },
         LayerSpec::Dense { outputs: 2 },

@@ -1,5 +1,6 @@
 //! Random initial weights.
 
+mod gabor;
 #[cfg(test)]
 mod tests;
 
@@ -7,20 +8,27 @@ use rand::{Rng, RngExt};
 
 use crate::activation::Activation;
 use crate::plan::{ClientOp, Linear, Plan, Stage, StageParameters};
+use crate::spec::Filters;
 
 /// Initial parameters of every stage: weights uniform in `±gain·√(3 / fan_in)` (LeCun et al. 1998), with the gain
 /// that keeps the variance of activations from layer to layer: √2 before a ReLU (He et al. 2015), 5/3 before tanh, 1
 /// otherwise; biases zero. The fan-out (Glorot & Bengio 2010) is left out: it would make the first convolution of `sphinx-mnist` five
-/// times smaller, which trains more slowly.
+/// times smaller, which trains more slowly. Gabor filters have the same mean square as random weights.
 pub fn initial_parameters(plan: &Plan, rng: &mut impl Rng) -> Vec<StageParameters> {
     plan.stages.iter().map(|stage| stage_parameters(stage, rng)).collect()
 }
 
 fn stage_parameters(stage: &Stage, rng: &mut impl Rng) -> StageParameters {
     let limit = weight_limit(stage);
-    let weights = (0..stage.linear.weight_count())
-        .map(|_| limit * (2.0 * rng.random::<f32>() - 1.0))
-        .collect();
+    let weights = match (stage.filters, stage.linear) {
+        (Filters::Gabor, Linear::Conv { in_channels, out_channels, kernel, .. }) => {
+            gabor::filters(in_channels, out_channels, kernel, limit)
+        }
+        _ => {
+            let weight = |_| limit * (2.0 * rng.random::<f32>() - 1.0);
+            (0..stage.linear.weight_count()).map(weight).collect()
+        }
+    };
     StageParameters { weights, biases: vec![0.0; stage.linear.bias_count()] }
 }
 

@@ -26,4 +26,4 @@ pub use plan::{
     ClientOp, ClientStep, Linear, MAX_ANGLES, MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS, MAX_SCALES,
     MAX_WEIGHTS, Plan, SCATTER_BOUND, SpecError, Stage, StageParameters, Stem, StemOp, StemStep,
 };
-pub use spec::{LayerKind, LayerSpec, NetworkSpec, Shape};
+pub use spec::{Filters, LayerKind, LayerSpec, NetworkSpec, Shape};

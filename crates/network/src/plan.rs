@@ -13,7 +13,7 @@ pub use stem::{MAX_ANGLES, MAX_SCALES, SCATTER_BOUND, Stem, StemOp, StemStep};
 use std::fmt;
 
 use crate::activation::Activation;
-use crate::spec::Shape;
+use crate::spec::{Filters, Shape};
 
 /// How a network is evaluated: stem and client's steps on the image, then the stages in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,8 @@ pub struct Plan {
 pub struct Stage {
     /// The linear layer.
     pub linear: Linear,
+    /// What the kernels of a convolution start from.
+    pub filters: Filters,
     /// Side of the average-pooling window (its stride, too) that is folded into the server's map.
     pub pool: Option<usize>,
     /// What the client encrypts.

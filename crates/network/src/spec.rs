@@ -81,6 +81,9 @@ pub enum LayerSpec {
         /// Lines and columns of zeros on each side of the map.
         #[serde(default)]
         padding: usize,
+        /// What its kernels start from.
+        #[serde(default, skip_serializing_if = "Filters::are_random")]
+        filters: Filters,
     },
     /// Fully connected layer; a feature map before it is flattened.
     Dense {
@@ -140,6 +143,24 @@ pub enum LayerSpec {
         #[serde(default = "default_groups")]
         groups: usize,
     },
+}
+
+/// What the kernels of a convolution are before training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filters {
+    /// Uniform random weights.
+    #[default]
+    Random,
+    /// Gabor filters: edges and bars in evenly spaced orientations. A public choice that costs no privacy and that private
+    /// training, which moves weights little, keeps much of.
+    Gabor,
+}
+
+impl Filters {
+    fn are_random(&self) -> bool {
+        *self == Self::Random
+    }
 }
 
 /// The name of a layer's kind, as written in a spec.

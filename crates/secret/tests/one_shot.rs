@@ -17,7 +17,13 @@ fn padded() -> QueryLayout {
         input: Shape::new(1, 28, 28),
         bias_bound: 4.0,
         layers: vec![
-            LayerSpec::Conv { out_channels: 1, kernel: 5, stride: 2, padding: 1 },
+            LayerSpec::Conv {
+                out_channels: 1,
+                kernel: 5,
+                stride: 2,
+                padding: 1,
+                filters: sphinx_network::Filters::Random,
+            },
             LayerSpec::Tanh,
             LayerSpec::Dense { outputs: 10 },
         ],

@@ -116,7 +116,6 @@ impl RecipeArgs {
     pub fn delta(&self) -> Option<Delta> {
         self.delta
     }
-
 }
 
 /// What is given up, if no ε will be proven.

@@ -77,7 +77,13 @@ pub fn small_conv() -> NetworkSpec {
         input: Shape::new(1, 28, 28),
         bias_bound: 4.0,
         layers: vec![
-            LayerSpec::Conv { out_channels: 2, kernel: 5, stride: 1, padding: 0 },
+            LayerSpec::Conv {
+                out_channels: 2,
+                kernel: 5,
+                stride: 1,
+                padding: 0,
+                filters: sphinx_network::Filters::Random,
+            },
             LayerSpec::AvgPool { size: 4 },
             LayerSpec::Sigmoid,
             LayerSpec::Dense { outputs: 16 },

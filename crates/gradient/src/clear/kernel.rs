@@ -140,7 +140,13 @@ mod tests {
     /// Machines without wide vectors run the same code with fewer lanes and registers.
     #[test]
     fn every_vector_width_gives_the_same_output() {
-        let conv = LayerSpec::Conv { out_channels: 7, kernel: 3, stride: 2, padding: 1 };
+        let conv = LayerSpec::Conv {
+            out_channels: 7,
+            kernel: 3,
+            stride: 2,
+            padding: 1,
+            filters: sphinx_network::Filters::Random,
+        };
         let layers = vec![conv, LayerSpec::Tanh, LayerSpec::Dense { outputs: 2 }];
         let name = "small".to_owned();
         let input = Shape::new(2, 6, 6);

@@ -12,7 +12,13 @@ const SLOTS: usize = 32;
 
 fn plan() -> Plan {
     let layers = vec![
-        LayerSpec::Conv { out_channels: 5, kernel: 3, stride: 2, padding: 1 },
+        LayerSpec::Conv {
+            out_channels: 5,
+            kernel: 3,
+            stride: 2,
+            padding: 1,
+            filters: sphinx_network::Filters::Random,
+        },
         LayerSpec::Tanh,
         LayerSpec::Dense { outputs: 3 },
     ];

@@ -86,7 +86,9 @@ pub enum PassError {
         slots: usize,
     },
     /// The copies of an example do not have one label.
-    #[error("the copies of example {example} have different labels; put copy k of example e in slot k * E + e")]
+    #[error(
+        "the copies of example {example} have different labels; put copy k of example e in slot k * E + e"
+    )]
     CopyLabels {
         /// The first such example.
         example: usize,

@@ -26,6 +26,34 @@ fn weights_fill_their_interval_and_biases_are_zero() {
 }
 
 #[test]
+fn gabor_filters_are_waves_of_the_size_of_random_weights() {
+    let plan = Plan::new(&NetworkSpec::builtin("gabor-cnn").unwrap()).unwrap();
+    let with = |seed| initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(seed));
+    let (parameters, other) = (with(1), with(2));
+    assert_eq!(parameters[0].weights, other[0].weights);
+    assert_ne!(parameters[1].weights, other[1].weights);
+    let limit = 5.0 / 3.0 * (3.0_f32 / 64.0).sqrt();
+    let filters: Vec<&[f32]> = parameters[0].weights.chunks(64).collect();
+    assert_eq!(filters.len(), 16);
+    for filter in &filters {
+        let square = filter.iter().map(|weight| weight * weight).sum::<f32>() / 64.0;
+        assert!((3.0 * square / (limit * limit) - 1.0).abs() < 1e-4);
+        assert!(filter.iter().sum::<f32>().abs() < 1e-4);
+    }
+    // The first bar is vertical: every line mirrors itself and the line opposite. The first edge changes sign instead.
+    for y in 0..8 {
+        for x in 0..8 {
+            let (at, mirrored) = (8 * y + x, 8 * y + 7 - x);
+            assert!((filters[0][at] - filters[0][mirrored]).abs() < 1e-5);
+            assert!((filters[8][at] + filters[8][mirrored]).abs() < 1e-5);
+        }
+    }
+    // Filters across each other have little in common.
+    let product: f32 = filters[0].iter().zip(filters[4]).map(|(a, b)| a * b).sum();
+    assert!(product.abs() < 0.2 * 64.0 * limit * limit / 3.0, "{product}");
+}
+
+#[test]
 fn same_seed_gives_same_weights() {
     let plan = Plan::new(&NetworkSpec::builtin("lola").unwrap()).unwrap();
     let with = |seed| initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(seed));

@@ -31,7 +31,13 @@ fn conv_stage() -> impl Strategy<Value = Stage> {
                 padded.checked_sub(2 * padding).filter(|&side| side > 0)
             };
             let input = Shape::new(in_channels, side(lines)?, side(columns)?);
-            let mut layers = vec![LayerSpec::Conv { out_channels, kernel, stride, padding }];
+            let mut layers = vec![LayerSpec::Conv {
+                out_channels,
+                kernel,
+                stride,
+                padding,
+                filters: crate::Filters::Random,
+            }];
             if pool > 1 {
                 layers.push(LayerSpec::AvgPool { size: pool });
             }

@@ -2,7 +2,7 @@
 
 use crate::activation::{Activation, MAX_LEVELS};
 use crate::plan::{ClientOp, ClientStep, Linear, Plan, SpecError, Stage, Stem};
-use crate::spec::{LayerKind, LayerSpec, NetworkSpec, Shape};
+use crate::spec::{Filters, LayerKind, LayerSpec, NetworkSpec, Shape};
 
 /// Most layers of a network.
 pub const MAX_LAYERS: usize = 256;
@@ -12,6 +12,9 @@ pub const MAX_ROWS: usize = 65_536;
 pub const MAX_WEIGHTS: usize = 16 << 20;
 /// Most multiply-adds of one stage per sample; also bounds the row numbers a [`crate::Geometry`] stores.
 pub const MAX_MULTIPLY_ADDS: usize = 128 << 20;
+
+/// Side of the smallest kernel that holds a wave.
+const MIN_GABOR: usize = 3;
 
 impl Plan {
     /// Checks `spec` and cuts it into stages.
@@ -96,11 +99,12 @@ impl Builder {
 
     fn push(&mut self, at: At, layer: &LayerSpec) -> Result<(), SpecError> {
         match *layer {
-            LayerSpec::Conv { out_channels, kernel, stride, padding } => {
+            LayerSpec::Conv { out_channels, kernel, stride, padding, filters } => {
                 at.check_size("out_channels", out_channels)?;
                 at.check_size("kernel", kernel)?;
                 at.check_size("stride", stride)?;
-                self.conv(at, [out_channels, kernel, stride, padding])
+                self.conv(at, [out_channels, kernel, stride, padding])?;
+                self.start(at, kernel, filters)
             }
             LayerSpec::Dense { outputs } => {
                 at.check_size("outputs", outputs)?;
@@ -159,6 +163,18 @@ impl Builder {
         self.linear(at, linear, output)
     }
 
+    /// What the convolution just added starts from.
+    fn start(&mut self, at: At, kernel: usize, filters: Filters) -> Result<(), SpecError> {
+        if filters == Filters::Gabor && kernel < MIN_GABOR {
+            let At { layer, kind } = at;
+            return Err(SpecError::GaborKernel { layer, kind, got: kernel, least: MIN_GABOR });
+        }
+        if let Some(stage) = self.stages.last_mut() {
+            stage.filters = filters;
+        }
+        Ok(())
+    }
+
     fn linear(&mut self, at: At, linear: Linear, output: Shape) -> Result<(), SpecError> {
         let At { layer, kind } = at;
         let Some(input_bound) = self.bound else {
@@ -175,6 +191,7 @@ impl Builder {
         }
         let stage = Stage {
             linear,
+            filters: Filters::Random,
             pool: None,
             input: self.shape,
             linear_output: output,

@@ -72,6 +72,20 @@ pub enum SpecError {
         /// Padding on each side.
         padding: usize,
     },
+    /// A kernel too small to hold a wave.
+    #[error(
+        "layers[{layer}] ({kind}): kernel is {got}, expected at least {least} for Gabor filters"
+    )]
+    GaborKernel {
+        /// Index of the layer.
+        layer: usize,
+        /// Its kind.
+        kind: LayerKind,
+        /// Side of the kernel.
+        got: usize,
+        /// Smallest allowed.
+        least: usize,
+    },
     /// Some kernel positions would see nothing but padding.
     #[error("layers[{layer}] ({kind}): padding is {got}, expected less than the kernel's {kernel}")]
     PaddingTooLarge {

@@ -14,7 +14,7 @@ fn builtin(name: &str) -> Plan {
 }
 
 fn conv(out_channels: usize, kernel: usize) -> LayerSpec {
-    LayerSpec::Conv { out_channels, kernel, stride: 1, padding: 0 }
+    LayerSpec::Conv { out_channels, kernel, stride: 1, padding: 0, filters: crate::Filters::Random }
 }
 
 fn shapes(plan: &Plan) -> Vec<(Shape, Shape)> {

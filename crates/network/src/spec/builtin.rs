@@ -1,11 +1,19 @@
 //! The networks that come with Sphinx, all for MNIST images.
 
-use crate::spec::{LayerSpec, NetworkSpec, Shape};
+use crate::spec::{Filters, LayerSpec, NetworkSpec, Shape};
 
 const MNIST: Shape = Shape::new(1, 28, 28);
 
-const NAMES: [&str; 7] =
-    ["sphinx-mnist", "lola", "mlp-100", "conv-180", "tanh-cnn", "scatter-linear", "scatter-cnn"];
+const NAMES: [&str; 8] = [
+    "sphinx-mnist",
+    "lola",
+    "mlp-100",
+    "conv-180",
+    "tanh-cnn",
+    "gabor-cnn",
+    "scatter-linear",
+    "scatter-cnn",
+];
 
 const SCATTER: LayerSpec = LayerSpec::Scatter {
     scales: NetworkSpec::DEFAULT_SCALES,
@@ -30,7 +38,8 @@ impl NetworkSpec {
             "lola" => lola(),
             "mlp-100" => mlp_100(),
             "conv-180" => conv_180(),
-            "tanh-cnn" => tanh_cnn(),
+            "tanh-cnn" => tanh_cnn(Filters::Random),
+            "gabor-cnn" => tanh_cnn(Filters::Gabor),
             "scatter-linear" => vec![SCATTER, LayerSpec::Dense { outputs: 10 }],
             "scatter-cnn" => scatter_cnn(),
             _ => return None,
@@ -48,10 +57,22 @@ impl NetworkSpec {
 /// The CNN of Tian et al., IEEE S&P 2022: 33 400 weights and 142 biases.
 fn sphinx_mnist() -> Vec<LayerSpec> {
     vec![
-        LayerSpec::Conv { out_channels: 16, kernel: 5, stride: 1, padding: 0 },
+        LayerSpec::Conv {
+            out_channels: 16,
+            kernel: 5,
+            stride: 1,
+            padding: 0,
+            filters: Filters::Random,
+        },
         LayerSpec::Tanh,
         LayerSpec::AvgPool { size: 2 },
-        LayerSpec::Conv { out_channels: 16, kernel: 5, stride: 1, padding: 0 },
+        LayerSpec::Conv {
+            out_channels: 16,
+            kernel: 5,
+            stride: 1,
+            padding: 0,
+            filters: Filters::Random,
+        },
         LayerSpec::Tanh,
         LayerSpec::AvgPool { size: 2 },
         LayerSpec::Dense { outputs: 100 },
@@ -63,7 +84,13 @@ fn sphinx_mnist() -> Vec<LayerSpec> {
 /// The CNN of CryptoNets and LoLa, with tanh in place of their square.
 fn lola() -> Vec<LayerSpec> {
     vec![
-        LayerSpec::Conv { out_channels: 5, kernel: 5, stride: 2, padding: 1 },
+        LayerSpec::Conv {
+            out_channels: 5,
+            kernel: 5,
+            stride: 2,
+            padding: 1,
+            filters: Filters::Random,
+        },
         LayerSpec::Tanh,
         LayerSpec::Dense { outputs: 100 },
         LayerSpec::Tanh,
@@ -82,19 +109,32 @@ fn mlp_100() -> Vec<LayerSpec> {
 /// Few weights (2045), and 180 neurons to bootstrap.
 fn conv_180() -> Vec<LayerSpec> {
     vec![
-        LayerSpec::Conv { out_channels: 5, kernel: 7, stride: 4, padding: 1 },
+        LayerSpec::Conv {
+            out_channels: 5,
+            kernel: 7,
+            stride: 4,
+            padding: 1,
+            filters: Filters::Random,
+        },
         FOUR_BITS,
         LayerSpec::Dense { outputs: 10 },
     ]
 }
 
-/// The CNN for MNIST of Tramèr & Boneh, ICLR 2021: 25 920 weights and 90 biases.
-fn tanh_cnn() -> Vec<LayerSpec> {
+/// The CNN for MNIST of Tramèr & Boneh, ICLR 2021: 25 920 weights and 90 biases. `gabor-cnn` is the same network whose first
+/// layer starts from Gabor filters.
+fn tanh_cnn(filters: Filters) -> Vec<LayerSpec> {
     vec![
-        LayerSpec::Conv { out_channels: 16, kernel: 8, stride: 2, padding: 2 },
+        LayerSpec::Conv { out_channels: 16, kernel: 8, stride: 2, padding: 2, filters },
         LayerSpec::Tanh,
         LayerSpec::MaxPool { size: 2, stride: Some(1) },
-        LayerSpec::Conv { out_channels: 32, kernel: 4, stride: 2, padding: 0 },
+        LayerSpec::Conv {
+            out_channels: 32,
+            kernel: 4,
+            stride: 2,
+            padding: 0,
+            filters: Filters::Random,
+        },
         LayerSpec::Tanh,
         LayerSpec::MaxPool { size: 2, stride: Some(1) },
         LayerSpec::Dense { outputs: 32 },
@@ -107,9 +147,21 @@ fn tanh_cnn() -> Vec<LayerSpec> {
 fn scatter_cnn() -> Vec<LayerSpec> {
     vec![
         SCATTER,
-        LayerSpec::Conv { out_channels: 16, kernel: 3, stride: 2, padding: 1 },
+        LayerSpec::Conv {
+            out_channels: 16,
+            kernel: 3,
+            stride: 2,
+            padding: 1,
+            filters: Filters::Random,
+        },
         LayerSpec::Tanh,
-        LayerSpec::Conv { out_channels: 32, kernel: 3, stride: 1, padding: 1 },
+        LayerSpec::Conv {
+            out_channels: 32,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            filters: Filters::Random,
+        },
         LayerSpec::Tanh,
         LayerSpec::Dense { outputs: 32 },
         LayerSpec::Tanh,

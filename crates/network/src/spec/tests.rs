@@ -11,7 +11,13 @@ fn toml_round_trip() {
         name: "every-kind".into(),
         input: Shape::new(3, 7, 9),
         layers: vec![
-            LayerSpec::Conv { out_channels: 2, kernel: 3, stride: 2, padding: 1 },
+            LayerSpec::Conv {
+                out_channels: 2,
+                kernel: 3,
+                stride: 2,
+                padding: 1,
+                filters: crate::Filters::Random,
+            },
             LayerSpec::Dense { outputs: 4 },
             LayerSpec::AvgPool { size: 2 },
             LayerSpec::MaxPool { size: 3, stride: None },
@@ -44,7 +50,13 @@ fn defaults_are_stride_one_no_padding_and_the_usual_bias_bound() {
     "#;
     let spec = NetworkSpec::from_toml(text).unwrap();
     assert_eq!(spec.bias_bound, 4.0);
-    let conv = LayerSpec::Conv { out_channels: 2, kernel: 3, stride: 1, padding: 0 };
+    let conv = LayerSpec::Conv {
+        out_channels: 2,
+        kernel: 3,
+        stride: 1,
+        padding: 0,
+        filters: crate::Filters::Random,
+    };
     assert_eq!(spec.layers, [conv, LayerSpec::Relu { cap: 6.0 }]);
 }
 

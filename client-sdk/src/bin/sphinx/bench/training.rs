@@ -157,7 +157,11 @@ fn options(steps: u64, examples: usize) -> Result<TrainingOptions, CliError> {
     })
 }
 
-pub async fn create(cluster: &LocalCluster, spec: &NetworkSpec, name: &str) -> Result<Model, CliError> {
+pub async fn create(
+    cluster: &LocalCluster,
+    spec: &NetworkSpec,
+    name: &str,
+) -> Result<Model, CliError> {
     let client = SphinxClient::new(&Endpoints {
         trainer: cluster.trainer.to_string(),
         inference: cluster.inference.to_string(),

@@ -103,7 +103,13 @@ fn rows_that_nothing_reaches_are_zero() {
     // Stride 3 with kernel 1 looks at every third pixel only.
     let input = crate::Shape::new(1, 4, 4);
     let layers = vec![
-        crate::LayerSpec::Conv { out_channels: 1, kernel: 1, stride: 3, padding: 0 },
+        crate::LayerSpec::Conv {
+            out_channels: 1,
+            kernel: 1,
+            stride: 3,
+            padding: 0,
+            filters: crate::Filters::Random,
+        },
         crate::LayerSpec::Tanh,
         crate::LayerSpec::Dense { outputs: 2 },
     ];

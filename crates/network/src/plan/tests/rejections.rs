@@ -48,7 +48,13 @@ fn rejects_too_many_layers() {
 #[test]
 fn rejects_sizes_of_zero_or_beyond_any_map() {
     let with = |out_channels, kernel, stride| {
-        let conv = LayerSpec::Conv { out_channels, kernel, stride, padding: 0 };
+        let conv = LayerSpec::Conv {
+            out_channels,
+            kernel,
+            stride,
+            padding: 0,
+            filters: crate::Filters::Random,
+        };
         (LayerKind::Conv, conv)
     };
     let cases = [
@@ -77,7 +83,13 @@ fn rejects_quantised_activations_without_values() {
 
 #[test]
 fn rejects_kernel_larger_than_the_padded_map() {
-    let conv = LayerSpec::Conv { out_channels: 2, kernel: 9, stride: 1, padding: 1 };
+    let conv = LayerSpec::Conv {
+        out_channels: 2,
+        kernel: 9,
+        stride: 1,
+        padding: 1,
+        filters: crate::Filters::Random,
+    };
     let error = refusal(Shape::new(1, 6, 30), vec![conv, LayerSpec::Tanh, DENSE]);
     let expected = SpecError::KernelTooLarge {
         layer: 0,
@@ -97,7 +109,13 @@ fn rejects_kernel_larger_than_the_padded_map() {
 #[test]
 fn rejects_padding_as_wide_as_the_kernel() {
     for padding in [3, usize::MAX] {
-        let conv = LayerSpec::Conv { out_channels: 2, kernel: 3, stride: 1, padding };
+        let conv = LayerSpec::Conv {
+            out_channels: 2,
+            kernel: 3,
+            stride: 1,
+            padding,
+            filters: crate::Filters::Random,
+        };
         let (layer, kind) = (0, LayerKind::Conv);
         let expected = SpecError::PaddingTooLarge { layer, kind, got: padding, kernel: 3 };
         assert_eq!(image(vec![conv, DENSE]), expected);
@@ -294,4 +312,14 @@ fn rejects_windows_with_gaps_or_remainders() {
     assert_eq!(image(vec![conv(4, 5), pool(3, 2), DENSE]), expected);
     let expected = SpecError::PoolDoesNotDivide { layer, kind, got, size: 25, stride: 1 };
     assert_eq!(image(vec![conv(4, 5), pool(25, 1), DENSE]), expected);
+}
+
+#[test]
+fn rejects_gabor_filters_without_room_for_a_wave() {
+    let mut spec = NetworkSpec::builtin("gabor-cnn").unwrap();
+    if let LayerSpec::Conv { kernel, padding, .. } = &mut spec.layers[0] {
+        (*kernel, *padding) = (2, 0);
+    }
+    let error = Plan::new(&spec).unwrap_err();
+    assert!(matches!(error, SpecError::GaborKernel { layer: 0, got: 2, least: 3, .. }), "{error}");
 }
