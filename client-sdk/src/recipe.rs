@@ -1,7 +1,7 @@
 //! Recipes: trainings written down, each with the result that was published for it.
 //!
 //! A recipe is a TOML file with everything that decides about a training: network, privacy, schedule, and the seeds of
-//! the initial weights, which are public. Batches, augmentation and noise are never seeded: they come from the operating
+//! the initial weights, which are public. Batches and noise are never seeded: they come from the operating
 //! system's generator, because whoever knew them could undo the privacy. Results therefore vary from run to run, and
 //! what a recipe promises is a mean and a deviation.
 
@@ -26,7 +26,7 @@ use crate::{Privacy, TrainingOptions};
 ///
 /// ```
 /// # fn main() -> Result<(), sphinx_client::recipe::RecipeError> {
-/// let recipe = sphinx_client::recipe::Recipe::load("sphinx-mnist-eps2")?;
+/// let recipe = sphinx_client::recipe::Recipe::load("cnn-eps2")?;
 /// assert_eq!(recipe.network, "sphinx-mnist");
 /// assert_eq!(recipe.options()?.epochs, recipe.training.epochs);
 /// # Ok(())

@@ -9,13 +9,11 @@ macro_rules! recipes {
 }
 
 /// Name and text.
-const RECIPES: [(&str, &str); 7] = recipes![
+const RECIPES: [(&str, &str); 5] = recipes![
     "scatter-linear-eps1",
     "scatter-linear-eps2",
     "scatter-linear-eps3",
-    "scatter-cnn-eps2",
     "cnn-eps2",
-    "sphinx-mnist-eps2",
     "sphinx-mnist-no-privacy",
 ];
 
