@@ -54,16 +54,25 @@ impl Recogniser {
         stream::iter(groups).map(|group| self.rounds(group)).buffered(GROUPS).try_concat().await
     }
 
+    /// Checks the size of images.
+    pub(crate) fn check_sizes<I: AsRef<[f32]>>(
+        &self,
+        images: &[I],
+    ) -> Result<(), RecognitionError> {
+        let expected = self.model.plan.input.len();
+        let mut sizes = images.iter().map(|image| image.as_ref().len());
+        match sizes.find(|&got| got != expected) {
+            Some(got) => Err(RecognitionError::ImageSize { got, expected }),
+            None => Ok(()),
+        }
+    }
+
     /// Checks the size of images; what the network's public stem makes of them.
     async fn features<I: AsRef<[f32]>>(
         &self,
         images: &[I],
     ) -> Result<Vec<Zeroizing<Vec<f32>>>, ClientError> {
-        let expected = self.model.plan.input.len();
-        let sizes = images.iter().map(|image| image.as_ref().len());
-        if let Some(got) = sizes.into_iter().find(|&got| got != expected) {
-            return Err(RecognitionError::ImageSize { got, expected }.into());
-        }
+        self.check_sizes(images)?;
         let images: Vec<_> =
             images.iter().map(|image| Zeroizing::new(image.as_ref().to_vec())).collect();
         if self.model.stem.is_empty() {

@@ -140,8 +140,9 @@ impl TicketSupply {
     /// keeps the ticket's version.
     ///
     /// # Errors
-    /// As [`TicketSupply::ticket`] and [`Recogniser::infer`].
+    /// As [`TicketSupply::ticket`] and [`Recogniser::infer`]. An image of another size costs no ticket.
     pub async fn infer(&self, image: &[f32]) -> Result<Prediction, ClientError> {
+        self.recogniser().check_sizes(&[image])?;
         let ticket = self.ticket().await?;
         let version = ticket.version();
         match self.recogniser().infer(ticket, image).await {
@@ -157,11 +158,12 @@ impl TicketSupply {
     /// version.
     ///
     /// # Errors
-    /// As [`TicketSupply::tickets`] and [`Recogniser::infer_batch`].
+    /// As [`TicketSupply::tickets`] and [`Recogniser::infer_batch`]. Images of another size cost no ticket.
     pub async fn infer_batch<I: AsRef<[f32]>>(
         &self,
         images: &[I],
     ) -> Result<Vec<Prediction>, ClientError> {
+        self.recogniser().check_sizes(images)?;
         let tickets = self.tickets(images.len()).await?;
         let version = tickets.iter().map(Ticket::version).min().unwrap_or_default();
         match self.recogniser().infer_batch(tickets, images).await {

@@ -111,6 +111,13 @@ async fn rejects_supplies_of_a_deleted_model_and_tickets_of_another() {
     world.models().delete(&model.meta.tenant, &model.id).await.unwrap();
     let options = SupplyOptions { low_water: 0, lease: 2 };
     let supply = TicketSupply::start(recogniser, store, options, &mut world.rng);
+    let size = RecognitionError::ImageSize { got: 783, expected: 784 };
+    let (one, many) = (vec![0.5; 783], [vec![0.5; 784], vec![0.5; 783]]);
+    for refused in [supply.infer(&one).await.err(), supply.infer_batch(&many).await.err()] {
+        let Some(ClientError::Recognition(got)) = refused else { panic!("{refused:?}") };
+        assert_eq!(got, size);
+    }
+    assert_eq!(supply.metrics().used, 0, "an image that does not fit costs no ticket");
     // What is there is handed out; more cannot be prepared, and who waits for it is told why.
     supply.ticket().await.unwrap();
     supply.ticket().await.unwrap();
