@@ -92,9 +92,10 @@ impl Recogniser {
     }
 
     fn gone_if_not_found(&self, error: ClientError) -> ClientError {
-        match error {
-            ClientError::Refused { code: Code::NotFound, .. } => self.gone(),
-            other => other,
+        if matches!(error, ClientError::Refused { code: Code::NotFound, .. }) {
+            self.gone()
+        } else {
+            error
         }
     }
 

@@ -18,6 +18,9 @@ use crate::recognition::model::IntegerModel;
 use crate::recognition::offload::offload;
 use crate::recognition::{Recogniser, Ticket, TicketBook};
 
+/// How tickets of a version come to the recogniser's; `None` if they are of that version already.
+type Way = Option<Result<Difference, Unrepairable>>;
+
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Repair {
@@ -119,7 +122,7 @@ impl Recogniser {
     fn apply(
         &self,
         tickets: Vec<Ticket>,
-        differences: &[(Arc<IntegerModel>, Option<Result<Difference, Unrepairable>>)],
+        differences: &[(Arc<IntegerModel>, Way)],
     ) -> (Repair, Vec<Ticket>) {
         let mut repair = Repair::default();
         let mut kept = Vec::with_capacity(tickets.len());

@@ -2,6 +2,11 @@
 //!
 //! Threads and blocking sockets: the timers of the asynchronous runtime are a millisecond coarse.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "threads of their own sleep here, none of a runtime"
+)]
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;

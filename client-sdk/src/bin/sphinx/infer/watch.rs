@@ -28,9 +28,10 @@ struct Arriving(HashMap<PathBuf, Instant>);
 pub(super) fn arrivals(directory: &Path) -> Result<Images, CliError> {
     let failed = |error: notify::Error| CliError::Watch {
         path: directory.to_owned(),
-        cause: match error.kind {
-            notify::ErrorKind::Io(error) => error.to_string(),
-            kind => format!("{kind:?}"),
+        cause: if let notify::ErrorKind::Io(error) = error.kind {
+            error.to_string()
+        } else {
+            format!("{:?}", error.kind)
         },
     };
     let (events, received) = mpsc::channel();
