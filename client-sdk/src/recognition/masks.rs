@@ -33,11 +33,10 @@ pub(crate) fn expand(seed: &TicketSeed, stage: usize, bits: u32, words: &mut [u3
     fill_keystream(seed, &mut stage_keys);
     let mut key = TicketSeed::default();
     key.copy_from_slice(&stage_keys[stage * SEED_BYTES..]);
-    let mut bytes = Zeroizing::new(vec![0; size_of_val(words)]);
-    fill_keystream(&key, &mut bytes);
+    fill_keystream(&key, bytemuck::cast_slice_mut(words));
     let low = u32::MAX >> (32 - bits);
-    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-        *word = u32::from_le_bytes(*bytes) & low;
+    for word in words {
+        *word = u32::from_le(*word) & low;
     }
 }
 

@@ -31,6 +31,8 @@ pub struct SparseMap {
 struct SparseGroup {
     /// The non-zero weights of each row of the block.
     rows: Vec<Terms>,
+    /// The first output of each row, if its outputs follow each other from patch to patch.
+    firsts: Vec<Option<usize>>,
     /// Smallest input of each patch.
     bases: Vec<u32>,
     /// Which of `all` each base belongs to.
@@ -75,18 +77,25 @@ impl SparseMap {
     /// Adds W r + c to each output vector, modulo 2^32.
     ///
     /// `inputs` holds r of up to [`LANES`] vectors, scalar by scalar; `outputs` the vectors of the first lanes; c is
-    /// `added`. Expected cost with AVX-512: half a cycle per 16 of [`SparseMap::multiply_adds`] and vector for
+    /// `added`. `room` is used for sums and left with some of them. Expected cost with AVX-512: half a cycle per 16 of [`SparseMap::multiply_adds`] and vector for
     /// weights ±1, a whole one for others, and about two cycles per output and vector.
     ///
     /// # Panics
     /// If `inputs` has not [`SparseMap::inputs`] scalars, `added` or an output not [`SparseMap::outputs`], or there
     /// are more outputs than lanes.
-    pub fn add_products(&self, added: &[u32], inputs: &[Lanes], outputs: &mut [&mut [u32]]) {
+    pub fn add_products(
+        &self,
+        added: &[u32],
+        inputs: &[Lanes],
+        outputs: &mut [&mut [u32]],
+        room: &mut Vec<u32>,
+    ) {
         assert_eq!(inputs.len(), self.inputs, "vectors of another map");
         assert_eq!(added.len(), self.outputs, "a constant of another map");
         assert!(outputs.len() <= LANES, "more vectors than lanes");
         assert!(outputs.iter().all(|out| out.len() == self.outputs), "results of another map");
-        pulp::Arch::new().dispatch(AddProducts { groups: &self.groups, added, inputs, outputs });
+        let groups = &self.groups;
+        pulp::Arch::new().dispatch(AddProducts { groups, added, inputs, room, outputs });
     }
 }
 
@@ -105,7 +114,8 @@ impl SparseGroup {
                     Terms::new(&group.weights[row * group.taps..][..group.taps], &distances)
                 });
                 let (rows, all) = (rows.collect(), Arc::clone(&group.patches));
-                let sparse = Self { rows, bases: Vec::new(), patches: Vec::new(), all };
+                let sparse =
+                    Self { rows, firsts: Vec::new(), bases: Vec::new(), patches: Vec::new(), all };
                 found.push((distances, sparse));
                 found.len() - 1
             });
@@ -113,7 +123,17 @@ impl SparseGroup {
             sparse.bases.push(base);
             sparse.patches.push(number);
         }
-        found.into_iter().map(|(_, sparse)| sparse).collect()
+        found.into_iter().map(|(_, sparse)| sparse.with_firsts()).collect()
+    }
+
+    fn with_firsts(mut self) -> Self {
+        let first = |row| {
+            let first = self.output(0, row);
+            let follow = |patch| self.output(patch, row) == first + patch;
+            (0..self.bases.len()).all(follow).then_some(first)
+        };
+        self.firsts = (0..self.rows.len()).map(first).collect();
+        self
     }
 
     /// The output that a patch's row yields.

@@ -33,7 +33,8 @@ pub(crate) struct TicketWords<'a> {
 impl Difference {
     /// u' = u + (W' - W) r + (b' - b) modulo 2^32, for all tickets on all cores.
     pub(crate) fn apply(&self, mut tickets: Vec<TicketWords<'_>>) {
-        tickets.par_chunks_mut(LANES).for_each_init(Masks::default, |masks, tickets| {
+        let room = || (Masks::default(), Zeroizing::new(Vec::new()));
+        tickets.par_chunks_mut(LANES).for_each_init(room, |(masks, sums), tickets| {
             for (index, stage) in self.stages.iter().enumerate() {
                 if stage.is_nothing() {
                     continue;
@@ -43,7 +44,7 @@ impl Difference {
                 for ticket in tickets.iter_mut() {
                     outputs.extend(ticket.answers.get_mut(index).map(|u| u.as_mut_slice()));
                 }
-                stage.map.add_products(&stage.added, inputs, &mut outputs);
+                stage.map.add_products(&stage.added, inputs, &mut outputs, sums);
             }
         });
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::TryStreamExt;
+use rayon::prelude::*;
 use sphinx_linalg::{SparseMap, packed_bits_len, unpack_bits};
 use sphinx_network::{MAX_WEIGHT_DIFFERENCE, integer_map, integer_weight_count};
 use sphinx_proto::v1::inference_client::InferenceClient;
@@ -162,8 +163,8 @@ fn assemble(
     new: &IntegerModel,
     weights: &[Vec<i32>],
 ) -> Result<Difference, ClientError> {
-    let mut stages = Vec::with_capacity(weights.len());
-    for (index, (weights, stage)) in weights.iter().zip(&new.plan.stages).enumerate() {
+    let stages = weights.par_iter().zip(&new.plan.stages).enumerate();
+    let stages = stages.map(|(index, (weights, stage))| {
         let (from, to) = (&old.stages[index], &new.stages[index]);
         let map = integer_map(index, stage, weights).map_err(RecognitionError::from)?;
         let (old, new) =
@@ -172,11 +173,8 @@ fn assemble(
         for (old, new) in old.iter().zip(new) {
             added.extend(std::iter::repeat_n(new.wrapping_sub(*old), to.rows_per_channel));
         }
-        stages.push(StageDifference {
-            map: SparseMap::new(&map),
-            added,
-            ticket_bits: to.ticket_bits,
-        });
-    }
-    Ok(Difference { stages })
+        let (map, ticket_bits) = (SparseMap::new(&map), to.ticket_bits);
+        Ok(StageDifference { map, added, ticket_bits })
+    });
+    Ok(Difference { stages: stages.collect::<Result<_, ClientError>>()? })
 }

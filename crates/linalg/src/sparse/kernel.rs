@@ -6,7 +6,7 @@ use super::{LANES, Lanes, SparseGroup, Terms};
 
 /// Patches computed together where their inputs are neighbours.
 const BLOCK: usize = 8;
-/// Outputs that are collected before they are added to the vectors: a cache line of each.
+/// Patches whose sums are turned from scalar by scalar to vector by vector at once: a cache line of each vector.
 const LINE: usize = 16;
 /// Registers per patch held at once; `BLOCK × REGISTERS` sums leave room in the 32 registers of AVX-512.
 const REGISTERS: usize = 2;
@@ -15,6 +15,8 @@ pub(super) struct AddProducts<'a, 'b> {
     pub groups: &'a [SparseGroup],
     pub added: &'a [u32],
     pub inputs: &'a [Lanes],
+    /// Room for the sums of one row for all patches, vector by vector.
+    pub room: &'a mut Vec<u32>,
     pub outputs: &'a mut [&'b mut [u32]],
 }
 
@@ -25,17 +27,39 @@ impl WithSimd for AddProducts<'_, '_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let mut sums = [[0; LANES]; LINE];
         for group in self.groups {
+            let patches = group.bases.len();
+            self.room.resize(self.outputs.len() * patches, 0);
+            let room = self.room.as_mut_slice();
             for (row, terms) in group.rows.iter().enumerate() {
                 for (line, bases) in group.bases.chunks(LINE).enumerate() {
                     products(simd, terms, bases, self.inputs, &mut sums);
-                    let mut outputs = [0; LINE];
-                    for (patch, output) in outputs[..bases.len()].iter_mut().enumerate() {
-                        *output = group.output(line * LINE + patch, row);
+                    let place = line * LINE..line * LINE + bases.len();
+                    for (lane, room) in room.chunks_exact_mut(patches).enumerate() {
+                        let room = room[place.clone()].iter_mut();
+                        room.zip(&sums).for_each(|(room, sums)| *room = sums[lane]);
                     }
-                    add(&outputs[..bases.len()], &sums, self.added, self.outputs);
+                }
+                // Vectors are longer than caches: each is passed through in long stretches, which the processor foresees.
+                for (output, sums) in self.outputs.iter_mut().zip(room.chunks_exact(patches)) {
+                    add(group, row, self.added, sums, output);
                 }
             }
         }
+    }
+}
+
+/// Adds the sums of a row and its constants to a vector.
+#[inline(always)]
+fn add(group: &SparseGroup, row: usize, added: &[u32], sums: &[u32], out: &mut [u32]) {
+    if let Some(first) = group.firsts[row] {
+        let stretch = first..first + sums.len();
+        let words = out[stretch.clone()].iter_mut().zip(&added[stretch]).zip(sums);
+        words.for_each(|((word, &add), &sum)| *word = word.wrapping_add(add).wrapping_add(sum));
+        return;
+    }
+    for (patch, &sum) in sums.iter().enumerate() {
+        let at = group.output(patch, row);
+        out[at] = out[at].wrapping_add(added[at]).wrapping_add(sum);
     }
 }
 
@@ -108,26 +132,5 @@ fn each<S: Simd, const P: usize>(
     for (sums, row) in sums.iter_mut().zip(rows) {
         let words = S::as_simd_u32s(&row[column..column + step]).0;
         sums.iter_mut().zip(words).for_each(|(sum, &word)| *sum = term(*sum, word));
-    }
-}
-
-/// Adds sums and constants to the vectors: from scalar by scalar to vector by vector.
-#[inline(always)]
-fn add(rows: &[usize], sums: &[Lanes; LINE], added: &[u32], outputs: &mut [&mut [u32]]) {
-    let first = rows.first().copied().unwrap_or(0);
-    let line = rows.len() == LINE && rows.iter().zip(first..).all(|(&row, next)| row == next);
-    if line && let Some(added) = added[first..].first_chunk::<LINE>() {
-        for (lane, output) in outputs.iter_mut().enumerate() {
-            let words = output[first..].iter_mut().zip(added).zip(sums);
-            words.for_each(|((word, &add), sums)| {
-                *word = word.wrapping_add(add).wrapping_add(sums[lane]);
-            });
-        }
-        return;
-    }
-    for (&row, sums) in rows.iter().zip(sums) {
-        for (output, &sum) in outputs.iter_mut().zip(sums) {
-            output[row] = output[row].wrapping_add(added[row]).wrapping_add(sum);
-        }
     }
 }

@@ -62,7 +62,7 @@ proptest! {
         }
         let mut after = before.clone();
         let mut slices: Vec<&mut [u32]> = after.iter_mut().map(Vec::as_mut_slice).collect();
-        sparse.add_products(&added, &lanes, &mut slices);
+        sparse.add_products(&added, &lanes, &mut slices, &mut vec![7; 9]);
         for ((after, before), vector) in after.iter().zip(&before).zip(&vectors) {
             prop_assert_eq!(after, &expected(&map, &added, vector, before));
         }
