@@ -6,7 +6,8 @@
 //! Prints the test accuracy of every seed and the mean of every configuration. Keys and what they are otherwise:
 //! network=sphinx-mnist (a built-in one or a TOML file), epochs=10, epsilon=3 (0 for no privacy), clip=0.1, lr=4,
 //! momentum=0.9, nesterov=0, optimizer=sgd (or adam), floor=0.05 (of the cosine decay), warmup=0, averaging=0 (decay),
-//! blocks=1 (of 2048 slots per step), batch=0 (expected; 0 for what the blocks hold), seeds=1, first=0 (first seed).
+//! blocks=1 (of 2048 slots per step), batch=0 (expected; 0 for what the blocks hold), augment=1 (copies of each image),
+//! shift=1 (pixels by which copies are moved), seeds=1, first=0 (first seed).
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Instant;
@@ -15,14 +16,16 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use sphinx_client::data::Mnist;
-use sphinx_client::{ClearTwin, Inputs, Privacy, TrainingOptions, View, train_with_inputs};
+use sphinx_client::{
+    Augmentation, ClearTwin, Inputs, Privacy, TrainingOptions, View, train_with_inputs,
+};
 use sphinx_network::{
     DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork, initial_parameters,
 };
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
 
-const DEFAULTS: [(&str, &str); 15] = [
+const DEFAULTS: [(&str, &str); 17] = [
     ("network", "sphinx-mnist"),
     ("epochs", "10"),
     ("epsilon", "3"),
@@ -36,6 +39,8 @@ const DEFAULTS: [(&str, &str); 15] = [
     ("averaging", "0"),
     ("blocks", "1"),
     ("batch", "0"),
+    ("augment", "1"),
+    ("shift", "1"),
     ("seeds", "1"),
     ("first", "0"),
 ];
@@ -84,6 +89,7 @@ impl Configuration {
             "sgd" => OptimizerSpec::Sgd { momentum, nesterov },
             other => return Err(format!("there is no optimizer {other}").into()),
         };
+        let (copies, shift) = (self.number("augment")? as u64, self.number("shift")? as u8);
         let positive = |value: f64| (value > 0.0).then_some(value);
         Ok(TrainingOptions {
             epochs: self.number("epochs")?,
@@ -94,6 +100,7 @@ impl Configuration {
             decay: Decay::Cosine { floor: self.number("floor")? as f32 },
             warmup: self.number("warmup")? as u64,
             averaging: positive(self.number("averaging")?).map(|decay| decay as f32),
+            augmentation: (copies != 1).then_some(Augmentation { copies, shift }),
             privacy,
         })
     }

@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         decay: Decay::Cosine { floor: 0.05 },
         warmup: 20,
         averaging: None,
+        augmentation: None,
         privacy: Privacy::None,
     };
     let encrypted = encrypted(&spec, &data, &options, seed).await?;

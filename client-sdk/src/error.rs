@@ -85,6 +85,9 @@ pub enum ClientError {
     /// The data set is unusable.
     #[error(transparent)]
     Data(#[from] crate::data::DatasetError),
+    /// Copies of examples that cannot be made or placed.
+    #[error(transparent)]
+    Augmentation(#[from] crate::training::AugmentationError),
     /// The client's half of a training step failed.
     #[error(transparent)]
     Pass(#[from] sphinx_gradient::PassError),
@@ -188,6 +191,7 @@ impl ClientError {
             Self::Address { .. }
             | Self::Protocol { .. }
             | Self::Name(_)
+            | Self::Augmentation(_)
             | Self::Spec(_)
             | Self::Key(_)
             | Self::KeyFile(_)

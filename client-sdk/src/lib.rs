@@ -29,9 +29,9 @@ pub use recognition::RecognitionError;
 pub use sphinx_proto::{KeyId, ModelId, TenantId};
 pub use sphinx_secret::SecretKey;
 pub use training::{
-    ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud, ModelLedger, Preview, Privacy,
-    Progress, SessionOptions, Traffic, TrainingOptions, TrainingRequest, TrainingSummary, Update,
-    View, train_with_inputs, train_without_ledger,
+    Augmentation, AugmentationError, ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud,
+    ModelLedger, Preview, Privacy, Progress, SessionOptions, Traffic, TrainingOptions,
+    TrainingRequest, TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
 };
 
 /// Compiles the Rust code of the README.

@@ -20,7 +20,7 @@ use sphinx_privacy::{Delta, Target};
 
 pub use error::RecipeError;
 
-use crate::{Privacy, TrainingOptions};
+use crate::{Augmentation, Privacy, TrainingOptions};
 
 /// A training that can be repeated.
 ///
@@ -95,6 +95,12 @@ pub struct RecipeTraining {
     /// Decay per step of the moving average of all parameters that becomes the model; absent for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaging: Option<f32>,
+    /// Copies of each example whose gradients are averaged before clipping: 2, 4, 8 or 16; absent for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augment: Option<u64>,
+    /// Most pixels by which all copies but the first are moved, 1 to 4; present where `augment` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<u8>,
 }
 
 /// What a recipe came to, under encryption on two cores of the machine that the benchmarks name.
@@ -206,6 +212,10 @@ impl Recipe {
             decay: training.decay,
             warmup: training.warmup,
             averaging: training.averaging,
+            augmentation: training
+                .augment
+                .zip(training.shift)
+                .map(|(copies, shift)| Augmentation { copies, shift }),
             privacy: self.privacy()?,
         })
     }

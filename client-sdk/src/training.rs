@@ -4,6 +4,7 @@
 //! while this side decrypts, applies the non-linearities and encrypts again; then the same backward; then clip
 //! every example's gradient, sum, add noise, record what that spends, and send the noised sum.
 
+mod augmentation;
 mod batches;
 mod clear;
 mod cloud;
@@ -20,6 +21,7 @@ mod step;
 mod stream;
 mod update;
 
+pub use augmentation::{Augmentation, AugmentationError};
 pub use clear::ClearTwin;
 pub use cloud::{Direction, LinearCloud, Traffic, Update};
 pub use inputs::{Inputs, View};

@@ -6,6 +6,7 @@ use sphinx_optimizer::{Schedule, WeightAverage};
 use sphinx_proto::ModelId;
 
 use super::{Published, Recipe, RecipeError, RecipePrivacy};
+use crate::{Augmentation, AugmentationError};
 
 impl Recipe {
     /// Refuses values outside their domains.
@@ -18,6 +19,7 @@ impl Recipe {
         self.check_head()?;
         self.check_privacy()?;
         self.check_training()?;
+        self.check_augmentation()?;
         self.published.map_or(Ok(()), |published| self.check_published(published))
     }
 
@@ -63,6 +65,29 @@ impl Recipe {
                 .map(|_| ())
                 .map_err(|error| self.domain("training.averaging", error))
         })
+    }
+
+    fn check_augmentation(&self) -> Result<(), RecipeError> {
+        match (self.training.augment, self.training.shift) {
+            (None, None) => Ok(()),
+            (None, Some(shift)) => {
+                Err(self.value("training.shift", shift, "none without training.augment"))
+            }
+            (Some(_), None) => {
+                let expected = "1 to 4 beside training.augment";
+                Err(self.value("training.shift", "absent", expected))
+            }
+            (Some(copies), Some(shift)) => {
+                let checked = Augmentation { copies, shift }.validate();
+                checked.map_err(|error| {
+                    let field = match error {
+                        AugmentationError::Copies { .. } => "training.augment",
+                        AugmentationError::Shift { .. } => "training.shift",
+                    };
+                    self.domain(field, error)
+                })
+            }
+        }
     }
 
     fn check_published(&self, published: Published) -> Result<(), RecipeError> {

@@ -1,4 +1,5 @@
 use super::{Recipe, RecipeError, RecipePrivacy};
+use crate::Augmentation;
 
 const TEXT: &str = r#"
 name = "mine"
@@ -20,6 +21,8 @@ learning_rate = 8
 decay = { cosine = { floor = 0.05 } }
 warmup = 5
 averaging = 0.99
+augment = 8
+shift = 2
 
 [published]
 accuracy = 0.97
@@ -60,9 +63,18 @@ fn every_recipe_of_the_folder_is_built_in_and_right() {
 fn text_and_recipe_are_the_same() {
     let recipe = Recipe::parse("mine", TEXT).unwrap();
     assert_eq!(Recipe::parse("mine", &recipe.to_toml().unwrap()).unwrap(), recipe);
+    let once = Recipe::parse("mine", &TEXT.replace("augment = 8\nshift = 2\n", "")).unwrap();
+    assert_eq!(Recipe::parse("mine", &once.to_toml().unwrap()).unwrap(), once);
+    assert_eq!(once.options().unwrap().augmentation, None);
     let open = TEXT.replace("[privacy.budget]\nepsilon = 2\ndelta = 1e-5\nclipping_norm = 0.1", "");
     let open = Recipe::parse("mine", &open.replace("seeds", "privacy = \"none\"\nseeds")).unwrap();
     assert_eq!((open.privacy, open.delta().unwrap()), (RecipePrivacy::None, None));
+}
+
+#[test]
+fn copies_are_options_of_the_training() {
+    let options = Recipe::parse("mine", TEXT).unwrap().options().unwrap();
+    assert_eq!(options.augmentation, Some(Augmentation { copies: 8, shift: 2 }));
 }
 
 #[test]
@@ -118,6 +130,14 @@ fn rejects_values_outside_their_domains() {
         ("learning_rate = 8", "learning_rate = inf", "learning rate is inf"),
         ("floor = 0.05", "floor = 1.5", "floor is 1.5"),
         ("averaging = 0.99", "averaging = 1", "training.averaging"),
+        ("augment = 8\n", "", "training.shift is 2, expected none without training.augment"),
+        ("shift = 2\n", "", "training.shift is absent"),
+        ("augment = 8", "augment = 0", "training.augment: 0 copies"),
+        ("augment = 8", "augment = 1", "training.augment: 1 copies"),
+        ("augment = 8", "augment = 6", "training.augment: 6 copies"),
+        ("augment = 8", "augment = 32", "training.augment: 32 copies"),
+        ("shift = 2", "shift = 0", "training.shift: copies moved by up to 0"),
+        ("shift = 2", "shift = 5", "training.shift: copies moved by up to 5"),
         ("accuracy = 0.97", "accuracy = 97", "published.accuracy is 97"),
         ("deviation = 0.001", "deviation = -0.1", "published.deviation"),
         ("minutes = 12.5", "minutes = 0", "published.minutes"),

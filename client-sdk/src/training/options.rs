@@ -1,10 +1,11 @@
 //! What a user decides about a training.
 
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, WeightAverage};
-use sphinx_privacy::{PlanError, PlanRequest, PrivacyPlan, Target};
+use sphinx_privacy::{PlanError, PlanRequest, PrivacyPlan, Target, block_capacity};
 use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
+use crate::training::augmentation::{Augmentation, copies};
 
 /// How a training protects the examples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +51,8 @@ pub struct TrainingOptions {
     /// Decay of a moving average of all parameters, in [0, 1), which becomes the model when the training ends; `None`
     /// keeps the last parameters.
     pub averaging: Option<f32>,
+    /// Copies of each example in every step; `None` shows each once, as it is.
+    pub augmentation: Option<Augmentation>,
     /// How the examples are protected.
     pub privacy: Privacy,
 }
@@ -76,6 +79,7 @@ impl TrainingOptions {
     /// Solves for steps, sampling rate and noise.
     pub(crate) fn plan(&self, examples: usize) -> Result<Planned, ClientError> {
         let examples = examples as u64;
+        self.augmentation.map_or(Ok(()), Augmentation::validate)?;
         let privacy = match self.privacy {
             Privacy::Budget { target, .. } | Privacy::ExactBiases { target, .. } => {
                 Some(PrivacyPlan::solve(&PlanRequest {
@@ -83,6 +87,7 @@ impl TrainingOptions {
                     examples,
                     expected_batch: self.batch,
                     blocks: self.blocks,
+                    copies: self.copies(),
                     epochs: self.epochs,
                 })?)
             }
@@ -106,17 +111,23 @@ impl TrainingOptions {
 
     /// Examples of every batch but an epoch's last, without privacy.
     fn exact_batch(&self, examples: u64) -> Result<u64, PlanError> {
-        let capacity = self.blocks.saturating_mul(sphinx_linalg::SLOTS as u64);
+        let (blocks, copies) = (self.blocks, self.copies());
+        let capacity = block_capacity(blocks, copies);
         let batch = self.batch.unwrap_or(capacity.min(examples));
         if examples == 0 {
             Err(PlanError::NoExamples)
         } else if batch > capacity || capacity == 0 {
-            Err(PlanError::Blocks { expected: batch.max(1), blocks: self.blocks })
+            Err(PlanError::Blocks { expected: batch.max(1), blocks, copies })
         } else if batch == 0 || batch > examples {
             Err(PlanError::Batch { got: batch, examples })
         } else {
             Ok(batch)
         }
+    }
+
+    /// Slots that each example takes.
+    fn copies(&self) -> u64 {
+        copies(self.augmentation).get() as u64
     }
 
     fn schedule(&self, steps: u64) -> Schedule {

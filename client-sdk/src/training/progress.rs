@@ -15,11 +15,11 @@ pub struct Progress {
     pub steps: u64,
     /// Passes over the data so far, in expectation.
     pub epoch: f64,
-    /// Mean loss of the step's examples.
+    /// Mean loss of the step's examples, over all their copies.
     pub loss: f64,
-    /// Share of the step's examples that were recognised before the step.
+    /// Share of the step's examples, counted by their copies, that were recognised before the step.
     pub accuracy: f64,
-    /// Examples of the step; known here only.
+    /// Examples of the step, whatever their copies; known here only.
     pub examples: usize,
     /// Share of the step's examples whose gradient was clipped.
     pub clipped: f64,
@@ -42,7 +42,7 @@ pub struct TrainingSummary {
     pub averaged: bool,
     /// The model's version.
     pub version: u64,
-    /// Slots processed: what the services were asked for.
+    /// Slots processed, those of copies and of padding included: what the services were asked for.
     pub slots: u64,
     /// How long it took.
     pub elapsed: Duration,

@@ -11,9 +11,10 @@ use sphinx_proto::SessionId;
 
 use crate::data::Dataset;
 use crate::error::ClientError;
+use crate::training::augmentation::copies;
 use crate::training::batches::{Batches, blocks};
 use crate::training::cloud::{LinearCloud, Update};
-use crate::training::inputs::Inputs;
+use crate::training::inputs::{Inputs, View};
 use crate::training::ledger::ModelLedger;
 use crate::training::options::{Planned, TrainingOptions};
 use crate::training::progress::{Progress, TrainingSummary};
@@ -104,7 +105,9 @@ impl Training<'_> {
         while done < steps {
             let step_started = Instant::now();
             let batch = batches.draw(&mut rng);
-            let pass = self.pass(cloud, &plan, &maker, &batch, done)?;
+            // Drawn once: a step that is tried again shows the same.
+            let slots = blocks(&batch, self.options.blocks, self.options.augmentation, &mut rng);
+            let pass = self.pass(cloud, &plan, &maker, &slots, done)?;
             let update = maker.make(done, &pass.gradients, cloud.biases(), &mut rng)?;
             if !self.commit(cloud, ledger.as_deref_mut(), done, &update)? {
                 refused = true;
@@ -120,8 +123,8 @@ impl Training<'_> {
                     Some(plan) => done as f64 * plan.segment.sampling_rate.get(),
                     None => seen as f64 / self.inputs.data().len().max(1) as f64,
                 },
-                loss: pass.loss / pass.examples.max(1) as f64,
-                accuracy: pass.correct as f64 / pass.examples.max(1) as f64,
+                loss: pass.loss / pass.views.max(1) as f64,
+                accuracy: pass.correct as f64 / pass.views.max(1) as f64,
                 examples: pass.examples,
                 clipped: pass.clipped as f64 / pass.examples.max(1) as f64,
                 step_time: step_started.elapsed(),
@@ -156,12 +159,12 @@ impl Training<'_> {
         cloud: &mut dyn LinearCloud,
         plan: &Arc<Plan>,
         maker: &UpdateMaker,
-        batch: &[usize],
+        slots: &[Vec<Option<View>>],
         step: u64,
     ) -> Result<Pass, ClientError> {
         let mut tries = 1;
         loop {
-            match self.blocks(cloud, plan, maker, batch) {
+            match self.blocks(cloud, plan, maker, slots) {
                 Ok(pass) => return Ok(pass),
                 Err(error) => reopen(cloud, step, error, &mut tries)?,
             };
@@ -173,15 +176,17 @@ impl Training<'_> {
         cloud: &mut dyn LinearCloud,
         plan: &Arc<Plan>,
         maker: &UpdateMaker,
-        batch: &[usize],
+        slots: &[Vec<Option<View>>],
     ) -> Result<Pass, ClientError> {
+        let copies = copies(self.options.augmentation);
         let mut pass = Pass::default();
-        for indices in blocks(batch, self.options.blocks) {
+        for views in slots {
             let (gradient, loss) =
-                block_gradient(cloud, plan, self.inputs, indices, maker.clipping())?;
+                block_gradient(cloud, plan, self.inputs, views, copies, maker.clipping())?;
             pass.loss += loss.loss_sum;
             pass.correct += loss.correct;
-            pass.examples += loss.examples;
+            pass.views += loss.examples;
+            pass.examples += gradient.examples;
             pass.clipped += gradient.clipped;
             pass.gradients.push(gradient);
         }
@@ -247,6 +252,8 @@ struct Pass {
     gradients: Vec<sphinx_gradient::BlockGradient>,
     loss: f64,
     correct: usize,
+    /// Slots in use: examples times their copies.
+    views: usize,
     examples: usize,
     clipped: usize,
 }

@@ -1,30 +1,27 @@
 //! One block of examples through forward and backward pass.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use sphinx_gradient::{BlockGradient, BlockLoss, BlockPass, Clipping};
-use sphinx_linalg::SLOTS;
 use sphinx_network::Plan;
 
 use crate::error::ClientError;
 use crate::training::cloud::{Direction, LinearCloud};
 use crate::training::inputs::{Inputs, View};
 
-/// The clipped gradient sum and the loss of the examples `indices`, at most 2048.
+/// The clipped gradient sum of the examples shown in the slots, each in `copies` of them, and the loss over the slots.
 pub(crate) fn block_gradient(
     cloud: &mut dyn LinearCloud,
     plan: &Arc<Plan>,
     inputs: &Inputs<'_>,
-    indices: &[usize],
+    views: &[Option<View>],
+    copies: NonZeroUsize,
     clipping: Clipping,
 ) -> Result<(BlockGradient, BlockLoss), ClientError> {
-    let mut views = vec![None; SLOTS];
-    let mut labels = vec![None; SLOTS];
-    for ((view, label), &index) in views.iter_mut().zip(&mut labels).zip(indices) {
-        *view = Some(View::of(index));
-        *label = inputs.data().labels().get(index).copied();
-    }
-    let images = inputs.tensor(&views)?;
+    let label = |view: &Option<View>| inputs.data().labels().get(view.as_ref()?.example).copied();
+    let labels: Vec<Option<u8>> = views.iter().map(label).collect();
+    let images = inputs.tensor(views)?;
     let mut pass = BlockPass::new(Arc::clone(plan), &images, &labels)?;
     let stages = plan.stages.len();
     for stage in 0..stages {
@@ -36,5 +33,5 @@ pub(crate) fn block_gradient(
         let e = cloud.evaluate(stage, Direction::Backward, &delta.tensor)?;
         pass.absorb_backward(stage, e)?;
     }
-    Ok((pass.clipped_gradient(clipping)?, pass.loss()?))
+    Ok((pass.clipped_mean_gradient(copies, clipping)?, pass.loss()?))
 }

@@ -51,7 +51,8 @@ impl UpdateMaker {
                 noise_multiplier: plan.segment.noise_multiplier,
                 dimension,
                 // Each component passes through at most a block's examples, one after the other; blocks are
-                // added in f64.
+                // added in f64. With augmentation the slots of an example add at most the clipping norm each on
+                // average (sphinx-gradient counts it as that large), so slots are what is summed here too.
                 slack: MechanismSpec::f32_slack(SLOTS as u64, SLOTS as u64),
             })
         };

@@ -111,9 +111,16 @@ fn rejects_nonsense() {
         let run = machine.run(&["privacy", "account", &rate, &noise, "--steps", "1"]);
         assert_eq!(run.code, Some(2), "{rate} {noise}");
     }
-    for option in
-        ["--epsilon=0", "--epsilon=NaN", "--delta=0", "--delta=1", "--epochs=0", "--blocks=0"]
-    {
+    for option in [
+        "--epsilon=0",
+        "--epsilon=NaN",
+        "--delta=0",
+        "--delta=1",
+        "--epochs=0",
+        "--blocks=0",
+        "--augment=0",
+        "--augment=3",
+    ] {
         assert_eq!(machine.run(&["privacy", "plan", option]).code, Some(2), "{option}");
     }
     let error = machine.run(&["privacy", "plan", "--batch", "0"]).refused(1);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::world::{World, assert_says};
+use crate::world::{TINY, World, assert_says};
 
 const NONE: &str = "ε none proven: in some steps not every gradient was noised, so one image may";
 
@@ -57,6 +57,31 @@ async fn averaging_and_the_expected_batch_are_choices_of_a_training() {
         world.run(&["models", "show", "tiny", "--json"]).json()["version"].as_u64(),
         Some(5)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_take_the_slots_of_other_images() {
+    let world = World::with_key().await;
+    let copies = ["--augment", "4", "--shift", "2", "--epochs", "0.02"];
+    let epochs = ["--epochs", "0.02", "--json"];
+    let plan = ["privacy", "plan", "--augment", "4"];
+    let plan = world.run(&[&plan[..], &epochs].concat()).json();
+    let batch = plan["expected_batch"].as_u64().unwrap();
+    assert!(350 < batch && batch < 512, "{plan}");
+    let network = world.machine.file("tiny.toml", TINY);
+    let train = ["train", "--network", &network, "--json"];
+    let trained = world.run(&[&train[..], &copies].concat()).json();
+    assert_eq!(trained["steps"], plan["steps"]);
+    let shown = world.run(&["privacy", "show", "tiny", "--json"]).json();
+    assert_eq!(shown["runs"][0]["sampling_rate"], plan["sampling_rate"]);
+    assert_eq!(shown["runs"][0]["noise_multiplier"], plan["noise_multiplier"]);
+    assert_eq!(shown["epsilon"], trained["epsilon"]);
+
+    let further = ["train", "--model", "tiny", "--epochs", "0.02"];
+    let refuse = |flags: &[&str]| world.run(&[&further[..], flags].concat());
+    let error = refuse(&["--augment", "4", "--batch", "600"]).refused(1);
+    assert_says(&error, &["600 does not fit in 1 blocks", "in 4 copies of each example"]);
+    assert_says(&refuse(&["--shift", "1"]).refused(2), &["--shift", "--augment"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,6 +163,11 @@ async fn rejects_options_that_make_no_sense_before_anything_is_made() {
         ["--averaging", "-0.1"],
         ["--averaging", "NaN"],
         ["--bias-noise", "maybe"],
+        ["--augment", "0"],
+        ["--augment", "3"],
+        ["--augment", "32"],
+        ["--shift", "0"],
+        ["--shift", "5"],
     ] {
         // As one word: a negative number is no option then.
         let option = format!("{}={}", options[0], options[1]);

@@ -153,6 +153,7 @@ fn options(steps: u64, examples: usize, target: Target) -> TrainingOptions {
         decay: Decay::Constant,
         warmup: 0,
         averaging: None,
+        augmentation: None,
         privacy: Privacy::Budget { target, clipping_norm: 0.1 },
     }
 }

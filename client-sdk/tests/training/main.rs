@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod augmentation;
 mod averaging;
 mod curves;
 mod equivalence;

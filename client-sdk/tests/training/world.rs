@@ -232,6 +232,7 @@ pub fn open(epochs: f64) -> TrainingOptions {
         decay: Decay::Constant,
         warmup: 0,
         averaging: None,
+        augmentation: None,
         privacy: Privacy::None,
     }
 }

@@ -21,7 +21,8 @@
 //!   examples in the data is protected less.
 //! - *All* gradients go through the mechanism, those of encrypted biases included, and are divided by the
 //!   expected batch size, not the true one. Otherwise nothing is proven ([`ledger::Charge::Unproven`]).
-//! - An example's gradient depends on no other example of the batch (no batch normalisation).
+//! - An example's gradient depends on no other example of the batch (no batch normalisation). Where it is the mean over
+//!   augmented copies, they are made of that example alone and the mean is what is clipped.
 //! - Batches are padded to a fixed number of blocks. What does not fit is dropped; the probability of
 //!   that is taken from δ, see below.
 //! - Floating-point error of clipping and summing stays within [`MechanismSpec::slack`]. The noise
@@ -49,6 +50,7 @@
 //!     examples: 60_000,
 //!     expected_batch: None,
 //!     blocks: 1,
+//!     copies: 1,
 //!     epochs: 10.0,
 //! })?;
 //! assert!(plan.epsilon.improved <= 2.0);
@@ -69,7 +71,7 @@ mod sampler;
 
 pub use accountant::{Accountant, AccountingError, Segment};
 pub use mechanism::{GaussianMechanism, MechanismError, MechanismSpec, NoisedSum};
-pub use overflow::{BLOCK_SLOTS, largest_expected_batch, overflow_probability};
+pub use overflow::{BLOCK_SLOTS, block_capacity, largest_expected_batch, overflow_probability};
 pub use plan::{DeltaWarning, PlanError, PlanRequest, PrivacyPlan};
 pub use quantity::{Delta, Epsilon, NoiseMultiplier, QuantityError, SamplingRate, Target};
 pub use sampler::{PoissonBatch, PoissonSampler};

@@ -90,6 +90,9 @@ impl MechanismSpec {
     /// (partial sums up to examples · C): three times the root mean square in that case, far more
     /// otherwise, and including the errors of the norms that clip. It is a model of rounding, not a
     /// worst case, which is √chain times larger. 0.6 % for 2048 examples and additions.
+    ///
+    /// Where examples take several slots, `examples` are slots, as long as the slots of one example are clipped to add at
+    /// most C each on average: partial sums are then as large as without copies.
     pub fn f32_slack(examples: u64, chain: u64) -> f64 {
         const ROUNDING: f64 = 1.0 / 16_777_216.0; // 2⁻²⁴
         examples as f64 * ((chain as f64).sqrt() + 1.0) * ROUNDING

@@ -54,11 +54,16 @@ pub(crate) fn is_negligible(total_overflow: f64, delta: Delta) -> bool {
     total_overflow <= SHARE_OF_DELTA * delta.get()
 }
 
-/// The largest expected batch size whose overflows of `blocks` blocks, over all steps of `epochs` passes together, use
-/// up at most a hundredth of δ; all `examples` where nothing can overflow. Longer trainings and smaller δ leave
-/// more slots free: about 260 of 2048 in 10 epochs of 60 000 examples at δ = 10⁻⁵. 0 without blocks.
-pub fn largest_expected_batch(examples: u64, blocks: u64, epochs: f64, delta: Delta) -> u64 {
-    let capacity = blocks.saturating_mul(BLOCK_SLOTS);
+/// Examples that so many blocks hold when each takes `copies` slots; 0 for no copies or more than a block's slots.
+pub fn block_capacity(blocks: u64, copies: u64) -> u64 {
+    blocks.saturating_mul(BLOCK_SLOTS.checked_div(copies).unwrap_or(0))
+}
+
+/// The largest expected batch size whose overflows of a step's `capacity` ([`block_capacity`]), over all steps of
+/// `epochs` passes together, use up at most a hundredth of δ; all `examples` where nothing can overflow. Longer trainings,
+/// smaller δ and smaller capacities leave a larger part free: of 60 000 examples in 10 epochs at δ = 10⁻⁵, 1783 in a
+/// capacity of 2048 and 164 in one of 256. 0 without capacity.
+pub fn largest_expected_batch(examples: u64, capacity: u64, epochs: f64, delta: Delta) -> u64 {
     if capacity > examples {
         return examples;
     }
@@ -107,25 +112,32 @@ mod tests {
         let delta = Delta::new(1e-5).unwrap();
         let mut last = 2048;
         for epochs in [1.0, 10.0, 100.0, 3000.0] {
-            let batch = largest_expected_batch(60_000, 1, epochs, delta);
+            let batch = largest_expected_batch(60_000, BLOCK_SLOTS, epochs, delta);
             let overflow = |batch| total_overflow(60_000, batch, BLOCK_SLOTS, epochs).unwrap();
             assert!(overflow(batch) <= 1e-7 && overflow(batch + 1) > 1e-7, "{epochs}: {batch}");
             assert!((1700..last).contains(&batch), "{epochs}: {batch}");
             last = batch;
         }
-        let smaller = largest_expected_batch(60_000, 1, 10.0, Delta::new(1e-9).unwrap());
-        assert!(smaller < largest_expected_batch(60_000, 1, 10.0, delta));
-        assert!(largest_expected_batch(60_000, 3, 10.0, delta) > 3 * smaller);
+        let smaller = largest_expected_batch(60_000, BLOCK_SLOTS, 10.0, Delta::new(1e-9).unwrap());
+        assert!(smaller < largest_expected_batch(60_000, BLOCK_SLOTS, 10.0, delta));
+        assert!(largest_expected_batch(60_000, 3 * BLOCK_SLOTS, 10.0, delta) > 3 * smaller);
     }
 
     #[test]
     fn nothing_is_left_free_where_nothing_can_overflow() {
         let delta = Delta::new(1e-5).unwrap();
-        assert_eq!(largest_expected_batch(1000, 1, 10.0, delta), 1000);
-        assert_eq!(largest_expected_batch(60_000, 30, 10.0, delta), 60_000);
+        assert_eq!(largest_expected_batch(1000, BLOCK_SLOTS, 10.0, delta), 1000);
+        assert_eq!(largest_expected_batch(60_000, 30 * BLOCK_SLOTS, 10.0, delta), 60_000);
         // Exactly full: the bound cannot tell a full batch from an overflow.
-        let full = largest_expected_batch(2048, 1, 10.0, delta);
+        let full = largest_expected_batch(2048, BLOCK_SLOTS, 10.0, delta);
         assert!((1950..2048).contains(&full), "{full}");
         assert_eq!(largest_expected_batch(60_000, 0, 10.0, delta), 0);
+    }
+
+    #[test]
+    fn copies_share_the_slots_of_a_block() {
+        assert_eq!([1, 2, 16].map(|copies| block_capacity(3, copies)), [6144, 3072, 384]);
+        assert_eq!([block_capacity(3, 0), block_capacity(3, 2049), block_capacity(0, 2)], [0; 3]);
+        assert_eq!(block_capacity(u64::MAX, 2), u64::MAX);
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::accountant::{Accountant, AccountingError, Segment};
 use crate::overflow::{
-    BLOCK_SLOTS, is_negligible, largest_expected_batch, overflow_probability, steps as steps_of,
-    total_overflow,
+    BLOCK_SLOTS, block_capacity, is_negligible, largest_expected_batch, overflow_probability,
+    steps as steps_of, total_overflow,
 };
 use crate::quantity::{Delta, Epsilon, NoiseMultiplier, QuantityError, SamplingRate, Target};
 
@@ -36,25 +36,40 @@ pub enum PlanError {
     },
     /// The batch does not even on average fit in the blocks.
     #[error(
-        "an expected batch of {expected} does not fit in {blocks} blocks of {BLOCK_SLOTS} slots"
+        "an expected batch of {expected} does not fit in {blocks} blocks of {BLOCK_SLOTS} slots{}",
+        in_copies(*copies)
     )]
     Blocks {
         /// Expected batch size asked for.
         expected: u64,
         /// Blocks a step sends.
         blocks: u64,
+        /// Slots that each example takes.
+        copies: u64,
+    },
+    /// Examples in copies do not fill a block.
+    #[error(
+        "an example cannot take {got} slots of a block: expected 1, or a number of copies that divides \
+         {BLOCK_SLOTS}"
+    )]
+    Copies {
+        /// Copies asked for.
+        got: u64,
     },
     /// The batch fits on average, but overflows too often.
     #[error(
-        "an expected batch of {expected} overflows {blocks} blocks of {BLOCK_SLOTS} slots with probability \
+        "an expected batch of {expected} overflows {blocks} blocks of {BLOCK_SLOTS} slots{} with probability \
          {overflow:.1e} over {steps} steps, more than a hundredth of delta {delta:e}: lower it to {largest}, or \
-         use more blocks"
+         use more blocks",
+        in_copies(*copies)
     )]
     Overflow {
         /// Expected batch size asked for.
         expected: u64,
         /// Blocks a step sends.
         blocks: u64,
+        /// Slots that each example takes.
+        copies: u64,
         /// Bound on the probability over the whole training.
         overflow: f64,
         /// Steps of the training.
@@ -85,6 +100,11 @@ pub enum PlanError {
     },
 }
 
+/// What errors add where examples take several slots.
+fn in_copies(copies: u64) -> String {
+    if copies == 1 { String::new() } else { format!(" in {copies} copies of each example") }
+}
+
 /// A training to be planned.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanRequest {
@@ -96,6 +116,8 @@ pub struct PlanRequest {
     pub expected_batch: Option<u64>,
     /// Padded blocks of [`BLOCK_SLOTS`] sent in every step, whatever the batch drawn.
     pub blocks: u64,
+    /// Slots that each example takes, one per augmented copy; 1 without augmentation. Divides [`BLOCK_SLOTS`].
+    pub copies: u64,
     /// Passes over the data in expectation; the last step is completed.
     pub epochs: f64,
 }
@@ -109,7 +131,7 @@ pub struct PrivacyPlan {
     pub examples: u64,
     /// Divisor of the noised sum of gradients.
     pub expected_batch: u64,
-    /// Slots of a step; examples drawn beyond are dropped.
+    /// Examples that a step has room for; those drawn beyond are dropped.
     pub capacity: u64,
     /// (ε, δ) planned for.
     pub target: Target,
@@ -122,34 +144,49 @@ impl PrivacyPlan {
     /// the probability of overflows included in δ. Takes about 30 ms.
     ///
     /// # Errors
-    /// [`PlanError`] for a batch larger than the data or its blocks, no examples or epochs, overflows that
+    /// [`PlanError`] for a batch larger than the data or its blocks, no examples or epochs, wrong copies, overflows that
     /// use up more than a hundredth of δ, and a target out of reach.
     pub fn solve(request: &PlanRequest) -> Result<Self, PlanError> {
-        let &PlanRequest { target, examples, expected_batch, blocks, epochs } = request;
+        let &PlanRequest { target, examples, expected_batch, blocks, copies, epochs } = request;
         if examples == 0 {
             return Err(PlanError::NoExamples);
         }
         if !(epochs.is_finite() && epochs > 0.0) {
             return Err(PlanError::Epochs { got: epochs });
         }
+        if copies == 0 || !BLOCK_SLOTS.is_multiple_of(copies) {
+            return Err(PlanError::Copies { got: copies });
+        }
         if blocks == 0 {
-            return Err(PlanError::Blocks { expected: expected_batch.unwrap_or(1), blocks });
+            return Err(PlanError::Blocks {
+                expected: expected_batch.unwrap_or(1),
+                blocks,
+                copies,
+            });
         }
         let delta = target.delta();
-        let largest = || largest_expected_batch(examples, blocks, epochs, delta);
+        let capacity = block_capacity(blocks, copies);
+        let largest = || largest_expected_batch(examples, capacity, epochs, delta);
         let expected_batch = expected_batch.unwrap_or_else(largest);
         if expected_batch == 0 || expected_batch > examples {
             return Err(PlanError::Batch { got: expected_batch, examples });
         }
-        let capacity = blocks.saturating_mul(BLOCK_SLOTS);
         if expected_batch > capacity {
-            return Err(PlanError::Blocks { expected: expected_batch, blocks });
+            return Err(PlanError::Blocks { expected: expected_batch, blocks, copies });
         }
         let steps = steps_of(epochs, examples, expected_batch);
         let overflow = total_overflow(examples, expected_batch, capacity, epochs)?;
         if !is_negligible(overflow, delta) {
             let (expected, delta, largest) = (expected_batch, delta.get(), largest());
-            return Err(PlanError::Overflow { expected, blocks, overflow, steps, delta, largest });
+            return Err(PlanError::Overflow {
+                expected,
+                blocks,
+                copies,
+                overflow,
+                steps,
+                delta,
+                largest,
+            });
         }
         let sampling_rate = SamplingRate::new(expected_batch as f64 / examples as f64)?;
         let segment = |sigma| {

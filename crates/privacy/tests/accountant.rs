@@ -132,6 +132,7 @@ fn request() -> PlanRequest {
         examples: 60_000,
         expected_batch: None,
         blocks: 1,
+        copies: 1,
         epochs: 12.0,
     }
 }
@@ -168,9 +169,9 @@ fn rejects_plans_of_nothing_or_beyond_the_data() {
         assert_eq!(error, PlanError::Batch { got, examples: 60_000 });
     }
     let error = refuse(PlanRequest { blocks: 0, ..request() });
-    assert_eq!(error, PlanError::Blocks { expected: 1, blocks: 0 });
+    assert_eq!(error, PlanError::Blocks { expected: 1, blocks: 0, copies: 1 });
     let error = refuse(PlanRequest { expected_batch: Some(2049), ..request() });
-    assert_eq!(error, PlanError::Blocks { expected: 2049, blocks: 1 });
+    assert_eq!(error, PlanError::Blocks { expected: 2049, blocks: 1, copies: 1 });
     for got in [0.0, -1.0, f64::INFINITY] {
         assert_eq!(refuse(PlanRequest { epochs: got, ..request() }), PlanError::Epochs { got });
     }
@@ -189,13 +190,44 @@ fn chooses_the_largest_batch_that_leaves_delta_alone() {
         assert!(overflow <= 1e-7, "{epochs}: {overflow:e}");
         assert_eq!(
             plan.expected_batch,
-            largest_expected_batch(60_000, 1, epochs, plan.target.delta())
+            largest_expected_batch(60_000, 2048, epochs, plan.target.delta())
         );
         let same = PlanRequest { expected_batch: Some(plan.expected_batch), ..request };
         assert_eq!(PrivacyPlan::solve(&same), Ok(plan));
         let smaller = PlanRequest { expected_batch: Some(1024), ..request };
         assert_eq!(PrivacyPlan::solve(&smaller).unwrap().expected_batch, 1024);
     }
+}
+
+/// Copies take slots: what is drawn beyond the fewer examples that fit is dropped, and δ pays for that.
+#[test]
+fn plans_in_copies_leave_room_for_fewer_examples() {
+    let delta = request().target.delta();
+    for (copies, capacity) in [(2, 1024), (4, 512), (8, 256), (16, 128)] {
+        let plan = PrivacyPlan::solve(&PlanRequest { copies, ..request() }).unwrap();
+        assert_eq!(plan.capacity, capacity);
+        assert_eq!(plan.expected_batch, largest_expected_batch(60_000, capacity, 12.0, delta));
+        let Segment { sampling_rate, overflow_probability: probability, steps, .. } = plan.segment;
+        assert_eq!(probability, overflow_probability(60_000, sampling_rate, capacity));
+        assert!(probability > 0.0 && steps as f64 * probability <= 1e-7, "{copies}: {probability}");
+        // As many examples in more blocks: the same training.
+        let wide = PlanRequest { copies, blocks: copies, ..request() };
+        assert_eq!(PrivacyPlan::solve(&wide), PrivacyPlan::solve(&request()));
+    }
+}
+
+#[test]
+fn rejects_copies_that_do_not_fill_a_block_or_do_not_fit() {
+    let refuse = |request| PrivacyPlan::solve(&request).unwrap_err();
+    for copies in [0, 3, 4096] {
+        let error = refuse(PlanRequest { copies, ..request() });
+        assert_eq!(error, PlanError::Copies { got: copies });
+    }
+    let error = refuse(PlanRequest { expected_batch: Some(300), copies: 8, ..request() });
+    assert_eq!(error, PlanError::Blocks { expected: 300, blocks: 1, copies: 8 });
+    assert!(error.to_string().ends_with("2048 slots in 8 copies of each example"), "{error}");
+    let error = refuse(PlanRequest { expected_batch: Some(250), copies: 8, ..request() });
+    assert!(matches!(error, PlanError::Overflow { copies: 8, .. }), "{error}");
 }
 
 #[test]
@@ -211,7 +243,7 @@ fn rejects_batches_that_overflow_too_often() {
     );
     // What is refused in a long training fits a short one; the error says what fits.
     let PlanError::Overflow { largest, .. } = refused(1795, 400.0) else { panic!() };
-    assert_eq!(largest, largest_expected_batch(60_000, 1, 400.0, Delta::new(1e-5).unwrap()));
+    assert_eq!(largest, largest_expected_batch(60_000, 2048, 400.0, Delta::new(1e-5).unwrap()));
     let short = PlanRequest { expected_batch: Some(1795), epochs: 1.0, ..request() };
     assert!(PrivacyPlan::solve(&short).is_ok());
 }

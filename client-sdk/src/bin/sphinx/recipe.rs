@@ -3,7 +3,7 @@
 mod options;
 
 use clap::{Args, ValueEnum};
-use sphinx_client::Privacy;
+use sphinx_client::{Augmentation, Privacy};
 use sphinx_optimizer::WeightAverage;
 use sphinx_privacy::Delta;
 
@@ -74,6 +74,12 @@ pub struct RecipeArgs {
     /// Decay of a moving average of all parameters, which becomes the model in the end [default: none is kept]
     #[arg(long, value_name = "DECAY", value_parser = decay)]
     averaging: Option<f32>,
+    /// Copies of each image in a step, all but the first moved at random, whose gradients are averaged before clipping: 2, 4, 8 or 16; they take slots of the blocks [default: 1]
+    #[arg(long, value_name = "K", value_parser = copies)]
+    augment: Option<u64>,
+    /// Most pixels by which the copies of --augment are moved, from 1 to 4 [default: 1]
+    #[arg(long, value_name = "PIXELS", value_parser = shift)]
+    shift: Option<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -152,6 +158,20 @@ pub fn delta(text: &str) -> Result<Delta, String> {
 fn decay(text: &str) -> Result<f32, String> {
     let decay = text.parse().map_err(|_| "expected a number such as 0.99".to_owned())?;
     WeightAverage::validate(decay).map(|()| decay).map_err(|error| error.to_string())
+}
+
+/// Copies of each image; 1 is none beside the image itself.
+pub fn copies(text: &str) -> Result<u64, String> {
+    let copies = text.parse().map_err(|_| "expected 1, 2, 4, 8 or 16".to_owned())?;
+    let checked = Augmentation { copies, shift: defaults::SHIFT }.validate();
+    if copies == 1 { Ok(1) } else { checked.map(|()| copies).map_err(|error| error.to_string()) }
+}
+
+/// Pixels by which copies are moved.
+fn shift(text: &str) -> Result<u8, String> {
+    let shift = text.parse().map_err(|_| "expected a number from 1 to 4".to_owned())?;
+    let checked = Augmentation { copies: Augmentation::MOST_COPIES, shift }.validate();
+    checked.map(|()| shift).map_err(|error| error.to_string())
 }
 
 fn fraction(text: &str) -> Result<f32, String> {

@@ -47,7 +47,8 @@ impl Claim {
 
     fn new(epsilon: f64, examples: u64, epochs: f64) -> Result<Self, Box<dyn Error>> {
         let target = Target::new(epsilon, Delta::new(DELTA)?)?;
-        let request = PlanRequest { target, examples, expected_batch: None, blocks: 1, epochs };
+        let request =
+            PlanRequest { target, examples, expected_batch: None, blocks: 1, copies: 1, epochs };
         Ok(Self { plan: PrivacyPlan::solve(&request)?, weakening: 1.0 })
     }
 

@@ -63,6 +63,7 @@ impl Experiment {
             examples: training.len() as u64,
             expected_batch: None,
             blocks: 1,
+            copies: 1,
             epochs: self.steps as f64,
         };
         let noise = PrivacyPlan::solve(&request)?.segment.noise_multiplier.get();
@@ -101,6 +102,7 @@ impl Experiment {
             decay: Decay::Constant,
             warmup: 0,
             averaging: None,
+            augmentation: None,
             privacy: Privacy::Budget { target, clipping_norm: self.clipping_norm },
         }
     }

@@ -51,7 +51,8 @@ pub fn sensitivity(
 pub fn noise(epsilon: f64, steps: usize) -> Result<NoiseMultiplier, Box<dyn Error>> {
     let target = Target::new(epsilon, Delta::new(DELTA)?)?;
     let (examples, epochs) = (100, steps as f64);
-    let request = PlanRequest { target, examples, expected_batch: None, blocks: 1, epochs };
+    let request =
+        PlanRequest { target, examples, expected_batch: None, blocks: 1, copies: 1, epochs };
     Ok(PrivacyPlan::solve(&request)?.segment.noise_multiplier)
 }
 

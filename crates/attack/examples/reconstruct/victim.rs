@@ -101,8 +101,14 @@ impl Victim {
     /// Noise multiplier of the steps under attack.
     pub fn sigma(&self) -> Result<f64, Box<dyn Error>> {
         let target = Target::new(EPSILON, Delta::new(1e-5)?)?;
-        let request =
-            PlanRequest { target, examples: 1, expected_batch: None, blocks: 1, epochs: 1.0 };
+        let request = PlanRequest {
+            target,
+            examples: 1,
+            expected_batch: None,
+            blocks: 1,
+            copies: 1,
+            epochs: 1.0,
+        };
         Ok(PrivacyPlan::solve(&request)?.segment.noise_multiplier.get())
     }
 
@@ -185,6 +191,7 @@ fn options(learning_rate: f32, privacy: Privacy) -> TrainingOptions {
         decay: Decay::Constant,
         warmup: 0,
         averaging: None,
+        augmentation: None,
         privacy,
     }
 }

@@ -60,6 +60,7 @@ pub fn measure(
         examples: examples as u64,
         expected_batch: options.batch,
         blocks: options.blocks,
+        copies: 1,
         epochs: options.epochs,
     })?;
     let mut rng = ChaCha20Rng::seed_from_u64(1);

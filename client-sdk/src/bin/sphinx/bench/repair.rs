@@ -101,6 +101,7 @@ async fn train(
         decay: Decay::Constant,
         warmup: 0,
         averaging: None,
+        augmentation: None,
         privacy: Privacy::Budget { target, clipping_norm: defaults::CLIPPING_NORM },
     };
     let session = SessionOptions {

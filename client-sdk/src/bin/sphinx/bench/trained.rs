@@ -71,6 +71,7 @@ fn train(
         decay: Decay::Cosine { floor: 0.01 },
         warmup: 0,
         averaging: None,
+        augmentation: None,
         privacy: Privacy::None,
     };
     let mut twin = ClearTwin::new(plan, parameters, options.rule(data.len())?)?;

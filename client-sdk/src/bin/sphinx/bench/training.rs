@@ -15,7 +15,7 @@ use sphinx_client::{
 use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
-use sphinx_privacy::{Target, largest_expected_batch};
+use sphinx_privacy::{Target, block_capacity, largest_expected_batch};
 use sphinx_secret::SecretKey;
 
 use super::overhead::{self, DpMillis};
@@ -108,7 +108,9 @@ pub async fn measure(
     };
     let clear_ms_per_image = clear(&spec, &data, &options, WARM_UP + steps)?;
     let dp = overhead::measure(&spec, &options, data.len())?;
-    let batch = largest_expected_batch(data.len() as u64, 1, options.epochs, default_delta()?);
+    let capacity = block_capacity(options.blocks, 1);
+    let batch =
+        largest_expected_batch(data.len() as u64, capacity, options.epochs, default_delta()?);
     Ok((figures((&start, &end, steps), batch, dp, clear_ms_per_image), model))
 }
 
@@ -153,6 +155,7 @@ fn options(steps: u64, examples: usize) -> Result<TrainingOptions, CliError> {
         decay: Decay::Constant,
         warmup: 0,
         averaging: None,
+        augmentation: None,
         privacy: Privacy::Budget { target, clipping_norm: defaults::CLIPPING_NORM },
     })
 }

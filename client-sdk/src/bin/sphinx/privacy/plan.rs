@@ -3,13 +3,14 @@
 use clap::Args;
 use serde::Serialize;
 use sphinx_privacy::{
-    BLOCK_SLOTS, Delta, PlanError, PlanRequest, PrivacyPlan, Target, largest_expected_batch,
+    BLOCK_SLOTS, Delta, PlanError, PlanRequest, PrivacyPlan, Target, block_capacity,
+    largest_expected_batch,
 };
 
 use crate::defaults;
 use crate::error::CliError;
 use crate::output::Output;
-use crate::recipe::{default_delta, delta, positive};
+use crate::recipe::{copies, default_delta, delta, positive};
 
 /// Find the noise that keeps a training within a budget
 #[derive(Debug, Args)]
@@ -29,6 +30,9 @@ pub struct Plan {
     /// Blocks of 2048 slots per step [default: 1, or the fewest that hold the batch]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     blocks: Option<u64>,
+    /// Copies of each image in a step, as by sphinx train --augment
+    #[arg(long, value_name = "K", value_parser = copies, default_value_t = 1)]
+    augment: u64,
     /// Passes over the data
     #[arg(long, value_name = "E", value_parser = positive::<f64>, default_value_t = defaults::EPOCHS)]
     epochs: f64,
@@ -41,6 +45,8 @@ struct Planned {
     steps: u64,
     expected_batch: u64,
     blocks: u64,
+    /// Of each image.
+    copies: u64,
     examples: u64,
     epsilon: f64,
     epsilon_classical: f64,
@@ -53,13 +59,14 @@ impl Plan {
         let delta = self.delta.map_or_else(default_delta, Ok)?;
         let target = Target::new(self.epsilon, delta).map_err(PlanError::from)?;
         let examples = self.examples;
-        let epochs = self.epochs;
+        let (epochs, copies) = (self.epochs, self.augment);
         let blocks = match (self.blocks, self.batch) {
             (Some(blocks), _) => blocks,
-            (None, Some(batch)) => blocks_for(batch, examples, epochs, delta),
+            (None, Some(batch)) => blocks_for(batch, copies, examples, epochs, delta),
             (None, None) => defaults::BLOCKS,
         };
-        let request = PlanRequest { target, examples, expected_batch: self.batch, blocks, epochs };
+        let expected_batch = self.batch;
+        let request = PlanRequest { target, examples, expected_batch, blocks, copies, epochs };
         let plan = PrivacyPlan::solve(&request)?;
         let planned = Planned {
             noise_multiplier: plan.segment.noise_multiplier.get(),
@@ -67,6 +74,7 @@ impl Plan {
             steps: plan.segment.steps,
             expected_batch: plan.expected_batch,
             blocks,
+            copies,
             examples,
             epsilon: plan.epsilon.improved,
             epsilon_classical: plan.epsilon.classical,
@@ -78,18 +86,26 @@ impl Plan {
 }
 
 /// The fewest blocks that a batch almost never overflows.
-fn blocks_for(batch: u64, examples: u64, epochs: f64, delta: Delta) -> u64 {
+fn blocks_for(batch: u64, copies: u64, examples: u64, epochs: f64, delta: Delta) -> u64 {
     // A batch larger than the data is refused by the plan, whatever the blocks.
     let batch = batch.min(examples);
-    let fits = |&blocks: &u64| largest_expected_batch(examples, blocks, epochs, delta) >= batch;
-    let fewest = batch.div_ceil(BLOCK_SLOTS).max(1);
-    (fewest..=examples.div_ceil(BLOCK_SLOTS).max(fewest)).find(fits).unwrap_or(fewest)
+    let fits = |&blocks: &u64| {
+        let capacity = block_capacity(blocks, copies);
+        largest_expected_batch(examples, capacity, epochs, delta) >= batch
+    };
+    let one = block_capacity(1, copies).max(1);
+    let fewest = batch.div_ceil(one).max(1);
+    (fewest..=examples.div_ceil(one).max(fewest)).find(fits).unwrap_or(fewest)
 }
 
 fn text(plan: &Planned) -> String {
+    let copies = match plan.copies {
+        1 => String::new(),
+        copies => format!(", {copies} for each image"),
+    };
     let mut text = format!(
         "noise multiplier  {:.4}\nsampling rate     {:.6} ({} of {} images expected per step)\n\
-         steps             {} of {} blocks of {BLOCK_SLOTS} slots\n\
+         steps             {} of {} blocks of {BLOCK_SLOTS} slots{}\n\
          epsilon           {:.4} (classical conversion {:.4}) at delta {:e}",
         plan.noise_multiplier,
         plan.sampling_rate,
@@ -97,6 +113,7 @@ fn text(plan: &Planned) -> String {
         plan.examples,
         plan.steps,
         plan.blocks,
+        copies,
         plan.epsilon,
         plan.epsilon_classical,
         plan.delta,
@@ -113,12 +130,16 @@ mod tests {
 
     #[test]
     fn blocks_leave_room_for_batches_that_vary() {
-        let blocks = |batch, examples| blocks_for(batch, examples, 10.0, Delta::new(1e-5).unwrap());
+        let delta = Delta::new(1e-5).unwrap();
+        let blocks = |batch, examples| blocks_for(batch, 1, examples, 10.0, delta);
         assert_eq!(blocks(1_700, 60_000), 1);
         assert_eq!(blocks(2_048, 60_000), 2);
         assert_eq!(blocks(500, 500), 1);
         // The whole data set every time does not vary.
         assert_eq!(blocks(60_000, 60_000), 30);
         assert_eq!(blocks(0, 0), 1);
+        // Twice the slots for each.
+        assert_eq!(blocks_for(1_700, 2, 60_000, 10.0, delta), 2);
+        assert_eq!(blocks_for(500, 16, 500, 10.0, delta), 4);
     }
 }

@@ -1,6 +1,6 @@
 //! Flags laid over a recipe, or over the command's defaults.
 
-use sphinx_client::{Privacy, TrainingOptions};
+use sphinx_client::{Augmentation, Privacy, TrainingOptions};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, PlanError, Target};
 
@@ -49,6 +49,7 @@ impl RecipeArgs {
                 OptimizerKind::Adam => defaults::ADAM_WARMUP,
             }),
             averaging: self.averaging.or(recipe.and_then(|recipe| recipe.averaging)),
+            augmentation: self.augmentation(recipe.and_then(|recipe| recipe.augmentation))?,
             privacy,
         })
     }
@@ -72,6 +73,19 @@ impl RecipeArgs {
             }
             (OptimizerKind::Adam, Some(adam @ OptimizerSpec::Adam { .. })) => Ok(adam),
             (OptimizerKind::Adam, Some(OptimizerSpec::Sgd { .. }) | None) => Ok(defaults::ADAM),
+        }
+    }
+
+    fn augmentation(&self, recipe: Option<Augmentation>) -> Result<Option<Augmentation>, CliError> {
+        match self.augment.or(recipe.map(|recipe| recipe.copies)) {
+            None | Some(1) if self.shift.is_some() => Err(CliError::Usage(
+                "--shift moves the copies of --augment: say how many, or leave it out".to_owned(),
+            )),
+            None | Some(1) => Ok(None),
+            Some(copies) => {
+                let shift = self.shift.or(recipe.map(|recipe| recipe.shift));
+                Ok(Some(Augmentation { copies, shift: shift.unwrap_or(defaults::SHIFT) }))
+            }
         }
     }
 
@@ -163,6 +177,7 @@ mod tests {
             decay: Decay::Linear { floor: 0.25 },
             warmup: 9,
             averaging: Some(0.99),
+            augmentation: Some(Augmentation { copies: 8, shift: 2 }),
             privacy: Privacy::Budget {
                 target: Target::new(2.0, Delta::new(1e-5).unwrap()).unwrap(),
                 clipping_norm: 0.5,
@@ -192,6 +207,28 @@ mod tests {
         );
         let exact = over(Some(&recipe), &["--bias-noise", "off"]);
         assert!(matches!(exact.privacy, Privacy::ExactBiases { clipping_norm: 0.5, .. }));
+    }
+
+    #[test]
+    fn copies_are_overridden_one_by_one() {
+        let recipe = recipe();
+        let copies = |recipe, flags: &[&str]| {
+            over(recipe, flags).augmentation.map(|Augmentation { copies, shift }| (copies, shift))
+        };
+        assert_eq!(copies(Some(&recipe), &["--augment", "4"]), Some((4, 2)));
+        assert_eq!(copies(Some(&recipe), &["--shift", "3"]), Some((8, 3)));
+        assert_eq!(copies(Some(&recipe), &["--augment", "1"]), None);
+        assert_eq!(copies(None, &["--augment", "16"]), Some((16, defaults::SHIFT)));
+        assert_eq!(copies(None, &["--augment", "2", "--shift", "4"]), Some((2, 4)));
+    }
+
+    #[test]
+    fn rejects_shifts_without_copies() {
+        for flags in [&["--shift", "1"][..], &["--shift", "1", "--augment", "1"]] {
+            let command = Command::parse_from([&["train"], flags].concat());
+            let options = command.options.over(None, 7.0, Delta::new(1e-5).unwrap());
+            assert!(matches!(options, Err(CliError::Usage(_))), "{flags:?}");
+        }
     }
 
     #[test]
