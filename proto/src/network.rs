@@ -167,7 +167,9 @@ mod tests {
     fn rejects_unknown_filters() {
         let spec = NetworkSpec::builtin("gabor-cnn").unwrap();
         let mut network = Network::from(&spec);
-        if let Some(Kind::Conv(conv)) = &mut network.layers[0].kind {
+        if let Some(Kind::Conv(conv)) =
+            network.layers.first_mut().and_then(|first| first.kind.as_mut())
+        {
             conv.filters = 7;
         }
         let error = NetworkSpec::try_from(network).unwrap_err().to_string();

@@ -184,11 +184,7 @@ async fn rejects_what_is_no_image_and_goes_on_with_the_rest() {
     assert_eq!((code, lines(&stdout).len()), (Some(1), 1), "{stderr}");
     assert_says(&stderr, &["standard input ended within an image: 10 of 784 bytes; see --format"]);
     let (code, stdout, stderr) = feed(&world, &["--output", "csv"], b"");
-    assert_eq!(
-        (code, stdout.as_str(), stderr.as_str()),
-        (Some(0), "", ""),
-        "no input is no error"
-    );
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "", ""), "no input is no error");
 }
 
 #[test]

@@ -81,7 +81,13 @@ impl Masks {
             let words = self.words.chunks_exact(inputs).take(tickets.len()).enumerate();
             for (lane, words) in words {
                 let words = &words[line * LINE..];
-                lanes.iter_mut().zip(words).for_each(|(lanes, &word)| lanes[lane] = word);
+                match (<&mut [Lanes; LINE]>::try_from(&mut *lanes), words.first_chunk::<LINE>()) {
+                    // A known length has no loop.
+                    (Ok(lanes), Some(words)) => {
+                        lanes.iter_mut().zip(words).for_each(|(lanes, &word)| lanes[lane] = word);
+                    }
+                    _ => lanes.iter_mut().zip(words).for_each(|(lanes, &word)| lanes[lane] = word),
+                }
             }
         }
         &self.lanes[..inputs]

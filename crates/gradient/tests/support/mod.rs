@@ -30,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         kernel,
         stride,
         padding,
+        filters: sphinx_network::Filters::Random,
     };
     let dense = |outputs| LayerSpec::Dense { outputs };
     let (avg, max) = (LayerSpec::AvgPool { size: 2 }, LayerSpec::MaxPool { size: 2, stride: None });

@@ -35,8 +35,15 @@ impl WithSimd for AddProducts<'_, '_> {
                     products(simd, terms, bases, self.inputs, &mut sums);
                     let place = line * LINE..line * LINE + bases.len();
                     for (lane, room) in room.chunks_exact_mut(patches).enumerate() {
-                        let room = room[place.clone()].iter_mut();
-                        room.zip(&sums).for_each(|(room, sums)| *room = sums[lane]);
+                        let room = &mut room[place.clone()];
+                        match <&mut [u32; LINE]>::try_from(&mut *room) {
+                            // A known length has no loop.
+                            Ok(room) => *room = std::array::from_fn(|patch| sums[patch][lane]),
+                            Err(_) => {
+                                let room = room.iter_mut().zip(&sums);
+                                room.for_each(|(room, sums)| *room = sums[lane]);
+                            }
+                        }
                     }
                 }
                 // Vectors are longer than caches: each is passed through in long stretches, which the processor foresees.

@@ -74,7 +74,7 @@ async fn rejects_a_key_that_the_tenant_has_not_registered() {
 #[tokio::test]
 async fn rejects_impossible_networks_and_names_the_layer() {
     let mut trainer = start(|_| ()).await;
-    let conv = |kernel| Kind::Conv(Conv { out_channels: 2, kernel, stride: 1, padding: 0 });
+    let conv = |kernel| Kind::Conv(Conv { out_channels: 2, kernel, stride: 1, ..Conv::default() });
     let dense = |outputs| Kind::Dense(Dense { outputs });
     let tanh = Kind::Tanh(Tanh {});
     let cases = [
