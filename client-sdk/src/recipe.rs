@@ -27,7 +27,7 @@ use crate::{Augmentation, Privacy, TrainingOptions};
 /// ```
 /// # fn main() -> Result<(), sphinx_client::recipe::RecipeError> {
 /// let recipe = sphinx_client::recipe::Recipe::load("cnn-eps2")?;
-/// assert_eq!(recipe.network, "sphinx-mnist");
+/// assert_eq!(recipe.network, "gabor-cnn");
 /// assert_eq!(recipe.options()?.epochs, recipe.training.epochs);
 /// # Ok(())
 /// # }
