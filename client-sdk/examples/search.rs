@@ -7,9 +7,11 @@
 //! network=sphinx-mnist (a built-in one or a TOML file), epochs=10, epsilon=3 (0 for no privacy), clip=0.1, lr=4,
 //! momentum=0.9, nesterov=0, optimizer=sgd (or adam), floor=0.05 (of the cosine decay), warmup=0, averaging=0 (decay),
 //! blocks=1 (of 2048 slots per step), batch=0 (expected; 0 for what the blocks hold), augment=1 (copies of each image),
-//! shift=1 (pixels by which copies are moved), seeds=1, first=0 (first seed).
+//! shift=1 (pixels by which copies are moved), seeds=1, first=0 (first seed), data= (directory of an MNIST-format set;
+//! bundled MNIST; the first configuration's counts).
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::path::Path;
 use std::time::Instant;
 
 use rand::SeedableRng;
@@ -25,7 +27,7 @@ use sphinx_network::{
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
 
-const DEFAULTS: [(&str, &str); 17] = [
+const DEFAULTS: [(&str, &str); 18] = [
     ("network", "sphinx-mnist"),
     ("epochs", "10"),
     ("epsilon", "3"),
@@ -43,6 +45,7 @@ const DEFAULTS: [(&str, &str); 17] = [
     ("shift", "1"),
     ("seeds", "1"),
     ("first", "0"),
+    ("data", ""),
 ];
 
 /// One configuration.
@@ -110,7 +113,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut configuration =
         Configuration(DEFAULTS.into_iter().map(|(key, value)| (key, value.to_owned())).collect());
-    let (train, test) = Mnist::bundled()?.into_train_test();
+    let data = arguments.iter().take_while(|argument| *argument != "--");
+    let data = data.filter_map(|argument| argument.strip_prefix("data=")).last();
+    let (train, test) = data
+        .map_or_else(Mnist::bundled, |directory| Mnist::open(Path::new(directory)))?
+        .into_train_test();
     // Features of the last network's stem.
     let mut cached: Option<(Plan, Inputs<'_>, Inputs<'_>)> = None;
     for arguments in arguments.split(|argument| argument == "--") {

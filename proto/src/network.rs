@@ -6,8 +6,8 @@ use crate::{
     ConversionError,
     conversion::required,
     v1::{
-        ClippedRelu, Conv, Dense, Filters as FiltersMessage, Flatten, Layer, Network, Normalise,
-        Pool, QuantisedTanh, Scatter, Shape as ShapeMessage, Sigmoid, Tanh, layer::Kind,
+        ClippedRelu, Conv, Dense, Deskew, Filters as FiltersMessage, Flatten, Layer, Network,
+        Normalise, Pool, QuantisedTanh, Scatter, Shape as ShapeMessage, Sigmoid, Tanh, layer::Kind,
     },
 };
 
@@ -74,6 +74,7 @@ fn layer(layer: Layer) -> Result<LayerSpec, ConversionError> {
             }
         }
         Kind::Normalise(Normalise { mean, deviation }) => LayerSpec::Normalise { mean, deviation },
+        Kind::Deskew(Deskew {}) => LayerSpec::Deskew,
     })
 }
 
@@ -115,6 +116,7 @@ fn message(layer: &LayerSpec) -> Layer {
         LayerSpec::QuantisedTanh { levels } => Kind::QuantisedTanh(QuantisedTanh { levels }),
         LayerSpec::Flatten => Kind::Flatten(Flatten {}),
         LayerSpec::Normalise { mean, deviation } => Kind::Normalise(Normalise { mean, deviation }),
+        LayerSpec::Deskew => Kind::Deskew(Deskew {}),
         LayerSpec::Scatter { scales, angles, groups } => Kind::Scatter(Scatter {
             scales: count(scales),
             angles: count(angles),

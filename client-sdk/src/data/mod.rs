@@ -3,6 +3,7 @@
 //! Images and labels are the user's private data: no type here prints its contents.
 
 mod dataset;
+mod deskew;
 mod error;
 mod idx;
 #[cfg(feature = "cli")]

@@ -6,6 +6,7 @@ use sphinx_network::{Plan, Shape, StemOp, StemStep};
 use sphinx_scattering::{Scattering, Workspace, normalise_groups};
 
 use super::DatasetError;
+use super::deskew::deskew;
 
 /// Computes what a network gets of an image. Clones share filters; threads may share one.
 ///
@@ -31,6 +32,7 @@ pub struct PublicStem {
 
 #[derive(Debug, Clone)]
 enum Step {
+    Deskew(Shape),
     Normalise { mean: f32, gain: f32 },
     Scatter { scattering: Arc<Scattering>, groups: usize, step: StemStep },
 }
@@ -78,7 +80,7 @@ impl PublicStem {
 
     pub(crate) fn worker(&self) -> StemWorker<'_> {
         let workspaces = self.steps.iter().filter_map(|step| match step {
-            Step::Normalise { .. } => None,
+            Step::Deskew(_) | Step::Normalise { .. } => None,
             Step::Scatter { scattering, .. } => Some(scattering.workspace()),
         });
         StemWorker { stem: self, workspaces: workspaces.collect() }
@@ -88,6 +90,7 @@ impl PublicStem {
 impl Step {
     fn new(step: &StemStep) -> Result<Self, DatasetError> {
         Ok(match step.op {
+            StemOp::Deskew => Self::Deskew(step.input),
             StemOp::Normalise { mean, deviation } => {
                 Self::Normalise { mean, gain: 1.0 / deviation }
             }
@@ -111,6 +114,7 @@ impl StemWorker<'_> {
         let mut workspaces = self.workspaces.iter_mut();
         for step in &self.stem.steps {
             match step {
+                Step::Deskew(shape) => values = deskew(&values, *shape),
                 Step::Normalise { mean, gain } => {
                     values.iter_mut().for_each(|value| *value = (*value - mean) * gain);
                 }

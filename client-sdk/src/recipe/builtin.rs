@@ -9,10 +9,11 @@ macro_rules! recipes {
 }
 
 /// Name and text.
-const RECIPES: [(&str, &str); 5] = recipes![
-    "scatter-linear-eps1",
+const RECIPES: [(&str, &str); 6] = recipes![
+    "deskew-linear-eps1",
+    "deskew-linear-eps2",
+    "deskew-linear-eps3",
     "scatter-linear-eps2",
-    "scatter-linear-eps3",
     "cnn-eps2",
     "sphinx-mnist-no-privacy",
 ];

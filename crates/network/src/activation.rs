@@ -83,6 +83,7 @@ impl LayerSpec {
             | Self::Dense { .. }
             | Self::AvgPool { .. }
             | Self::MaxPool { .. }
+            | Self::Deskew
             | Self::Normalise { .. }
             | Self::Scatter { .. }
             | Self::Flatten => None,

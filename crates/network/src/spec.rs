@@ -119,6 +119,13 @@ pub enum LayerSpec {
     },
     /// Turns a map of `c × h × w` into a vector; moves nothing.
     Flatten,
+    /// Shears an image along its rows until its strokes stand upright (LeCun et al. 1998, *Gradient-Based Learning Applied
+    /// to Document Recognition*, §III.A): a fixed, public function of each image alone, computed by the client before
+    /// anything is encrypted; only as the first layer.
+    ///
+    /// Row y moves by `m (y - c)` pixels, c and m being the mean of the rows and the quotient of the second moments
+    /// (rows with columns, over rows with rows), weighted by the brightness of all channels together and m kept within ±1.
+    Deskew,
     /// `(x - mean) / deviation` by public constants, computed by the client on its images before they are
     /// encrypted; only before layers of other kinds.
     Normalise {
@@ -184,6 +191,8 @@ pub enum LayerKind {
     QuantisedTanh,
     /// [`LayerSpec::Flatten`].
     Flatten,
+    /// [`LayerSpec::Deskew`].
+    Deskew,
     /// [`LayerSpec::Normalise`].
     Normalise,
     /// [`LayerSpec::Scatter`].
@@ -243,6 +252,7 @@ impl LayerSpec {
             Self::Sigmoid => LayerKind::Sigmoid,
             Self::QuantisedTanh { .. } => LayerKind::QuantisedTanh,
             Self::Flatten => LayerKind::Flatten,
+            Self::Deskew => LayerKind::Deskew,
             Self::Normalise { .. } => LayerKind::Normalise,
             Self::Scatter { .. } => LayerKind::Scatter,
         }
@@ -267,6 +277,7 @@ impl fmt::Display for LayerKind {
             Self::Sigmoid => "sigmoid",
             Self::QuantisedTanh => "quantised_tanh",
             Self::Flatten => "flatten",
+            Self::Deskew => "deskew",
             Self::Normalise => "normalise",
             Self::Scatter => "scatter",
         })

@@ -73,7 +73,7 @@ fn moved_examples_are_features_of_moved_pixels() {
     }
     let moved = Dataset::new(levels, vec![5], 8, 12).unwrap();
     let view = View { example: 5, dx: -2, dy: 1 };
-    for spec in [scattering(), spec(vec![])] {
+    for spec in [scattering(), spec(vec![LayerSpec::Deskew]), spec(vec![])] {
         let plan = Plan::new(&spec).unwrap();
         let expected = Inputs::new(&plan, &moved).unwrap().example(View::of(0)).unwrap();
         let inputs = Inputs::new(&plan, &data).unwrap();

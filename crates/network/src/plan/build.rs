@@ -136,7 +136,7 @@ impl Builder {
                 self.flatten();
                 Ok(())
             }
-            LayerSpec::Normalise { .. } | LayerSpec::Scatter { .. } => {
+            LayerSpec::Deskew | LayerSpec::Normalise { .. } | LayerSpec::Scatter { .. } => {
                 Err(SpecError::LateStem { layer: at.layer, kind: at.kind })
             }
         }

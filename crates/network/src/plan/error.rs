@@ -160,6 +160,16 @@ pub enum SpecError {
         /// Its kind.
         kind: LayerKind,
     },
+    /// A layer that works on the pixels comes after another.
+    #[error(
+        "layers[{layer}] ({kind}) has to be the first layer: it works on the pixels themselves"
+    )]
+    NotFirst {
+        /// Index of the layer.
+        layer: usize,
+        /// Its kind.
+        kind: LayerKind,
+    },
     /// A constant of a normalisation makes no sense.
     #[error("layers[{layer}] ({kind}): {field} is {got}, expected {expected}")]
     Constant {

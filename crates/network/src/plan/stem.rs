@@ -40,6 +40,8 @@ pub struct StemStep {
 /// What a layer of a stem computes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StemOp {
+    /// Shears an image until its strokes stand upright ([`LayerSpec::Deskew`]).
+    Deskew,
     /// `(x - mean) / deviation`.
     Normalise {
         /// What is subtracted.
@@ -74,7 +76,9 @@ impl Stem {
         let mut stem = Self { steps: Vec::new(), output: spec.input, low: 0.0, high: 1.0 };
         for (index, layer) in spec.layers.iter().enumerate() {
             let at = At { layer: index, kind: layer.kind() };
-            if let LayerSpec::Normalise { mean, deviation } = *layer {
+            if matches!(layer, LayerSpec::Deskew) {
+                stem.deskew(at)?;
+            } else if let LayerSpec::Normalise { mean, deviation } = *layer {
                 stem.normalise(at, mean, deviation)?;
             } else if let LayerSpec::Scatter { scales, angles, groups } = *layer {
                 stem.scatter(at, [scales, angles, groups])?;
@@ -84,6 +88,15 @@ impl Stem {
         }
         let length = stem.steps.len();
         Ok((stem, length))
+    }
+
+    /// Values between pixels are means of pixels, and black comes in from outside: the range stays that of pixels.
+    fn deskew(&mut self, at: At) -> Result<(), SpecError> {
+        if !self.is_empty() {
+            return Err(SpecError::NotFirst { layer: at.layer, kind: at.kind });
+        }
+        self.push(StemOp::Deskew, self.output);
+        Ok(())
     }
 
     fn normalise(&mut self, at: At, mean: f32, deviation: f32) -> Result<(), SpecError> {

@@ -137,6 +137,11 @@ fn a_stem_gives_the_first_stage_its_shape_and_bound() {
     let plan = plan_of(Shape::new(1, 28, 28), layers);
     assert_eq!((plan.stem.low, plan.stem.high, plan.stages[0].input_bound), (-0.5, 1.5, 1.5));
     assert_eq!((plan.stem.output, plan.stages[0].input), (plan.input, plan.input));
+    let plan = Plan::new(&NetworkSpec::builtin("deskew-linear").unwrap()).unwrap();
+    assert_eq!((plan.stem.steps[0].output, plan.stem.output), (plan.input, Shape::new(81, 7, 7)));
+    let plan =
+        plan_of(Shape::new(1, 28, 28), vec![LayerSpec::Deskew, LayerSpec::Dense { outputs: 10 }]);
+    assert_eq!((plan.stem.low, plan.stem.high, plan.stem.output), (0.0, 1.0, plan.input));
     let plan = plan_of(Shape::new(1, 28, 28), vec![LayerSpec::Dense { outputs: 10 }]);
     assert!(plan.stem.is_empty());
     assert_eq!((plan.stem.low, plan.stem.high, plan.stem.output), (0.0, 1.0, plan.input));

@@ -4,7 +4,7 @@ use crate::spec::{Filters, LayerSpec, NetworkSpec, Shape};
 
 const MNIST: Shape = Shape::new(1, 28, 28);
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "sphinx-mnist",
     "lola",
     "mlp-100",
@@ -13,6 +13,7 @@ const NAMES: [&str; 8] = [
     "gabor-cnn",
     "scatter-linear",
     "scatter-cnn",
+    "deskew-linear",
 ];
 
 const SCATTER: LayerSpec = LayerSpec::Scatter {
@@ -42,6 +43,7 @@ impl NetworkSpec {
             "gabor-cnn" => tanh_cnn(Filters::Gabor),
             "scatter-linear" => vec![SCATTER, LayerSpec::Dense { outputs: 10 }],
             "scatter-cnn" => scatter_cnn(),
+            "deskew-linear" => vec![LayerSpec::Deskew, SCATTER, LayerSpec::Dense { outputs: 10 }],
             _ => return None,
         };
         let bias_bound = Self::DEFAULT_BIAS_BOUND;

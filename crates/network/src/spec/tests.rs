@@ -22,6 +22,7 @@ fn toml_round_trip() {
             LayerSpec::AvgPool { size: 2 },
             LayerSpec::MaxPool { size: 3, stride: None },
             LayerSpec::MaxPool { size: 3, stride: Some(2) },
+            LayerSpec::Deskew,
             LayerSpec::Normalise { mean: 0.25, deviation: 0.5 },
             LayerSpec::Scatter { scales: 3, angles: 4, groups: 61 },
             LayerSpec::Relu { cap: 0.1 },

@@ -243,7 +243,12 @@ fn rejects_too_many_multiply_adds() {
 fn rejects_a_stem_that_does_not_come_first() {
     let normalise = LayerSpec::Normalise { mean: 0.5, deviation: 0.5 };
     let scatter = LayerSpec::Scatter { scales: 2, angles: 8, groups: 27 };
-    for (stem, kind) in [(normalise, LayerKind::Normalise), (scatter, LayerKind::Scatter)] {
+    let deskew = (LayerSpec::Deskew, LayerKind::Deskew);
+    for stem in [normalise.clone(), scatter.clone(), LayerSpec::Deskew] {
+        let error = image(vec![stem, LayerSpec::Deskew, DENSE]);
+        assert_eq!(error, SpecError::NotFirst { layer: 1, kind: LayerKind::Deskew });
+    }
+    for (stem, kind) in [(normalise, LayerKind::Normalise), (scatter, LayerKind::Scatter), deskew] {
         for first in [LayerSpec::AvgPool { size: 2 }, LayerSpec::Tanh, LayerSpec::Flatten, DENSE] {
             let error = image(vec![first, stem.clone(), DENSE]);
             assert_eq!(error, SpecError::LateStem { layer: 1, kind });
