@@ -80,7 +80,7 @@ pub struct RecipeTraining {
     pub epochs: f64,
     /// Blocks of 2048 slots per step.
     pub blocks: u64,
-    /// Expected examples per step; absent for as many as leave six deviations of the blocks free.
+    /// Expected examples per step; absent for as many as overflow the blocks seldom enough to leave δ alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<u64>,
     /// Update rule.
