@@ -67,6 +67,18 @@ pub enum KeyError {
         /// The key asked for.
         key_id: KeyId,
     },
+    /// Others were registered in their place while they were fetched.
+    #[error(
+        "the evaluation keys {key_id} were exchanged meanwhile: fingerprint {got} is registered, expected {expected}"
+    )]
+    Exchanged {
+        /// The key asked for.
+        key_id: KeyId,
+        /// What is registered now.
+        got: String,
+        /// What was when the request came.
+        expected: String,
+    },
     /// What the key vault sent is not what it has registered.
     #[error(
         "the key vault at {address} sent evaluation keys of fingerprint {got}, expected {expected}"
@@ -212,7 +224,9 @@ fn passing(code: Code) -> bool {
 impl RpcError for KeyError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Unknown { .. } | Self::NoEvaluation { .. } => ErrorCode::FailedPrecondition,
+            Self::Unknown { .. } | Self::NoEvaluation { .. } | Self::Exchanged { .. } => {
+                ErrorCode::FailedPrecondition
+            }
             Self::Unreachable { .. } => ErrorCode::Unavailable,
             Self::Address { .. } | Self::Answer { .. } | Self::Material { .. } => {
                 ErrorCode::Internal

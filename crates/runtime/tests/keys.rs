@@ -11,6 +11,10 @@ use std::{
     time::Duration,
 };
 
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use sphinx_proto::{
     ErrorCode, KeyId, RpcError, TenantId,
     v1::{
@@ -30,20 +34,31 @@ use tonic::{Code, Request, Response, Status, Streaming, async_trait, transport::
 #[derive(Clone, Default)]
 struct OneKey {
     asked: Arc<AtomicUsize>,
+    fetched: Arc<AtomicUsize>,
+    /// How many fetches end after half of the material: with silence, or with ABORTED.
+    silent: usize,
+    aborted: usize,
 }
 
 #[async_trait]
 impl KeyVault for OneKey {
-    type FetchKeyStream = tokio_stream::Iter<std::vec::IntoIter<Result<FetchKeyResponse, Status>>>;
+    type FetchKeyStream = BoxStream<'static, Result<FetchKeyResponse, Status>>;
 
     /// Six bytes that are no registered key's.
     async fn fetch_key(
         &self,
         _: Request<FetchKeyRequest>,
     ) -> Result<Response<Self::FetchKeyStream>, Status> {
-        let parts = [Part::Key(Key::default()), chunk(b"abc"), chunk(b"def")];
-        let messages = parts.map(|part| Ok(FetchKeyResponse { part: Some(part) })).to_vec();
-        Ok(Response::new(tokio_stream::iter(messages)))
+        let message = |part| Ok(FetchKeyResponse { part: Some(part) });
+        let half = stream::iter([Part::Key(Key::default()), chunk(b"abc")].map(message));
+        let fetched = self.fetched.fetch_add(1, Ordering::SeqCst);
+        Ok(Response::new(if fetched < self.silent {
+            half.chain(stream::pending()).boxed()
+        } else if fetched < self.aborted {
+            half.chain(stream::iter([Err(Status::aborted("a part is gone"))])).boxed()
+        } else {
+            half.chain(stream::iter([message(chunk(b"def"))])).boxed()
+        }))
     }
 
     async fn find_upload(
@@ -210,4 +225,47 @@ async fn rejects_material_that_is_too_long_or_another_than_registered() {
     assert!(matches!(error, KeyError::Material { .. }), "{error}");
     let error = directory.fetch_evaluation(&acme, &known, &key, 5).await.unwrap_err();
     assert!(matches!(error, KeyError::Answer { .. }), "{error}");
+}
+
+/// What [`OneKey`] has registered.
+fn registered() -> Key {
+    Key { key_id: "known".to_owned(), ..Key::default() }
+}
+
+#[tokio::test]
+async fn material_that_stops_coming_is_fetched_again() {
+    let vault = OneKey { silent: 1, ..OneKey::default() };
+    let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (acme, known) = names("acme", "known");
+    let key = registered();
+    let fetching = directory.fetch_evaluation(&acme, &known, &key, 6);
+    let fetched = tokio::time::timeout(Duration::from_secs(20), fetching).await.unwrap();
+    assert_eq!(fetched.unwrap(), b"abcdef");
+    assert_eq!(vault.fetched.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn aborted_fetches_are_repeated_once_if_the_same_keys_are_registered() {
+    let vault = OneKey { aborted: 1, ..OneKey::default() };
+    let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (acme, known) = names("acme", "known");
+    let fetched = directory.fetch_evaluation(&acme, &known, &registered(), 6).await;
+    assert_eq!(fetched.unwrap(), b"abcdef");
+
+    let vault = OneKey { aborted: usize::MAX, ..OneKey::default() };
+    let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let error = directory.fetch_evaluation(&acme, &known, &registered(), 6).await.unwrap_err();
+    assert!(matches!(error, KeyError::Answer { code: Code::Aborted, .. }), "{error}");
+    assert_eq!(vault.fetched.load(Ordering::SeqCst), 2);
+    // Others are registered by now, or none.
+    let key = Key { fingerprint: "00".to_owned(), ..registered() };
+    let error = directory.fetch_evaluation(&acme, &known, &key, 6).await.unwrap_err();
+    assert!(matches!(&error, KeyError::Exchanged { expected, .. } if expected == "00"), "{error}");
+    assert_eq!(error.code(), ErrorCode::FailedPrecondition);
+    let (other, gone) = names("other", "known");
+    let error = directory.fetch_evaluation(&other, &gone, &key, 6).await.unwrap_err();
+    assert!(matches!(error, KeyError::NoEvaluation { .. }), "{error}");
 }

@@ -113,6 +113,17 @@ pub enum VaultError {
         /// What it says it is.
         what: &'static str,
     },
+    /// A public key that is not random, as a secret key is not.
+    #[error(
+        "one byte value occurs more than {limit} times among the material's {bytes} bytes, which no public key has: \
+         nothing is stored; if this was a secret key, make a new one, this one has left your machine"
+    )]
+    NotRandom {
+        /// Bytes of the material.
+        bytes: usize,
+        /// Most occurrences of one value in a public key.
+        limit: usize,
+    },
     /// The material is no set of evaluation keys.
     #[error("evaluation keys refused: {0}")]
     NotEvaluationKeys(sphinx_bootstrap::KeyError),
@@ -161,6 +172,7 @@ impl RpcError for VaultError {
             | Self::Hash { .. }
             | Self::OffsetOfPublicKey { .. }
             | Self::Secret { .. }
+            | Self::NotRandom { .. }
             | Self::NotEvaluationKeys(_)
             | Self::Kind { .. } => ErrorCode::InvalidArgument,
             Self::Offset { .. } | Self::OtherFingerprint { .. } | Self::Removed { .. } => {

@@ -5,7 +5,7 @@ mod parts;
 mod receive;
 mod register;
 
-pub(crate) use check::{Checks, PREFIX_BYTES};
+pub(crate) use check::Checks;
 pub(crate) use parts::{PART_BYTES, Parts};
 pub(crate) use receive::Receiver;
 

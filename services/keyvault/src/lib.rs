@@ -10,6 +10,7 @@ mod evaluation;
 mod layout;
 mod material;
 mod rpc;
+mod secrets;
 mod vault;
 
 use std::{
@@ -69,6 +70,10 @@ pub async fn run(
     let compute = Compute::new(config.compute_threads)?;
     let vault = vault::Vault::open(&config.store, config.limits, compute)?;
     vault.sweep().await?;
-    let routes = Routes::new(KeyVaultServer::new(rpc::KeyVaultService::new(vault)));
-    Ok(serve(&SERVICE, &config.server, listener, routes, shutdown).await?)
+    let routes = Routes::new(KeyVaultServer::new(rpc::KeyVaultService::new(vault.clone())));
+    let served = serve(&SERVICE, &config.server, listener, routes, shutdown);
+    tokio::select! {
+        served = served => Ok(served?),
+        never = vault.keep_sweeping() => match never {},
+    }
 }

@@ -8,7 +8,7 @@ use sphinx_proto::{
     v1::{KeyHeader, KeyKind, ParameterSet},
 };
 
-use crate::{config::VaultLimits, error::VaultError};
+use crate::{config::VaultLimits, error::VaultError, secrets};
 
 /// A 16-byte seed, then 2048 words of 8 bytes.
 const PUBLIC_ENCRYPTION_BYTES: u64 = 16 + 2048 * 8;
@@ -36,7 +36,7 @@ pub(crate) struct CheckedKey {
     pub(crate) material: Bytes,
 }
 
-/// Material being collected. Its memory grows with what arrives, not with what was promised.
+/// Public keys' material being collected. Its memory grows with what arrives, not with what was promised.
 #[derive(Debug)]
 pub(crate) struct Upload {
     announced: Announcement,
@@ -102,7 +102,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Checks length and hash at the end of the stream.
+    /// Checks length, hash and that nothing secret is taken for public, at the end of the stream.
     pub(crate) fn finish(self) -> Result<CheckedKey, VaultError> {
         let (got, announced) = (self.received(), self.announced);
         if got != announced.material_bytes {
@@ -113,6 +113,8 @@ impl Upload {
             let (got, expected) = (hex::encode(sha256), hex::encode(announced.sha256));
             return Err(VaultError::Hash { got, expected });
         }
+        secrets::refuse_by_name(&self.material)?;
+        secrets::refuse_by_looks(&self.material)?;
         let (parameter_set, kind) = (announced.parameter_set, announced.kind);
         Ok(CheckedKey {
             key_id: announced.key_id,

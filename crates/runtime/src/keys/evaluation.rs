@@ -1,5 +1,7 @@
 //! Evaluation keys: asked for at every request, and fetched as material.
 
+use std::{future::Future, time::Duration};
+
 use sphinx_proto::{
     Fingerprint, KeyId, TenantId,
     conversion::parameter_set,
@@ -8,6 +10,11 @@ use sphinx_proto::{
 use tonic::{Code, Status};
 
 use crate::keys::{KeyDirectory, KeyError, of_tenant};
+
+/// Longest wait for the next part of a material, a mebibyte.
+const PART_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a whole material, some 20 MB.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl KeyDirectory {
     /// The evaluation keys registered under an id, as of now: a removal counts from the next request on. One small round
@@ -21,10 +28,12 @@ impl KeyDirectory {
         asked.ok_or_else(|| no_evaluation(tenant, key_id))
     }
 
-    /// The material of `key`, at most `limit` bytes. Held in memory as a whole.
+    /// The material of `key`, at most `limit` bytes. Held in memory as a whole. Keys that are removed meanwhile are asked
+    /// for again, as they may be registered anew.
     ///
     /// # Errors
-    /// As [`KeyDirectory::evaluation`], and [`KeyError::Answer`] for more bytes than were announced.
+    /// As [`KeyDirectory::evaluation`]; [`KeyError::Exchanged`] (FAILED_PRECONDITION) if others are registered by now;
+    /// [`KeyError::Answer`] for more bytes than were announced.
     pub async fn fetch_evaluation(
         &self,
         tenant: &TenantId,
@@ -32,8 +41,20 @@ impl KeyDirectory {
         key: &Key,
         limit: usize,
     ) -> Result<Vec<u8>, KeyError> {
-        let fetched = self.patiently(|| self.fetch(tenant, key_id, key, limit)).await?;
-        fetched.ok_or_else(|| no_evaluation(tenant, key_id))
+        let mut aborted = false;
+        loop {
+            let fetched = self.patiently(|| self.fetch(tenant, key_id, key, limit)).await;
+            match fetched {
+                // Of parts that are missing a second time, the key vault's disk is the cause.
+                Err(KeyError::Answer { code: Code::Aborted, .. }) if !aborted => aborted = true,
+                fetched => return fetched?.ok_or_else(|| no_evaluation(tenant, key_id)),
+            }
+            let now = self.evaluation(tenant, key_id).await?;
+            if now.fingerprint != key.fingerprint {
+                let (key_id, got) = (key_id.clone(), now.fingerprint);
+                return Err(KeyError::Exchanged { key_id, got, expected: key.fingerprint.clone() });
+            }
+        }
     }
 
     /// Whether `material` has the fingerprint of `key`. Some 10 ms for 20 MB: not for asynchronous threads.
@@ -64,18 +85,36 @@ impl KeyDirectory {
             fingerprint: key.fingerprint.clone(),
         };
         let mut client = self.client.clone();
+        // The deadline of a try ends with the reply's head, so that its messages need their own.
         let mut parts = client.fetch_key(of_tenant(tenant, message)?).await?.into_inner();
-        let mut material = Vec::new();
-        while let Some(message) = parts.message().await? {
-            if let Some(Part::Chunk(chunk)) = message.part {
-                if material.len() + chunk.len() > limit {
-                    return Err(Status::internal("more material than any evaluation keys have"));
+        let receive = async {
+            let mut material = Vec::new();
+            while let Some(message) = in_time(PART_TIMEOUT, parts.message()).await? {
+                if let Some(Part::Chunk(chunk)) = message.part {
+                    if material.len() + chunk.len() > limit {
+                        return Err(Status::internal(
+                            "more material than any evaluation keys have",
+                        ));
+                    }
+                    material.extend_from_slice(&chunk);
                 }
-                material.extend_from_slice(&chunk);
             }
-        }
-        Ok(material)
+            Ok(material)
+        };
+        in_time(FETCH_TIMEOUT, receive).await
     }
+}
+
+/// DEADLINE_EXCEEDED after `limit`.
+async fn in_time<T>(
+    limit: Duration,
+    receive: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let late = |_| {
+        let millis = limit.as_millis();
+        Status::deadline_exceeded(format!("evaluation keys did not come within {millis} ms"))
+    };
+    tokio::time::timeout(limit, receive).await.map_err(late)?
 }
 
 fn no_evaluation(tenant: &TenantId, key_id: &KeyId) -> KeyError {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
-use sphinx_bootstrap::{EvaluationKeys, OneShotProfile};
+use sphinx_bootstrap::{EvaluationKeys, KeyError, OneShotProfile};
 use sphinx_proto::{Fingerprint, TenantId};
 use sphinx_runtime::{Compute, ComputeError};
 use tokio::sync::Semaphore;
@@ -13,20 +13,17 @@ use crate::{
     error::VaultError,
     evaluation::{Parts, part_count},
     material::Announcement,
+    secrets,
 };
 
 /// Materials checked at once. Each is in memory as a whole, and once more while it is decoded.
 const MAX_CHECKS: usize = 2;
 
-/// Bytes looked at for what secret material says of itself.
-pub(crate) const PREFIX_BYTES: usize = 4096;
+/// Bytes looked at for what material says of itself.
+const PREFIX_BYTES: usize = 4096;
 
-/// How secret material begins, or what it names itself near its start (tfhe writes the type before the content).
-const SECRETS: [(&[u8], &str); 3] = [
-    (b"sphinx secret key", "a key file of Sphinx"),
-    (b"SecretKey", "a secret key of tfhe"),
-    (b"ClientKey", "a client key of tfhe"),
-];
+/// The type that evaluation keys name in their header.
+const TYPE_NAME: &[u8] = b"sphinx_bootstrap::EvaluationKeys";
 
 /// The checks under way.
 #[derive(Debug, Clone)]
@@ -74,13 +71,29 @@ fn checked(material: &Bytes, announced: &Announcement) -> Result<Fingerprint, Va
     Ok(Fingerprint::new(announced.parameter_set, announced.kind, material))
 }
 
-/// Refuses what says of itself that it is secret.
-pub(crate) fn prefix(start: &[u8]) -> Result<(), VaultError> {
-    let says = |name: &[u8]| start.windows(name.len()).any(|window| window == name);
-    match SECRETS.iter().find(|(name, _)| says(name)) {
-        Some(&(_, what)) => Err(VaultError::Secret { what }),
-        None => Ok(()),
+/// Refuses a material by its first part, before any of it is stored, unless its header names evaluation keys.
+pub(crate) fn first_part(part: &[u8]) -> Result<(), VaultError> {
+    secrets::refuse_by_name(part.get(..PREFIX_BYTES).unwrap_or(part))?;
+    if type_name(part) == Some(TYPE_NAME) {
+        return Ok(());
     }
+    // What the header names instead may be anything, a piece of a secret too.
+    let reason = format!("no header that names {}", String::from_utf8_lossy(TYPE_NAME));
+    Err(VaultError::NotEvaluationKeys(KeyError::Format { reason }))
+}
+
+/// The type in a header of tfhe's safe serialisation: the header's version, a number for the mode, the mode's version,
+/// the name; texts behind their lengths, numbers little-endian.
+fn type_name(part: &[u8]) -> Option<&[u8]> {
+    let (_version, rest) = text(part)?;
+    let (_mode, rest) = rest.split_first_chunk::<4>()?;
+    let (_version, rest) = text(rest)?;
+    text(rest).map(|(name, _)| name)
+}
+
+fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
 }
 
 /// Whether the material is evaluation keys, every dimension, level and modulus as the parameter set has it.

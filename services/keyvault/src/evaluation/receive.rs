@@ -5,7 +5,7 @@ use sphinx_proto::TenantId;
 
 use crate::{
     error::VaultError,
-    evaluation::{PART_BYTES, PREFIX_BYTES, Parts, check},
+    evaluation::{PART_BYTES, Parts, check},
     material::Announcement,
 };
 
@@ -75,7 +75,7 @@ impl<'a> Receiver<'a> {
     async fn store(&mut self, part: Bytes) -> Result<(), VaultError> {
         if self.stored == 0 {
             // Before the first byte reaches the disk.
-            check::prefix(part.get(..PREFIX_BYTES).unwrap_or(&part))?;
+            check::first_part(&part)?;
         }
         let number = usize::try_from(self.stored / PART_BYTES as u64).unwrap_or(usize::MAX);
         let length = part.len() as u64;

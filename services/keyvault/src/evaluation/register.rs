@@ -1,6 +1,6 @@
 //! From a complete upload to a registered key, and back.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, convert::Infallible, time::Duration};
 
 use sphinx_proto::{KeyId, TenantId, v1::KeyKind};
 use sphinx_store::{Put, StoreError, record::seal};
@@ -14,6 +14,9 @@ use crate::{
 
 const KIND: KeyKind = KeyKind::Evaluation;
 
+/// Longest pause between two sweeps of unfinished uploads.
+const SWEEP_PAUSE: Duration = Duration::from_secs(60 * 60);
+
 impl Vault {
     /// Whether evaluation keys may come: the id is free or holds the same material, and there is room.
     pub(crate) async fn admit(
@@ -22,6 +25,8 @@ impl Vault {
         announced: &Announcement,
         sha256: &str,
     ) -> Result<(), VaultError> {
+        // No upload loses its parts between the last look at them and its registration.
+        let _one_at_a_time = self.registering.lock().await;
         if let Some(stored) = self.find(tenant, KIND, &announced.key_id).await? {
             if stored.material_sha256 != sha256 {
                 return Err(VaultError::Taken { key_id: announced.key_id.clone() });
@@ -29,10 +34,8 @@ impl Vault {
         } else {
             self.room_for_a_key(tenant).await?;
         }
-        let limits = self.limits();
-        let max_age = std::time::Duration::from_secs(limits.max_upload_age_seconds);
         let registered = self.registered_materials(tenant).await?;
-        let uploads = limits.max_uploads as usize;
+        let (uploads, max_age) = (self.limits().max_uploads as usize, self.max_upload_age());
         Ok(self.parts.make_room(tenant, &registered, Some(sha256), uploads, max_age).await?)
     }
 
@@ -101,15 +104,37 @@ impl Vault {
         Ok(record)
     }
 
-    /// Removes what unfinished uploads of all tenants left too long ago.
+    /// Removes what unfinished uploads of all tenants left too long ago. A tenant whose keys cannot be read keeps
+    /// everything, since any part may belong to one of them.
     pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
-        let limits = self.limits();
-        let max_age = std::time::Duration::from_secs(limits.max_upload_age_seconds);
         for tenant in self.parts.tenants().await? {
-            let registered = self.registered_materials(&tenant).await?;
-            self.parts.make_room(&tenant, &registered, None, usize::MAX, max_age).await?;
+            if let Err(error) = self.sweep_tenant(&tenant).await {
+                tracing::error!(%tenant, %error, "unfinished uploads of this tenant stay");
+            }
         }
         Ok(())
+    }
+
+    /// Sweeps again and again.
+    pub(crate) async fn keep_sweeping(&self) -> Infallible {
+        // Short ages, as in tests, are kept too.
+        let pause = self.max_upload_age().min(SWEEP_PAUSE);
+        loop {
+            tokio::time::sleep(pause).await;
+            if let Err(error) = self.sweep().await {
+                tracing::error!(%error, "unfinished uploads stay");
+            }
+        }
+    }
+
+    async fn sweep_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let _one_at_a_time = self.registering.lock().await;
+        let registered = self.registered_materials(tenant).await?;
+        self.parts.make_room(tenant, &registered, None, usize::MAX, self.max_upload_age()).await
+    }
+
+    fn max_upload_age(&self) -> Duration {
+        Duration::from_secs(self.limits().max_upload_age_seconds)
     }
 
     async fn room_for_a_key(&self, tenant: &TenantId) -> Result<(), VaultError> {
@@ -124,5 +149,42 @@ impl Vault {
     async fn registered_materials(&self, tenant: &TenantId) -> Result<HashSet<String>, StoreError> {
         let keys = self.list_kind(tenant, KIND).await?;
         Ok(keys.into_iter().map(|key| key.material_sha256).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use sphinx_proto::v1::ParameterSet;
+    use sphinx_runtime::Compute;
+
+    use super::*;
+    use crate::config::VaultLimits;
+
+    #[tokio::test]
+    async fn an_upload_about_to_be_registered_keeps_its_parts_until_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = VaultLimits { max_uploads: 1, ..VaultLimits::default() };
+        let location = dir.path().to_str().unwrap();
+        let vault = Vault::open(location, limits, Compute::new(1).unwrap()).unwrap();
+        let (tenant, first, second) = (TenantId::default(), "11".repeat(32), "22".repeat(32));
+        vault.parts.store(&tenant, &first, 0, Bytes::from_static(b"part")).await.unwrap();
+        let announced = Announcement {
+            key_id: KeyId::parse("laptop").unwrap(),
+            parameter_set: ParameterSet::Glwe2048V1,
+            kind: KIND,
+            material_bytes: 4,
+            sha256: [0x22; 32],
+            description: String::new(),
+            offset: 0,
+        };
+        let registering = vault.registering.lock().await;
+        let (other, of) = (vault.clone(), tenant.clone());
+        let admitted = tokio::spawn(async move { other.admit(&of, &announced, &second).await });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(vault.parts.stored_bytes(&tenant, &first, 4).await.unwrap(), 4);
+        drop(registering);
+        admitted.await.unwrap().unwrap();
+        assert_eq!(vault.parts.stored_bytes(&tenant, &first, 4).await.unwrap(), 0);
     }
 }

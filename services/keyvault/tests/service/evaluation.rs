@@ -18,11 +18,11 @@ use tonic::{Code, Status};
 
 use crate::common::{Vault, chunk_part, header_part, of_tenant, start, streamed};
 
-const PART: usize = 1 << 20;
-const EVALUATION: i32 = KeyKind::Evaluation as i32;
+pub const PART: usize = 1 << 20;
+pub const EVALUATION: i32 = KeyKind::Evaluation as i32;
 
 /// Real evaluation keys, made once.
-fn keys() -> &'static [u8] {
+pub fn keys() -> &'static [u8] {
     static KEYS: OnceLock<Vec<u8>> = OnceLock::new();
     KEYS.get_or_init(|| {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -32,11 +32,11 @@ fn keys() -> &'static [u8] {
     })
 }
 
-fn header(key_id: &str, material: &[u8]) -> KeyHeader {
+pub fn header(key_id: &str, material: &[u8]) -> KeyHeader {
     KeyHeader { kind: EVALUATION, ..crate::common::header(key_id, material) }
 }
 
-async fn send(
+pub async fn send(
     vault: &Vault,
     header: KeyHeader,
     material: &[u8],
@@ -46,7 +46,7 @@ async fn send(
     Ok(vault.client.clone().exchange_keys(streamed(parts)).await?.into_inner())
 }
 
-async fn stored(vault: &Vault, header: KeyHeader) -> u64 {
+pub async fn stored(vault: &Vault, header: KeyHeader) -> u64 {
     let request = FindUploadRequest { header: Some(header) };
     vault.client.clone().find_upload(request).await.unwrap().into_inner().stored_bytes
 }
@@ -69,7 +69,7 @@ fn fetch_request(key_id: &str, fingerprint: &str) -> FetchKeyRequest {
 }
 
 /// Files under the store's folder of parts.
-fn part_files(vault: &Vault) -> usize {
+pub fn part_files(vault: &Vault) -> usize {
     let tenants = std::fs::read_dir(vault.dir.path().join("parts")).into_iter().flatten();
     tenants.map(|tenant| std::fs::read_dir(tenant.unwrap().path()).unwrap().count()).sum()
 }
@@ -203,78 +203,6 @@ async fn rejects_what_is_no_set_of_evaluation_keys_and_keeps_nothing_of_it() {
         assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     }
     send(&vault, header("laptop", material), material).await.unwrap();
-}
-
-#[tokio::test]
-async fn rejects_secret_material_by_type_and_by_header() {
-    use tfhe::core_crypto::prelude::{GlweSecretKey, LweSecretKey, PolynomialSize};
-    use tfhe::safe_serialization::safe_serialize;
-
-    let vault = start(|_| ()).await;
-    let dir = tempfile::tempdir().unwrap();
-    let key = SecretKey::generate(&mut ChaCha20Rng::seed_from_u64(2)).unwrap();
-    key.save(&dir.path().join("key")).unwrap();
-    let file = std::fs::read(dir.path().join("key")).unwrap();
-    let mut named = Vec::new();
-    let lwe = LweSecretKey::from_container(vec![1u64; 2048]);
-    safe_serialize(&lwe, &mut named, 1 << 20).unwrap();
-    let mut glwe_named = Vec::new();
-    let glwe = GlweSecretKey::from_container(vec![1u64; 2048], PolynomialSize(2048));
-    safe_serialize(&glwe, &mut glwe_named, 1 << 20).unwrap();
-    // As tfhe serialises it without a header: the number of words, then the words.
-    let words = [2048u64].into_iter().chain(lwe.into_container());
-    let bare: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
-    // Hidden behind what evaluation keys begin with.
-    let behind = [&keys()[..200], &bare].concat();
-    let cases: [(&str, Vec<u8>, &str); 5] = [
-        ("key file", file, "a key file of Sphinx"),
-        ("LWE key of tfhe", named, "a secret key of tfhe"),
-        ("GLWE key of tfhe", glwe_named, "a secret key of tfhe"),
-        ("LWE key without its name", bare, "evaluation keys refused"),
-        ("LWE key behind a true start", behind, "evaluation keys refused"),
-    ];
-    for (what, bytes, expected) in cases {
-        let status = send(&vault, header("laptop", &bytes), &bytes).await.unwrap_err();
-        assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status:?}");
-        assert!(status.message().contains(expected), "{what}: {status:?}");
-        assert_eq!(part_files(&vault), 0, "{what}");
-    }
-    let listed = vault.client.clone().list_keys(ListKeysRequest {}).await.unwrap().into_inner();
-    assert_eq!(listed.keys, []);
-}
-
-#[tokio::test]
-async fn unfinished_uploads_are_bounded_in_number_and_in_age() {
-    let vault = start(|config| {
-        config.limits.max_uploads = 2;
-        config.limits.max_upload_age_seconds = 2;
-    })
-    .await;
-    let material = |tag: u8| vec![tag; 2 * PART];
-    for tag in 1..=3 {
-        let bytes = material(tag);
-        send(&vault, header("laptop", &bytes), &bytes[..PART + PART / 2]).await.unwrap_err();
-        // Modification times have seconds.
-        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    }
-    let mut kept = Vec::new();
-    for tag in 1..=3 {
-        kept.push(stored(&vault, header("laptop", &material(tag))).await);
-    }
-    assert_eq!(kept[0], 0);
-    assert_eq!(kept[2], PART as u64);
-    assert!(part_files(&vault) <= 2);
-    // A vault that starts later finds them too old.
-    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
-    let Vault { dir, shutdown, served, .. } = vault;
-    shutdown.cancel();
-    served.await.unwrap().unwrap();
-    let again = start(|config| {
-        config.store = dir.path().to_str().unwrap().to_owned();
-        config.limits.max_upload_age_seconds = 1;
-    })
-    .await;
-    assert_eq!(stored(&again, header("laptop", &material(3))).await, 0);
 }
 
 #[tokio::test]

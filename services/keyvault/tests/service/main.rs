@@ -4,5 +4,8 @@
 
 mod common;
 mod evaluation;
+mod fetch;
 mod process;
 mod rpc;
+mod secrets;
+mod unfinished;
