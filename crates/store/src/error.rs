@@ -38,7 +38,9 @@ pub enum StoreError {
         model: ModelId,
     },
     /// No such version, or no longer.
-    #[error("model {model} has no version {version}: versions {oldest} to {head} are kept")]
+    #[error(
+        "model {model} has no version {version}: it is at {head}, the oldest version kept is {oldest}"
+    )]
     NoVersion {
         /// The model.
         model: ModelId,

@@ -1,5 +1,6 @@
 //! Where things lie: `models/<tenant>/<model>/meta` and
-//! `models/<tenant>/<model>/v/<incarnation>/<version, 20 digits>`.
+//! `models/<tenant>/<model>/v/<incarnation>/<version, 20 digits>`; beside a version that a training
+//! session began at, an empty object of its name and `.begun`.
 //!
 //! The incarnation tells a model from a deleted one of the same name, so that a commit that was under
 //! way while the model was deleted cannot show up in its successor.
@@ -8,6 +9,8 @@ use object_store::path::Path;
 use sphinx_proto::{ModelId, TenantId};
 
 use crate::model::ModelMeta;
+
+const BEGUN: &str = ".begun";
 
 /// The folder of a tenant's models.
 pub(crate) fn tenant(tenant: &TenantId) -> Path {
@@ -31,7 +34,17 @@ pub(crate) fn version(meta: &ModelMeta, version: u64) -> Path {
     versions(meta).join(format!("{version:020}"))
 }
 
+/// The mark of a version that a session began at.
+pub(crate) fn beginning(meta: &ModelMeta, version: u64) -> Path {
+    versions(meta).join(format!("{version:020}{BEGUN}"))
+}
+
 /// The version an object of the folder holds; `None` for foreign files.
 pub(crate) fn parse_version(name: &str) -> Option<u64> {
     (name.len() == 20).then(|| name.parse().ok()).flatten()
+}
+
+/// The version that an object of the folder marks.
+pub(crate) fn parse_beginning(name: &str) -> Option<u64> {
+    name.strip_suffix(BEGUN).and_then(parse_version)
 }

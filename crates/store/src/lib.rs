@@ -11,8 +11,10 @@ mod model;
 mod models;
 mod objects;
 pub mod record;
+mod retention;
 
 pub use error::StoreError;
 pub use model::{CommitId, ModelMeta, ModelVersion};
 pub use models::{Committed, Created, ModelStore, StoredModel};
 pub use objects::{Entry, Objects, Put};
+pub use retention::Retention;

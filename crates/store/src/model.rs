@@ -49,7 +49,7 @@ pub struct ModelVersion {
 pub struct CommitId {
     /// The session.
     pub session: SessionId,
-    /// Its step.
+    /// Its step, counted from 0.
     pub step: u64,
 }
 

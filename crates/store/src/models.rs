@@ -1,6 +1,6 @@
 //! The models: created once, moved on by compare-and-set commits.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -13,10 +13,9 @@ use crate::{
     model::{MetaRecord, ModelMeta, ModelVersion, VersionRecord},
     objects::{Entry, Objects, Put},
     record::{RecordError, seal, unseal},
+    retention::Retention,
 };
 
-/// Versions kept by default: enough for readers of a version to finish while training goes on.
-const RETAIN: NonZeroU64 = NonZeroU64::new(8).unwrap();
 /// Descriptions read at once by a listing.
 const READS: usize = 16;
 
@@ -24,7 +23,7 @@ const READS: usize = 16;
 #[derive(Debug, Clone)]
 pub struct ModelStore {
     objects: Objects,
-    retain: NonZeroU64,
+    retention: Retention,
 }
 
 /// A model and where it stands.
@@ -62,18 +61,18 @@ impl ModelStore {
     /// # Errors
     /// [`StoreError::Location`].
     pub fn open(location: &str) -> Result<Self, StoreError> {
-        Ok(Self { objects: Objects::open(location)?, retain: RETAIN })
+        Ok(Self { objects: Objects::open(location)?, retention: Retention::default() })
     }
 
     /// Uses any backend that has an atomic create.
     pub fn with_backend(backend: Arc<dyn ObjectStore>) -> Self {
-        Self { objects: Objects::with_backend(backend), retain: RETAIN }
+        Self { objects: Objects::with_backend(backend), retention: Retention::default() }
     }
 
-    /// Keeps this many versions of each model instead of 8.
+    /// Keeps other versions than by default; what counts is what the store that commits keeps.
     #[must_use]
-    pub fn retaining(self, versions: NonZeroU64) -> Self {
-        Self { retain: versions, ..self }
+    pub fn retaining(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// Stores a new model at version 0. The same request (key, network, seed) is accepted again while
@@ -179,8 +178,8 @@ impl ModelStore {
     }
 
     /// Stores `next` if the model is at `next.version - 1`. Repeating a stored commit (same session and
-    /// step) answers with its version and changes nothing. Old versions are pruned afterwards, which
-    /// may fail without consequence.
+    /// step) answers with its version and changes nothing. Versions that [`Retention`] does not keep are pruned
+    /// afterwards, which may fail without consequence.
     ///
     /// Cost for `sphinx-mnist` (5 MB): about 5 ms, and what the disk takes to sync.
     ///
@@ -194,6 +193,10 @@ impl ModelStore {
         let (version, commit) = (next.version, next.commit);
         let head = self.head(meta).await?;
         if version.checked_sub(1) == Some(head) {
+            if commit.is_some_and(|commit| commit.step == 0) {
+                // Before the commit: a crash right after it would leave its base without the mark.
+                self.objects.create(&layout::beginning(meta, head), Bytes::new()).await?;
+            }
             let object = encoded(next).await?;
             if self.objects.create(&layout::version(meta, version), object).await? == Put::Stored {
                 return self.settle(meta, version).await;
@@ -221,8 +224,12 @@ impl ModelStore {
         // The description first: from then on the model is gone, and what a crash leaves of its
         // versions lies in an incarnation that nobody looks at.
         self.objects.delete(&layout::meta(tenant, model)).await?;
-        for (version, _) in self.versions(&meta).await? {
+        let entries = self.objects.list(&layout::versions(&meta)).await?;
+        for version in numbers(&entries, layout::parse_version) {
             self.objects.delete(&layout::version(&meta, version)).await?;
+        }
+        for version in numbers(&entries, layout::parse_beginning) {
+            self.objects.delete(&layout::beginning(&meta, version)).await?;
         }
         Ok(())
     }
@@ -231,24 +238,28 @@ impl ModelStore {
     /// because it had been pruned already, and prunes.
     async fn settle(&self, meta: &ModelMeta, version: u64) -> Result<Committed, StoreError> {
         let committed = Committed { version, repeated: false };
-        let kept = match self.versions(meta).await {
-            Ok(kept) => kept,
+        let entries = match self.objects.list(&layout::versions(meta)).await {
+            Ok(entries) => entries,
             Err(error) => {
                 tracing::warn!(%error, "cannot list versions for pruning");
                 return Ok(committed);
             }
         };
-        let head = kept.last().map_or(version, |(head, _)| *head);
-        if head - version >= self.retain.get() {
-            // `retain` commits by others while this one was being written: whether it is the one they
+        let versions = numbers(&entries, layout::parse_version);
+        let head = versions.last().copied().unwrap_or(version);
+        if head - version >= self.retention.newest.get() {
+            // That many commits by others while this one was being written: whether it is the one they
             // are built on cannot be known any more. The session reopens and sees.
             self.objects.delete(&layout::version(meta, version)).await?;
             let (model, base) = (meta.model_id.clone(), version - 1);
             return Err(StoreError::Conflict { model, base, head });
         }
-        let oldest = (version + 1).saturating_sub(self.retain.get());
-        for (old, _) in kept.into_iter().filter(|(old, _)| *old < oldest) {
-            if let Err(error) = self.objects.delete(&layout::version(meta, old)).await {
+        let beginnings = numbers(&entries, layout::parse_beginning);
+        let surplus = self.retention.surplus(version, &versions, &beginnings);
+        let versions = surplus.versions.into_iter().map(|old| layout::version(meta, old));
+        let beginnings = surplus.beginnings.into_iter().map(|old| layout::beginning(meta, old));
+        for path in versions.chain(beginnings) {
+            if let Err(error) = self.objects.delete(&path).await {
                 tracing::warn!(%error, "cannot prune an old version");
             }
         }
@@ -276,6 +287,11 @@ impl ModelStore {
         let numbered = |entry: Entry| Some((layout::parse_version(&entry.name)?, entry));
         Ok(entries.into_iter().filter_map(numbered).collect())
     }
+}
+
+/// The versions that names of a listing stand for, ascending.
+fn numbers(entries: &[Entry], parse: impl Fn(&str) -> Option<u64>) -> Vec<u64> {
+    entries.iter().filter_map(|entry| parse(&entry.name)).collect()
 }
 
 /// Encodes off the asynchronous threads: it takes milliseconds.

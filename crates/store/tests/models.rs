@@ -7,7 +7,8 @@ use bytes::Bytes;
 use object_store::memory::InMemory;
 use sphinx_proto::{KeyId, ModelId, SessionId, TenantId};
 use sphinx_store::{
-    CommitId, Committed, ModelMeta, ModelStore, ModelVersion, StoreError, record::RecordError,
+    CommitId, Committed, ModelMeta, ModelStore, ModelVersion, Retention, StoreError,
+    record::RecordError,
 };
 use tempfile::TempDir;
 
@@ -116,7 +117,8 @@ async fn a_repeated_commit_answers_with_the_stored_version() {
 #[tokio::test]
 async fn rejects_commits_on_other_versions_than_the_head() {
     let (_dir, store) = store();
-    let store = store.retaining(NonZeroU64::new(2).unwrap());
+    let retention = Retention { newest: NonZeroU64::new(2).unwrap(), ..Retention::default() };
+    let store = store.retaining(retention);
     let meta = meta("default", "m", 1);
     created(&store, &meta).await;
     for n in 1..=6 {
@@ -145,6 +147,38 @@ async fn only_the_newest_versions_are_kept() {
     let model = meta.model_id.clone();
     let gone = StoreError::NoVersion { model, version: 22, oldest: 23, head: 30 };
     assert_eq!(store.load(&meta, Some(22)).await, Err(gone));
+}
+
+/// Three sessions of 20 commits each: what each of them began at can still be read after the last one.
+#[tokio::test]
+async fn versions_that_sessions_began_at_are_kept() {
+    let (dir, store) = store();
+    let meta = meta("default", "m", 1);
+    created(&store, &meta).await;
+    let mut head = 0;
+    for session in 1..=3 {
+        for step in 0..20 {
+            head += 1;
+            let commit = Some(CommitId { session: SessionId([session; 16]), step });
+            store.commit(&meta, ModelVersion { commit, ..version(head, 0) }).await.unwrap();
+        }
+    }
+    for kept in [0, 20, 40].into_iter().chain(53..=60) {
+        assert_eq!(store.load(&meta, Some(kept)).await.unwrap().version, kept);
+    }
+    let model = meta.model_id.clone();
+    let gone = StoreError::NoVersion { model, version: 41, oldest: 0, head: 60 };
+    assert_eq!(store.load(&meta, Some(41)).await, Err(gone));
+    let files = || fs::read_dir(versions_folder(&dir, "default", "m", 1)).unwrap().count();
+    assert_eq!(files(), 3 + 8 + 3, "versions, and marks of three of them");
+
+    let few = Retention { beginnings: 1, ..Retention::default() };
+    let store = store.retaining(few);
+    store.commit(&meta, version(61, 3)).await.unwrap();
+    assert!(store.load(&meta, Some(20)).await.is_err());
+    assert_eq!((store.load(&meta, Some(40)).await.unwrap().version, files()), (40, 1 + 8 + 1));
+    store.delete(&meta.tenant, &meta.model_id).await.unwrap();
+    assert_eq!(files(), 0);
 }
 
 #[tokio::test]
