@@ -29,7 +29,10 @@ pub use control::{Control, LayerDone, Step};
 pub use keys::{EvaluationKeys, KeyError, MAX_KEY_BYTES, PackingKey, PreparedKeys};
 pub use layers::{SwitchedSamples, look_up, pack_samples, switch_keys};
 pub use model::{EvaluationError, OneShotModel};
-pub use network::{DEFAULT_HALF_RANGE, MAX_NEURONS, NetworkError, OneShotNetwork};
+pub use network::{
+    DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, MAX_TERMS, NetworkError,
+    OneShotNetwork,
+};
 pub use parameters::{Gadget, OneShotProfile, Parameters};
 pub use query::{
     ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, QUERY_WIDTH, Query, QueryError, QueryLayout,

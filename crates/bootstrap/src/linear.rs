@@ -97,6 +97,11 @@ impl Folded {
         })
     }
 
+    /// Number of [`Folded::taps`].
+    pub(crate) const fn tap_count(&self) -> usize {
+        self.channels.saturating_mul(self.side).saturating_mul(self.side)
+    }
+
     /// How far each position of the kernel is from the first, in the order of a channel's results.
     pub(crate) fn shifts(self) -> impl Iterator<Item = usize> {
         let count = |side: usize| (side - self.side) / self.stride + 1;

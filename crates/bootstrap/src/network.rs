@@ -2,10 +2,12 @@
 
 mod error;
 mod layer;
+mod limits;
 mod lookup;
 
 pub use error::NetworkError;
 pub(crate) use layer::{Layer, LayerMap};
+pub use limits::{DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, MAX_TERMS};
 pub(crate) use lookup::Lookup;
 
 use sphinx_network::{Activation, ClientOp, Plan, Stage};
@@ -14,15 +16,6 @@ use crate::linear::{FirstLayer, Folded, Transform};
 use crate::parameters::{NetworkNoise, NoiseBudget, OneShotProfile};
 use crate::query::{INPUT_SCALE_LOG2, QueryLayout};
 use layer::Combination;
-
-/// Half the torus in units of a pre-activation, unless the weights prove that less is enough.
-///
-/// A table repeats with the opposite sign after half the torus, so a saturated neuron may reach 16 less the width of its
-/// activation's slope (about 3 for tanh) before its output bends back.
-pub const DEFAULT_HALF_RANGE: f32 = 16.0;
-
-/// Most neurons that are bootstrapped for one image.
-pub const MAX_NEURONS: usize = 16_384;
 
 /// The public part of a network for one-shot recognition: weights as integers, transformed once, and the tables of its
 /// activations.
@@ -41,7 +34,8 @@ pub struct OneShotNetwork {
 impl OneShotNetwork {
     /// Quantises the weights of `plan`, one slice per stage in the order of [`sphinx_network::Linear`].
     ///
-    /// `half_range` is [`DEFAULT_HALF_RANGE`] or what the owner declares for all hidden layers.
+    /// `half_range` is [`DEFAULT_HALF_RANGE`] or what the owner declares for all hidden layers; layers whose weights prove that
+    /// less is enough have less. Sizes are checked before anything is built.
     ///
     /// # Errors
     /// [`NetworkError`] naming what a one-shot recognition cannot evaluate.
@@ -52,24 +46,22 @@ impl OneShotNetwork {
         bias_bound: f32,
         half_range: f32,
     ) -> Result<Self, NetworkError> {
-        check_weights(plan, weights)?;
-        if !(half_range.is_finite() && half_range >= 1.0) {
-            return Err(NetworkError::HalfRange { got: half_range });
-        }
+        limits::check_sizes(plan)?;
+        limits::check_weights(plan, weights)?;
+        let declared = limits::check_half_range(half_range)?;
         let budget = NoiseBudget::new(&profile.parameters());
         let layout = QueryLayout::new(plan)?;
         let mut layers: Vec<Layer> = Vec::with_capacity(plan.stages.len());
-        let (mut neurons, last) = (0usize, plan.stages.len() - 1);
+        let last = plan.stages.len() - 1;
         for (index, (stage, weights)) in plan.stages.iter().zip(weights).enumerate() {
             let shape = Folded::shape(stage);
             let folded = shape.weights(weights.as_ref());
-            let activation = activation(index, stage, index == last)?;
-            let reach = largest_sum(&folded, shape.outputs) * input_bound(stage, layers.last());
-            let needed = reach + f64::from(bias_bound);
-            let half_range = match activation {
-                // A thirtieth is left for noise; logits may not wrap at all.
-                None => needed * (1.0 + 1.0 / 32.0),
-                Some(_) => needed.min(f64::from(half_range)).max(1.0),
+            let lookup = activation(index, stage, index == last)?.map(Lookup::new);
+            let (bound, offset) = input_range(stage, layers.last());
+            let reach = reach(&folded, shape.outputs, bound, offset) + f64::from(bias_bound);
+            let half_range = match &lookup {
+                None => limits::half_range_of_logits(index, reach)?,
+                Some(lookup) => lookup.half_range(index, reach, declared)?,
             };
             let scale = 63f64.exp2() / half_range;
             let layer = match layers.last_mut() {
@@ -78,15 +70,10 @@ impl OneShotNetwork {
                     later_layer(index, stage, shape, &folded, scale, previous, &budget)?
                 }
             };
-            if let Some(activation) = activation {
-                neurons = neurons.saturating_add(layer.outputs);
-                layers.push(layer.with(Lookup::new(activation)));
-            } else {
-                layers.push(layer);
-            }
-        }
-        if neurons > MAX_NEURONS {
-            return Err(NetworkError::TooManyNeurons { got: neurons, limit: MAX_NEURONS });
+            layers.push(match lookup {
+                Some(lookup) => layer.with(lookup),
+                None => layer,
+            });
         }
         Ok(Self { profile, layout, layers, classes: plan.classes })
     }
@@ -139,23 +126,6 @@ impl std::fmt::Debug for OneShotNetwork {
     }
 }
 
-fn check_weights<W: AsRef<[f32]>>(plan: &Plan, weights: &[W]) -> Result<(), NetworkError> {
-    if weights.len() != plan.stages.len() {
-        let (got, expected) = (weights.len(), plan.stages.len());
-        return Err(NetworkError::Count { stage: None, got, expected });
-    }
-    for (index, (stage, weights)) in plan.stages.iter().zip(weights).enumerate() {
-        let (got, expected) = (weights.as_ref().len(), stage.linear.weight_count());
-        if got != expected {
-            return Err(NetworkError::Count { stage: Some(index), got, expected });
-        }
-        if !weights.as_ref().iter().all(|weight| weight.is_finite()) {
-            return Err(NetworkError::NotFinite { stage: index });
-        }
-    }
-    if plan.stages.is_empty() { Err(NetworkError::NoStages) } else { Ok(()) }
-}
-
 /// The activation after a stage: exactly one, except none after the last.
 fn activation(index: usize, stage: &Stage, last: bool) -> Result<Option<Activation>, NetworkError> {
     match (stage.steps.as_slice(), last) {
@@ -173,16 +143,25 @@ fn activation(index: usize, stage: &Stage, last: bool) -> Result<Option<Activati
     }
 }
 
-/// Largest absolute value of an input of a stage, as it comes out of the table before (which centres it).
-fn input_bound(stage: &Stage, previous: Option<&Layer>) -> f64 {
-    let table = previous.and_then(|layer| layer.lookup.as_ref()).map(|lookup| lookup.bound());
-    table.unwrap_or(f64::from(stage.input_bound))
+/// Inputs of a stage lie within ± the first number of the second one. A table has centred values; what centres them is added
+/// to the sums in the clear.
+fn input_range(stage: &Stage, previous: Option<&Layer>) -> (f64, f64) {
+    let table = previous.and_then(|layer| layer.lookup.as_ref());
+    table.map_or((f64::from(stage.input_bound), 0.0), |lookup| (lookup.bound(), lookup.offset()))
 }
 
-/// The largest sum of absolute weights of an output.
-fn largest_sum(weights: &[f32], outputs: usize) -> f64 {
+/// The largest absolute value that the sum of an output can take, without its bias: the inputs' distances from `offset` by the
+/// absolute weights, and `offset` by the sum of the weights. No part of a row, as the padding leaves at a border, has more as
+/// long as `offset` does not exceed `bound`.
+fn reach(weights: &[f32], outputs: usize, bound: f64, offset: f64) -> f64 {
     let rows = weights.chunks_exact(weights.len() / outputs);
-    rows.map(|row| row.iter().map(|&w| f64::from(w.abs())).sum::<f64>()).fold(0.0, f64::max)
+    let reach = |row: &[f32]| {
+        let (sum, absolute) = row.iter().fold((0.0, 0.0), |(sum, absolute), &weight| {
+            (sum + f64::from(weight), absolute + f64::from(weight.abs()))
+        });
+        bound * absolute + offset * f64::abs(sum)
+    };
+    rows.map(reach).fold(0.0, f64::max)
 }
 
 fn first_layer(shape: Folded, weights: &[f32], scale: f64) -> Result<Layer, NetworkError> {
@@ -215,12 +194,16 @@ fn later_layer(
 ) -> Result<Layer, NetworkError> {
     let lookup = previous.lookup.as_mut().ok_or(NetworkError::NoStages)?;
     let taps = (weights.len() / shape.outputs) as f64;
-    let norm = layer::largest_euclidean(weights, shape.outputs).max(f64::MIN_POSITIVE);
+    let norm = layer::largest_euclidean(weights, shape.outputs);
     // Variance of a sum: weights are rounded to 1/g, each error times an activation of mean square half the bound's; noise
     // is the table's times g · ‖w‖. The smallest sum of c / g² and d · g².
     let rounding = taps / 12.0 * lookup.bound().powi(2) / 2.0;
     let noise = budget.bootstrapping * (norm * 64f64.exp2() / scale).powi(2);
-    let gain = (rounding / noise).powf(0.25).max(1.0);
+    let gain = match noise > 0.0 {
+        true => (rounding / noise).powf(0.25).max(1.0),
+        // Weights that are all zero spoil nothing.
+        false => 1.0,
+    };
     lookup.set_amplitude(scale / gain, previous.scale);
     let integers = layer::integers(index, weights, gain)?;
     let largest = layer::largest_norms(&integers, shape.outputs);

@@ -23,10 +23,36 @@ pub enum NetworkError {
         stage: usize,
     },
     /// The range declared for pre-activations.
-    #[error("half the range of pre-activations is {got}, expected a finite number of at least 1")]
+    #[error("half the range of pre-activations is {got}, expected 1 to {limit}")]
     HalfRange {
         /// What was declared.
         got: f32,
+        /// The largest.
+        limit: f32,
+    },
+    /// An activation that rises for longer than the range of pre-activations.
+    #[error(
+        "stage {stage}: a table of {activation} takes half a range of at least {got}, {limit} is declared: lower its cap"
+    )]
+    SlopeTooWide {
+        /// The stage.
+        stage: usize,
+        /// The activation.
+        activation: String,
+        /// Half the range that it takes.
+        got: f64,
+        /// Half the range that is declared.
+        limit: f64,
+    },
+    /// Logits too large for the torus.
+    #[error("stage {stage}: logits may reach {got}, at most {limit} can be told apart")]
+    LogitsTooLarge {
+        /// The stage.
+        stage: usize,
+        /// What the weights allow.
+        got: f64,
+        /// The limit.
+        limit: f64,
     },
     /// The input and the padding of its first convolution exceed a ciphertext.
     #[error("the input takes {got} coefficients with its padding, one ciphertext has {limit}")]
@@ -63,6 +89,24 @@ pub enum NetworkError {
     #[error("{got} neurons to bootstrap, at most {limit}")]
     TooManyNeurons {
         /// Neurons of the network.
+        got: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// More logits than one answer has room for.
+    #[error("{got} classes, an answer has room for {limit}")]
+    TooManyClasses {
+        /// Classes of the network.
+        got: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// More terms than a network may hold.
+    #[error("stages 0 to {stage} have {got} terms in their sums, at most {limit} are held")]
+    TooManyTerms {
+        /// The stage that exceeds the limit.
+        stage: usize,
+        /// Terms up to this stage.
         got: usize,
         /// The limit.
         limit: usize,

@@ -3,7 +3,9 @@
 use sphinx_linalg::POLYNOMIAL_SIZE;
 use sphinx_network::Activation;
 
+use super::error::NetworkError;
 use super::layer::Combination;
+use super::limits::with_margin;
 
 /// An activation as a table over half the torus.
 ///
@@ -41,6 +43,53 @@ impl Lookup {
     /// Largest absolute entry, in units of the activation.
     pub(crate) fn bound(&self) -> f64 {
         f64::from(self.activation.bound()) - self.offset
+    }
+
+    /// What is added to the entries to have the activation, in its units.
+    pub(crate) fn offset(&self) -> f64 {
+        self.offset
+    }
+
+    /// How far from its centre the activation is not yet saturated (to a thousandth of its range).
+    fn slope(&self) -> f64 {
+        match self.activation {
+            Activation::Tanh => 3.5,
+            Activation::Sigmoid => 7.0,
+            Activation::Relu { cap } => f64::from(cap) / 2.0,
+            // Its outermost threshold.
+            Activation::QuantisedTanh { levels } => (1.0 - 2.0 / f64::from(levels)).atanh(),
+        }
+    }
+
+    /// Half the torus in units of pre-activations of at most `reach`; at most `declared`.
+    ///
+    /// Off the centre they lie within T = reach + |c|. Up to a quarter turn a table has every value. Beyond, t finds the
+    /// value for half a turn less t, which is right if that is saturated as well: if half a turn is at least T and the
+    /// slope's width. If T ends within the slope, a quarter turn has to hold T.
+    ///
+    /// # Errors
+    /// [`NetworkError::SlopeTooWide`] if the declared range is less than that, and cannot even hold pre-activations on both
+    /// sides of zero that are as large as those of the slope.
+    pub(crate) fn half_range(
+        &self,
+        stage: usize,
+        reach: f64,
+        declared: f64,
+    ) -> Result<f64, NetworkError> {
+        let (centre, slope) = (self.centre.abs(), self.slope());
+        let farthest = reach + centre;
+        let enough = with_margin(farthest + farthest.min(slope));
+        if enough <= declared {
+            return Ok(enough);
+        }
+        let got = 2.0 * (centre + slope);
+        match got <= declared {
+            true => Ok(declared),
+            false => {
+                let activation = format!("{:?}", self.activation);
+                Err(NetworkError::SlopeTooWide { stage, activation, got, limit: declared })
+            }
+        }
     }
 
     /// The entries.
