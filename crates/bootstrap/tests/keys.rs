@@ -7,12 +7,14 @@ use std::sync::OnceLock;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use sphinx_bootstrap::{EvaluationKeys, KeyError, MAX_KEY_BYTES, OneShotProfile, PreparedKeys};
+use sphinx_bootstrap::{
+    EvaluationKeys, KeyError, MAX_KEY_BYTES, OneShotProfile, PackingKey, PreparedKeys,
+};
 use sphinx_secret::SecretKey;
 use tfhe::core_crypto::commons::math::random::Seed;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweSize, LweDimension,
-    PolynomialSize, SeededLweBootstrapKeyOwned, SeededLweKeyswitchKeyOwned,
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertextCount,
+    GlweSize, LweDimension, PolynomialSize, SeededLweBootstrapKeyOwned, SeededLweKeyswitchKeyOwned,
 };
 
 const STANDARD: OneShotProfile = OneShotProfile::Standard;
@@ -114,19 +116,68 @@ fn rejects_parts_of_other_dimensions_naming_got_and_expected() {
         assert!(error.to_string().contains(field), "{error}");
         assert!(error.to_string().contains("bootstrapping key"), "{error}");
     }
-    let switching = SeededLweKeyswitchKeyOwned::new(
-        0u32,
-        DecompositionBaseLog(2),
-        DecompositionLevelCount(7),
-        LweDimension(2048),
-        LweDimension(758),
-        Seed(1).into(),
-        CiphertextModulus::new_native(),
-    );
-    let (bootstrapping, packing) = (keys.bootstrapping().clone(), keys.packing().clone());
-    let error = EvaluationKeys::new(STANDARD, bootstrapping, switching, packing).unwrap_err();
-    let (part, field) = ("key-switching key", "output dimension");
-    assert_eq!(error, KeyError::Shape { part, field, got: 758, expected: 759 });
+}
+
+#[test]
+fn rejects_key_switching_keys_of_other_dimensions_naming_got_and_expected() {
+    let (keys, _) = keys();
+    let native = CiphertextModulus::new_native();
+    let other = CiphertextModulus::try_new_power_of_2(31).unwrap();
+    let part = "key-switching key";
+    for (base, levels, large, small, modulus, field, got, expected) in [
+        (3, 7, 2048, 759, native, "log2 of the base", 3, 2),
+        (2, 6, 2048, 759, native, "levels", 6, 7),
+        (2, 8, 2048, 759, native, "levels", 8, 7),
+        (2, 7, 1024, 759, native, "words", 7 * 1024, 7 * 2048),
+        (2, 7, 2048, 758, native, "output dimension", 758, 759),
+        (2, 7, 2048, 759, other, "modulus", 0, 0),
+    ] {
+        let switching = SeededLweKeyswitchKeyOwned::new(
+            0u32,
+            DecompositionBaseLog(base),
+            DecompositionLevelCount(levels),
+            LweDimension(large),
+            LweDimension(small),
+            Seed(1).into(),
+            modulus,
+        );
+        let (bootstrapping, packing) = (keys.bootstrapping().clone(), keys.packing().clone());
+        let error = EvaluationKeys::new(STANDARD, bootstrapping, switching, packing).unwrap_err();
+        match field {
+            "modulus" => assert_names(&error, part, field),
+            _ => assert_eq!(error, KeyError::Shape { part, field, got, expected }),
+        }
+    }
+}
+
+#[test]
+fn rejects_packing_keys_of_other_dimensions_naming_got_and_expected() {
+    let (keys, _) = keys();
+    let native = CiphertextModulus::new_native();
+    let other = CiphertextModulus::try_new_power_of_2(60).unwrap();
+    let part = "packing key";
+    for (glwe, polynomial, count, modulus, field, got, expected) in [
+        (3, 2048, 22, native, "GLWE dimension", 2, 1),
+        (2, 1024, 22, native, "polynomial size", 1024, 2048),
+        (2, 2048, 21, native, "words", 21 * 2048, 22 * 2048),
+        (2, 2048, 33, native, "words", 33 * 2048, 22 * 2048),
+        (2, 2048, 22, other, "modulus", 0, 0),
+    ] {
+        let (size, count) = (PolynomialSize(polynomial), GlweCiphertextCount(count));
+        let packing = PackingKey::new(0, GlweSize(glwe), size, count, Seed(1).into(), modulus);
+        let (bootstrapping, switching) =
+            (keys.bootstrapping().clone(), keys.key_switching().clone());
+        let error = EvaluationKeys::new(STANDARD, bootstrapping, switching, packing).unwrap_err();
+        match field {
+            "modulus" => assert_names(&error, part, field),
+            _ => assert_eq!(error, KeyError::Shape { part, field, got, expected }),
+        }
+    }
+}
+
+fn assert_names(error: &KeyError, part: &str, field: &str) {
+    let message = error.to_string();
+    assert!(message.contains(part) && message.contains(field), "{message}");
 }
 
 /// Whatever stands where the sizes are, reading ends in keys or an error.
