@@ -1,5 +1,7 @@
 //! Exponential moving average of the weights.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OptimizerError, require, require_length};
@@ -10,7 +12,7 @@ use crate::error::{OptimizerError, require, require_length};
 /// The decay warms up as min(decay, (1 + t) / (10 + t)) after t updates, so that early weights are
 /// forgotten soon (De et al. 2022, *Unlocking High-Accuracy Differentially Private Image
 /// Classification through Scale*).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeightAverage {
     /// Decay per step once warm, in [0, 1).
@@ -19,6 +21,15 @@ pub struct WeightAverage {
     pub updates: u64,
     /// The averaged weights.
     pub average: Vec<f32>,
+}
+
+/// Without the averaged weights: a client's are biases that nobody else may read.
+impl fmt::Debug for WeightAverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { decay, updates, average } = self;
+        let weights = average.len();
+        write!(f, "WeightAverage(decay {decay}, {updates} updates of {weights} weights)")
+    }
 }
 
 impl WeightAverage {
@@ -117,6 +128,12 @@ mod tests {
         assert_eq!(error, OptimizerError::Length { what: "average", got: 1, expected: 2 });
         let error = WeightAverage::restore(0.9, 1, vec![f32::INFINITY], 1).unwrap_err();
         assert_eq!(error, OptimizerError::NonFiniteState { what: "average", index: 0 });
+    }
+
+    #[test]
+    fn the_weights_do_not_show_in_debug_output() {
+        let average = WeightAverage::new(0.5, &[0.7171, -3.0]).unwrap();
+        assert_eq!(format!("{average:?}"), "WeightAverage(decay 0.5, 0 updates of 2 weights)");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The update rules and their state.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OptimizerError, require, require_length};
@@ -64,7 +66,7 @@ impl OptimizerSpec {
 }
 
 /// What an optimiser remembers between steps, as plain buffers to be stored with the model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerState {
     /// Steps made.
@@ -73,6 +75,14 @@ pub struct OptimizerState {
     pub first: Vec<f32>,
     /// Second moment of Adam; empty for SGD.
     pub second: Vec<f32>,
+}
+
+/// Without the moments: a client's are made of gradients that nobody else may read.
+impl fmt::Debug for OptimizerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, second) = (self.first.len(), self.second.len());
+        write!(f, "OptimizerState({} steps, moments of {first} and {second})", self.steps)
+    }
 }
 
 /// An optimiser of a fixed number of weights.

@@ -156,3 +156,11 @@ fn rejects_states_of_another_optimiser() {
     let nan = restore(MOMENTUM, state(&[0.0, f32::NAN], &[]));
     assert_eq!(nan, OptimizerError::NonFiniteState { what: "first moment", index: 1 });
 }
+
+#[test]
+fn moments_do_not_show_in_debug_output() {
+    let mut optimizer = Optimizer::new(MOMENTUM, 1).unwrap();
+    optimizer.apply(&mut [1.0], &[0.7171], 0.5).unwrap();
+    let shown = format!("{optimizer:?}");
+    assert!(!shown.contains("717") && shown.contains("1 steps, moments of 1 and 0"), "{shown}");
+}
