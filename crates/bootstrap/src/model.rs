@@ -115,7 +115,7 @@ impl OneShotModel {
         let mut samples = Samples::zero(0);
         for index in 0..self.network.layers().len() {
             let start = Instant::now();
-            samples = self.linear(index, query, &samples);
+            samples = self.linear(index, query, &samples, control)?;
             control.done(index, Step::Linear, samples.len(), start.elapsed());
             control.check()?;
             if let Some(lookup) = &self.network.layers()[index].lookup {
@@ -128,18 +128,28 @@ impl OneShotModel {
             }
         }
         let start = Instant::now();
-        let answer = self.answer(&pack_samples(keys, &samples));
+        let answer = self.answer(&pack_samples(keys, &samples, control)?);
         control.done(self.biases.len() - 1, Step::Packing, samples.len(), start.elapsed());
         Ok(answer)
     }
 
     /// Linear layer `index` with its biases: of the query for the first layer, else of the samples before.
-    pub fn linear(&self, index: usize, query: &Query, samples: &Samples) -> Samples {
+    ///
+    /// # Errors
+    /// [`EvaluationError::Cancelled`], within one product of polynomials or one sum.
+    pub fn linear(
+        &self,
+        index: usize,
+        query: &Query,
+        samples: &Samples,
+        control: &Control<'_>,
+    ) -> Result<Samples, EvaluationError> {
         let layer = &self.network.layers()[index];
         let mut outputs = match &layer.map {
-            LayerMap::First(first) => first.evaluate(query),
-            LayerMap::Later(combination) => combination.evaluate(samples),
+            LayerMap::First(first) => first.evaluate(query, control),
+            LayerMap::Later(combination) => combination.evaluate(samples, control),
         };
+        control.check()?;
         let biases: Vec<&[u64]> = self.biases[index].iter().collect();
         let rows = outputs.words_mut().chunks_exact_mut(SAMPLE_WORDS);
         for (place, (sample, &constant)) in rows.zip(&layer.constants).enumerate() {
@@ -148,7 +158,7 @@ impl OneShotModel {
             let body = &mut sample[POLYNOMIAL_SIZE];
             *body = body.wrapping_add(constant);
         }
-        outputs
+        Ok(outputs)
     }
 
     fn answer(&self, packed: &[u64]) -> Answer {

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sphinx_bootstrap::{
-    Control, EvaluationError, Query, QueryError, QueryLayout, SimulationNoise, Step,
+    Control, EvaluationError, Query, QueryError, QueryLayout, Samples, SimulationNoise, Step,
+    pack_samples,
 };
 use sphinx_network::Plan;
 use support::{Images, Party, class, mlp, small_conv, train};
@@ -94,7 +95,7 @@ fn a_cancelled_evaluation_goes_no_further() {
     let mut party = Party::new(&spec, &parameters).unwrap();
     let layout = party.model.network().layout();
     let query = party.key.encrypt_query(layout, &[0.5; 784], &mut party.rng).unwrap();
-    for stop_after in [Step::Linear, Step::KeySwitching] {
+    for stop_after in [Step::Linear, Step::KeySwitching, Step::Rotation] {
         let cancelled = AtomicBool::new(false);
         let steps = Mutex::new(Vec::new());
         let progress = |done: sphinx_bootstrap::LayerDone| {
@@ -106,6 +107,10 @@ fn a_cancelled_evaluation_goes_no_further() {
         assert_eq!(outcome, Err(EvaluationError::Cancelled));
         assert_eq!(steps.into_inner().unwrap().last(), Some(&stop_after));
     }
+    let cancelled = AtomicBool::new(true);
+    let packed =
+        pack_samples(&party.prepared, &Samples::zero(9), &Control::new(&cancelled, &|_| ()));
+    assert_eq!(packed, Err(EvaluationError::Cancelled));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod support;
+
 use std::sync::atomic::AtomicBool;
 
 use rand::RngExt;
@@ -9,10 +11,11 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sphinx_bootstrap::parameters::NoiseBudget;
 use sphinx_bootstrap::{
-    Control, OneShotProfile, PreparedKeys, Samples, logit_coefficient, look_up, pack_samples,
-    switch_keys,
+    Control, OneShotModel, OneShotProfile, PreparedKeys, QUERY_WIDTH, Query, Samples,
+    logit_coefficient, look_up, pack_samples, switch_keys,
 };
 use sphinx_linalg::{POLYNOMIAL_SIZE, Width, expand_mask, unpack};
+use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape, initial_parameters};
 use sphinx_secret::SecretKey;
 
 const COUNT: usize = 400;
@@ -54,6 +57,43 @@ fn encrypt(key: &SecretKey, messages: &[u64], rng: &mut ChaCha20Rng) -> Samples 
 fn variance(differences: &[u64]) -> f64 {
     let square = |&word: &u64| (word.cast_signed() as f64 / TORUS).powi(2);
     differences.iter().map(square).sum::<f64>() / differences.len() as f64
+}
+
+/// The phases of the first samples less those of the second.
+fn differences(key: &SecretKey, first: &Samples, second: &Samples) -> Vec<u64> {
+    let pairs = first.iter().zip(second.iter());
+    pairs.map(|(a, b)| phase(key, a).wrapping_sub(phase(key, b))).collect()
+}
+
+/// The phases that were packed.
+fn unpacked(key: &SecretKey, packed: &[u64], count: usize) -> Vec<u64> {
+    let (mask, body) = packed.split_at(POLYNOMIAL_SIZE);
+    let mut body = body.to_vec();
+    key.decrypt_words(mask, &mut body, &mut vec![0; POLYNOMIAL_SIZE]);
+    (0..count).map(|index| body[logit_coefficient(index, count)]).collect()
+}
+
+fn dense(outputs: usize) -> LayerSpec {
+    LayerSpec::Dense { outputs }
+}
+
+/// A model whose outputs all have the noise of the one that has most: weights of one size and random signs.
+fn model(
+    key: &SecretKey,
+    input: Shape,
+    layers: Vec<LayerSpec>,
+    rng: &mut ChaCha20Rng,
+) -> OneShotModel {
+    let spec = NetworkSpec { name: "signs".into(), input, bias_bound: 4.0, layers };
+    let plan = Plan::new(&spec).unwrap();
+    let mut parameters = initial_parameters(&plan, rng);
+    let weights = parameters.iter_mut().flat_map(|stage| stage.weights.iter_mut());
+    weights.for_each(|weight| *weight = 0.02f32.copysign(*weight));
+    let encrypted: Vec<_> = parameters
+        .iter()
+        .map(|stage| support::encrypt_biases(key, &stage.biases, rng).unwrap())
+        .collect();
+    OneShotModel::new(support::network(&spec, &parameters).unwrap(), &encrypted).unwrap()
 }
 
 fn close(what: &str, got: f64, predicted: f64) {
@@ -98,16 +138,24 @@ fn every_step_has_the_noise_that_is_predicted() {
     let errors: Vec<u64> = phases.iter().map(|phase| phase.wrapping_sub(1 << 60)).collect();
     close("blind rotation", variance(&errors), budget.bootstrapping);
 
+    // A later layer of these, against one of their messages without noise.
+    let layers = vec![dense(COUNT), LayerSpec::Tanh, dense(100)];
+    let model = model(&key, Shape::new(1, 2, 2), layers, &mut rng);
+    let query = Query { seed: [0; 16], bodies: vec![0; 4 * 4] };
+    let mut exact = Samples::zero(COUNT);
+    for sample in exact.words_mut().chunks_exact_mut(POLYNOMIAL_SIZE + 1) {
+        sample[POLYNOMIAL_SIZE] = 1 << 60;
+    }
+    let sums = model.linear(1, &query, &outputs, &control).unwrap();
+    let exact = model.linear(1, &query, &exact, &control).unwrap();
+    let errors = differences(&key, &sums, &exact);
+    close("later layer", variance(&errors), model.network().noise().combination);
+
     // Packing adds to the phases that were there.
-    let packed = pack_samples(&prepared, &outputs);
-    let (mask, body) = packed.split_at(POLYNOMIAL_SIZE);
-    let mut body = body.to_vec();
-    key.decrypt_words(mask, &mut body, &mut vec![0; POLYNOMIAL_SIZE]);
-    let errors: Vec<u64> = phases
-        .iter()
-        .enumerate()
-        .map(|(index, phase)| body[logit_coefficient(index, COUNT)].wrapping_sub(*phase))
-        .collect();
+    let packed = pack_samples(&prepared, &outputs, &control).unwrap();
+    let unpacked = unpacked(&key, &packed, COUNT);
+    let errors: Vec<u64> =
+        unpacked.iter().zip(&phases).map(|(word, phase)| word.wrapping_sub(*phase)).collect();
     let got = variance(&errors);
     assert!(
         got < 1.25 * budget.packing,
@@ -119,4 +167,49 @@ fn every_step_has_the_noise_that_is_predicted() {
         "packing: the prediction is {} too large",
         budget.packing / got
     );
+}
+
+#[test]
+fn queries_first_layers_and_answers_have_the_noise_that_is_predicted() {
+    let mut rng = ChaCha20Rng::seed_from_u64(22);
+    let profile = OneShotProfile::Standard;
+    let budget = NoiseBudget::new(&profile.parameters());
+    let key = SecretKey::generate(&mut rng).unwrap();
+    let prepared = PreparedKeys::new(&key.evaluation_keys(profile, &mut rng).unwrap());
+    let going_on = AtomicBool::new(false);
+    let control = Control::new(&going_on, &|_| ());
+    let model = model(&key, Shape::new(1, 28, 28), vec![dense(COUNT)], &mut rng);
+    let layout = model.network().layout();
+    let input: Vec<f32> = (0..784u16).map(|pixel| f32::from(pixel % 17) / 16.0).collect();
+
+    let query = key.encrypt_query(layout, &input, &mut rng).unwrap();
+    let (mut mask, mut words) = (vec![0u64; POLYNOMIAL_SIZE], vec![0u64; POLYNOMIAL_SIZE]);
+    expand_mask(sphinx_linalg::Seed(query.seed), &mut mask);
+    unpack(&query.bodies, QUERY_WIDTH, &mut words[..layout.len()]);
+    key.decrypt_words(&mask, &mut words, &mut vec![0; POLYNOMIAL_SIZE]);
+    let message = layout.encode(&input);
+    let errors: Vec<u64> = words[..layout.len()]
+        .iter()
+        .zip(&message)
+        .map(|(word, message)| word.wrapping_sub(*message))
+        .collect();
+    close("query", variance(&errors), budget.query);
+
+    // Two encryptions of one image: what the sums have in common, biases included, cancels.
+    let again = key.encrypt_query(layout, &input, &mut rng).unwrap();
+    let first = model.linear(0, &query, &Samples::zero(0), &control).unwrap();
+    let second = model.linear(0, &again, &Samples::zero(0), &control).unwrap();
+    let errors = differences(&key, &first, &second);
+    close("first layer", variance(&errors), 2.0 * model.network().noise().first_layer);
+
+    // The same packed words, rounded and not.
+    let packed = unpacked(&key, &pack_samples(&prepared, &first, &control).unwrap(), COUNT);
+    let answer = model.evaluate(&prepared, &query, &control).unwrap();
+    let rounded = key.decrypt_answer(&answer, COUNT).unwrap();
+    let errors: Vec<u64> = rounded
+        .iter()
+        .zip(&packed)
+        .map(|(logit, word)| ((logit * answer.scale) as i64).cast_unsigned().wrapping_sub(*word))
+        .collect();
+    close("answer", variance(&errors), budget.answer);
 }

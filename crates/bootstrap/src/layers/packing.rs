@@ -11,7 +11,9 @@ use tfhe::core_crypto::prelude::{
     SignedDecomposer,
 };
 
+use crate::control::Control;
 use crate::keys::{FourierPackingKey, PreparedKeys};
+use crate::model::EvaluationError;
 use crate::parameters::Gadget;
 use crate::sample::{Samples, embed};
 
@@ -24,7 +26,14 @@ type Row = Box<[u64; ROW_WORDS]>;
 /// Adding a ciphertext to its image under an automorphism doubles the coefficients that it keeps and cancels others. All
 /// log2 N of them multiply what is kept by N, so words are divided by N first: with words as integers the phase is m + 2^64·I, a
 /// N-th of it comes back as m + 2^64·I, and that is m.
-pub fn pack_samples(keys: &PreparedKeys, samples: &Samples) -> Vec<u64> {
+///
+/// # Errors
+/// [`EvaluationError::Cancelled`], within one automorphism.
+pub fn pack_samples(
+    keys: &PreparedKeys,
+    samples: &Samples,
+    control: &Control<'_>,
+) -> Result<Vec<u64>, EvaluationError> {
     let rows: Vec<Row> = samples
         .iter()
         .map(|sample| {
@@ -34,16 +43,16 @@ pub fn pack_samples(keys: &PreparedKeys, samples: &Samples) -> Vec<u64> {
             row
         })
         .collect();
-    let mut packer = Packer::new(keys);
+    let mut packer = Packer::new(keys, control);
     let levels = rows.len().next_power_of_two().ilog2() as usize;
-    let Some(mut packed) = packer.merge(&rows, 0, 0, levels) else {
-        return vec![0; ROW_WORDS];
+    let Some(mut packed) = packer.merge(&rows, 0, 0, levels)? else {
+        return Ok(vec![0; ROW_WORDS]);
     };
     for index in (levels..POLYNOMIAL_SIZE.ilog2() as usize).rev() {
-        let image = packer.image(&packed, index);
+        let image = packer.image(&packed, index)?;
         add(&mut packed, &image);
     }
-    packed.to_vec()
+    Ok(packed.to_vec())
 }
 
 /// A N-th, rounded, of the word as a signed integer.
@@ -63,6 +72,7 @@ fn add(to: &mut Row, other: &Row) {
 }
 
 struct Packer<'a> {
+    control: &'a Control<'a>,
     key: &'a FourierPackingKey,
     gadget: Gadget,
     fft: FftView<'a>,
@@ -74,7 +84,7 @@ struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
-    fn new(keys: &'a PreparedKeys) -> Self {
+    fn new(keys: &'a PreparedKeys, control: &'a Control<'a>) -> Self {
         let gadget = keys.profile().parameters().packing;
         let fft = keys.fft().as_view();
         let mut buffers = ComputationBuffers::new();
@@ -82,6 +92,7 @@ impl<'a> Packer<'a> {
         buffers.resize(scratch.unaligned_bytes_required());
         let polynomial = || FourierPolynomialOwned::new(PolynomialSize(POLYNOMIAL_SIZE));
         Self {
+            control,
             key: keys.packing(),
             gadget,
             fft,
@@ -94,12 +105,20 @@ impl<'a> Packer<'a> {
 
     /// Packs the rows whose index is `start` modulo 2^`depth`, at most 2^`levels`. The r-th of them ends at coefficient
     /// r · N / 2^levels; nothing if there is none.
-    fn merge(&mut self, rows: &[Row], start: usize, depth: usize, levels: usize) -> Option<Row> {
+    fn merge(
+        &mut self,
+        rows: &[Row],
+        start: usize,
+        depth: usize,
+        levels: usize,
+    ) -> Result<Option<Row>, EvaluationError> {
         let Some(level) = levels.checked_sub(1) else {
-            return rows.get(start).cloned();
+            return Ok(rows.get(start).cloned());
         };
-        let even = self.merge(rows, start, depth + 1, level)?;
-        let odd = self.merge(rows, start + (1 << depth), depth + 1, level);
+        let Some(even) = self.merge(rows, start, depth + 1, level)? else {
+            return Ok(None);
+        };
+        let odd = self.merge(rows, start + (1 << depth), depth + 1, level)?;
         let mut sum = even.clone();
         let mut difference = even;
         if let Some(odd) = odd {
@@ -118,13 +137,14 @@ impl<'a> Packer<'a> {
                 }
             }
         }
-        let image = self.image(&difference, level);
+        let image = self.image(&difference, level)?;
         add(&mut sum, &image);
-        Some(sum)
+        Ok(Some(sum))
     }
 
     /// The image of a ciphertext under X → X^(2^(index + 1) + 1), switched back to the key itself.
-    fn image(&mut self, row: &Row, index: usize) -> Row {
+    fn image(&mut self, row: &Row, index: usize) -> Result<Row, EvaluationError> {
+        self.control.check()?;
         let exponent = (1 << (index + 1)) + 1;
         let mut image = empty();
         for (from, to) in
@@ -156,7 +176,7 @@ impl<'a> Packer<'a> {
             self.fft.backward_as_torus(polynomial, sum.as_view(), self.buffers.stack());
             to.iter_mut().zip(&product).for_each(|(word, &less)| *word = word.wrapping_sub(less));
         }
-        image
+        Ok(image)
     }
 }
 

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use sphinx_linalg::POLYNOMIAL_SIZE;
 
 use super::{Folded, Transform};
+use crate::control::Control;
 use crate::query::Query;
 use crate::sample::{SAMPLE_WORDS, Samples, extract};
 
@@ -65,8 +66,8 @@ impl FirstLayer {
         norms.flat_map(|norm| std::iter::repeat_n(norm, self.shifts.len())).collect()
     }
 
-    /// One sample per result, channel by channel. Parallel over channels.
-    pub(crate) fn evaluate(&self, query: &Query) -> Samples {
+    /// One sample per result, channel by channel. Parallel over channels; incomplete once the caller wants to stop.
+    pub(crate) fn evaluate(&self, query: &Query, control: &Control<'_>) -> Samples {
         let mask = self.transform.words(&query.mask());
         let body = query.body();
         let mut samples = Samples::zero(self.outputs());
@@ -74,6 +75,9 @@ impl FirstLayer {
         samples.words_mut().par_chunks_exact_mut(per_channel).zip(&self.channels).for_each_init(
             || (vec![0; POLYNOMIAL_SIZE], vec![0; POLYNOMIAL_SIZE]),
             |(scratch, product), (samples, channel)| {
+                if control.is_cancelled() {
+                    return;
+                }
                 self.transform.product(&mask, &channel.transformed, scratch, product);
                 for (sample, &shift) in samples.chunks_exact_mut(SAMPLE_WORDS).zip(&self.shifts) {
                     let taps = channel.taps.iter();

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::error::NetworkError;
 use super::lookup::Lookup;
+use crate::control::Control;
 use crate::linear::{FirstLayer, Folded};
 use crate::query::INPUT_SCALE_LOG2;
 use crate::sample::{SAMPLE_WORDS, Samples};
@@ -101,12 +102,15 @@ impl Combination {
         self.terms.iter().map(|terms| terms.iter().map(|&(_, w)| i64::from(w)).sum())
     }
 
-    /// The combinations of `samples`. Parallel over outputs.
-    pub(crate) fn evaluate(&self, samples: &Samples) -> Samples {
+    /// The combinations of `samples`. Parallel over outputs; incomplete once the caller wants to stop.
+    pub(crate) fn evaluate(&self, samples: &Samples, control: &Control<'_>) -> Samples {
         let inputs: Vec<&[u64]> = samples.iter().collect();
         let mut outputs = Samples::zero(self.terms.len());
         outputs.words_mut().par_chunks_exact_mut(SAMPLE_WORDS).zip(&self.terms).for_each(
             |(sums, terms)| {
+                if control.is_cancelled() {
+                    return;
+                }
                 for &(source, weight) in terms {
                     let weight = i64::from(weight).cast_unsigned();
                     sums.iter_mut().zip(inputs[source]).for_each(|(sum, &word)| {
