@@ -49,7 +49,8 @@ pub struct ServerConfig {
     pub max_concurrent_requests: usize,
     /// Connections open at once. Without a bound a client can use up the file descriptors.
     pub max_connections: usize,
-    /// Streams of one connection at once. Keeps one client from taking every place.
+    /// Streams of one connection at once; the client holds further ones back. Keeps one connection from taking
+    /// every place.
     pub max_streams_per_connection: u32,
     /// Longest wait for the head of a reply, milliseconds. A stuck RPC would hold its place for ever.
     /// Replies that stream have no limit in all: only their head has.
@@ -167,7 +168,7 @@ impl ServerConfig {
             listen,
             max_concurrent_requests: 64,
             max_connections: 1024,
-            max_streams_per_connection: 64,
+            max_streams_per_connection: 16,
             request_timeout_ms: 60_000,
             idle_timeout_ms: 300_000,
             drain_deadline_ms: 20_000,

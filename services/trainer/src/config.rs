@@ -1,7 +1,10 @@
 //! The trainer's own limits.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 use sphinx_runtime::{ConfigError, Limits};
+use sphinx_store::Retention;
 
 /// Limits of the trainer, the `[limits]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,11 +16,30 @@ pub struct TrainerLimits {
     pub max_stage_rows: usize,
     /// Weights of a model. Every commit writes them, and their optimiser state, anew.
     pub max_weights: usize,
+    /// Newest versions kept of each model, for those who are at work with one.
+    pub kept_versions: NonZeroU64,
+    /// Older versions kept of each model at which a training session began: tickets of recognition that were prepared
+    /// for one of them can be repaired, however long the training was. 0 keeps none.
+    pub kept_beginnings: u64,
+}
+
+impl TrainerLimits {
+    /// Which versions stay in the store.
+    pub fn retention(&self) -> Retention {
+        Retention { newest: self.kept_versions, beginnings: self.kept_beginnings }
+    }
 }
 
 impl Default for TrainerLimits {
     fn default() -> Self {
-        Self { max_sessions: 8, max_stage_rows: 16_384, max_weights: 4 << 20 }
+        let Retention { newest, beginnings } = Retention::default();
+        Self {
+            max_sessions: 8,
+            max_stage_rows: 16_384,
+            max_weights: 4 << 20,
+            kept_versions: newest,
+            kept_beginnings: beginnings,
+        }
     }
 }
 

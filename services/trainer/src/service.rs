@@ -42,7 +42,7 @@ impl TrainerService {
         shutdown: CancellationToken,
     ) -> Result<Self, RunError> {
         Ok(Self {
-            store: ModelStore::open(&config.store)?,
+            store: ModelStore::open(&config.store)?.retaining(config.limits.retention()),
             keys: KeyDirectory::connect(&config.keyvault)?,
             compute: Compute::new(config.compute_threads)?,
             limits: config.limits.clone(),

@@ -45,6 +45,12 @@ fn the_defaults_are_valid() {
 }
 
 #[test]
+fn one_connection_does_not_take_every_place() {
+    let server = Config::<Own>::defaults(&SERVICE).server;
+    assert!(server.max_streams_per_connection as usize <= server.max_concurrent_requests / 4);
+}
+
+#[test]
 fn flags_override_the_file_and_the_file_the_defaults() {
     let toml = "store = '/file'\n[limits]\nmax_things = 5\n[server]\nlisten = '127.0.0.1:1'";
     let args = ServiceArgs { store: Some("/flag".to_owned()), ..ServiceArgs::default() };
