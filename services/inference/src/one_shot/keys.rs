@@ -1,12 +1,15 @@
 //! Evaluation keys of tenants, fetched from the key vault and kept in the form that evaluations read.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use moka::{future::Cache, policy::EvictionPolicy};
 use sphinx_bootstrap::{EvaluationKeys, MAX_KEY_BYTES, OneShotProfile, PreparedKeys};
 use sphinx_proto::{KeyId, TenantId, v1::Key};
-use sphinx_runtime::{Compute, KeyDirectory};
-use tokio::sync::Mutex;
+use sphinx_runtime::{Compute, ComputeError, KeyDirectory};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::InferenceError;
 
@@ -15,23 +18,25 @@ use crate::error::InferenceError;
 pub(crate) struct Keys {
     directory: KeyDirectory,
     compute: Compute,
-    prepared: Cache<(TenantId, KeyId), Arc<Entry>>,
+    prepared: Cache<Wanted, Arc<PreparedKeys>>,
     /// Held while keys are fetched and expanded, which takes twice their final memory: one at a time.
     preparing: Arc<Mutex<()>>,
 }
 
-#[derive(Debug)]
-struct Entry {
+/// Whose keys under which id, and which ones: others may have been registered under the id since.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Wanted {
+    tenant: TenantId,
+    key_id: KeyId,
     fingerprint: String,
-    keys: Arc<PreparedKeys>,
 }
 
 impl Keys {
     /// Keys of at most `max_bytes` in memory, besides those in use.
     pub(crate) fn new(directory: KeyDirectory, compute: Compute, max_bytes: u64) -> Self {
         // Weighed in KiB, since the cache counts in 32 bits.
-        let kibibytes = |_: &(TenantId, KeyId), entry: &Arc<Entry>| {
-            u32::try_from(entry.keys.bytes() / 1024 + 1).unwrap_or(u32::MAX)
+        let kibibytes = |_: &Wanted, keys: &Arc<PreparedKeys>| {
+            u32::try_from(keys.bytes() / 1024 + 1).unwrap_or(u32::MAX)
         };
         let prepared = Cache::builder()
             .weigher(kibibytes)
@@ -52,7 +57,7 @@ impl Keys {
             Ok(key) => key,
             Err(error) => {
                 if matches!(error, sphinx_runtime::KeyError::NoEvaluation { .. }) {
-                    self.prepared.invalidate(&(tenant.clone(), key_id.clone())).await;
+                    self.forget(tenant, key_id, None).await;
                 }
                 return Err(error.into());
             }
@@ -64,49 +69,75 @@ impl Keys {
         Err(InferenceError::OtherFingerprint { key_id: key_id.clone(), got, expected })
     }
 
-    /// The prepared form of registered keys: from memory, or fetched, checked and expanded. Requests that come meanwhile
-    /// wait for the same.
+    /// The prepared form of registered keys: from memory, or fetched, checked and expanded. Requests for the same keys that
+    /// come meanwhile wait for the same.
     pub(crate) async fn prepared(
         &self,
         tenant: TenantId,
         key_id: KeyId,
         key: Key,
     ) -> Result<Arc<PreparedKeys>, InferenceError> {
-        let id = (tenant, key_id);
-        if let Some(entry) = self.prepared.get(&id).await {
-            if entry.fingerprint == key.fingerprint {
-                return Ok(Arc::clone(&entry.keys));
-            }
-            // Other keys were registered under this id.
-            self.prepared.invalidate(&id).await;
+        let wanted = Wanted { tenant, key_id, fingerprint: key.fingerprint.clone() };
+        if let Some(keys) = self.prepared.get(&wanted).await {
+            return Ok(keys);
         }
-        let prepare = self.prepare(&id.0, &id.1, &key);
-        let entry = self.prepared.try_get_with_by_ref(&id, prepare).await;
+        let prepare = self.prepare(&wanted, key);
+        let keys = self.prepared.try_get_with_by_ref(&wanted, prepare).await;
+        let keys = keys.map_err(Arc::unwrap_or_clone);
+        if keys.is_ok() {
+            // Nobody asks for those that were registered under this id before.
+            self.forget(&wanted.tenant, &wanted.key_id, Some(&wanted.fingerprint)).await;
+        }
         // What the new keys push out goes now, not with some later request.
         self.prepared.run_pending_tasks().await;
-        Ok(Arc::clone(&entry.map_err(Arc::unwrap_or_clone)?.keys))
+        keys
+    }
+
+    /// Drops all keys held under an id but those of one fingerprint. There are few: each has about 95 MB.
+    async fn forget(&self, tenant: &TenantId, key_id: &KeyId, but: Option<&str>) {
+        let held = self.prepared.iter().map(|(held, _)| held).filter(|held| {
+            held.tenant == *tenant
+                && held.key_id == *key_id
+                && but.is_none_or(|fingerprint| held.fingerprint != fingerprint)
+        });
+        for held in held.collect::<Vec<_>>() {
+            self.prepared.invalidate(held.as_ref()).await;
+        }
     }
 
     async fn prepare(
         &self,
-        tenant: &TenantId,
-        key_id: &KeyId,
-        key: &Key,
-    ) -> Result<Arc<Entry>, InferenceError> {
-        let _one_at_a_time = self.preparing.lock().await;
+        wanted: &Wanted,
+        key: Key,
+    ) -> Result<Arc<PreparedKeys>, InferenceError> {
+        let alone = Arc::clone(&self.preparing).lock_owned().await;
         let begun = std::time::Instant::now();
-        let material = self.directory.fetch_evaluation(tenant, key_id, key, MAX_KEY_BYTES).await?;
-        let (directory, key) = (self.directory.clone(), key.clone());
+        let Wanted { tenant, key_id, fingerprint } = wanted;
+        let material = self.directory.fetch_evaluation(tenant, key_id, &key, MAX_KEY_BYTES).await?;
+        let directory = self.directory.clone();
         let expand = move || {
             directory.verify(&key, &material)?;
             let keys = EvaluationKeys::from_bytes(&material, OneShotProfile::default())?;
             drop(material);
-            let keys = Arc::new(PreparedKeys::new(&keys));
-            Ok::<_, InferenceError>(Arc::new(Entry { fingerprint: key.fingerprint, keys }))
+            Ok::<_, InferenceError>(Arc::new(PreparedKeys::new(&keys)))
         };
-        let entry = self.compute.run(expand).await??;
-        let (bytes, millis) = (entry.keys.bytes(), begun.elapsed().as_millis());
-        tracing::info!(%key_id, entry.fingerprint, bytes, millis, "evaluation keys loaded");
-        Ok(entry)
+        let keys = run_alone(&self.compute, alone, expand).await??;
+        let (bytes, millis) = (keys.bytes(), begun.elapsed().as_millis());
+        tracing::info!(%key_id, fingerprint, bytes, millis, "evaluation keys loaded");
+        Ok(keys)
     }
+}
+
+/// Runs `work` on the pool. It holds the lock to its end: when its request leaves, it goes on and so does its memory.
+async fn run_alone<T: Send + 'static>(
+    compute: &Compute,
+    alone: OwnedMutexGuard<()>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ComputeError> {
+    let held = move || {
+        let done = work();
+        drop(alone);
+        done
+    };
+    compute.run(held).await
 }
