@@ -105,12 +105,6 @@ fn prepare(meta: &ModelMeta, version: ModelVersion) -> Result<Prepared, Inferenc
     if (weights, biases) != (expected, expected) {
         return Err(damaged(ModelFault::StageCount { weights, biases, expected }));
     }
-    let mut expanded = Vec::with_capacity(expected);
-    for (index, (stage, bytes)) in plan.stages.iter().zip(&version.biases).enumerate() {
-        let biases = EncryptedBiases::from_bytes(bytes, stage.linear.bias_count())
-            .map_err(|cause| damaged(ModelFault::Biases { stage: index, cause }))?;
-        expanded.push(biases);
-    }
     let unfit = |cause| InferenceError::NotOneShot {
         model: meta.model_id.clone(),
         version: version.version,
@@ -118,8 +112,15 @@ fn prepare(meta: &ModelMeta, version: ModelVersion) -> Result<Prepared, Inferenc
     };
     let profile = OneShotProfile::default();
     let (bound, range) = (spec.bias_bound, DEFAULT_HALF_RANGE);
+    // First of all, since it refuses networks that are too large.
     let network =
         OneShotNetwork::new(profile, &plan, &version.weights, bound, range).map_err(unfit)?;
+    let mut expanded = Vec::with_capacity(expected);
+    for (index, (stage, bytes)) in plan.stages.iter().zip(&version.biases).enumerate() {
+        let biases = EncryptedBiases::from_bytes(bytes, stage.linear.bias_count())
+            .map_err(|cause| damaged(ModelFault::Biases { stage: index, cause }))?;
+        expanded.push(biases);
+    }
     let model = Arc::new(OneShotModel::new(Arc::new(network), &expanded)?);
     let bytes = model.bytes() + transformed_bytes(&plan);
     Ok(Prepared { model, bytes })
