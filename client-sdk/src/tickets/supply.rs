@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -28,12 +28,15 @@ pub struct SupplyOptions {
     /// Tickets taken from the store in advance, in one durable commit. At most one and a half times as many are lost
     /// when the process is killed.
     pub lease: usize,
+    /// How often the service is asked whether the model has moved on. A supply also asks before every preparation and
+    /// when its version is no longer served; zero leaves it at that.
+    pub follow: Duration,
 }
 
 impl Default for SupplyOptions {
-    /// A quarter of a block, and 64: a commit per 64 images.
+    /// A quarter of a block; 64: a commit per 64 images; 30 s.
     fn default() -> Self {
-        Self { low_water: SLOTS / 4, lease: 64 }
+        Self { low_water: SLOTS / 4, lease: 64, follow: Duration::from_secs(30) }
     }
 }
 

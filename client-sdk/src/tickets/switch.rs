@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use sphinx_tickets::Place;
-
 use crate::error::ClientError;
 use crate::recognition::offload::offload;
 use crate::recognition::{Recogniser, Repair};
@@ -16,8 +14,9 @@ impl TicketSupply {
     /// tickets are repaired, or deleted where that cannot be done or costs more than preparing anew. Callers wait
     /// meanwhile. Tickets handed out before are good for as long as the service keeps their version.
     ///
-    /// [`TicketSupply::infer`] and [`TicketSupply::infer_batch`] do this themselves when the service no longer keeps
-    /// the version, and so does every preparation.
+    /// The supply does this by itself every [`follow`](crate::tickets::SupplyOptions::follow) and before every
+    /// preparation; [`TicketSupply::infer`] and [`TicketSupply::infer_batch`] do it when the service no longer keeps the
+    /// version.
     ///
     /// # Errors
     /// [`crate::RecognitionError::ModelGone`] if the model was deleted; what connection and store say. The supply then
@@ -46,9 +45,7 @@ impl Shared {
         let store = Arc::clone(&self.store);
         let released = offload(move || {
             store.spent(spent);
-            let places: Vec<Place> = leased.iter().map(|ticket| ticket.place).collect();
-            drop(leased);
-            store.release(&places)
+            store.release(leased)
         });
         released.await??;
         let repair = to.repair_stored(&self.store).await?;

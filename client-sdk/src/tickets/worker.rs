@@ -7,12 +7,13 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_linalg::SLOTS;
-use sphinx_tickets::{Edition, Place, StoredTicket};
+use sphinx_tickets::{Edition, StoredTicket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::error::ClientError;
+use crate::recognition::Repair;
 use crate::recognition::offload::offload;
 use crate::tickets::metrics::Counters;
 use crate::tickets::supply::Shared;
@@ -27,6 +28,10 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     rng: ChaCha20Rng,
     preparing: Option<JoinHandle<Result<usize, ClientError>>>,
+    /// A look whether the model has moved on,
+    following: Option<JoinHandle<Result<Repair, ClientError>>>,
+    /// and when the next one is due.
+    look: Instant,
     /// No preparation before this if somebody waits,
     soonest: Instant,
     /// and before this if nobody does.
@@ -46,14 +51,17 @@ enum Level {
 impl Worker {
     pub fn new(shared: Arc<Shared>, rng: ChaCha20Rng) -> Self {
         let now = Instant::now();
-        let (soonest, next, pause) = (now, now, PAUSE);
-        Self { shared, rng, preparing: None, soonest, next, pause, level: Level::Enough }
+        let look = now + shared.options.follow;
+        let (soonest, next, pause, level) = (now, now, PAUSE, Level::Enough);
+        Self { shared, rng, preparing: None, following: None, look, soonest, next, pause, level }
     }
 
     pub async fn run(mut self, mut closed: watch::Receiver<bool>) {
         loop {
             self.work().await;
-            let retry = self.retry();
+            self.follow();
+            let (retry, look) = (self.retry(), self.look);
+            let looks = self.following.is_none() && !self.shared.options.follow.is_zero();
             let shared = Arc::clone(&self.shared);
             tokio::select! {
                 // Said, or the supply is gone.
@@ -62,6 +70,11 @@ impl Worker {
                     self.preparing = None;
                     self.prepared(prepared);
                 }
+                followed = finished(self.following.as_mut()) => {
+                    self.following = None;
+                    self.followed(followed);
+                }
+                () = tokio::time::sleep_until(look), if looks => {}
                 () = tokio::time::sleep_until(retry), if retry > Instant::now() => {}
                 () = shared.kick.notified() => {}
             }
@@ -134,7 +147,7 @@ impl Worker {
             match level {
                 Level::Enough => tracing::info!(model, version, left, "enough tickets"),
                 Level::Low => tracing::info!(model, version, left, "tickets run low"),
-                Level::Empty => tracing::info!(model, version, "no tickets left: queries wait"),
+                Level::Empty => tracing::warn!(model, version, "no tickets left: queries wait"),
             }
         }
         if low && self.preparing.is_none() && self.retry() <= Instant::now() {
@@ -145,9 +158,7 @@ impl Worker {
     fn give_back(&self, leased: Vec<StoredTicket>) {
         let store = Arc::clone(&self.shared.store);
         drop(tokio::task::spawn_blocking(move || {
-            let places: Vec<Place> = leased.iter().map(|ticket| ticket.place).collect();
-            drop(leased);
-            if let Err(error) = store.release(&places) {
+            if let Err(error) = store.release(leased) {
                 tracing::warn!(%error, "leased tickets are lost");
             }
         }));
@@ -183,6 +194,25 @@ impl Worker {
         }
     }
 
+    /// Goes over to a newer version of the model, if it is time to look for one.
+    fn follow(&mut self) {
+        let every = self.shared.options.follow;
+        if every.is_zero() || self.following.is_some() || Instant::now() < self.look {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.following = Some(tokio::spawn(async move { shared.refresh().await }));
+    }
+
+    fn followed(&mut self, followed: Result<Repair, ClientError>) {
+        self.look = Instant::now() + self.shared.options.follow;
+        if let Err(error) = followed {
+            // Nobody waits for it: tickets are good as long as their version is served.
+            let model = self.shared.store.owner().model.as_str();
+            tracing::info!(model, %error, "cannot ask whether the model has moved on");
+        }
+    }
+
     /// Tells those who wait, and lets some time pass before the next try.
     fn failed(&mut self, error: ClientError) {
         let model = self.shared.store.owner().model.as_str();
@@ -200,10 +230,14 @@ impl Worker {
     }
 
     async fn close(mut self) {
+        // Until what they hold is gone.
         if let Some(preparing) = self.preparing.take() {
             preparing.abort();
-            // Until what it holds is gone.
             let _ = preparing.await;
+        }
+        if let Some(following) = self.following.take() {
+            following.abort();
+            let _ = following.await;
         }
         let (ready, spent) = {
             let mut state = self.shared.state();
@@ -214,9 +248,7 @@ impl Worker {
         let store = Arc::clone(&self.shared.store);
         let released = offload(move || {
             store.spent(spent);
-            let places: Vec<Place> = ready.iter().map(|ticket| ticket.place).collect();
-            drop(ready);
-            store.release(&places).and_then(|()| store.flush())
+            store.release(ready).and_then(|()| store.flush())
         });
         match released.await {
             Ok(Ok(())) => {}
@@ -226,12 +258,12 @@ impl Worker {
     }
 }
 
-/// Waits for a preparation, for ever if there is none.
-async fn finished(
-    preparing: Option<&mut JoinHandle<Result<usize, ClientError>>>,
-) -> Result<usize, ClientError> {
-    match preparing {
-        Some(preparing) => match preparing.await {
+/// Waits for a task, for ever if there is none.
+async fn finished<T>(
+    task: Option<&mut JoinHandle<Result<T, ClientError>>>,
+) -> Result<T, ClientError> {
+    match task {
+        Some(task) => match task.await {
             Ok(result) => result,
             Err(error) => Err(ClientError::Task { cause: error.to_string() }),
         },

@@ -1,6 +1,7 @@
 //! Tickets that refill themselves, wait rather than fail, and follow the model.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sphinx_client::recognition::{Recogniser, Repair};
 use sphinx_client::tickets::{SupplyOptions, TicketStore, TicketSupply};
@@ -22,7 +23,7 @@ async fn a_supply_refills_itself_while_many_use_it_and_gives_back_what_is_left()
     let recogniser = world.recogniser(&model).await;
     let directory = tempfile::tempdir().unwrap();
     let store = store(&mut world, &directory, &recogniser);
-    let options = SupplyOptions { low_water: 1900, lease: 16 };
+    let options = SupplyOptions { low_water: 1900, lease: 16, ..SupplyOptions::default() };
     let edition = recogniser.edition();
     let supply = TicketSupply::start(recogniser, Arc::clone(&store), options, &mut world.rng);
     let supply = Arc::new(supply);
@@ -49,7 +50,7 @@ async fn a_supply_refills_itself_while_many_use_it_and_gives_back_what_is_left()
         }
     }
     while supply.metrics().prepared < 2 * 2048 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let metrics = supply.metrics();
     assert_eq!((metrics.used, metrics.failures, metrics.discarded), (400, 0, 0));
@@ -71,7 +72,7 @@ async fn a_supply_follows_the_model_and_repairs_its_tickets() {
     let store = store(&mut world, &directory, &recogniser);
     let tickets = recogniser.prepare(300, &mut world.rng).await.unwrap();
     recogniser.keep(&store, tickets).await.unwrap();
-    let options = SupplyOptions { low_water: 0, lease: 16 };
+    let options = SupplyOptions { low_water: 0, lease: 16, ..SupplyOptions::default() };
     let supply = TicketSupply::start(recogniser, Arc::clone(&store), options, &mut world.rng);
     let images = test_images(50);
     let first = supply.infer(&images[0]).await.unwrap();
@@ -88,6 +89,35 @@ async fn a_supply_follows_the_model_and_repairs_its_tickets() {
     let metrics = supply.metrics();
     assert_eq!((metrics.prepared, metrics.repaired, metrics.used), (0, 299, 51));
     assert_eq!(supply.refresh().await.unwrap(), Repair::default());
+    supply.close().await.unwrap();
+}
+
+/// Nobody asks for anything: no query, no preparation.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_supply_goes_over_to_a_newer_version() {
+    let mut world = World::start().await;
+    let model = world.model("lola").await;
+    let recogniser = world.recogniser(&model).await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&mut world, &directory, &recogniser);
+    let tickets = recogniser.prepare(100, &mut world.rng).await.unwrap();
+    recogniser.keep(&store, tickets).await.unwrap();
+    let follow = Duration::from_millis(50);
+    let options = SupplyOptions { low_water: 0, lease: 16, follow };
+    let supply = TicketSupply::start(recogniser, store, options, &mut world.rng);
+    let (next, clear) = world.version(&model.spec, 1);
+    world.models().commit(&model.meta, next).await.unwrap();
+    let followed = async {
+        while supply.recogniser().version() == 0 {
+            tokio::time::sleep(follow).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), followed).await.unwrap();
+    let image = &test_images(1)[0];
+    let prediction = supply.infer(image).await.unwrap();
+    assert_eq!(prediction.logits, clear.classify(image).unwrap());
+    let metrics = supply.metrics();
+    assert_eq!((metrics.prepared, metrics.repaired, metrics.used), (0, 100, 1));
     supply.close().await.unwrap();
 }
 
@@ -109,7 +139,7 @@ async fn rejects_supplies_of_a_deleted_model_and_tickets_of_another() {
     let tickets = recogniser.prepare(2, &mut world.rng).await.unwrap();
     recogniser.keep(&store, tickets).await.unwrap();
     world.models().delete(&model.meta.tenant, &model.id).await.unwrap();
-    let options = SupplyOptions { low_water: 0, lease: 2 };
+    let options = SupplyOptions { low_water: 0, lease: 2, ..SupplyOptions::default() };
     let supply = TicketSupply::start(recogniser, store, options, &mut world.rng);
     let size = RecognitionError::ImageSize { got: 783, expected: 784 };
     let (one, many) = (vec![0.5; 783], [vec![0.5; 784], vec![0.5; 783]]);

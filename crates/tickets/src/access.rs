@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Damaged,
     Draft(HolderId),
     Holder(HolderId),
+    /// A holder that is not locked yet, or that a killed process left.
+    NewHolder,
     Other,
 }
 
@@ -67,6 +69,7 @@ impl Kind {
             (BLOCK, "journal") => block().map(Self::Journal),
             (DAMAGED, "" | "journal") => Some(Self::Damaged),
             ("holder", "") => id(stem).map(Self::Holder),
+            ("holder", "new") => id(stem).map(|_| Self::NewHolder),
             ("draft", holder) => {
                 let holder = holder.split_once('-').map_or(holder, |(holder, _)| holder);
                 id(holder).map(Self::Draft)

@@ -60,6 +60,14 @@ pub enum TicketStoreError {
         /// What does not fit.
         cause: String,
     },
+    /// The process was forked since it opened the store, and its copy must not take the same tickets.
+    #[error("process {got} has the store that process {expected} opened: open it after the fork")]
+    Forked {
+        /// This process.
+        got: u32,
+        /// The one that opened the store.
+        expected: u32,
+    },
     /// Another process kept a block locked for too long.
     #[error("{} is locked by another process: try again", path.display())]
     Busy {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
@@ -12,11 +13,14 @@ use crate::error::TicketStoreError;
 pub(crate) type HolderId = [u8; 16];
 
 const EXTENSION: &str = "holder";
+/// Far longer than a holder takes to be locked and renamed.
+const ABANDONED: Duration = Duration::from_secs(60);
 
 /// A file that stays locked as long as its process lives; the system unlocks it however the process ends.
 pub(crate) struct Holder {
     pub id: HolderId,
     path: PathBuf,
+    process: u32,
     _locked: File,
 }
 
@@ -36,14 +40,17 @@ impl Holder {
         locked.and_then(|()| fs::rename(&fresh, &path).map_err(failed)).inspect_err(|_| {
             let _ = fs::remove_file(&fresh);
         })?;
-        Ok(Self { id, path, _locked: file })
+        Ok(Self { id, path, process: std::process::id(), _locked: file })
     }
 }
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // One that stays behind is unlocked, which is enough.
-        let _ = fs::remove_file(&self.path);
+        // A forked copy leaves it to its parent, which needs it.
+        if std::process::id() == self.process {
+            // One that stays behind is unlocked, which is enough.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -58,6 +65,13 @@ pub(crate) fn is_alive(directory: &Path, id: &HolderId) -> bool {
         Ok(file) => file.try_lock().is_err(),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
+}
+
+/// Whether the file of a holder that never got its name is of a killed process: old, and locked by nobody.
+pub(crate) fn is_abandoned(path: &Path) -> bool {
+    let age = |file: &File| file.metadata()?.modified()?.elapsed().map_err(std::io::Error::other);
+    let Ok(file) = File::open(path) else { return false };
+    age(&file).is_ok_and(|age| age >= ABANDONED) && file.try_lock().is_ok()
 }
 
 /// A new file that only its owner can read.
@@ -84,5 +98,19 @@ mod tests {
         assert!(!is_alive(directory.path(), &[0; 16]));
         drop(holder);
         assert!(!is_alive(directory.path(), &id));
+    }
+
+    #[test]
+    fn only_old_and_unlocked_files_are_abandoned() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new");
+        let file = private_file(&path).unwrap();
+        assert!(!is_abandoned(&path), "its process may be about to lock it");
+        file.set_modified(std::time::SystemTime::now() - 2 * ABANDONED).unwrap();
+        file.lock().unwrap();
+        assert!(!is_abandoned(&path));
+        drop(file);
+        assert!(is_abandoned(&path));
+        assert!(!is_abandoned(&directory.path().join("none")));
     }
 }

@@ -18,7 +18,8 @@
 //!
 //! Sealed means XChaCha20-Poly1305 under a key of the caller's, a fresh random nonce each time, and as associated
 //! data the SHA-256 of the header, which record it is and the ticket's number. No record can be altered or take the
-//! place of another. A file under another name than its block's is refused, so a copied file gives no ticket twice.
+//! place of another one of its block or of another block; an earlier `states` record of the same block can, see below.
+//! A file under another name than its block's is refused, so a copied file gives no ticket twice.
 //!
 //! # Why SQLite, one file per block, and a rollback journal
 //!
@@ -39,8 +40,10 @@
 //!
 //! # What it does not protect against
 //!
-//! Old copies: a store put back from a backup, or a snapshot of a machine, has tickets that were used since. Clear
-//! the store after such a thing. Network file systems whose locks do not work. Somebody with the key: see the README
+//! Copies: a store put back from a backup or a snapshot of a machine, or only the `states` of one of its blocks, has
+//! tickets that were used since; and of two machines with the same store (a home directory copied by rsync or baked
+//! into an image) both use its tickets. Clear the store after such a thing, on all machines but one. A process that
+//! forks has such a copy, too: its child is refused, and opens the store itself. Network file systems whose locks do not work. Somebody with the key: see the README
 //! on the key file.
 
 mod access;

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::access::{Kind, journal_path};
 use crate::edition::Edition;
 use crate::error::TicketStoreError;
-use crate::holder::is_alive;
+use crate::holder::{is_abandoned, is_alive};
 use crate::store::{TicketStore, delete_block, files};
 
 /// One block.
@@ -83,6 +83,7 @@ impl TicketStore {
                 | Kind::Journal(_)
                 | Kind::Draft(_)
                 | Kind::Holder(_)
+                | Kind::NewHolder
                 | Kind::Other => continue,
             };
             *counter += 1;
@@ -143,7 +144,12 @@ pub fn clear(directory: &Path) -> Result<Cleared, TicketStoreError> {
             Kind::Draft(holder) | Kind::Holder(holder) if !is_alive(directory, &holder) => {
                 let _ = fs::remove_file(&path);
             }
-            Kind::Journal(_) | Kind::Draft(_) | Kind::Holder(_) | Kind::Other => continue,
+            Kind::NewHolder if is_abandoned(&path) => {
+                let _ = fs::remove_file(&path);
+            }
+            Kind::Journal(_) | Kind::Draft(_) | Kind::Holder(_) | Kind::NewHolder | Kind::Other => {
+                continue;
+            }
         }
         if path.exists() {
             let cause = "cannot be deleted".to_owned();

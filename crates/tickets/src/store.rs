@@ -14,7 +14,7 @@ use crate::block::Block;
 use crate::draft::Draft;
 use crate::edition::{Edition, Owner};
 use crate::error::TicketStoreError;
-use crate::holder::{Holder, HolderId};
+use crate::holder::{Holder, HolderId, is_abandoned};
 use crate::seal::{Nonce, Sealer, StoreKey, nonce};
 use crate::ticket::{Place, TicketParts};
 
@@ -30,6 +30,8 @@ pub struct TicketStore {
 
 /// What changes while a store is open.
 pub(crate) struct Inner {
+    /// Who opened it.
+    pub process: u32,
     rng: ChaCha20Rng,
     holder: Option<Holder>,
     pub blocks: BTreeMap<u128, Block>,
@@ -65,6 +67,7 @@ impl TicketStore {
         builder.create(directory).map_err(|error| TicketStoreError::io(directory, &error))?;
         let access = Access { directory: directory.to_owned(), owner, sealer: Sealer::new(key) };
         let inner = Inner {
+            process: std::process::id(),
             rng: ChaCha20Rng::from_rng(rng),
             holder: None,
             blocks: BTreeMap::new(),
@@ -118,6 +121,7 @@ impl TicketStore {
             let stale = match Kind::of(&path) {
                 Kind::Draft(holder) | Kind::Holder(holder) => !self.access.is_alive(&holder),
                 Kind::Journal(id) => !self.access.block_path(id).exists(),
+                Kind::NewHolder => is_abandoned(&path),
                 Kind::Block(_) | Kind::Damaged | Kind::Other => false,
             };
             if stale {
@@ -182,6 +186,7 @@ impl Inner {
             | TicketStoreError::Count { .. }
             | TicketStoreError::Shape { .. }
             | TicketStoreError::Modulus { .. }
+            | TicketStoreError::Forked { .. }
             | TicketStoreError::Busy { .. }
             | TicketStoreError::DiskFull { .. }
             | TicketStoreError::Storage { .. }) => Err(error),
@@ -197,6 +202,11 @@ impl Inner {
 
     /// Who takes tickets here.
     pub fn holder(&mut self, access: &Access) -> Result<HolderId, TicketStoreError> {
+        let (got, expected) = (std::process::id(), self.process);
+        if got != expected {
+            // Both would be this holder, with the same locks and the same random numbers.
+            return Err(TicketStoreError::Forked { got, expected });
+        }
         if let Some(holder) = &self.holder {
             return Ok(holder.id);
         }

@@ -1,5 +1,7 @@
 //! Taking tickets out, and saying what became of them.
 
+use std::collections::BTreeMap;
+
 use crate::access::Access;
 use crate::edition::Edition;
 use crate::error::TicketStoreError;
@@ -22,16 +24,13 @@ impl TicketStore {
             return Err(TicketStoreError::Exhausted { needed: count, left });
         }
         let tickets = self.lease(edition, count)?;
-        let (got, places) = (tickets.len(), tickets.iter().map(|ticket| ticket.place));
-        if got < count {
+        if tickets.len() < count {
             // Others took some meanwhile, or some are damaged.
-            let places: Vec<Place> = places.collect();
-            drop(tickets);
-            self.release(&places)?;
+            self.release(tickets)?;
             let left = self.unused(edition)?;
             return Err(TicketStoreError::Exhausted { needed: count, left });
         }
-        self.spent(places);
+        self.spent(tickets.iter().map(|ticket| ticket.place));
         Ok(tickets)
     }
 
@@ -76,23 +75,22 @@ impl TicketStore {
         places.into_iter().for_each(|place| inner.note_spent(place));
     }
 
-    /// Gives back tickets that were taken here and will certainly not be used. They must not exist any more: only
-    /// their places are taken.
+    /// Gives back tickets that were taken here and not used; those already [spent](Self::spent) stay so. It takes them
+    /// by value: what can be taken again exists here no more.
     ///
     /// # Errors
     /// [`TicketStoreError::Busy`], [`TicketStoreError::DiskFull`] and [`TicketStoreError::Storage`]; the tickets are
     /// lost then.
-    pub fn release(&self, unused: &[Place]) -> Result<(), TicketStoreError> {
-        let mut inner = self.lock();
-        let mut blocks: Vec<u128> = unused.iter().map(|place| place.block).collect();
-        blocks.sort_unstable();
-        blocks.dedup();
-        for id in blocks {
-            let own = unused.iter().filter(|place| place.block == id);
-            let numbers: Vec<u32> = own.map(|place| place.number).collect();
-            inner.settle(&self.access, id, &numbers)?;
+    pub fn release(
+        &self,
+        unused: impl IntoIterator<Item = StoredTicket>,
+    ) -> Result<(), TicketStoreError> {
+        let mut blocks: BTreeMap<u128, Vec<u32>> = BTreeMap::new();
+        for StoredTicket { place: Place { block, number }, .. } in unused {
+            blocks.entry(block).or_default().push(number);
         }
-        Ok(())
+        let mut inner = self.lock();
+        blocks.iter().try_for_each(|(id, numbers)| inner.settle(&self.access, *id, numbers))
     }
 
     /// Marks as used what was [spent](Self::spent), and deletes blocks that are used up.
@@ -248,21 +246,47 @@ mod tests {
     use crate::seal::StoreKey;
     use crate::ticket::TicketParts;
 
-    /// Between counting and taking, another handle takes the last tickets, uses them and is done.
-    #[test]
-    fn a_block_is_deleted_by_whoever_is_done_with_it_last() {
-        let directory = tempfile::tempdir().unwrap();
+    fn edition() -> Edition {
+        let stages = vec![StageShape { inputs: 4, outputs: 2, modulus_bits: 9 }];
+        Edition { incarnation: vec![7], version: 1, stages }
+    }
+
+    fn open(directory: &std::path::Path) -> TicketStore {
         let own = str::to_owned;
         let owner = Owner { tenant: own("a"), model: own("b"), key_id: own("c") };
         let key = StoreKey::new(Zeroizing::new([1; 32]));
-        let open =
-            || TicketStore::open(directory.path(), owner.clone(), &key, &mut rand::rng()).unwrap();
-        let stages = vec![StageShape { inputs: 4, outputs: 2, modulus_bits: 9 }];
-        let edition = Edition { incarnation: vec![7], version: 1, stages };
+        TicketStore::open(directory, owner, &key, &mut rand::rng()).unwrap()
+    }
+
+    fn add(store: &TicketStore, count: usize) {
         let answers = [Zeroizing::new(vec![5, 6])];
         let parts = TicketParts { seed: &[3; 16], answers: &answers };
-        let (late, other) = (open(), open());
-        late.add(&edition, &vec![parts; 20]).unwrap();
+        store.add(&edition(), &vec![parts; count]).unwrap();
+    }
+
+    /// What a child finds after a fork: everything as in its parent, but for the process id.
+    #[test]
+    fn rejects_a_store_that_another_process_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        add(&store, 9);
+        let held = store.lease(&edition(), 3).unwrap();
+        let (got, parent) = (std::process::id(), std::process::id() + 1);
+        store.lock().process = parent;
+        let forked = TicketStoreError::Forked { got, expected: parent };
+        assert_eq!(store.lease(&edition(), 1).map(|_| ()), Err(forked.clone()));
+        assert_eq!(store.release(held), Err(forked.clone()));
+        let repair = |_: &mut [StoredTicket]| Ok::<_, TicketStoreError>(());
+        assert_eq!(store.repair(&edition(), &edition(), repair), Err(forked));
+        assert_eq!(store.unused(&edition()), Ok(6));
+    }
+
+    /// Between counting and taking, another handle takes the last tickets, uses them and is done.
+    #[test]
+    fn a_block_is_deleted_by_whoever_is_done_with_it_last() {
+        let (directory, edition) = (tempfile::tempdir().unwrap(), edition());
+        let (late, other) = (open(directory.path()), open(directory.path()));
+        add(&late, 20);
         let places = |tickets: Vec<StoredTicket>| tickets.into_iter().map(|ticket| ticket.place);
         late.spent(places(late.lease(&edition, 10).unwrap()));
         let id = late.lock().by_unused(&late.access, &edition).unwrap()[0];

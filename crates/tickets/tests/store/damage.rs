@@ -75,17 +75,16 @@ fn a_truncated_or_overwritten_block_is_set_aside() {
 }
 
 #[test]
-fn states_of_an_earlier_time_or_of_another_block_do_not_open() {
-    // The same file content under the name of another block, and its states in another block.
+fn states_of_another_block_do_not_open() {
     let (directory, store, _) = filled(&[20, 20]);
     drop(store);
     let blocks = files(directory.path(), "tickets");
-    let swap = |from: &std::path::Path| {
+    let states = |from: &std::path::Path| {
         let connection = rusqlite::Connection::open(from).unwrap();
         let select = "SELECT sealed FROM states";
         connection.query_row(select, [], |row| row.get::<_, Vec<u8>>(0)).unwrap()
     };
-    let of_first = swap(&blocks[0]);
+    let of_first = states(&blocks[0]);
     let connection = rusqlite::Connection::open(&blocks[1]).unwrap();
     connection.execute("UPDATE states SET sealed = ?1", [of_first]).unwrap();
     connection.close().unwrap();

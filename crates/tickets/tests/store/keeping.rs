@@ -30,12 +30,10 @@ fn tickets_come_back_as_they_were_each_once() {
 fn what_is_given_back_can_be_taken_again_and_what_was_used_cannot() {
     let (directory, store, _) = filled(&[10]);
     let leased = store.lease(&edition(1), 8).unwrap();
-    let places: Vec<_> = leased.iter().map(|ticket| ticket.place).collect();
-    store.spent(places[..5].iter().copied());
-    drop(leased);
+    store.spent(leased[..5].iter().map(|ticket| ticket.place));
     // Of those used, too: they stay used.
     store.flush().unwrap();
-    store.release(&places).unwrap();
+    store.release(leased).unwrap();
     assert_eq!(store.unused(&edition(1)).unwrap(), 5);
     let block = &store.status().unwrap().blocks[0];
     assert_eq!((block.unused, block.used, block.held, block.lost), (5, 5, 0, 0));
@@ -90,6 +88,27 @@ fn debug_shows_no_ticket_and_no_key() {
     assert_eq!(format!("{ticket:?}"), expected);
     assert_eq!(format!("{:?}", made[0][0].parts()), "TicketParts(..)");
     assert!(!format!("{store:?}").contains("sealer"));
+}
+
+/// Killed between two file operations.
+#[test]
+fn what_killed_processes_left_behind_is_cleared_away() {
+    let (directory, store, _) = filled(&[10]);
+    drop(store);
+    let left = |name: &str| {
+        let path = directory.path().join(name);
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        path
+    };
+    let id = "ab".repeat(16);
+    let stale = [format!("{id}.holder"), format!("{id}.holder-new"), format!("{id}.draft-{id}")];
+    let stale = stale.map(|name| left(&name));
+    let foreign = left("notes.holder-new");
+    let store = open(directory.path());
+    assert!(stale.iter().all(|path| !path.exists()), "{stale:?}");
+    assert!(foreign.exists());
+    assert_eq!(store.unused(&edition(1)), Ok(10));
 }
 
 #[cfg(unix)]

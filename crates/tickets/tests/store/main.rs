@@ -12,6 +12,7 @@ mod disk;
 mod foreign;
 mod keeping;
 mod killed;
+mod racing;
 mod repair;
 mod shared;
 mod world;

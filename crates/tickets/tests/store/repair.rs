@@ -20,7 +20,7 @@ impl From<TicketStoreError> for Failure {
 fn unused_tickets_are_repaired_and_used_ones_stay_used() {
     let (directory, store, made) = filled(&[30, 40]);
     let used = store.take(&edition(1), 10).unwrap();
-    let held = store.lease(&edition(1), 5).unwrap();
+    let mut held = store.lease(&edition(1), 5).unwrap();
     let mut to = edition(2);
     // A version whose stage needs a larger modulus.
     to.stages[0].modulus_bits = 28;
@@ -34,7 +34,9 @@ fn unused_tickets_are_repaired_and_used_ones_stay_used() {
     assert_eq!(store.unused(&edition(1)), Ok(0));
     assert_eq!(store.unused(&to), Ok(55));
     // Given back too late: its block is of the past.
-    store.release(&[held[0].place]).unwrap();
+    let late = held.remove(0);
+    let seeds: Vec<_> = held.iter().chain([&late]).map(|ticket| ticket.seed.clone()).collect();
+    store.release([late]).unwrap();
     assert_eq!(store.unused(&to), Ok(55));
     drop(store);
     let store = open(directory.path());
@@ -45,7 +47,8 @@ fn unused_tickets_are_repaired_and_used_ones_stay_used() {
         let expected: Vec<u32> = made.answers[0].iter().map(|word| word + 3).collect();
         assert_eq!(*ticket.answers[0], expected);
         assert_eq!(ticket.answers[1..], made.answers[1..]);
-        assert!(used.iter().chain(&held).all(|other| other.seed != ticket.seed));
+        assert!(used.iter().all(|other| other.seed != ticket.seed));
+        assert!(!seeds.contains(&ticket.seed));
     }
 }
 

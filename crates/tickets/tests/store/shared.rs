@@ -63,10 +63,10 @@ fn handles_of_one_process_never_take_one_ticket() {
 #[test]
 fn a_block_that_another_handle_deleted_is_gone_and_no_error() {
     let (directory, store, _) = filled(&[20, 30]);
-    let held = store.lease(&edition(1), 5).unwrap();
+    let mut held = store.lease(&edition(1), 5).unwrap();
     sphinx_tickets::clear(directory.path()).unwrap();
     store.spent([held[0].place]);
     assert_eq!(store.flush(), Ok(()));
-    assert_eq!(store.release(&[held[1].place]), Ok(()));
+    assert_eq!(store.release(held.drain(1..)), Ok(()));
     assert_eq!(store.lease(&edition(1), 5).map(|tickets| tickets.len()), Ok(0));
 }
