@@ -140,14 +140,16 @@ impl Recogniser {
             self.counter.sent(&request);
             async move { InferenceClient::new(channel).infer(request).await }
         };
-        let reply = self.inference.call(infer).await?.into_inner();
+        let result_bytes = images * result_bytes(&model.stages[stage]);
+        let deadline = self.round_deadline(request.values.len() + result_bytes);
+        let reply = self.inference.call_within(deadline, infer).await?.into_inner();
         self.counter.received(&reply);
         let InferResponse { version: got, values } = reply;
         let expected = model.version;
         if got != expected {
             return Err(RecognitionError::VersionMismatch { got, expected }.into());
         }
-        let expected = images * result_bytes(&model.stages[stage]);
+        let expected = result_bytes;
         if values.len() == expected {
             Ok(values)
         } else {

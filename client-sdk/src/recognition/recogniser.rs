@@ -1,6 +1,7 @@
 //! The recogniser of one model.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sphinx_network::NetworkSpec;
 use sphinx_proto::v1::DescribeModelRequest;
@@ -16,6 +17,13 @@ use crate::recognition::RecognitionError;
 use crate::recognition::model::IntegerModel;
 use crate::recognition::traffic::Counter;
 use crate::training::Traffic;
+
+/// Longest wait for a description: the service may have to load the model first.
+const DESCRIBE_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest wait for the answer of a round, besides what its bytes take.
+const ROUND_DEADLINE: Duration = Duration::from_secs(10);
+/// Of the slowest line that is reckoned with.
+const BYTES_PER_SECOND: f64 = 65_536.0;
 
 /// Recognises images with one version of one model. Clones share connection and counters.
 ///
@@ -45,6 +53,7 @@ pub struct Recogniser {
     pub(crate) model: Arc<IntegerModel>,
     pub(crate) key: Arc<SecretKey>,
     pub(crate) counter: Arc<Counter>,
+    round_deadline: Duration,
 }
 
 impl Recogniser {
@@ -66,7 +75,19 @@ impl Recogniser {
         if model.key_id != *key_id {
             return Err(ClientError::WrongKey { key_id: model.key_id.to_string() });
         }
-        Ok(Self { inference, model, key, counter })
+        Ok(Self { inference, model, key, counter, round_deadline: ROUND_DEADLINE })
+    }
+
+    /// How long the answer of a round may take before it is asked for again, on a new connection, up to five times; 10 s
+    /// by default. Large messages may take longer, as if a second carried 64 kB.
+    #[must_use]
+    pub fn with_round_deadline(self, deadline: Duration) -> Self {
+        Self { round_deadline: deadline, ..self }
+    }
+
+    /// Deadline of a round with so many bytes in both directions.
+    pub(crate) fn round_deadline(&self, bytes: usize) -> Duration {
+        self.round_deadline + Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND)
     }
 
     /// A recogniser with the version that is the newest now; this one if that has not changed.
@@ -115,6 +136,22 @@ impl Recogniser {
     }
 }
 
+impl SphinxClient {
+    /// The key under which a model's tickets are prepared and its biases encrypted, as the inference service knows it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with NOT_FOUND if there is no such model.
+    pub async fn key_of_model(&self, model_id: &ModelId) -> Result<KeyId, ClientError> {
+        let request = DescribeModelRequest { model_id: model_id.to_string(), version: None };
+        let describe = |channel| {
+            let request = request.clone();
+            async move { InferenceClient::new(channel).describe_model(request).await }
+        };
+        let described = self.inference.call_within(DESCRIBE_DEADLINE, describe).await?;
+        Ok(KeyId::parse(described.into_inner().key_id)?)
+    }
+}
+
 /// Asks for the integer form of a version, by default the newest.
 pub(crate) async fn describe(
     inference: &Connection,
@@ -128,7 +165,7 @@ pub(crate) async fn describe(
         counter.sent(&request);
         async move { InferenceClient::new(channel).describe_model(request).await }
     };
-    let described = inference.call(describe).await?.into_inner();
+    let described = inference.call_within(DESCRIBE_DEADLINE, describe).await?.into_inner();
     counter.received(&described);
     IntegerModel::new(described, inference)
 }

@@ -14,5 +14,6 @@ mod load;
 mod refusals;
 mod repair;
 mod restart;
+mod silence;
 mod supply;
 mod world;
