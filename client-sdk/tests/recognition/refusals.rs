@@ -126,6 +126,22 @@ async fn rejects_answers_of_another_version() {
     assert_eq!(recognition_error(refused), mismatch);
 }
 
+/// A message of 3 MB whose rows would take 25 GB: no room is made for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_answers_with_more_rows_than_bytes() {
+    let mut world = World::start().await;
+    let model = world.model("mlp-100").await;
+    let forger = Forger::swollen(&world.endpoints.inference).await;
+    let recogniser = fresh_recogniser(&world, &model.id, forger).await;
+    match recogniser.prepare(1, &mut world.rng).await.unwrap_err() {
+        ClientError::Protocol { got, expected, .. } => {
+            assert_eq!(got, "3145728 rows in 0 and 0 bytes");
+            assert_eq!(expected, "at most 100 rows of 10240 bytes each");
+        }
+        other => panic!("{other}"),
+    }
+}
+
 pub async fn fresh_recogniser(world: &World, model: &ModelId, inference: String) -> Recogniser {
     let endpoints = Endpoints { inference, ..world.endpoints.clone() };
     let client = SphinxClient::new(&endpoints).unwrap();

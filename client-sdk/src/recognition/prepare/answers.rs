@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{Stream, TryStreamExt};
 use rayon::prelude::*;
-use sphinx_linalg::SLOTS;
+use sphinx_linalg::{POLYNOMIAL_SIZE, SLOTS};
 use sphinx_proto::v1::prepare_response::Part;
 use sphinx_proto::v1::{PrepareOutput, PrepareResponse};
 use tonic::Streaming;
@@ -22,6 +22,9 @@ use crate::recognition::{Recogniser, RecognitionError};
 const AHEAD: usize = 2;
 /// Tickets that are filled together: a cache line of every decrypted row.
 const TICKETS: usize = 16;
+
+/// Bytes of the masks, and of the bodies, of a row.
+const ROW_BYTES: usize = POLYNOMIAL_SIZE * RESULT_WIDTH.bytes();
 
 /// Decrypted rows of one message.
 struct Rows {
@@ -143,6 +146,16 @@ fn decrypt(
     if let Some(row) = output.rows.iter().find(|&&row| row as usize >= layer.outputs) {
         let expected = format_args!("a row below {}", layer.outputs);
         return Err(recogniser.inference.protocol(format_args!("row {row}"), expected));
+    }
+    // Before room is made for what they say they are: a row's number takes a byte, the row 8 kB.
+    let bytes = output.rows.len() * ROW_BYTES;
+    if output.rows.len() > layer.outputs
+        || (output.masks.len(), output.bodies.len()) != (bytes, bytes)
+    {
+        let (rows, masks, bodies) = (output.rows.len(), output.masks.len(), output.bodies.len());
+        let got = format_args!("{rows} rows in {masks} and {bodies} bytes");
+        let expected = format_args!("at most {} rows of {ROW_BYTES} bytes each", layer.outputs);
+        return Err(recogniser.inference.protocol(got, expected));
     }
     let dropped = 64 - layer.ticket_bits;
     let low = u32::MAX >> (32 - layer.ticket_bits);
