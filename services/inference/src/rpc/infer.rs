@@ -36,7 +36,6 @@ pub(super) async fn handle(
 ) -> Result<Response<InferResponse>, Status> {
     let tenant = tenant(request.metadata())?;
     let query = Query::parse(tenant, request.into_inner())?;
-    let version = query.wanted.version;
     let model = service.models.get(query.wanted, &query.key_id).await?;
     let batch = Batch::new(model.stage(query.stage)?, query.images, query.values)?;
     let values = if batch.nanos() <= INLINE_NANOS {
@@ -48,7 +47,7 @@ pub(super) async fn handle(
             .await
             .map_err(InferenceError::from)?
     };
-    Ok(Response::new(InferResponse { version, values: values.into() }))
+    Ok(Response::new(InferResponse { version: model.version, values: values.into() }))
 }
 
 impl Query {

@@ -48,10 +48,10 @@ pub(super) async fn handle(
     let tenant = tenant(request.metadata())?;
     let mut parts = request.into_inner();
     let query = Query::parse(tenant, header(parts.message().await?)?)?;
-    let (tenant, version) = (query.wanted.tenant.clone(), query.wanted.version);
+    let tenant = query.wanted.tenant.clone();
     let model = service.models.get(query.wanted, &query.key_id).await?;
     service.keys.require(&tenant, &query.key_id).await.map_err(InferenceError::from)?;
-    let preparation = Preparation::new(service, model.stage(query.stage)?, version)?;
+    let preparation = Preparation::new(service, model.stage(query.stage)?, model.version)?;
     Ok(Response::new(replies::stream(preparation, parts).boxed()))
 }
 
