@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use image::GrayImage;
@@ -46,6 +49,43 @@ fn feed(world: &World, arguments: &[&str], input: &[u8]) -> (Option<i32>, String
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+/// The lines of a stream as they come.
+fn lines_of(stream: impl Read + Send + 'static) -> (JoinHandle<()>, Receiver<String>) {
+    let (sender, lines) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            // Nobody may listen any more.
+            let _ = sender.send(line.unwrap());
+        }
+    });
+    (reader, lines)
+}
+
+/// What a watch has recognised, JSON line by JSON line.
+struct Seen(Receiver<String>);
+
+impl Seen {
+    /// The first picture. Nothing says when the watch begins: pictures come until one is seen.
+    fn first(&self, child: &mut Child, inbox: &Path, digit: &[u8]) -> Value {
+        for sent in 0..200 {
+            fs::write(inbox.join(format!("early-{sent}.png")), png(digit)).unwrap();
+            assert!(child.try_wait().unwrap().is_none(), "the watch has ended");
+            if let Ok(line) = self.0.recv_timeout(Duration::from_millis(250)) {
+                return serde_json::from_str(&line).unwrap();
+            }
+        }
+        panic!("nothing is seen");
+    }
+
+    fn next(&self) -> Value {
+        serde_json::from_str(&self.0.recv_timeout(Duration::from_secs(20)).unwrap()).unwrap()
+    }
+
+    fn rest(&self) -> Vec<Value> {
+        self.0.iter().map(|line| serde_json::from_str(&line).unwrap()).collect()
+    }
+}
+
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -59,23 +99,9 @@ async fn a_watched_directory_is_recognised_until_ctrl_c() {
     let before = png(&digits[0]);
     fs::write(inbox.join("was-there.png"), &before).unwrap();
     let mut child = start(&world, &["infer", "tiny", "--watch", "inbox", "--output", "jsonl"]);
-    let stdout = child.stdout.take().unwrap();
-    let (sender, seen) = std::sync::mpsc::channel::<Value>();
-    let reader = std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines() {
-            sender.send(serde_json::from_str(&line.unwrap()).unwrap()).unwrap();
-        }
-    });
-    // Nothing says when the watch begins: pictures come until one is seen.
-    let mut sent = 0;
-    let first = loop {
-        fs::write(inbox.join(format!("early-{sent}.png")), png(&digits[1])).unwrap();
-        sent += 1;
-        assert!(sent < 200 && child.try_wait().unwrap().is_none(), "nothing is seen");
-        if let Ok(first) = seen.recv_timeout(Duration::from_millis(250)) {
-            break first;
-        }
-    };
+    let (reader, seen) = lines_of(child.stdout.take().unwrap());
+    let seen = Seen(seen);
+    let first = seen.first(&mut child, &inbox, &digits[1]);
     assert_says(first["file"].as_str().unwrap(), &["inbox", "early-"]);
 
     // Renamed when complete, written at once, one that is no picture, one that nobody is to see.
@@ -86,7 +112,7 @@ async fn a_watched_directory_is_recognised_until_ctrl_c() {
     fs::write(inbox.join("last.png"), png(&digits[3])).unwrap();
     let mut files = vec![first["file"].as_str().unwrap().to_owned()];
     while !files.last().unwrap().ends_with("last.png") {
-        let next = seen.recv_timeout(Duration::from_secs(20)).unwrap();
+        let next = seen.next();
         assert_eq!(next["probabilities"].as_array().unwrap().len(), 10);
         files.push(next["file"].as_str().unwrap().to_owned());
     }
@@ -100,12 +126,58 @@ async fn a_watched_directory_is_recognised_until_ctrl_c() {
     assert_says(&stderr, &["none.png", "not a readable PNG or JPEG"]);
     reader.join().unwrap();
     // What was taken in advance is back: every ticket is unused, or was used for one picture.
-    files.extend(seen.iter().map(|late| late["file"].as_str().unwrap().to_owned()));
+    files.extend(seen.rest().iter().map(|late| late["file"].as_str().unwrap().to_owned()));
+    let renamed = files.iter().filter(|file| file.ends_with("renamed.png"));
+    assert_eq!(renamed.count(), 1, "{files:?}");
     let status = world.run(&["tickets", "status", "--json"]).json();
     let version = &status[0]["versions"][0];
     let count = |field: &str| version[field].as_u64().unwrap() as usize;
     assert_eq!((count("used"), count("in_use"), count("lost")), (files.len(), 0, 0));
     assert_eq!(count("unused"), 2048 - files.len());
+}
+
+/// An inference service that is killed while pictures arrive and started again. The trainer is away all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_outlasts_its_service() {
+    let world = world().await;
+    let serve = |listen: &str| {
+        let mut service = world.serve_inference(listen).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(service.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (service, line.trim().strip_prefix("listening on ").unwrap().to_owned())
+    };
+    let (mut service, address) = serve("127.0.0.1:0");
+    let (inbox, digits) = (world.machine.directory.path().join("inbox"), digits(2));
+    fs::create_dir(&inbox).unwrap();
+    let mut command = world.command(&["infer", "tiny", "--watch", "inbox", "--output", "jsonl"]);
+    command
+        .env("SPHINX_INFERENCE", format!("http://{address}"))
+        .env("SPHINX_TRAINER", "http://127.0.0.1:1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (_, seen) = lines_of(child.stdout.take().unwrap());
+    let (_, said) = lines_of(child.stderr.take().unwrap());
+    let seen = Seen(seen);
+    seen.first(&mut child, &inbox, &digits[0]);
+
+    service.kill().unwrap();
+    service.wait().unwrap();
+    fs::write(inbox.join("away.png"), png(&digits[1])).unwrap();
+    let trying = loop {
+        let line = said.recv_timeout(Duration::from_secs(30)).unwrap();
+        if line.contains("trying again") {
+            break line;
+        }
+    };
+    assert_says(&trying, &["the inference service at", "does not answer"]);
+    let (mut service, _) = serve(&address);
+    while !seen.next()["file"].as_str().unwrap().ends_with("away.png") {}
+
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    service.kill().unwrap();
+    service.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,6 +111,19 @@ impl World {
         self.cluster.inference.to_string()
     }
 
+    /// A further replica of the inference service on the same store, started by hand.
+    pub fn serve_inference(&self, listen: &str) -> Command {
+        let log = self.cluster.log(sphinx_client::cluster::Service::Inference);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sphinx"));
+        command
+            .args(["serve", "inference", "--exit-with-stdin", "--log-filter", "off"])
+            .args(["--listen", listen, "--keyvault", &self.cluster.keyvault.to_string(), "--store"])
+            .arg(log.with_file_name("store"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        command
+    }
+
     /// Trains the tiny network for four steps.
     pub fn train_tiny(&self, further: &[&str]) -> Run {
         let network = self.machine.file("tiny.toml", TINY);

@@ -14,19 +14,24 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use futures::StreamExt;
 use sphinx_client::data::Digit;
+use sphinx_client::tickets::SupplyMetrics;
 
 use crate::error::CliError;
+use crate::interrupt::Interrupt;
+use crate::numbers::seconds;
+use crate::output::{Output, program};
 use crate::session::Session;
 use engine::Engine;
 use input::{Image, Images};
-use report::Report;
+use report::{Recognised, Report};
 
 /// Stands for standard input.
 const STDIN: &str = "-";
-/// Groups of images on their way at once: while one waits for the service, the next is made ready.
-const GROUPS: usize = 2;
 /// How long Ctrl-C waits for what is on its way.
 const GRACE: Duration = Duration::from_secs(3);
+/// Pause before images are tried again while the service is away, doubled every time.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Recognise pictures of digits
 #[derive(Debug, Args)]
@@ -45,7 +50,7 @@ pub struct Infer {
     /// One line per image as soon as it is known; --json alone prints one document in the end
     #[arg(long, value_enum)]
     output: Option<Lines>,
-    /// Most images under way at once; with 1 they are recognised one after the other
+    /// Most images under way at once, no more than two with --one-shot; with 1 they are recognised one after the other
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=2048))]
     at_once: u16,
     /// One request per image and nothing to prepare: the service evaluates the whole network under encryption, with the
@@ -81,7 +86,7 @@ impl Infer {
         // Before anything is asked of the services.
         let files = self.files()?;
         let arrivals = self.watch.as_deref().map(watch::arrivals).transpose()?;
-        let endless = arrivals.is_some() || self.reads_stdin();
+        let endless = self.is_endless();
         let engine = Engine::open(session, &self.model, self.one_shot, endless);
         let engine = interrupt.guard(engine).await?;
         let images = match arrivals {
@@ -96,7 +101,34 @@ impl Infer {
         };
         // Tickets that were taken in advance go back to the store.
         let closed = engine.close().await;
+        self.say_waits(&engine, session.output);
         recognised.and(closed)
+    }
+
+    /// Whether no end of the images is in sight.
+    fn is_endless(&self) -> bool {
+        self.watch.is_some() || self.reads_stdin()
+    }
+
+    /// Says on standard error that images had to wait for tickets, if they had to.
+    fn say_waits(&self, engine: &Engine, output: Output) {
+        let Engine::Tickets { supply, .. } = engine else { return };
+        let SupplyMetrics { waits, waited, .. } = supply.metrics();
+        if waits == 0 {
+            return;
+        }
+        let waited_seconds = waited.as_secs_f64();
+        let text = if output.json {
+            serde_json::json!({ "waits": waits, "waited_seconds": waited_seconds }).to_string()
+        } else {
+            let (time, sphinx, model) = (seconds(waited_seconds), program(), &self.model);
+            format!(
+                "sphinx: waited {waits} times for tickets, {time} in all; \
+                 `{sphinx} tickets prepare {model}` makes them beforehand"
+            )
+        };
+        // Standard error may be closed.
+        let _ = writeln!(io::stderr(), "{text}");
     }
 
     /// The files, read. Standard input stands alone.
@@ -132,12 +164,11 @@ impl Infer {
         mut report: Report,
         session: &Session,
     ) -> Result<(), CliError> {
-        let at_once = usize::from(self.at_once);
-        let groups = if at_once == 1 { 1 } else { GROUPS };
+        let (at_once, groups) = engine.groups(usize::from(self.at_once));
         let recognised = images
             .take_until(session.interrupt.asked_times(1))
             .ready_chunks(at_once)
-            .map(|images| engine.recognise(images))
+            .map(|images| self.group(engine, images, &session.interrupt))
             .buffered(groups);
         let mut recognised = pin!(recognised);
         let (mut failed, mut seen) = (0, 0);
@@ -163,6 +194,46 @@ impl Infer {
             return Err(CliError::ImagesFailed { failed, of: seen });
         }
         Ok(())
+    }
+}
+
+impl Infer {
+    /// Recognises the images of a group; what is none stays in its place. Where no end is in sight, the group outlasts
+    /// the service's absence: it is tried again until the service is back or the user has enough.
+    async fn group(
+        &self,
+        engine: &Engine,
+        images: Vec<Result<Image, CliError>>,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Result<Recognised, CliError>>, CliError> {
+        let sound: Vec<Image> = images.iter().flatten().cloned().collect();
+        let mut pause = PAUSE;
+        let mut recognised = loop {
+            let error = match engine.recognise(sound.iter().cloned().map(Ok).collect()).await {
+                Ok(recognised) => break recognised.into_iter(),
+                Err(error) => error,
+            };
+            let passes = matches!(&error, CliError::Client(error) if error.is_transient());
+            if !passes || !self.is_endless() {
+                return Err(error);
+            }
+            // Standard error may be closed.
+            let _ = writeln!(
+                io::stderr(),
+                "sphinx: {error}; trying again in {}",
+                seconds(pause.as_secs_f64())
+            );
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = interrupt.asked_times(1) => return Err(error),
+            }
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        };
+        let in_place = images.into_iter().filter_map(|image| match image {
+            Ok(_) => recognised.next(),
+            Err(error) => Some(Err(error)),
+        });
+        Ok(in_place.collect())
     }
 }
 

@@ -5,16 +5,21 @@ use std::time::Instant;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use sphinx_client::ModelId;
 use sphinx_client::one_shot::OneShot;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::{SupplyOptions, TicketSupply};
-use sphinx_client::{KeyId, ModelId};
 
 use super::input::Image;
 use super::report::Recognised;
 use crate::error::CliError;
 use crate::one_shot;
 use crate::session::Session;
+
+/// Groups of images on their way at once: while one waits for the service, the next is made ready.
+const GROUPS: usize = 2;
+/// Images on their way at once in one shot: while one is computed, the next travels.
+const ONE_SHOTS: usize = 2;
 
 pub(super) enum Engine {
     Tickets { supply: TicketSupply, scalars: usize },
@@ -33,7 +38,7 @@ impl Engine {
             return Ok(Self::OneShot(Box::new(one_shot::open(session, model).await?)));
         }
         let model_id = ModelId::parse(model)?;
-        let key_id = KeyId::parse(session.client.model(&model_id).await?.key_id)?;
+        let key_id = session.client.key_of_model(&model_id).await?;
         let key = Arc::new(session.home.key(&key_id)?);
         let recogniser = Recogniser::new(&session.client, &model_id, key, &key_id).await?;
         let scalars = recogniser.network().input.len();
@@ -55,6 +60,16 @@ impl Engine {
         match self {
             Self::Tickets { scalars, .. } => *scalars,
             Self::OneShot(one_shot) => one_shot.network().input.len(),
+        }
+    }
+
+    /// Images of a group, and groups under way at once, if at most `most` images may be under way. In one shot, where an
+    /// image takes the service's cores for a while, each goes alone, so that it is known as soon as it is done.
+    pub(super) fn groups(&self, most: usize) -> (usize, usize) {
+        match self {
+            Self::OneShot(_) => (1, most.min(ONE_SHOTS)),
+            Self::Tickets { .. } if most == 1 => (1, 1),
+            Self::Tickets { .. } => (most, GROUPS),
         }
     }
 

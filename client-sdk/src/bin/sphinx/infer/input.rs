@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use futures::StreamExt;
@@ -15,11 +16,12 @@ use crate::error::CliError;
 /// Images that are read ahead of what is recognised.
 const AHEAD: usize = 256;
 
-/// An image and what it is called.
+/// An image and what it is called. Clones share the pixels.
+#[derive(Clone)]
 pub(super) struct Image {
     pub name: String,
     /// In [0, 1].
-    pub pixels: Vec<f32>,
+    pub pixels: Arc<[f32]>,
 }
 
 /// Images, and things that are none.
@@ -30,7 +32,7 @@ pub(super) struct Sender(mpsc::Sender<Result<Image, CliError>>);
 
 impl Image {
     pub(super) fn open(path: &Path) -> Result<Self, CliError> {
-        Ok(Self { name: path.display().to_string(), pixels: pixels(path)? })
+        Ok(Self { name: path.display().to_string(), pixels: pixels(path)?.into() })
     }
 }
 
@@ -86,7 +88,7 @@ fn frames(mut input: impl Read, scalars: usize, sender: &Sender) {
     for number in 0_u64.. {
         let image = match fill(&mut input, &mut frame) {
             Ok(got) if got == frame.len() => {
-                Ok(Image { name: number.to_string(), pixels: in_units(&frame) })
+                Ok(Image { name: number.to_string(), pixels: in_units(&frame).into() })
             }
             Ok(0) => return,
             Ok(got) => Err(CliError::PartOfImage { got, expected: frame.len() }),
@@ -133,7 +135,7 @@ mod tests {
         let images = read(|sender| frames([0, 255, 51, 0].as_slice(), 2, sender));
         let images: Vec<Image> = images.into_iter().map(Result::unwrap).collect();
         assert_eq!((images[0].name.as_str(), images[1].name.as_str()), ("0", "1"));
-        let pixels: Vec<f32> = images.iter().flat_map(|image| image.pixels.clone()).collect();
+        let pixels: Vec<f32> = images.iter().flat_map(|image| image.pixels.to_vec()).collect();
         let expected = [0.0, 1.0, 0.2, 0.0];
         assert_eq!(pixels.len(), expected.len());
         assert!(

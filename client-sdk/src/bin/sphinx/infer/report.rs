@@ -14,8 +14,8 @@ use crate::output::Output;
 /// Width of names that are not known beforehand.
 const NAME_WIDTH: usize = 24;
 
-/// One image.
-#[derive(Debug, Serialize)]
+/// One image. It has no `Debug`: what was recognised is for the user alone.
+#[derive(Serialize)]
 pub(super) struct Recognised {
     file: String,
     class: usize,

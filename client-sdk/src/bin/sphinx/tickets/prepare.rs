@@ -6,7 +6,7 @@ use clap::Args;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
-use sphinx_client::{KeyId, ModelId, Traffic};
+use sphinx_client::{ModelId, Traffic};
 use sphinx_linalg::SLOTS;
 
 use super::open;
@@ -39,7 +39,7 @@ struct Prepared {
 impl Prepare {
     pub async fn run(&self, session: &Session) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
-        let key_id = KeyId::parse(session.client.model(&model_id).await?.key_id)?;
+        let key_id = session.client.key_of_model(&model_id).await?;
         let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
         let (recogniser, store) = open(session, &model_id, &key_id, &mut rng).await?;
         let (begun, before) = (Instant::now(), recogniser.traffic());
