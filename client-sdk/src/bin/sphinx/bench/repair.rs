@@ -7,9 +7,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use sphinx_client::data::{Dataset, Mnist};
-use sphinx_client::recognition::{Recogniser, TicketBook};
+use sphinx_client::recognition::{self, Recogniser, TicketBook};
 use sphinx_client::{
-    ClientError, EncryptedSession, Privacy, SessionOptions, TrainingOptions, train_without_ledger,
+    ClientError, EncryptedSession, Privacy, SessionOptions, TenantId, TrainingOptions,
+    train_without_ledger,
 };
 use sphinx_linalg::SLOTS;
 use sphinx_network::NetworkSpec;
@@ -38,6 +39,8 @@ pub struct Repair {
     repair_bytes: u64,
     /// The same over ten commits.
     repair_fraction_10_commits: f64,
+    /// The same for tickets on disk: read, repaired and written, over the time of preparing and writing them.
+    repair_stored_fraction: f64,
 }
 
 /// Trains `model` further; `prepare_ms` is what preparing a ticket takes.
@@ -49,6 +52,13 @@ pub async fn measure(model: &Model, prepare_ms: f64) -> Result<Repair, CliError>
         Recogniser::new(&model.client, &model.model_id, key, &model.key_id).await?;
     let (start, mut near) = (recogniser.clone(), recogniser.prepare(SLOTS, &mut rng).await?);
     let mut far = start.prepare(SLOTS, &mut rng).await?;
+    let directory = tempfile::tempdir().map_err(CliError::System)?;
+    let store = start.ticket_store(directory.path(), &TenantId::default(), &mut rng)?;
+    let store = Arc::new(store);
+    let stored = start.prepare(SLOTS, &mut rng).await?;
+    let begun = Instant::now();
+    start.keep(&store, stored).await?;
+    let keep = millis(begun);
     let (mut times, mut bytes) = (Vec::new(), 0);
     for _ in 0..SINGLE {
         train(model, recogniser.network(), &data, 1, &mut rng).await?;
@@ -59,7 +69,12 @@ pub async fn measure(model: &Model, prepare_ms: f64) -> Result<Repair, CliError>
         bytes = after.up + after.down - before.up - before.down;
     }
     train(model, recogniser.network(), &data, FAR - SINGLE, &mut rng).await?;
-    let distant = repair(&start.refreshed().await?, &mut far).await?;
+    let newest = start.refreshed().await?;
+    let distant = repair(&newest, &mut far).await?;
+    let begun = Instant::now();
+    let repaired = newest.repair_stored(&store).await?;
+    let stored = millis(begun);
+    complete(&repaired)?;
     times.sort_by(f64::total_cmp);
     let near = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
     let prepare = prepare_ms * SLOTS as f64;
@@ -68,19 +83,30 @@ pub async fn measure(model: &Model, prepare_ms: f64) -> Result<Repair, CliError>
         repair_us_per_ticket: near * 1e3 / SLOTS as f64,
         repair_bytes: bytes,
         repair_fraction_10_commits: distant / prepare,
+        repair_stored_fraction: stored / (prepare + keep),
     })
+}
+
+fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+/// Whether a whole block was repaired.
+fn complete(repair: &recognition::Repair) -> Result<(), CliError> {
+    if repair.repaired == SLOTS {
+        Ok(())
+    } else {
+        Err(CliError::Usage(format!("tickets were not repaired: {:?}", repair.given_up)))
+    }
 }
 
 /// Milliseconds to repair a whole block.
 async fn repair(recogniser: &Recogniser, book: &mut TicketBook) -> Result<f64, CliError> {
     let begun = Instant::now();
     let repair = recogniser.repair(book).await?;
-    let millis = begun.elapsed().as_secs_f64() * 1e3;
-    if repair.repaired == SLOTS {
-        Ok(millis)
-    } else {
-        Err(CliError::Usage(format!("tickets were not repaired: {:?}", repair.given_up)))
-    }
+    let millis = millis(begun);
+    complete(&repair)?;
+    Ok(millis)
 }
 
 /// So many private steps. No ledger: this model is thrown away.
