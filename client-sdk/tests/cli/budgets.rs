@@ -87,6 +87,35 @@ fn a_delta_that_protects_nobody_is_warned_about() {
 }
 
 #[test]
+fn plans_for_huge_data_sets_are_made_at_once_or_refused() {
+    let machine = Machine::new();
+    let plan = |examples: &str, batch: &str| {
+        machine.run(&["privacy", "plan", "--examples", examples, "--batch", batch, "--json"])
+    };
+    let huge = plan("1000000000", "500000000").json();
+    assert!(huge["blocks"].as_u64().unwrap() > 244_141, "{huge}");
+    let error = plan("1000000000000000000", "500000000000000000").refused(1);
+    assert_says(&error, &["1000000000000000000 examples", "at most 1000000000"]);
+    let error = machine.run(&["privacy", "plan", "--blocks", "1000000000"]).refused(1);
+    assert_says(&error, &["1000000000 blocks", "more than 31"]);
+}
+
+#[test]
+fn next_to_no_noise_has_no_epsilon() {
+    let machine = Machine::new();
+    let account = ["privacy", "account", "--sampling-rate", "0.1", "--steps", "1"];
+    for noise in ["1e-155", "5e-324"] {
+        for json in [&[][..], &["--json"]] {
+            let arguments = [&account[..], &["--noise-multiplier", noise], json].concat();
+            assert_says(
+                &machine.run(&arguments).refused(1),
+                &["epsilon is larger than any number"],
+            );
+        }
+    }
+}
+
+#[test]
 fn rejects_nonsense() {
     let machine = Machine::new();
     let account = |rate, noise, steps| {

@@ -43,6 +43,12 @@ pub enum AccountingError {
         /// How many.
         steps: u64,
     },
+    /// ε is larger than the largest number that can be written.
+    #[error(
+        "epsilon is larger than any number: with so little noise there is no privacy; give a larger \
+         noise multiplier"
+    )]
+    Infinite,
 }
 
 /// Steps of one Poisson-subsampled Gaussian mechanism with fixed parameters.
@@ -99,7 +105,7 @@ impl Accountant {
     /// The ε of everything composed, at δ. The probability of an overflow is taken from δ first.
     ///
     /// # Errors
-    /// [`AccountingError::NoneProven`], [`AccountingError::DeltaExhausted`].
+    /// [`AccountingError::NoneProven`], [`AccountingError::DeltaExhausted`], [`AccountingError::Infinite`].
     pub fn epsilon(&self, delta: Delta) -> Result<Epsilon, AccountingError> {
         if self.unproven > 0 {
             return Err(AccountingError::NoneProven { steps: self.unproven });
@@ -107,7 +113,9 @@ impl Accountant {
         let left = Delta::new(delta.get() - self.overflow).map_err(|_| {
             AccountingError::DeltaExhausted { delta: delta.get(), overflow: self.overflow }
         })?;
-        Ok(self.total.epsilon(left))
+        let epsilon = self.total.epsilon(left);
+        let finite = epsilon.improved.is_finite() && epsilon.classical.is_finite();
+        finite.then_some(epsilon).ok_or(AccountingError::Infinite)
     }
 
     /// The largest number of further steps with `segment`'s parameters (its own `steps` is not

@@ -72,6 +72,6 @@ mod sampler;
 pub use accountant::{Accountant, AccountingError, Segment};
 pub use mechanism::{GaussianMechanism, MechanismError, MechanismSpec, NoisedSum};
 pub use overflow::{BLOCK_SLOTS, block_capacity, largest_expected_batch, overflow_probability};
-pub use plan::{DeltaWarning, PlanError, PlanRequest, PrivacyPlan};
+pub use plan::{DeltaWarning, PlanError, PlanRequest, PrivacyPlan, check_blocks};
 pub use quantity::{Delta, Epsilon, NoiseMultiplier, QuantityError, SamplingRate, Target};
 pub use sampler::{PoissonBatch, PoissonSampler};

@@ -5,7 +5,12 @@ use std::f64::consts::PI;
 /// ln(eᵃ + eᵇ).
 pub(crate) fn add(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
-    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+    // The difference of equal infinities is no number.
+    if low == f64::NEG_INFINITY || high == f64::INFINITY {
+        high
+    } else {
+        high + (low - high).exp().ln_1p()
+    }
 }
 
 /// ln(eᵃ − eᵇ), and −∞ where rounding made b the larger.
@@ -63,6 +68,9 @@ mod tests {
         assert!((add(2f64.ln(), 3f64.ln()) - 5f64.ln()).abs() < 1e-15);
         assert!((subtract(5f64.ln(), 3f64.ln()) - 2f64.ln()).abs() < 1e-15);
         assert_eq!(subtract(1.0, 1.0), f64::NEG_INFINITY);
+        let (none, all) = (f64::NEG_INFINITY, f64::INFINITY);
+        assert_eq!([add(all, all), add(1.0, all), add(all, none)], [all; 3]);
+        assert_eq!([add(none, none), add(none, 1.0)], [none, 1.0]);
         assert!((exp_minus_one(0.5) - 0.5f64.exp_m1().ln()).abs() < 1e-15);
         assert!((one_plus_exp(800.0) - 800.0).abs() < 1e-12);
         assert!((binomial(60.0, 3.0) - 34_220f64.ln()).abs() < 1e-12);

@@ -6,6 +6,9 @@ use crate::quantity::{Delta, QuantityError, SamplingRate};
 /// Slots of one block: the polynomial size of the ciphertexts that carry a batch.
 pub const BLOCK_SLOTS: u64 = 2048;
 
+/// Most examples of a plan: as many as the bound on overflows accounts for the rounding of.
+pub(crate) const MOST_EXAMPLES: u64 = 1_000_000_000;
+
 /// What overflows may use up of δ in the course of a planned training.
 const SHARE_OF_DELTA: f64 = 0.01;
 
@@ -26,7 +29,7 @@ pub fn overflow_probability(examples: u64, rate: SamplingRate, capacity: u64) ->
         return 1.0; // The capacity does not exceed the expectation: no tail to speak of.
     }
     let first = log_space::binomial(n, c) + c * q.ln() + (n - c) * (-q).ln_1p();
-    /// Covers the rounding of ln Γ for up to 10⁹ examples.
+    /// Covers the rounding of ln Γ for up to [`MOST_EXAMPLES`].
     const ROUNDING: f64 = 1e-5;
     ((first - (-ratio).ln_1p()).exp() * (1.0 + ROUNDING)).min(1.0)
 }
@@ -44,8 +47,17 @@ pub(crate) fn total_overflow(
     capacity: u64,
     epochs: f64,
 ) -> Result<f64, QuantityError> {
-    let rate = SamplingRate::new(expected_batch as f64 / examples as f64)?;
     let steps = steps(epochs, examples, expected_batch);
+    overflow_of_steps(steps, examples, expected_batch, capacity)
+}
+
+fn overflow_of_steps(
+    steps: u64,
+    examples: u64,
+    expected_batch: u64,
+    capacity: u64,
+) -> Result<f64, QuantityError> {
+    let rate = SamplingRate::new(expected_batch as f64 / examples as f64)?;
     Ok(steps as f64 * overflow_probability(examples, rate, capacity))
 }
 
@@ -62,17 +74,36 @@ pub fn block_capacity(blocks: u64, copies: u64) -> u64 {
 /// The largest expected batch size whose overflows of a step's `capacity` ([`block_capacity`]), over all steps of
 /// `epochs` passes together, use up at most a hundredth of δ; all `examples` where nothing can overflow. Longer trainings,
 /// smaller δ and smaller capacities leave a larger part free: of 60 000 examples in 10 epochs at δ = 10⁻⁵, 1783 in a
-/// capacity of 2048 and 164 in one of 256. 0 without capacity.
+/// capacity of 2048 and 164 in one of 256. 0 without capacity. Takes microseconds.
 pub fn largest_expected_batch(examples: u64, capacity: u64, epochs: f64, delta: Delta) -> u64 {
     if capacity > examples {
         return examples;
     }
-    let fits = |&batch: &u64| {
-        total_overflow(examples, batch, capacity, epochs)
+    let within = |steps: u64, batch: u64| {
+        overflow_of_steps(steps, examples, batch, capacity)
             .is_ok_and(|overflow| is_negligible(overflow, delta))
     };
-    // From above: the deviation vanishes near `examples`, so the fitting sizes need not be an interval.
-    (1..=capacity).rev().find(fits).unwrap_or(0)
+    // For a given number of steps, overflows grow with the batch. A smaller batch makes more steps, so a batch that is
+    // too large for the steps of a larger one does not fit; what is left after that is bounded anew.
+    let mut bound = capacity;
+    while bound > 0 {
+        let steps = steps(epochs, examples, bound);
+        if within(steps, bound) {
+            break;
+        }
+        bound = largest_within(bound, |batch| within(steps, batch));
+    }
+    bound
+}
+
+/// The largest number below `bound` for which a property holds that no larger one has once one lacks it; 0 if none.
+pub(crate) fn largest_within(bound: u64, holds: impl Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (0, bound);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if holds(middle) { low = middle } else { high = middle }
+    }
+    low
 }
 
 #[cfg(test)]
@@ -132,6 +163,29 @@ mod tests {
         let full = largest_expected_batch(2048, BLOCK_SLOTS, 10.0, delta);
         assert!((1950..2048).contains(&full), "{full}");
         assert_eq!(largest_expected_batch(60_000, 0, 10.0, delta), 0);
+    }
+
+    /// By trying all batches from above, which takes as long as there are.
+    #[test]
+    fn the_largest_batch_is_that_of_a_search_through_all() {
+        for (examples, capacity, epochs, delta) in [
+            (500, 128, 0.3, 1e-5),
+            (500, 500, 1.0, 1e-5),
+            (500, 499, 1.0, 1e-2),
+            (3000, 2048, 0.7, 1e-5),
+            (3000, 2048, 1.5, 1e-9),
+            (3000, 2816, 3.0, 0.1),
+            (2048, 2048, 1e9, 1e-5),
+            (3000, 128, 1e30, 1e-300),
+        ] {
+            let delta = Delta::new(delta).unwrap();
+            let fits = |&batch: &u64| {
+                is_negligible(total_overflow(examples, batch, capacity, epochs).unwrap(), delta)
+            };
+            let expected = (1..=capacity).rev().find(fits).unwrap_or(0);
+            let got = largest_expected_batch(examples, capacity, epochs, delta);
+            assert_eq!(got, expected, "{examples} {capacity} {epochs} {delta:?}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::accountant::{Accountant, AccountingError, Segment};
 use crate::overflow::{
-    BLOCK_SLOTS, block_capacity, is_negligible, largest_expected_batch, overflow_probability,
-    steps as steps_of, total_overflow,
+    BLOCK_SLOTS, MOST_EXAMPLES, block_capacity, is_negligible, largest_expected_batch,
+    overflow_probability, steps as steps_of, total_overflow,
 };
 use crate::quantity::{Delta, Epsilon, NoiseMultiplier, QuantityError, SamplingRate, Target};
 
@@ -26,6 +26,12 @@ pub enum PlanError {
     /// No example to train on.
     #[error("a data set of no examples cannot be trained on")]
     NoExamples,
+    /// More examples than the bounds on overflows are computed for.
+    #[error("a data set of {got} examples cannot be planned for: at most {MOST_EXAMPLES}")]
+    Examples {
+        /// Examples of the data set.
+        got: u64,
+    },
     /// Batch of nothing, or larger than the data.
     #[error("expected batch size {got} is not in 1 to {examples}, the number of examples")]
     Batch {
@@ -46,6 +52,22 @@ pub enum PlanError {
         blocks: u64,
         /// Slots that each example takes.
         copies: u64,
+    },
+    /// More blocks than the whole data set fills.
+    #[error(
+        "{got} blocks of {BLOCK_SLOTS} slots{} are more than {most}, in which a batch of all {examples} examples has \
+         room to spare: use fewer",
+        in_copies(*copies)
+    )]
+    ManyBlocks {
+        /// Blocks a step would send.
+        got: u64,
+        /// The most that are of use.
+        most: u64,
+        /// Slots that each example takes.
+        copies: u64,
+        /// Examples of the data set.
+        examples: u64,
     },
     /// Examples in copies do not fill a block.
     #[error(
@@ -144,12 +166,15 @@ impl PrivacyPlan {
     /// the probability of overflows included in δ. Takes about 30 ms.
     ///
     /// # Errors
-    /// [`PlanError`] for a batch larger than the data or its blocks, no examples or epochs, wrong copies, overflows that
-    /// use up more than a hundredth of δ, and a target out of reach.
+    /// [`PlanError`] for a batch larger than the data or its blocks, more blocks than the data fills, examples none or
+    /// more than 10⁹, no epochs, wrong copies, overflows that use up more than a hundredth of δ, and a target out of reach.
     pub fn solve(request: &PlanRequest) -> Result<Self, PlanError> {
         let &PlanRequest { target, examples, expected_batch, blocks, copies, epochs } = request;
         if examples == 0 {
             return Err(PlanError::NoExamples);
+        }
+        if examples > MOST_EXAMPLES {
+            return Err(PlanError::Examples { got: examples });
         }
         if !(epochs.is_finite() && epochs > 0.0) {
             return Err(PlanError::Epochs { got: epochs });
@@ -174,6 +199,7 @@ impl PrivacyPlan {
         if expected_batch > capacity {
             return Err(PlanError::Blocks { expected: expected_batch, blocks, copies });
         }
+        check_blocks(blocks, copies, examples)?;
         let steps = steps_of(epochs, examples, expected_batch);
         let overflow = total_overflow(examples, expected_batch, capacity, epochs)?;
         if !is_negligible(overflow, delta) {
@@ -228,6 +254,22 @@ impl DeltaWarning {
         let delta = delta.get();
         (delta * examples as f64 > 1.0).then_some(Self { delta, examples })
     }
+}
+
+/// Refuses blocks beyond those of the whole data set and one more: with that, no batch overflows.
+///
+/// # Errors
+/// [`PlanError::Copies`], [`PlanError::ManyBlocks`].
+pub fn check_blocks(blocks: u64, copies: u64, examples: u64) -> Result<(), PlanError> {
+    let one = block_capacity(1, copies);
+    if one == 0 {
+        return Err(PlanError::Copies { got: copies });
+    }
+    let most = examples.div_ceil(one).saturating_add(1);
+    if blocks > most {
+        return Err(PlanError::ManyBlocks { got: blocks, most, copies, examples });
+    }
+    Ok(())
 }
 
 /// Bisection over the grid of noise multipliers; ε falls as σ grows.

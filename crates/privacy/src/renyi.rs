@@ -37,7 +37,9 @@ impl RenyiCurve {
                 log_moment / (alpha - 1.0)
             }
         };
-        Self(orders().into_iter().map(divergence).collect())
+        // What is too large to be computed is infinite: no order may look free because of it.
+        let bounded = |divergence: f64| if divergence >= 0.0 { divergence } else { f64::INFINITY };
+        Self(orders().into_iter().map(divergence).map(bounded).collect())
     }
 
     /// Divergence of the empty composition.
@@ -52,7 +54,7 @@ impl RenyiCurve {
         }
     }
 
-    /// The smallest ε over the orders, at δ.
+    /// The smallest ε over the orders, at δ; infinite where every order's divergence is.
     pub(crate) fn epsilon(&self, delta: Delta) -> Epsilon {
         let delta = delta.get();
         let mut best = Epsilon { improved: f64::INFINITY, classical: f64::INFINITY };
@@ -112,6 +114,10 @@ fn log_moment_fractional(q: f64, sigma: f64, alpha: f64) -> Option<f64> {
         let above = log_binomial + j * log_q + i * log_p + (j * j - j) / (2.0 * variance)
             - std::f64::consts::LN_2
             + log_space::erfc((z0 - j) / scale);
+        // Little noise makes the factors of a term overflow one by one.
+        if !(below < f64::INFINITY && above < f64::INFINITY) {
+            return None;
+        }
         let combine = if positive { log_space::add } else { log_space::subtract };
         left = combine(left, below);
         right = combine(right, above);
@@ -171,6 +177,20 @@ mod tests {
         for (alpha, &rdp) in orders().iter().zip(&curve.0).take(90) {
             assert!(rdp >= 0.999 * alpha * unit, "order {alpha}: {rdp:e}");
             assert!(rdp <= 1.001 * alpha.ceil() * unit, "order {alpha}: {rdp:e}");
+        }
+    }
+
+    /// Where nearly no noise makes terms overflow, an order must not look free of charge either.
+    #[test]
+    fn divergences_too_large_to_compute_are_infinite() {
+        for sigma in [1e-100, 1e-153, 1e-155, 1e-162, 5e-324] {
+            for q in [1e-300, 0.1, 1.0] {
+                let rate = SamplingRate::new(q).unwrap();
+                let curve = RenyiCurve::new(rate, NoiseMultiplier::new(sigma).unwrap());
+                let epsilon = curve.epsilon(Delta::new(1e-5).unwrap());
+                assert!(curve.0.iter().all(|&rdp| rdp > 1e100), "{q} {sigma:e}");
+                assert!(epsilon.improved > 1e100 && epsilon.classical > 1e100, "{q} {sigma:e}");
+            }
         }
     }
 

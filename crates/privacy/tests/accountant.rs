@@ -126,6 +126,18 @@ fn rejects_stating_an_epsilon_after_unproven_steps() {
     assert_eq!(accountant.steps_within(&segment(0.1, 10.0, 1), target(2.0, 1e-5)), Err(none));
 }
 
+#[test]
+fn rejects_stating_an_epsilon_under_next_to_no_noise() {
+    for sigma in [1e-155, 1e-200, 5e-324] {
+        let error = epsilon(&[segment(0.1, sigma, 1)], 1e-5).unwrap_err();
+        assert_eq!(error, AccountingError::Infinite, "{sigma:e}");
+        let left = Accountant::new().steps_within(&segment(0.1, sigma, 1), target(2.0, 1e-5));
+        assert_eq!(left, Ok(0), "{sigma:e}");
+    }
+    // Little noise that can still be accounted.
+    assert!(epsilon(&[segment(0.1, 1e-3, 1)], 1e-5).unwrap().improved > 1e5);
+}
+
 fn request() -> PlanRequest {
     PlanRequest {
         target: target(2.0, 1e-5),
@@ -246,6 +258,30 @@ fn rejects_batches_that_overflow_too_often() {
     assert_eq!(largest, largest_expected_batch(60_000, 2048, 400.0, Delta::new(1e-5).unwrap()));
     let short = PlanRequest { expected_batch: Some(1795), epochs: 1.0, ..request() };
     assert!(PrivacyPlan::solve(&short).is_ok());
+}
+
+#[test]
+fn rejects_more_blocks_than_the_data_fills() {
+    let most = PlanRequest { blocks: 31, ..request() };
+    assert_eq!(PrivacyPlan::solve(&most).unwrap().expected_batch, 60_000);
+    for (blocks, copies, most) in [(32, 1, 31), (1_000_000_000, 1, 31), (u64::MAX, 16, 470)] {
+        let error = PrivacyPlan::solve(&PlanRequest { blocks, copies, ..request() }).unwrap_err();
+        assert_eq!(error, PlanError::ManyBlocks { got: blocks, most, copies, examples: 60_000 });
+    }
+    assert_eq!(check_blocks(1, 4096, 60_000), Err(PlanError::Copies { got: 4096 }));
+}
+
+#[test]
+fn plans_for_any_number_of_examples_at_once_or_refuses() {
+    let most = 1_000_000_000;
+    let huge = PlanRequest { examples: most, blocks: 300_000, ..request() };
+    let plan = PrivacyPlan::solve(&huge).unwrap();
+    let room = plan.capacity - plan.expected_batch;
+    assert!((70_000..120_000).contains(&room), "about six deviations: {room}");
+    for got in [most + 1, 1_000_000_000_000_000_000, u64::MAX] {
+        let request = PlanRequest { examples: got, blocks: u64::MAX, ..request() };
+        assert_eq!(PrivacyPlan::solve(&request), Err(PlanError::Examples { got }));
+    }
 }
 
 #[test]

@@ -89,13 +89,22 @@ impl Plan {
 fn blocks_for(batch: u64, copies: u64, examples: u64, epochs: f64, delta: Delta) -> u64 {
     // A batch larger than the data is refused by the plan, whatever the blocks.
     let batch = batch.min(examples);
-    let fits = |&blocks: &u64| {
+    let fits = |blocks: u64| {
         let capacity = block_capacity(blocks, copies);
         largest_expected_batch(examples, capacity, epochs, delta) >= batch
     };
     let one = block_capacity(1, copies).max(1);
     let fewest = batch.div_ceil(one).max(1);
-    (fewest..=examples.div_ceil(one).max(fewest)).find(fits).unwrap_or(fewest)
+    if fits(fewest) {
+        return fewest;
+    }
+    // The more blocks, the larger the batches that fit; those of the whole data set and one more hold any.
+    let (mut few, mut enough) = (fewest, examples.div_ceil(one).saturating_add(1));
+    while enough.saturating_sub(few) > 1 {
+        let middle = few + (enough - few) / 2;
+        if fits(middle) { enough = middle } else { few = middle }
+    }
+    enough
 }
 
 fn text(plan: &Planned) -> String {
@@ -138,6 +147,8 @@ mod tests {
         // The whole data set every time does not vary.
         assert_eq!(blocks(60_000, 60_000), 30);
         assert_eq!(blocks(0, 0), 1);
+        // In a moment, however many there are.
+        assert!((244_150..244_300).contains(&blocks(500_000_000, 1_000_000_000)));
         // Twice the slots for each.
         assert_eq!(blocks_for(1_700, 2, 60_000, 10.0, delta), 2);
         assert_eq!(blocks_for(500, 16, 500, 10.0, delta), 4);
