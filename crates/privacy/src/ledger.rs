@@ -11,6 +11,7 @@
 //! alone: [`Ledger::check_version`] compares with what the server has committed. Nothing here
 //! protects users from themselves: who rewrites the file with all its hashes deceives only himself.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -57,8 +58,11 @@ pub struct Ledger {
     store: Store,
     binding: Binding,
     records: Vec<Record>,
-    /// One more than the largest step recorded.
+    /// One more than the largest step recorded and not abandoned.
     version: u64,
+    /// Numbers of the records whose updates the server never took.
+    abandoned: BTreeSet<u64>,
+    target: Option<Target>,
     hash: Digest,
     pending: Option<PendingUpdate>,
     accountant: Accountant,
@@ -107,7 +111,8 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open`].
     pub fn open_model(path: &Path, model: &str) -> Result<Self, LedgerError> {
-        let (store, Contents { binding, records, hash, pending }) = Store::open(path)?;
+        let (store, contents) = Store::open(path)?;
+        let Contents { binding, records, hash, pending, target, abandoned } = contents;
         if binding.model != model {
             let (got, expected) = (binding.model, model.to_owned());
             return Err(LedgerError::OtherBinding { field: "model", got, expected });
@@ -119,12 +124,13 @@ impl Ledger {
         let pending = pending
             .zip(records.last())
             .map(|(bytes, record)| PendingUpdate { entry: record.entry.clone(), bytes });
-        let version = records.iter().map(|record| record.entry.step + 1).max().unwrap_or(0);
-        Ok(Self { store, binding, records, version, hash, pending, accountant })
+        let version = version(&records, &abandoned);
+        Ok(Self { store, binding, records, version, abandoned, target, hash, pending, accountant })
     }
 
     /// Spends a step: records it together with the exact bytes to be sent, and returns once both are
-    /// on the disk (a few milliseconds). With a target, refuses the step that would exceed it.
+    /// on the disk (a few milliseconds). With a target, refuses the step that would exceed it, and
+    /// remembers it ([`Ledger::target`]).
     ///
     /// Reserving the pending step again with the same bytes returns the same receipt and spends nothing.
     ///
@@ -164,7 +170,8 @@ impl Ledger {
         }
         let number = self.records.len() as u64;
         let record = Record { entry: entry.clone(), update: digest, previous: self.hash };
-        self.hash = self.store.append(number, &record, update)?;
+        self.hash = self.store.append(number, &record, update, target)?;
+        self.target = target.or(self.target);
         self.records.push(record);
         self.version = next.max(entry.step + 1);
         self.pending = Some(PendingUpdate { entry: entry.clone(), bytes: update.to_vec() });
@@ -191,18 +198,32 @@ impl Ledger {
     }
 
     /// Gives up the pending update, where the server will never take it. What it spent stays spent:
-    /// it may have been seen.
+    /// it may have been seen. The model's version is again the one it was made for, so that a version that somebody
+    /// else makes of it meanwhile is noticed ([`Ledger::check_version`]).
     ///
     /// # Errors
     /// [`LedgerError::NotPending`], [`LedgerError::Storage`].
     pub fn abandon(&mut self, step: u64) -> Result<(), LedgerError> {
-        self.confirm(step)
+        if self.pending.as_ref().is_none_or(|pending| pending.entry.step != step) {
+            return Err(LedgerError::NotPending { step });
+        }
+        let number = self.head().records - 1;
+        self.store.abandon_pending(number)?;
+        self.pending = None;
+        self.abandoned.insert(number);
+        self.version = version(&self.records, &self.abandoned);
+        Ok(())
+    }
+
+    /// The target that the last step recorded under one kept to: the budget, until another is asked for.
+    pub fn target(&self) -> Option<Target> {
+        self.target
     }
 
     /// The ε of everything recorded, at δ.
     ///
     /// # Errors
-    /// [`AccountingError::NoneProven`], [`AccountingError::DeltaExhausted`].
+    /// As [`Accountant::epsilon`].
     pub fn spent(&self, delta: Delta) -> Result<Epsilon, AccountingError> {
         self.accountant.epsilon(delta)
     }
@@ -259,6 +280,12 @@ impl fmt::Debug for Ledger {
             .field("records", &records)
             .finish_non_exhaustive()
     }
+}
+
+/// The version that all updates together lead to.
+fn version(records: &[Record], abandoned: &BTreeSet<u64>) -> u64 {
+    let taken = (0..).zip(records).filter(|(number, _)| !abandoned.contains(number));
+    taken.map(|(_, record)| record.entry.step.saturating_add(1)).max().unwrap_or(0)
 }
 
 fn runs(records: &[Record]) -> Vec<Run> {

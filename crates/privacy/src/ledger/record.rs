@@ -187,7 +187,7 @@ pub struct Run {
 pub struct Head {
     /// Updates recorded, abandoned ones included: all of them are spent.
     pub records: u64,
-    /// The version the model reaches when the last recorded update is committed.
+    /// The version the model reaches when the last recorded update that is not abandoned is committed.
     pub version: u64,
     /// Hash of the chain.
     pub hash: Digest,

@@ -1,5 +1,6 @@
-//! The ledger's file: an embedded ACID store (`redb`) of three tables, and its verification.
+//! The ledger's file: an embedded ACID store (`redb`) of four tables, and its verification.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
@@ -8,13 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use super::error::LedgerError;
 use super::record::{Binding, Digest, FORMAT, Record};
+use crate::quantity::Target;
 
-/// `header` (bytes of [`Header`]) and `head` (bytes of [`StoredHead`]).
+/// `header` (bytes of [`Header`]), `head` (bytes of [`StoredHead`]) and, once a step was recorded under one, `target`
+/// (bytes of the last [`Target`]).
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// Records by their number from 0, as JSON: the chain hashes these bytes.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 /// The bytes of the last record's update by its number, until it is confirmed.
 const PENDING: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("pending");
+/// Numbers of the records whose updates were given up. Made with the first one.
+const ABANDONED: TableDefinition<'_, u64, ()> = TableDefinition::new("abandoned");
 
 /// A ledger is small; the store's default of 1 GiB would be wasted on it.
 const CACHE_BYTES: usize = 16 << 20;
@@ -39,6 +44,9 @@ pub(super) struct Contents {
     pub records: Vec<Record>,
     pub hash: Digest,
     pub pending: Option<Vec<u8>>,
+    pub target: Option<Target>,
+    /// Numbers of records.
+    pub abandoned: BTreeSet<u64>,
 }
 
 pub(super) struct Store {
@@ -86,14 +94,16 @@ impl Store {
         Ok((store, contents))
     }
 
-    /// Durably appends a record with its update's bytes, in one transaction.
+    /// Durably appends a record with its update's bytes and the target it keeps to, if any, in one transaction.
     pub fn append(
         &self,
         number: u64,
         record: &Record,
         update: &[u8],
+        target: Option<Target>,
     ) -> Result<Digest, LedgerError> {
         let bytes = to_json(&self.path, record)?;
+        let target = target.map(|target| to_json(&self.path, &target)).transpose()?;
         let hash = record.previous.link(&bytes);
         let expected = to_json(&self.path, &StoredHead { records: number, hash: record.previous })?;
         let head = to_json(&self.path, &StoredHead { records: number + 1, hash })?;
@@ -104,6 +114,9 @@ impl Store {
                 return Err(redb::Error::Corrupted("head moved; open the ledger again".into()));
             }
             meta.insert("head", head.as_slice())?;
+            if let Some(target) = &target {
+                meta.insert("target", target.as_slice())?;
+            }
             transaction.open_table(RECORDS)?.insert(number, bytes.as_slice())?;
             transaction.open_table(PENDING)?.insert(number, update)?;
             Ok(())
@@ -115,6 +128,15 @@ impl Store {
     pub fn clear_pending(&self, number: u64) -> Result<(), LedgerError> {
         self.write(|transaction| {
             transaction.open_table(PENDING)?.remove(number)?;
+            Ok(())
+        })
+    }
+
+    /// As [`Self::clear_pending`], and remembers that the update was given up.
+    pub fn abandon_pending(&self, number: u64) -> Result<(), LedgerError> {
+        self.write(|transaction| {
+            transaction.open_table(PENDING)?.remove(number)?;
+            transaction.open_table(ABANDONED)?.insert(number, ())?;
             Ok(())
         })
     }
@@ -146,11 +168,12 @@ impl Store {
         let meta = transaction.open_table(META).map_err(open)?;
         let records = transaction.open_table(RECORDS).map_err(open)?;
         let pending = transaction.open_table(PENDING).map_err(open)?;
-        let field = |name: &str| -> Result<Vec<u8>, LedgerError> {
+        let optional = |name: &str| -> Result<Option<Vec<u8>>, LedgerError> {
             let value = meta.get(name).map_err(|e| failed(e.into()))?;
-            value
-                .map(|value| value.value().to_vec())
-                .ok_or_else(|| LedgerError::damaged(path, format!("no {name}")))
+            Ok(value.map(|value| value.value().to_vec()))
+        };
+        let field = |name: &str| -> Result<Vec<u8>, LedgerError> {
+            optional(name)?.ok_or_else(|| LedgerError::damaged(path, format!("no {name}")))
         };
         let header_bytes = field("header")?;
         let header: Header = from_json(path, &header_bytes)?;
@@ -189,8 +212,31 @@ impl Store {
             }
             waiting = Some(bytes.value().to_vec());
         }
-        Ok(Contents { binding: header.binding, records: chain, hash, pending: waiting })
+
+        let target = optional("target")?.map(|bytes| read_target(path, &bytes)).transpose()?;
+        let mut abandoned = BTreeSet::new();
+        match transaction.open_table(ABANDONED) {
+            Ok(table) => {
+                for row in table.iter().map_err(|e| failed(e.into()))? {
+                    abandoned.insert(row.map_err(|e| failed(e.into()))?.0.value());
+                }
+            }
+            Err(TableError::TableDoesNotExist(_)) => {}
+            Err(error) => return Err(open(error)),
+        }
+        if let Some(number) = abandoned.last().filter(|&&number| number >= head.records) {
+            let cause = format!("record {number} is abandoned, there are {}", head.records);
+            return Err(LedgerError::damaged(path, cause));
+        }
+        let binding = header.binding;
+        Ok(Contents { binding, records: chain, hash, pending: waiting, target, abandoned })
     }
+}
+
+/// Its range is checked here: reading does not.
+fn read_target(path: &Path, bytes: &[u8]) -> Result<Target, LedgerError> {
+    let target: Target = from_json(path, bytes)?;
+    Target::new(target.epsilon(), target.delta()).map_err(|e| LedgerError::damaged(path, e))
 }
 
 fn builder() -> redb::Builder {

@@ -8,6 +8,7 @@ use super::*;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
+const ABANDONED: TableDefinition<'_, u64, ()> = TableDefinition::new("abandoned");
 const PENDING: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("pending");
 
 fn edit(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
@@ -83,4 +84,22 @@ fn rejects_edited_pending_bytes() {
         pending.insert(5, &b"other"[..]).unwrap();
     });
     assert_damaged(&home, "pending");
+}
+
+#[test]
+fn rejects_a_target_or_an_abandoned_record_that_cannot_be() {
+    let home = Home::with_steps(5);
+    home.open().unwrap().reserve(&entry(5), target(2.0), b"bytes").unwrap();
+    edit(&home.path(), |transaction| {
+        let mut meta = transaction.open_table(META).unwrap();
+        let bytes = meta.get("target").unwrap().unwrap().value().to_vec();
+        meta.insert("target", replace(&bytes, "2.0", "-2.0").as_slice()).unwrap();
+    });
+    assert_damaged(&home, "target");
+
+    let home = Home::with_steps(5);
+    edit(&home.path(), |transaction| {
+        transaction.open_table(ABANDONED).unwrap().insert(5, ()).unwrap();
+    });
+    assert_damaged(&home, "abandoned");
 }

@@ -118,10 +118,35 @@ fn an_abandoned_update_stays_spent_and_its_step_can_be_made_again() {
     let mut ledger = home.open().unwrap();
     ledger.reserve(&entry(1), None, b"first").unwrap();
     ledger.abandon(1).unwrap();
+    // The model is where it was: a version beyond is somebody else's.
+    let mut ledger = home_reopened(&home, ledger);
+    assert!(ledger.pending().is_none());
+    assert_eq!((ledger.head().records, ledger.head().version), (2, 1));
+    assert_eq!(ledger.check_version(1), Ok(()));
+    let beyond = LedgerError::RolledBack { ledger: 1, server: 2 };
+    assert_eq!(ledger.check_version(2), Err(beyond));
     ledger.reserve(&entry(1), None, b"second").unwrap();
     let ledger = home_reopened(&home, ledger);
     assert_eq!((ledger.head().records, ledger.head().version), (3, 2));
     assert_eq!(ledger.runs()[0].steps, 3);
+}
+
+#[test]
+fn the_last_target_is_remembered() {
+    let home = Home::with_steps(1);
+    let mut ledger = home.open().unwrap();
+    assert_eq!(ledger.target(), None, "a ledger without");
+    ledger.reserve(&entry(1), target(2.0), b"bytes").unwrap();
+    ledger.confirm(1).unwrap();
+    assert_eq!(ledger.target(), target(2.0));
+    // Steps without a target, and steps that are refused, change nothing.
+    ledger.reserve(&entry(2), None, b"bytes").unwrap();
+    ledger.confirm(2).unwrap();
+    ledger.reserve(&entry(3), target(0.01), b"bytes").unwrap_err();
+    let mut ledger = home_reopened(&home, ledger);
+    assert_eq!(ledger.target(), target(2.0));
+    ledger.reserve(&entry(3), target(1.5), b"bytes").unwrap();
+    assert_eq!(home_reopened(&home, ledger).target(), target(1.5));
 }
 
 #[test]
