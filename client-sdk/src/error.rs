@@ -134,16 +134,37 @@ pub enum ClientError {
         /// What it names.
         got: String,
     },
-    /// The model moved on without the ledger's pending update.
+    /// The ledger is for one δ, the target for another.
     #[error(
-        "the model is at version {server}, the ledger's pending update was made for {base}: \
-         somebody else trained it meanwhile"
+        "the privacy ledger is for delta {ledger:e}, the budget is stated at {target:e}: give both the same"
+    )]
+    OtherDelta {
+        /// Of the ledger.
+        ledger: f64,
+        /// Of the target.
+        target: f64,
+    },
+    /// The model is elsewhere than the ledger's pending update.
+    #[error(
+        "the model is at version {server}, the ledger's pending update was made for {base}: {}",
+        elsewhere(*server, *base)
     )]
     PendingLost {
         /// The server's version.
         server: u64,
         /// Version the pending update is based on.
         base: u64,
+    },
+    /// The service will never take an update, so that it was given up.
+    #[error(
+        "{cause}; the update made for version {base} was given up: what it spent stays spent, and the next training \
+         goes on from the last version"
+    )]
+    UpdateAbandoned {
+        /// Version the update was made for.
+        base: u64,
+        /// Why it cannot be committed.
+        cause: Box<ClientError>,
     },
     /// An average is to become the model that nobody kept.
     #[error("the session keeps no average to adopt: open it with a decay for averaging")]
@@ -174,11 +195,24 @@ pub enum ClientError {
     },
 }
 
+fn elsewhere(server: u64, base: u64) -> &'static str {
+    if server < base {
+        "the service went back to an older copy"
+    } else {
+        "somebody else trained it meanwhile, with steps that this ledger does not know"
+    }
+}
+
 fn request(id: &Option<String>) -> String {
     id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default()
 }
 
 impl ClientError {
+    /// Whether a service refused the request itself and will always do so.
+    pub(crate) fn refuses_for_good(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if permanent(*code))
+    }
+
     /// Whether the same operation may succeed later without a change.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -211,13 +245,20 @@ impl ClientError {
             | Self::Accounting(_)
             | Self::Ledger(_)
             | Self::LedgerSession { .. }
+            | Self::OtherDelta { .. }
             | Self::PendingLost { .. }
+            | Self::UpdateAbandoned { .. }
             | Self::NoAverage
             | Self::Sealed { .. }
             | Self::Recognition(_)
             | Self::Task { .. } => false,
         }
     }
+}
+
+/// Status codes after which a service refuses the same request for good.
+fn permanent(code: Code) -> bool {
+    matches!(code, Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange)
 }
 
 /// Status codes after which the same request may be sent again.

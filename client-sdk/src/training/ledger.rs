@@ -50,6 +50,7 @@ impl ModelLedger {
     ///
     /// # Errors
     /// [`ClientError::Ledger`] if it is missing, damaged, or another model's: then the model must not be trained.
+    /// [`ClientError::OtherDelta`] if the target is stated at another δ.
     pub(crate) fn open(
         path: &Path,
         model: &str,
@@ -58,6 +59,12 @@ impl ModelLedger {
         privacy: Privacy,
         plan: Option<&PrivacyPlan>,
     ) -> Result<Self, ClientError> {
+        if let Privacy::Budget { target, .. } | Privacy::ExactBiases { target, .. } = privacy
+            && target.delta() != delta
+        {
+            let (ledger, target) = (delta.get(), target.delta().get());
+            return Err(ClientError::OtherDelta { ledger, target });
+        }
         let ledger = Ledger::open(path, &binding(model, examples, delta))?;
         let (charge, target) = match (privacy, plan) {
             (Privacy::Budget { target, clipping_norm }, Some(plan)) => {
@@ -106,6 +113,14 @@ impl ModelLedger {
     /// Notes that the step computed on `base_version` is committed.
     pub(crate) fn confirm(&mut self, base_version: u64) -> Result<(), ClientError> {
         Ok(self.ledger.confirm(base_version)?)
+    }
+
+    /// Gives up the update made for `base_version`, which can never be committed because of `cause`, and says so.
+    pub(crate) fn abandon(&mut self, base_version: u64, cause: ClientError) -> ClientError {
+        match self.ledger.abandon(base_version) {
+            Ok(()) => ClientError::UpdateAbandoned { base: base_version, cause: Box::new(cause) },
+            Err(error) => error.into(),
+        }
     }
 
     /// Refuses a ledger that knows less than the server: it was rolled back.

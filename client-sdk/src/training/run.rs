@@ -91,8 +91,7 @@ impl Training<'_> {
             self.spec.bias_bound,
             cloud.biases(),
             self.planned.rule,
-            self.options.privacy,
-            privacy,
+            (self.options.privacy, privacy, self.options.blocks),
         )?;
         let allowed = match &ledger {
             Some(ledger) => ledger.remaining(privacy)?,
@@ -194,7 +193,7 @@ impl Training<'_> {
     }
 
     /// Records the update, then sends it; after a failure sends the identical bytes again. `false` if the budget
-    /// is spent.
+    /// is spent. An update that the service refuses for good stays spent and is not sent again.
     fn commit(
         &self,
         cloud: &mut dyn LinearCloud,
@@ -211,6 +210,11 @@ impl Training<'_> {
         }
         let mut tries = 1;
         while let Err(error) = cloud.commit(step, &sealed, update) {
+            if error.refuses_for_good()
+                && let Some(ledger) = ledger.as_deref_mut()
+            {
+                return Err(ledger.abandon(base_version, error));
+            }
             if reopen(cloud, step, error, &mut tries)? {
                 break;
             }

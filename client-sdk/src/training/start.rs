@@ -35,7 +35,7 @@ pub struct TrainingRequest {
     pub options: TrainingOptions,
     /// File of the model's privacy ledger, made by [`ModelLedger::create`] together with the model.
     pub ledger: PathBuf,
-    /// δ of that ledger.
+    /// δ of that ledger, at which a budget has to be stated too.
     pub delta: Delta,
 }
 
@@ -62,7 +62,10 @@ impl SphinxClient {
     ///
     /// # Errors
     /// [`ClientError::Ledger`] if the ledger is missing, damaged, another model's or rolled back: the model is not
-    /// trained then. Others from the services; the model stays at its last committed version.
+    /// trained then. [`ClientError::OtherDelta`] if the budget is stated at another δ than the ledger's.
+    /// [`ClientError::UpdateAbandoned`] if the trainer refuses an update for good, for instance because the training
+    /// diverged: it stays spent, and the next training goes on without it. Others from the services; the model stays at
+    /// its last committed version.
     pub async fn train_model(
         &self,
         request: TrainingRequest,
@@ -115,19 +118,27 @@ impl SphinxClient {
 }
 
 /// Sends an unconfirmed update again, byte for byte, unless it had arrived.
+///
+/// What cannot be committed any more is given up: what the service refuses for good, and what was made for a version
+/// that the service, gone back to an older copy, no longer has. Where the service is further, it is not: somebody's
+/// steps are missing from the ledger, and the model must not be trained with it.
 fn settle(
     mut session: EncryptedSession,
     mut ledger: ModelLedger,
     unconfirmed: &Unconfirmed,
 ) -> Result<ModelLedger, ClientError> {
-    let base = unconfirmed.base_version;
-    let arrived = session.version() == base + 1 && session.last_step() == Some(unconfirmed.step);
-    if !arrived && session.version() != base {
-        return Err(ClientError::PendingLost { server: session.version(), base });
+    let (base, server) = (unconfirmed.base_version, session.version());
+    let arrived = server == base + 1 && session.last_step() == Some(unconfirmed.step);
+    if !arrived && server != base {
+        let lost = ClientError::PendingLost { server, base };
+        return Err(if server < base { ledger.abandon(base, lost) } else { lost });
     }
     if !arrived {
         tracing::info!(base, "repeating the update that an earlier run could not confirm");
-        session.commit_sealed(unconfirmed.step, &unconfirmed.bytes)?;
+        match session.commit_sealed(unconfirmed.step, &unconfirmed.bytes) {
+            Err(error) if error.refuses_for_good() => return Err(ledger.abandon(base, error)),
+            committed => committed?,
+        }
     }
     ledger.confirm(base)?;
     Ok(ledger)

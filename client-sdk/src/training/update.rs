@@ -26,18 +26,18 @@ pub(crate) struct UpdateMaker {
     /// Averages of the committed biases by stage, if the rule asks for them.
     bias_averages: Option<Vec<WeightAverage>>,
     rule: TrainingRule,
-    bias_bound: f32,
+    /// Largest bias on the grid within the network's bound.
+    largest_bias: f32,
 }
 
 impl UpdateMaker {
-    /// A maker for a session that starts with `biases`.
+    /// A maker for a session that starts with `biases` and sends so many blocks per step.
     pub fn new(
         plan: &Plan,
         bias_bound: f32,
         biases: &[Vec<f32>],
         rule: TrainingRule,
-        privacy: Privacy,
-        planned: Option<&PrivacyPlan>,
+        (privacy, planned, blocks): (Privacy, Option<&PrivacyPlan>, u64),
     ) -> Result<Self, ClientError> {
         let start = |decay| biases.iter().map(|biases| WeightAverage::new(decay, biases)).collect();
         let bias_averages = rule.averaging.map(start).transpose()?;
@@ -53,7 +53,7 @@ impl UpdateMaker {
                 // Each component passes through at most a block's examples, one after the other; blocks are
                 // added in f64. With augmentation the slots of an example add at most the clipping norm each on
                 // average (sphinx-gradient counts it as that large), so slots are what is summed here too.
-                slack: MechanismSpec::f32_slack(SLOTS as u64, SLOTS as u64),
+                slack: MechanismSpec::f32_slack(blocks, SLOTS as u64, SLOTS as u64),
             })
         };
         let (mechanism, clipping) = match (privacy, planned) {
@@ -79,7 +79,7 @@ impl UpdateMaker {
             bias_optimizers,
             bias_averages,
             rule,
-            bias_bound,
+            largest_bias: largest_on_grid(bias_bound),
         })
     }
 
@@ -116,7 +116,7 @@ impl UpdateMaker {
         let gradient = take(&self.weights);
         let bias_gradient = take(&self.biases);
         let rate = self.rule.schedule.rate(step);
-        let bound = self.bias_bound;
+        let bound = self.largest_bias;
         let mut bias_change = Vec::with_capacity(biases.len());
         for ((optimizer, biases), gradient) in
             self.bias_optimizers.iter_mut().zip(biases).zip(&bias_gradient)
@@ -139,14 +139,14 @@ impl UpdateMaker {
     /// The update that makes the averaged parameters the model, `None` if none are kept.
     pub fn adoption(&self, biases: &[Vec<f32>]) -> Option<Update> {
         let averages = self.bias_averages.as_ref()?.iter().zip(biases);
-        let bound = self.bias_bound;
+        let bound = self.largest_bias;
         let bias_change = averages.map(|(average, now)| change(&average.average, now, bound));
         let bias_change = bias_change.collect();
         Some(Update { gradient: Vec::new(), bias_change, adopts_average: true })
     }
 }
 
-/// What leads from biases on the grid to the nearest ones on the grid that `next` allows.
+/// What leads from biases on the grid to the nearest ones on the grid to `next` that a bound on the grid allows.
 fn change(next: &[f32], biases: &[f32], bound: f32) -> Vec<f32> {
     next.iter().zip(biases).map(|(next, old)| on_grid(next.clamp(-bound, bound)) - old).collect()
 }
@@ -155,6 +155,13 @@ fn change(next: &[f32], biases: &[f32], bound: f32) -> Vec<f32> {
 fn on_grid(bias: f32) -> f32 {
     let steps_per_unit = f64::from(BIAS_GRID_LOG2).exp2();
     ((f64::from(bias) * steps_per_unit).round() / steps_per_unit) as f32
+}
+
+/// The largest multiple of the biases' grid that does not exceed a bound: rounded to the nearest, a bias at the bound
+/// could exceed it, and sessions refuse such biases.
+fn largest_on_grid(bound: f32) -> f32 {
+    let steps_per_unit = f64::from(BIAS_GRID_LOG2).exp2();
+    ((f64::from(bound) * steps_per_unit).floor() / steps_per_unit) as f32
 }
 
 /// All weights by stage, then all biases by stage, summed over the blocks in f64.
@@ -170,3 +177,6 @@ fn flat_sum(blocks: &[BlockGradient]) -> Vec<f32> {
     }
     sum.into_iter().map(|value| value as f32).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::{ClientError, ModelLedger, TrainingRequest};
+use sphinx_client::{ClientError, ModelLedger, Privacy, TrainingOptions, TrainingRequest};
 use sphinx_privacy::ledger::{Ledger, LedgerError};
-use sphinx_privacy::{AccountingError, Delta};
+use sphinx_privacy::{AccountingError, Delta, Target};
 use sphinx_secret::SecretKey;
 
 use crate::world::{EXAMPLES, World, delta, examples, open, private};
@@ -87,16 +87,35 @@ async fn rejects_a_ledger_of_another_model_data_set_or_delta() {
     let good = || world.request(private(4.0));
     let more = Arc::new(examples(EXAMPLES + 1));
     let smaller = Delta::new(1e-6).unwrap();
+    let target = Target::new(8.0, smaller).unwrap();
+    let privacy = Privacy::Budget { target, clipping_norm: 1.0 };
+    let options = TrainingOptions { privacy, ..private(4.0) };
     for (request, expected) in [
         (TrainingRequest { ledger: other, ..good() }, "model"),
         (TrainingRequest { data: more, ..good() }, "a data set of size"),
-        (TrainingRequest { delta: smaller, ..good() }, "delta"),
+        (TrainingRequest { delta: smaller, options, ..good() }, "delta"),
     ] {
         match ledger_refusal(&world, request).await {
             LedgerError::OtherBinding { field, .. } => assert_eq!(field, expected),
             error => panic!("{error}"),
         }
     }
+}
+
+/// Spending would be stated at one δ and bounded at another.
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_a_budget_at_another_delta_than_the_ledgers() {
+    let world = World::with_model().await;
+    let target = Target::new(8.0, Delta::new(1e-4).unwrap()).unwrap();
+    for privacy in [
+        Privacy::Budget { target, clipping_norm: 1.0 },
+        Privacy::ExactBiases { target, clipping_norm: 1.0 },
+    ] {
+        let options = TrainingOptions { privacy, ..private(4.0) };
+        let error = refusal(&world, world.request(options)).await;
+        assert!(matches!(error, ClientError::OtherDelta { ledger: 1e-5, target: 1e-4 }), "{error}");
+    }
+    assert_eq!(world.spent(), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

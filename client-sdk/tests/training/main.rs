@@ -10,6 +10,7 @@
 
 mod augmentation;
 mod averaging;
+mod bias_bound;
 mod curves;
 mod equivalence;
 mod exact_biases;

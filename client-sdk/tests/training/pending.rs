@@ -1,24 +1,33 @@
 //! Updates that were recorded and not confirmed, in each state a crash can leave them in.
 
 use prost::Message;
-use sphinx_client::{ClientError, EncryptedSession, LinearCloud, Update};
+use sphinx_client::{
+    ClientError, EncryptedSession, LinearCloud, TrainingOptions, TrainingSummary, Update,
+};
 use sphinx_linalg::EncryptedBiases;
 use sphinx_network::Plan;
 use sphinx_optimizer::Optimizer;
-use sphinx_privacy::ledger::{Binding, Charge, Entry, Ledger, PendingUpdate, PrivacyUnit};
+use sphinx_privacy::ledger::{Binding, Charge, Digest, Entry, Ledger, PendingUpdate, PrivacyUnit};
 use sphinx_proto::SessionId;
 use sphinx_proto::v1::{TrainRequest, commit_chunk::Part, train_request::Part as Request};
 use sphinx_store::ModelVersion;
+use tonic::Code;
 
-use crate::world::{DESCENT, EXAMPLES, RATE, World, blocking, delta, model_id, open, rule, small};
+use crate::world::{
+    DESCENT, EXAMPLES, RATE, World, blocking, delta, key_id, model_id, open, private, rule, small,
+};
 
 const SESSION: SessionId = SessionId([9; 16]);
 
 /// Opens a session, records an update in the ledger as the crashed run did, and returns both.
 async fn recorded(world: &World) -> (EncryptedSession, PendingUpdate) {
+    recorded_of(world, &update()).await
+}
+
+async fn recorded_of(world: &World, update: &Update) -> (EncryptedSession, PendingUpdate) {
     let options = world.session(SESSION, rule());
     let mut session = EncryptedSession::open(&world.client, options).await.unwrap();
-    let sealed = session.seal(&update()).unwrap();
+    let sealed = session.seal(update).unwrap();
     let mut ledger = Ledger::open(&world.ledger(), &binding()).unwrap();
     let entry = entry(0, session.version(), Charge::Unproven);
     ledger.reserve(&entry, None, &sealed).unwrap();
@@ -135,4 +144,67 @@ async fn rejects_to_go_on_when_somebody_else_trained_meanwhile() {
     assert!(matches!(error, ClientError::PendingLost { server: 1, base: 0 }), "{error}");
     assert_eq!(world.version().await, 1);
     assert_eq!(world.spent(), (1, 1));
+}
+
+/// The update given up, and why.
+fn abandoned(trained: Result<TrainingSummary, ClientError>) -> (u64, ClientError) {
+    let error = trained.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("given up: what it spent stays spent"), "{text}");
+    let ClientError::UpdateAbandoned { base, cause } = error else { panic!("{text}") };
+    (base, *cause)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_diverges_stays_spent_and_the_model_can_be_trained_on() {
+    let world = World::with_model().await;
+    let absurd = TrainingOptions { learning_rate: 1e30, ..private(4.0) };
+    let (base, cause) = abandoned(world.client.train_model(world.request(absurd), |_| true).await);
+    let invalid = |cause: &ClientError| matches!(cause, ClientError::Refused { code, .. } if *code == Code::InvalidArgument);
+    assert!(base == 0 && invalid(&cause), "{cause}");
+    assert_eq!((world.version().await, world.spent()), (0, (1, 0)));
+    let spent = || {
+        let ledger = Ledger::open_model(&world.ledger(), "m").unwrap();
+        assert_eq!(ledger.pending(), None);
+        ledger.spent(delta()).unwrap().improved
+    };
+    let before = spent();
+    assert!(before > 0.0);
+    let next = world.client.train_model(world.request(private(4.0)), |_| false).await.unwrap();
+    assert_eq!((next.steps, next.version, world.spent()), (1, 1, (2, 1)));
+    assert!(spent() > before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_update_that_is_refused_for_good_is_given_up() {
+    let world = World::with_model().await;
+    let mut update = update();
+    update.gradient.iter_mut().flatten().for_each(|value| *value = 1e30);
+    let (session, pending) = recorded_of(&world, &update).await;
+    drop(session);
+    let (base, cause) =
+        abandoned(world.client.train_model(world.request(open(1.0)), |_| true).await);
+    assert!(base == 0 && matches!(cause, ClientError::Refused { .. }), "{cause}");
+    assert_eq!((world.version().await, world.spent()), (0, (1, 0)));
+    let next = world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
+    assert_eq!((next.version, world.spent()), (1, (2, 1)));
+    let ledger = Ledger::open_model(&world.ledger(), "m").unwrap();
+    assert_eq!(ledger.records()[0].update, Digest::of(&pending.bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_made_for_a_version_that_is_gone_is_given_up() {
+    let world = World::with_model().await;
+    world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
+    let (session, _) = recorded(&world).await;
+    drop(session);
+    // The service goes back to what it had at first.
+    world.client.delete_model(&model_id()).await.unwrap();
+    world.client.create_model(&model_id(), &key_id(), &small(), 5).await.unwrap();
+    let (base, cause) =
+        abandoned(world.client.train_model(world.request(open(1.0)), |_| true).await);
+    assert!(base == 1 && matches!(cause, ClientError::PendingLost { server: 0, base: 1 }));
+    assert!(cause.to_string().contains("went back to an older copy"), "{cause}");
+    let next = world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
+    assert_eq!((next.version, world.spent()), (1, (3, 1)));
 }

@@ -65,7 +65,7 @@ impl Claim {
             clipping_norm: CLIPPING_NORM,
             noise_multiplier: NoiseMultiplier::new(sigma)?,
             dimension: DIMENSION,
-            slack: MechanismSpec::f32_slack(SLOTS as u64, SLOTS as u64),
+            slack: MechanismSpec::f32_slack(1, SLOTS as u64, SLOTS as u64),
         })?;
         let inside: Vec<bool> = (0..canaries).map(|_| rng.random()).collect();
         let members: Vec<usize> = (0..canaries).filter(|&canary| inside[canary]).collect();

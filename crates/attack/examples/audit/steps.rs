@@ -119,7 +119,7 @@ impl Neighbours {
             clipping_norm: f64::from(self.clipping_norm),
             noise_multiplier: noise,
             dimension: self.plan.weight_count() + biases,
-            slack: MechanismSpec::f32_slack(SLOTS as u64, SLOTS as u64),
+            slack: MechanismSpec::f32_slack(1, SLOTS as u64, SLOTS as u64),
         })?)
     }
 
