@@ -55,9 +55,9 @@ impl Recipe {
         let schedule = Schedule {
             peak: training.learning_rate,
             decay: training.decay,
-            warmup: 0,
-            // How many steps there are depends on the data.
-            total: 1,
+            warmup: training.warmup,
+            // How many steps there are depends on the data: the training is refused if they are too few.
+            total: MOST_STEPS,
         };
         schedule.validate().map_err(|error| self.domain("training", error))?;
         training.averaging.map_or(Ok(()), |decay| {
@@ -121,6 +121,9 @@ impl Recipe {
         RecipeError::Value { recipe, field, got, expected: expected.to_owned() }
     }
 }
+
+/// More steps than any training makes.
+const MOST_STEPS: u64 = 1 << 40;
 
 const POSITIVE: &str = "a finite number above 0";
 

@@ -129,6 +129,7 @@ fn rejects_values_outside_their_domains() {
         ("momentum = 0.9", "momentum = 1", "momentum is 1"),
         ("learning_rate = 8", "learning_rate = inf", "learning rate is inf"),
         ("floor = 0.05", "floor = 1.5", "floor is 1.5"),
+        ("warmup = 5", "warmup = 2000000000000", "a warm-up of 2000000000000 steps"),
         ("averaging = 0.99", "averaging = 1", "training.averaging"),
         ("augment = 8\n", "", "training.shift is 2, expected none without training.augment"),
         ("shift = 2\n", "", "training.shift is absent"),

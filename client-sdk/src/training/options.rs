@@ -1,7 +1,7 @@
 //! What a user decides about a training.
 
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, WeightAverage};
-use sphinx_privacy::{PlanError, PlanRequest, PrivacyPlan, Target, block_capacity};
+use sphinx_privacy::{PlanError, PlanRequest, PrivacyPlan, Target, block_capacity, check_blocks};
 use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
@@ -35,7 +35,7 @@ pub enum Privacy {
 pub struct TrainingOptions {
     /// Passes over the data.
     pub epochs: f64,
-    /// Blocks of 2048 slots per step.
+    /// Blocks of 2048 slots per step, at most one more than all examples fill.
     pub blocks: u64,
     /// Expected size of a private training's Poisson batches, size of the others; `None` for the largest that the
     /// blocks hold ([`sphinx_privacy::largest_expected_batch`]).
@@ -46,7 +46,7 @@ pub struct TrainingOptions {
     pub learning_rate: f32,
     /// How it falls.
     pub decay: Decay,
-    /// Steps over which it rises first.
+    /// Steps over which it rises first, fewer than the training has.
     pub warmup: u64,
     /// Decay of a moving average of all parameters, in [0, 1), which becomes the model when the training ends; `None`
     /// keeps the last parameters.
@@ -79,6 +79,9 @@ impl TrainingOptions {
     /// Solves for steps, sampling rate and noise.
     pub(crate) fn plan(&self, examples: usize) -> Result<Planned, ClientError> {
         let examples = examples as u64;
+        if !(self.epochs.is_finite() && self.epochs > 0.0) {
+            return Err(PlanError::Epochs { got: self.epochs }.into());
+        }
         self.augmentation.map_or(Ok(()), Augmentation::validate)?;
         let privacy = match self.privacy {
             Privacy::Budget { target, .. } | Privacy::ExactBiases { target, .. } => {
@@ -121,6 +124,7 @@ impl TrainingOptions {
         } else if batch == 0 || batch > examples {
             Err(PlanError::Batch { got: batch, examples })
         } else {
+            check_blocks(blocks, copies, examples)?;
             Ok(batch)
         }
     }
@@ -131,11 +135,78 @@ impl TrainingOptions {
     }
 
     fn schedule(&self, steps: u64) -> Schedule {
-        Schedule {
-            peak: self.learning_rate,
-            decay: self.decay,
-            warmup: self.warmup,
-            total: steps.max(self.warmup + 1),
+        Schedule { peak: self.learning_rate, decay: self.decay, warmup: self.warmup, total: steps }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sphinx_optimizer::OptimizerError;
+    use sphinx_privacy::Delta;
+
+    use super::*;
+
+    fn options(privacy: Privacy) -> TrainingOptions {
+        TrainingOptions {
+            epochs: 4.0,
+            blocks: 1,
+            batch: Some(100),
+            optimizer: OptimizerSpec::ADAM,
+            learning_rate: 0.1,
+            decay: Decay::Constant,
+            warmup: 0,
+            averaging: None,
+            augmentation: None,
+            privacy,
+        }
+    }
+
+    /// Without noise and with.
+    fn kinds() -> [TrainingOptions; 2] {
+        let target = Target::new(8.0, Delta::new(1e-5).unwrap()).unwrap();
+        [Privacy::None, Privacy::Budget { target, clipping_norm: 0.1 }].map(options)
+    }
+
+    fn refused(options: &TrainingOptions) -> ClientError {
+        options.plan(1000).unwrap_err()
+    }
+
+    #[test]
+    fn rejects_epochs_that_are_none() {
+        for options in kinds() {
+            for epochs in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+                let error = refused(&TrainingOptions { epochs, ..options.clone() });
+                let expected = ClientError::PrivacyPlan(PlanError::Epochs { got: epochs });
+                assert_eq!(error.to_string(), expected.to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn rejects_a_warmup_as_long_as_the_training() {
+        for options in kinds() {
+            let warm = |warmup| TrainingOptions { warmup, ..options.clone() };
+            assert_eq!(warm(39).plan(1000).unwrap().rule.schedule.total, 40);
+            for warmup in [40, u64::MAX] {
+                let error = refused(&warm(warmup));
+                let expected = OptimizerError::Warmup { warmup, total: 40 };
+                assert!(matches!(&error, ClientError::Optimizer(got) if *got == expected));
+            }
+        }
+    }
+
+    #[test]
+    fn rejects_more_blocks_than_the_examples_fill() {
+        for options in kinds() {
+            let wide = |blocks| TrainingOptions { blocks, ..options.clone() };
+            assert!(wide(2).plan(1000).is_ok());
+            for blocks in [3, 1_000_000_000, u64::MAX] {
+                let error = refused(&wide(blocks));
+                let ClientError::PrivacyPlan(error) = &error else { panic!("{error}") };
+                let (copies, examples) = (1, 1000);
+                let expected = PlanError::ManyBlocks { got: blocks, most: 2, copies, examples };
+                assert_eq!(*error, expected);
+            }
         }
     }
 }

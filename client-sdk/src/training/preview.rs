@@ -3,7 +3,7 @@
 use sphinx_privacy::Epsilon;
 
 use crate::error::ClientError;
-use crate::training::options::TrainingOptions;
+use crate::training::options::{Privacy, TrainingOptions};
 
 /// The schedule of a training on a data set of known size.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,7 +14,7 @@ pub struct Preview {
     pub expected_batch: Option<u64>,
     /// Standard deviation of the noise over the clipping norm, `None` without privacy.
     pub noise_multiplier: Option<f64>,
-    /// ε of the whole training, if nothing was spent before; `None` without privacy.
+    /// ε of the whole training, if nothing was spent before; `None` where none is proven.
     pub epsilon: Option<Epsilon>,
 }
 
@@ -26,11 +26,13 @@ impl TrainingOptions {
     pub fn preview(&self, examples: usize) -> Result<Preview, ClientError> {
         let planned = self.plan(examples)?;
         let plan = planned.privacy.as_ref();
+        // What the noise of exact biases was chosen by is no ε.
+        let proven = plan.filter(|_| matches!(self.privacy, Privacy::Budget { .. }));
         Ok(Preview {
             steps: planned.steps,
             expected_batch: plan.map(|plan| plan.expected_batch),
             noise_multiplier: plan.map(|plan| plan.segment.noise_multiplier.get()),
-            epsilon: plan.map(|plan| plan.epsilon),
+            epsilon: proven.map(|plan| plan.epsilon),
         })
     }
 }

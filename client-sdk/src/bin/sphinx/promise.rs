@@ -34,12 +34,13 @@ impl Promise {
             }
             None => "time not measured yet".to_owned(),
         };
-        let privacy = match &self.preview.epsilon {
-            Some(epsilon) => format!(
+        let privacy = match (&self.preview.epsilon, self.preview.noise_multiplier) {
+            (Some(epsilon), _) => format!(
                 "ε = {:.3} (classical conversion {:.3})",
                 epsilon.improved, epsilon.classical
             ),
-            None => "no privacy".to_owned(),
+            (None, Some(_)) => "ε none proven: the biases' gradients are not noised".to_owned(),
+            (None, None) => "no privacy".to_owned(),
         };
         format!("recipe {}: {steps} steps, {time}, {privacy}", self.recipe)
     }
