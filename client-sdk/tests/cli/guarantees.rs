@@ -34,6 +34,76 @@ async fn exact_biases_leave_no_epsilon_wherever_one_is_stated() {
     assert_says(&error, &["no epsilon is proven"]);
 }
 
+/// The tiny network for a few steps at ε = 2.
+const RECIPE: &str = r#"
+name = "tiny-eps2"
+description = "A tiny classifier"
+network = "tiny.toml"
+seeds = [4]
+
+[privacy.budget]
+epsilon = 2.0
+delta = 1e-5
+clipping_norm = 0.1
+
+[training]
+epochs = 0.1
+blocks = 1
+optimizer = { sgd = { momentum = 0.9, nesterov = false } }
+learning_rate = 24.0
+decay = "constant"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_without_noise_on_its_biases_announces_no_epsilon() {
+    let world = World::with_key().await;
+    world.machine.file("tiny.toml", TINY);
+    let file = world.machine.file("recipe.toml", RECIPE);
+    let train = |flags: &[&str]| world.run(&[&["train", "--recipe", &file], flags].concat());
+    let line =
+        |stdout: &str| stdout.lines().find(|line| line.starts_with("recipe ")).unwrap().to_owned();
+    let noised = line(&train(&["--model", "a"]).succeeded().stdout);
+    assert_says(&noised, &["4 steps", "ε = ", "classical conversion"]);
+    let exact = line(&train(&["--model", "b", "--bias-noise", "off"]).succeeded().stdout);
+    assert_says(&exact, &["4 steps", "ε none proven: the biases' gradients are not noised"]);
+    assert!(!exact.contains("ε = "), "{exact}");
+    let open = line(&train(&["--model", "c", "--privacy", "none"]).succeeded().stdout);
+    assert!(open.ends_with("no privacy") && !open.contains('ε'), "{open}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_models_budget_is_remembered_and_only_raised_explicitly() {
+    let world = World::with_key().await;
+    world.train_tiny(&["--epsilon", "2"]).succeeded();
+    let shown = || world.run(&["privacy", "show", "tiny", "--json"]).json();
+    let first = shown();
+    assert_eq!(first["budget"].as_f64(), Some(2.0), "{first}");
+    let text = world.run(&["privacy", "show", "tiny"]).succeeded().stdout;
+    assert_says(&text, &["of a budget of 2, that is 0 more steps"]);
+
+    // Without a word about ε, by itself or by a recipe, the budget stands.
+    world.machine.file("tiny.toml", TINY);
+    let larger =
+        world.machine.file("recipe.toml", &RECIPE.replace("epsilon = 2.0", "epsilon = 4.0"));
+    let further = ["train", "--model", "tiny", "--epochs", "0.1", "--json"];
+    for more in [&[][..], &["--recipe", &larger]] {
+        let again = world.run(&[&further[..], more].concat()).json();
+        assert_eq!(
+            (again["steps"].as_u64(), again["budget_exhausted"].as_bool()),
+            (Some(0), Some(true)),
+            "{again}"
+        );
+    }
+    assert_eq!(shown(), first);
+    let other = world.run(&["privacy", "show", "tiny", "--epsilon", "5", "--json"]).json();
+    assert_eq!(other["budget"].as_f64(), Some(5.0));
+
+    let raised = world.run(&[&further[..], &["--epsilon", "3"]].concat()).json();
+    assert!(raised["steps"].as_u64().unwrap() > 0, "{raised}");
+    assert!(raised["epsilon"].as_f64().unwrap() <= 3.0, "{raised}");
+    assert_eq!(shown()["budget"].as_f64(), Some(3.0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn averaging_and_the_expected_batch_are_choices_of_a_training() {
     let world = World::with_key().await;
@@ -51,6 +121,10 @@ async fn averaging_and_the_expected_batch_are_choices_of_a_training() {
     assert_says(&error, &["an expected batch of 2040 overflows 1 blocks", "lower it to 17"]);
     let error = world.run(&["train", "--model", "tiny", "--batch", "2049"]).refused(1);
     assert_says(&error, &["an expected batch of 2049 does not fit in 1 blocks"]);
+    let blocks = world.run(&["train", "--model", "tiny", "--blocks", "1000000000"]).refused(1);
+    assert_says(&blocks, &["1000000000 blocks", "more than 31"]);
+    let warmup = world.run(&["train", "--model", "tiny", "--epochs", "0.1", "--warmup", "9"]);
+    assert_says(&warmup.refused(1), &["a warm-up of 9 steps leaves nothing of 4 steps"]);
     let larger = ["train", "--model", "tiny", "--batch", "60001", "--blocks", "31"];
     assert_says(&world.run(&larger).refused(1), &["60001", "60000, the number of examples"]);
     assert_eq!(

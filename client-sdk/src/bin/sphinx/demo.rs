@@ -16,7 +16,7 @@ use crate::data::{DataArgs, first};
 use crate::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::recipe::{RecipeArgs, default_delta, warning};
+use crate::recipe::{RecipeArgs, Setting, default_delta, warning};
 use crate::trial::Trial;
 use crate::{defaults, network};
 
@@ -55,10 +55,15 @@ impl Demo {
         let delta = self.recipe.delta().map_or_else(default_delta, Ok)?;
         let spec = network::load(&self.network)?;
         // Wrong options show before anything is started.
-        let options = self.recipe.options(defaults::DEMO_EPOCHS, delta)?;
+        let (epochs, budget) = (defaults::DEMO_EPOCHS, None);
+        let setting = Setting { epochs, delta, examples: None, budget };
+        self.recipe.over(None, &setting)?;
         let (train, test) = self.data.load()?;
         let limit = self.limit.map(|limit| limit as usize);
         let (train, test) = (Arc::new(first(train, limit)?), first(test, limit)?);
+        let setting = Setting { examples: Some(train.len()), ..setting };
+        let options = self.recipe.over(None, &setting)?;
+        options.preview(train.len())?;
         let material = Material { spec, train, test, delta };
         if let Some(warning) = warning(&options.privacy) {
             eprintln!("{warning}\n");

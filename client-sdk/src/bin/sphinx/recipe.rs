@@ -2,6 +2,8 @@
 
 mod options;
 
+pub use options::Setting;
+
 use clap::{Args, ValueEnum};
 use sphinx_client::{Augmentation, Privacy};
 use sphinx_optimizer::WeightAverage;
@@ -38,7 +40,7 @@ pub struct RecipeArgs {
     /// How the images are protected against the server and users of the model [default: dp]
     #[arg(long, value_enum)]
     privacy: Option<PrivacyKind>,
-    /// Privacy budget over the model's whole life [default: 3]
+    /// Privacy budget over the model's whole life [default: the one that it was last trained within, or 3]
     #[arg(long, value_name = "EPSILON", value_parser = positive::<f64>)]
     epsilon: Option<f64>,
     /// Delta of the budget; choose it below 1 / number of images [default: 1e-5]

@@ -9,8 +9,8 @@ use clap::Args;
 use sphinx_client::recipe::Recipe;
 use sphinx_client::{ClientError, KeyId, ModelId, TrainingOptions, TrainingRequest};
 use sphinx_network::NetworkSpec;
-use sphinx_privacy::Delta;
 use sphinx_privacy::ledger::Ledger;
+use sphinx_privacy::{Delta, Target};
 use sphinx_proto::v1::Model;
 use tonic::Code;
 
@@ -18,7 +18,7 @@ use crate::data::DataArgs;
 use crate::error::CliError;
 use crate::home::fingerprint;
 use crate::promise::Promise;
-use crate::recipe::{RecipeArgs, default_delta, warning};
+use crate::recipe::{RecipeArgs, Setting, default_delta, warning};
 use crate::session::Session;
 use crate::training;
 use crate::{defaults, network};
@@ -62,6 +62,8 @@ struct Prepared {
     key_id: KeyId,
     ledger: PathBuf,
     delta: Delta,
+    /// ε that it was last trained within.
+    budget: Option<f64>,
 }
 
 impl Train {
@@ -69,26 +71,35 @@ impl Train {
         let followed = self.recipe.as_deref().map(Followed::load).transpose()?;
         let followed = followed.as_ref();
         // Wrong options show before anything is made.
-        let options = self.options(followed, default_delta()?)?;
+        let setting = Setting {
+            epochs: defaults::EPOCHS,
+            delta: default_delta()?,
+            examples: None,
+            budget: None,
+        };
+        self.options(followed, &setting)?;
         let spec = self.spec(followed)?;
         let (images, _) = self.data.load()?;
         let examples = images.len();
-        let promise = followed.map(|followed| self.promise(followed, &options, examples));
-        if let Some(promise) = promise.transpose()? {
-            session.output.note(&promise.text())?;
-        }
+        let setting = Setting { examples: Some(examples), ..setting };
+        let options = self.options(followed, &setting)?;
+        options.preview(examples)?;
         if let Some(warning) = warning(&options.privacy) {
             eprintln!("{warning}\n");
         }
         let preparation = self.prepare(session, spec, followed, examples);
-        let Prepared { model_id, key_id, ledger, delta } =
+        let Prepared { model_id, key_id, ledger, delta, budget } =
             session.interrupt.guard(preparation).await?;
+        let options = self.options(followed, &Setting { delta, budget, ..setting })?;
+        if let Some(followed) = followed {
+            session.output.note(&self.promise(followed, &options, examples)?.text())?;
+        }
         let request = TrainingRequest {
             model_id: model_id.clone(),
             key: Arc::new(session.home.key(&key_id)?),
             key_id,
             data: Arc::new(images),
-            options: self.options(followed, delta)?,
+            options,
             ledger,
             delta,
         };
@@ -103,9 +114,9 @@ impl Train {
     fn options(
         &self,
         followed: Option<&Followed>,
-        delta: Delta,
+        setting: &Setting,
     ) -> Result<TrainingOptions, CliError> {
-        self.options.over(followed.map(|followed| &followed.options), defaults::EPOCHS, delta)
+        self.options.over(followed.map(|followed| &followed.options), setting)
     }
 
     /// The network asked for, if any was.
@@ -117,7 +128,7 @@ impl Train {
         }
     }
 
-    /// What is about to start. Published figures are told of the recipe as it is, not of what options made of it.
+    /// What is about to start, within the model's budget. Published figures are told of the recipe as it is, not of what options made of it.
     fn promise(
         &self,
         followed: &Followed,
@@ -182,11 +193,10 @@ impl Train {
         }
         let key_id = KeyId::parse(model.key_id)?;
         let ledger = session.home.ledger(&session.tenant, &model_id);
-        let delta = match delta {
-            Some(delta) => delta,
-            None => Ledger::open_model(&ledger, model_id.as_str())?.binding().delta,
-        };
-        Ok(Prepared { model_id, key_id, ledger, delta })
+        let kept = Ledger::open_model(&ledger, model_id.as_str())?;
+        let delta = delta.unwrap_or(kept.binding().delta);
+        let budget = kept.target().map(Target::epsilon);
+        Ok(Prepared { model_id, key_id, ledger, delta, budget })
     }
 
     async fn create(
@@ -206,7 +216,7 @@ impl Train {
         session.client.create_model(&model_id, &key_id, spec, seed).await?;
         let name = &spec.name;
         session.output.note(&format!("model {model_id} made: network {name}, key {key_id}"))?;
-        Ok(Prepared { model_id, key_id, ledger, delta })
+        Ok(Prepared { model_id, key_id, ledger, delta, budget: None })
     }
 }
 

@@ -19,9 +19,9 @@ use crate::recipe::positive;
 pub struct Show {
     /// The model
     model: String,
-    /// Epsilon not to be exceeded, for what is left
-    #[arg(long, value_name = "EPSILON", value_parser = positive::<f64>, default_value_t = defaults::EPSILON)]
-    epsilon: f64,
+    /// Epsilon not to be exceeded, for what is left [default: the one that the model was last trained within, or 3]
+    #[arg(long, value_name = "EPSILON", value_parser = positive::<f64>)]
+    epsilon: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,7 +58,9 @@ impl Show {
         let path = Home::new(config.home()?).ledger(&config.endpoints()?.tenant, &model_id);
         let ledger = Ledger::open_model(&path, model_id.as_str())?;
         let delta = ledger.binding().delta;
-        let target = Target::new(self.epsilon, delta).map_err(PlanError::from)?;
+        let kept = ledger.target().map(Target::epsilon);
+        let budget = self.epsilon.or(kept).unwrap_or(defaults::EPSILON);
+        let target = Target::new(budget, delta).map_err(PlanError::from)?;
         let spent = ledger.spent(delta).ok();
         let steps_left = match ledger.runs().last().and_then(|run| segment(run.charge)) {
             Some(segment) if spent.is_some() => Some(ledger.remaining(&segment, target)?),
@@ -72,8 +74,8 @@ impl Show {
             epsilon_classical: spent.map(|epsilon| epsilon.classical),
             epsilon_note: spent.is_none().then_some(NONE_PROVEN),
             delta: delta.get(),
-            budget: self.epsilon,
-            epsilon_left: spent.map(|spent| (self.epsilon - spent.improved).max(0.0)),
+            budget,
+            epsilon_left: spent.map(|spent| (budget - spent.improved).max(0.0)),
             steps_left,
             unconfirmed: ledger.pending().is_some(),
             runs: ledger.runs().iter().map(Spent::from).collect(),

@@ -8,21 +8,27 @@ use super::{DecayKind, OptimizerKind, PrivacyKind, RecipeArgs, Switch};
 use crate::defaults;
 use crate::error::CliError;
 
-impl RecipeArgs {
-    /// The options at a given δ; `epochs` unless the flags say how many.
-    pub fn options(&self, epochs: f64, delta: Delta) -> Result<TrainingOptions, CliError> {
-        self.over(None, epochs, delta)
-    }
+/// What options stand on besides flags and recipe.
+pub struct Setting {
+    /// Passes over the data if neither flags nor recipe say how many.
+    pub epochs: f64,
+    /// δ of the budget.
+    pub delta: Delta,
+    /// Examples of the training set, once they are known.
+    pub examples: Option<usize>,
+    /// ε that the model was last trained within: only a flag raises it.
+    pub budget: Option<f64>,
+}
 
-    /// The options at a given δ: flags before the recipe before the defaults. Learning rate and warm-up of a recipe stand
+impl RecipeArgs {
+    /// The options: flags before the recipe before the defaults. Learning rate and warm-up of a recipe stand
     /// for its own update rule on gradients like its own, noised or exact.
     pub fn over(
         &self,
         recipe: Option<&TrainingOptions>,
-        epochs: f64,
-        delta: Delta,
+        setting: &Setting,
     ) -> Result<TrainingOptions, CliError> {
-        let privacy = self.privacy(recipe.map(|recipe| recipe.privacy), delta)?;
+        let privacy = self.privacy(recipe.map(|recipe| recipe.privacy), setting)?;
         let private = privacy != Privacy::None;
         let kind = self
             .optimizer
@@ -31,8 +37,9 @@ impl RecipeArgs {
         let tuned = recipe.filter(|recipe| {
             kind_of(recipe.optimizer) == kind && (recipe.privacy != Privacy::None) == private
         });
-        Ok(TrainingOptions {
-            epochs: self.epochs.or(recipe.map(|recipe| recipe.epochs)).unwrap_or(epochs),
+        let warmup = self.warmup.or(tuned.map(|recipe| recipe.warmup));
+        let mut options = TrainingOptions {
+            epochs: self.epochs.or(recipe.map(|recipe| recipe.epochs)).unwrap_or(setting.epochs),
             blocks: self.blocks.or(recipe.map(|recipe| recipe.blocks)).unwrap_or(defaults::BLOCKS),
             batch: self.batch.or(recipe.and_then(|recipe| recipe.batch)),
             optimizer: self.optimizer(kind, recipe.map(|recipe| recipe.optimizer))?,
@@ -44,14 +51,23 @@ impl RecipeArgs {
                 },
             ),
             decay: self.decay(recipe.map(|recipe| recipe.decay)),
-            warmup: self.warmup.or(tuned.map(|recipe| recipe.warmup)).unwrap_or(match kind {
-                OptimizerKind::Sgd => defaults::SGD_WARMUP,
-                OptimizerKind::Adam => defaults::ADAM_WARMUP,
-            }),
+            warmup: warmup.unwrap_or(0),
             averaging: self.averaging.or(recipe.and_then(|recipe| recipe.averaging)),
             augmentation: self.augmentation(recipe.and_then(|recipe| recipe.augmentation))?,
             privacy,
-        })
+        };
+        let usual = match kind {
+            OptimizerKind::Sgd => defaults::SGD_WARMUP,
+            OptimizerKind::Adam => defaults::ADAM_WARMUP,
+        };
+        if warmup.is_none() && usual > 0 {
+            // A short training is warmed up for as long as leaves it a step at the peak.
+            options.warmup = match setting.examples {
+                Some(examples) => usual.min(options.preview(examples)?.steps.saturating_sub(1)),
+                None => usual,
+            };
+        }
+        Ok(options)
     }
 
     fn optimizer(
@@ -104,22 +120,23 @@ impl RecipeArgs {
         }
     }
 
-    fn privacy(&self, recipe: Option<Privacy>, delta: Delta) -> Result<Privacy, CliError> {
+    fn privacy(&self, recipe: Option<Privacy>, setting: &Setting) -> Result<Privacy, CliError> {
         let kind = self.privacy.unwrap_or(match recipe {
             Some(Privacy::None) => PrivacyKind::None,
             Some(Privacy::Budget { .. } | Privacy::ExactBiases { .. }) | None => PrivacyKind::Dp,
         });
         match kind {
             PrivacyKind::Dp => {
-                let (epsilon, clipping_norm) = match recipe {
+                let (recipe, clipping_norm) = match recipe {
                     Some(
                         Privacy::Budget { target, clipping_norm }
                         | Privacy::ExactBiases { target, clipping_norm },
-                    ) => (target.epsilon(), clipping_norm),
-                    Some(Privacy::None) | None => (defaults::EPSILON, defaults::CLIPPING_NORM),
+                    ) => (Some(target.epsilon()), clipping_norm),
+                    Some(Privacy::None) | None => (None, defaults::CLIPPING_NORM),
                 };
-                let epsilon = self.epsilon.unwrap_or(epsilon);
-                let target = Target::new(epsilon, delta).map_err(PlanError::from)?;
+                let least = [recipe, setting.budget].into_iter().flatten().reduce(f64::min);
+                let epsilon = self.epsilon.or(least).unwrap_or(defaults::EPSILON);
+                let target = Target::new(epsilon, setting.delta).map_err(PlanError::from)?;
                 let clipping_norm = self.clip.unwrap_or(clipping_norm);
                 Ok(match self.bias_noise.unwrap_or(Switch::On) {
                     Switch::On => Privacy::Budget { target, clipping_norm },
@@ -162,9 +179,22 @@ mod tests {
         options: RecipeArgs,
     }
 
+    fn setting() -> Setting {
+        let delta = Delta::new(1e-5).unwrap();
+        Setting { epochs: 7.0, delta, examples: None, budget: None }
+    }
+
     fn over(recipe: Option<&TrainingOptions>, flags: &[&str]) -> TrainingOptions {
+        over_in(&setting(), recipe, flags)
+    }
+
+    fn over_in(
+        setting: &Setting,
+        recipe: Option<&TrainingOptions>,
+        flags: &[&str],
+    ) -> TrainingOptions {
         let command = Command::parse_from([&["train"], flags].concat());
-        command.options.over(recipe, 7.0, Delta::new(1e-5).unwrap()).unwrap()
+        command.options.over(recipe, setting).unwrap()
     }
 
     fn recipe() -> TrainingOptions {
@@ -226,7 +256,7 @@ mod tests {
     fn rejects_shifts_without_copies() {
         for flags in [&["--shift", "1"][..], &["--shift", "1", "--augment", "1"]] {
             let command = Command::parse_from([&["train"], flags].concat());
-            let options = command.options.over(None, 7.0, Delta::new(1e-5).unwrap());
+            let options = command.options.over(None, &setting());
             assert!(matches!(options, Err(CliError::Usage(_))), "{flags:?}");
         }
     }
@@ -239,6 +269,43 @@ mod tests {
         let exact = over(Some(&recipe), &["--privacy", "none"]);
         assert_eq!((exact.optimizer, exact.learning_rate), (recipe.optimizer, 0.1));
         assert_eq!((exact.epochs, exact.privacy), (20.0, Privacy::None));
+    }
+
+    #[test]
+    fn only_a_flag_raises_the_budget_of_a_model() {
+        let recipe = recipe();
+        let epsilon = |budget, recipe, flags: &[&str]| {
+            let setting = Setting { budget, ..setting() };
+            match over_in(&setting, recipe, flags).privacy {
+                Privacy::Budget { target, .. } | Privacy::ExactBiases { target, .. } => {
+                    target.epsilon()
+                }
+                Privacy::None => panic!("no budget"),
+            }
+        };
+        assert_eq!(epsilon(None, None, &[]), defaults::EPSILON);
+        for (budget, followed, expected) in [
+            (1.0, None, 1.0),
+            (8.0, None, 8.0),
+            (1.0, Some(&recipe), 1.0),
+            (8.0, Some(&recipe), 2.0),
+        ] {
+            assert_eq!(epsilon(Some(budget), followed, &[]), expected);
+            assert_eq!(epsilon(Some(budget), followed, &["--epsilon", "5"]), 5.0);
+        }
+    }
+
+    #[test]
+    fn the_default_warmup_leaves_short_trainings_a_step() {
+        let warmup = |flags: &[&str]| {
+            let setting = Setting { examples: Some(10_000), ..setting() };
+            let flags = [&["--privacy", "none", "--batch", "1000"], flags].concat();
+            over_in(&setting, None, &flags).warmup
+        };
+        assert_eq!([warmup(&["--epochs", "3"]), warmup(&["--epochs", "1"])], [20, 9]);
+        assert_eq!(warmup(&["--epochs", "0.1"]), 0);
+        // What was asked for stands, to be refused.
+        assert_eq!(warmup(&["--epochs", "1", "--warmup", "15"]), 15);
     }
 
     #[test]
