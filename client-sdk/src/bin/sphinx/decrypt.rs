@@ -5,6 +5,7 @@ use std::io::Read;
 use clap::Args;
 use serde::Serialize;
 use sphinx_bootstrap::ANSWER_BODY_WIDTH;
+use sphinx_client::KeyId;
 use sphinx_proto::v1::InferOnceResponse;
 
 use crate::error::CliError;
@@ -18,7 +19,7 @@ const MAX_JSON: u64 = 1 << 20;
 /// Decrypt the answer to a one-shot recognition, as grpcurl prints it, from standard input
 #[derive(Debug, Args)]
 pub struct Decrypt {
-    /// The key that the request was encrypted with [default: the only one there is]
+    /// The key that the request was encrypted with [default: the one whose evaluation keys the answer names]
     #[arg(long, value_name = "ID")]
     key: Option<String>,
 }
@@ -32,13 +33,13 @@ struct Decrypted {
 
 impl Decrypt {
     pub fn run(&self, session: &Session) -> Result<(), CliError> {
-        let key = session.home.key(&session.choose_key(self.key.as_deref())?)?;
         let mut text = String::new();
         std::io::stdin().take(MAX_JSON).read_to_string(&mut text).map_err(CliError::System)?;
         let answer: AnswerJson = serde_json::from_str(&text).map_err(|error| {
             CliError::Usage(format!("standard input holds no answer of InferOnce: {error}"))
         })?;
         let answer = InferOnceResponse::try_from(answer)?;
+        let key = session.home.key(&self.key_of(session, &answer.fingerprint)?)?;
         let classes = answer.bodies.len() / ANSWER_BODY_WIDTH.bytes();
         let prediction = sphinx_client::one_shot::decrypt(&key, answer, classes)?;
         let decrypted = Decrypted {
@@ -50,5 +51,36 @@ impl Decrypt {
             let probability = percent(f64::from(decrypted.probability));
             format!("{} ({probability})", decrypted.class)
         })
+    }
+
+    /// The key that belongs to the evaluation keys of this fingerprint. What any other key decrypts looks like a class
+    /// as well, so that none is tried which is known to be another.
+    fn key_of(&self, session: &Session, fingerprint: &str) -> Result<KeyId, CliError> {
+        let home = &session.home;
+        let mut owner = None;
+        for id in home.key_ids()? {
+            if home.evaluation_fingerprint(&id)?.is_some_and(|own| own.to_string() == fingerprint) {
+                owner = Some(id);
+            }
+        }
+        if let (Some(owner), None) = (&owner, &self.key) {
+            return Ok(owner.clone());
+        }
+        let asked = session.choose_key(self.key.as_deref())?;
+        let unknown = fingerprint.is_empty() || home.evaluation_fingerprint(&asked)?.is_none();
+        match owner {
+            Some(owner) if owner == asked => Ok(asked),
+            // Nothing to compare: the tool left the fingerprint out, or evaluation keys were made elsewhere.
+            None if unknown => Ok(asked),
+            owner => {
+                let whose = owner.map_or_else(
+                    || "of no key here".to_owned(),
+                    |owner| format!("those of key {owner}"),
+                );
+                Err(CliError::Usage(format!(
+                    "key {asked} cannot decrypt this answer: it was computed with evaluation keys {fingerprint}, {whose}"
+                )))
+            }
+        }
     }
 }

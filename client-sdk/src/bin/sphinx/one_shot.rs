@@ -49,6 +49,8 @@ pub struct AnswerJson {
     bodies: String,
     #[serde(default)]
     logit_scale: f64,
+    #[serde(default)]
+    fingerprint: String,
 }
 
 impl From<InferOnceRequest> for RequestJson {
@@ -79,6 +81,7 @@ impl TryFrom<AnswerJson> for InferOnceResponse {
             mask: bytes("mask", &answer.mask)?,
             bodies: bytes("bodies", &answer.bodies)?,
             logit_scale: answer.logit_scale,
+            fingerprint: answer.fingerprint,
             ..Self::default()
         })
     }
@@ -110,7 +113,7 @@ mod tests {
         let answer: AnswerJson = serde_json::from_str(json).unwrap();
         let answer = InferOnceResponse::try_from(answer).unwrap();
         assert_eq!((answer.mask.as_ref(), answer.bodies.as_ref()), (&[1, 2, 3][..], &[255][..]));
-        assert_eq!(answer.logit_scale, 4.5e14);
+        assert_eq!((answer.logit_scale, answer.fingerprint.as_str()), (4.5e14, "ab"));
     }
 
     #[test]
