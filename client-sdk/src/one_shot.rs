@@ -14,6 +14,7 @@ use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{DescribeModelRequest, InferOnceRequest, InferOnceResponse};
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_secret::SecretKey;
+use tonic::Code;
 use zeroize::Zeroizing;
 
 use crate::client::SphinxClient;
@@ -194,24 +195,33 @@ impl OneShot {
     }
 
     /// Sends a request of [`OneShot::request`]; [`OneShot::decrypt`] reads the answer. A lost connection is repaired and
-    /// the request sent again.
+    /// the request sent again, but not one that the service has given up: it would compute as long again.
     ///
     /// # Errors
-    /// As [`OneShot::infer`].
+    /// As [`OneShot::infer`]; [`ClientError::Refused`] with DEADLINE_EXCEEDED if the service gave up.
     pub async fn answer(
         &self,
         request: InferOnceRequest,
     ) -> Result<InferOnceResponse, ClientError> {
+        let Self { inference, model, .. } = self;
         let ask = |channel| {
             let request = request.clone();
-            async move { InferenceClient::new(channel).infer_once(request).await }
+            async move {
+                match InferenceClient::new(channel).infer_once(request).await {
+                    Err(status) if status.code() == Code::DeadlineExceeded => Ok(Err(status)),
+                    answer => answer.map(Ok),
+                }
+            }
         };
-        let answer = self.inference.call(ask).await?.into_inner();
-        if answer.version != self.model.version {
-            let expected = format_args!("version {}", self.model.version);
-            return Err(self
-                .inference
-                .protocol(format_args!("version {}", answer.version), expected));
+        let answer = inference.call(ask).await?.map_err(|status| inference.refused(&status))?;
+        let answer = answer.into_inner();
+        if answer.version != model.version {
+            let expected = format_args!("version {}", model.version);
+            return Err(inference.protocol(format_args!("version {}", answer.version), expected));
+        }
+        if !request.fingerprint.is_empty() && answer.fingerprint != request.fingerprint {
+            let expected = format_args!("an answer under evaluation keys {}", request.fingerprint);
+            return Err(inference.protocol(format_args!("{:?}", answer.fingerprint), expected));
         }
         Ok(answer)
     }

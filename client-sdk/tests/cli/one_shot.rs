@@ -1,6 +1,6 @@
 //! Recognition in one shot: keys to removal, by the command alone and with another tool between request and answer.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
 use base64::Engine;
@@ -50,8 +50,8 @@ async fn call(address: String, request: &str) -> String {
     answer.to_string()
 }
 
-fn decrypt(world: &World, input: &str) -> (Option<i32>, String, String) {
-    let mut command = world.command(&["decrypt", "--json"]);
+fn decrypt(world: &World, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut command = world.command(&[&["decrypt", "--json"], arguments].concat());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
@@ -90,7 +90,7 @@ async fn images_are_recognised_in_one_shot_until_the_keys_are_removed() {
         world.run(&["infer", "few-bits", "digit.png", "digit.png", "--one-shot", "--json"]).json();
     let request = world.run(&["request", "one-shot", "few-bits", "digit.png"]).succeeded().stdout;
     let answer = call(world.inference(), &request).await;
-    let (code, text, error) = decrypt(&world, &answer);
+    let (code, text, error) = decrypt(&world, &[], &answer);
     assert_eq!(code, Some(0), "{error}");
     let decrypted: Value = serde_json::from_str(&text).unwrap();
     // The same probabilities but for the noise, which can move an activation to the next of its values.
@@ -101,16 +101,63 @@ async fn images_are_recognised_in_one_shot_until_the_keys_are_removed() {
             assert!((clear - noisy).abs() < 0.2, "{noisy} instead of {clear}");
         }
     }
-    let (code, _, error) = decrypt(&world, "{\"mask\": \"AAAA\", \"bodies\": \"AAAA\"}");
+    let (code, _, error) = decrypt(&world, &[], "{\"mask\": \"AAAA\", \"bodies\": \"AAAA\"}");
     assert_eq!(code, Some(1));
     assert_says(&error, &["an answer with 3 bytes of mask"]);
-    let (code, _, error) = decrypt(&world, "no JSON");
+    let (code, _, error) = decrypt(&world, &[], "no JSON");
     assert_eq!(code, Some(2));
     assert_says(&error, &["no answer of InferOnce"]);
 
-    world.run(&["keys", "remove", "--evaluation"]).succeeded();
+    assert_ne!(seen[0]["milliseconds"], seen[1]["milliseconds"]);
+
+    keys_are_told_apart(&world, &answer, &decrypted);
+    let print = print.as_str().unwrap();
+    recognised_until_removed(&world, || {
+        let removed = world.run(&["keys", "remove", "mine", "--evaluation", "--json"]).json();
+        assert_eq!(removed["fingerprint"], print);
+    });
     let error = world.run(&["infer", "few-bits", "digit.png", "--one-shot"]).refused(1);
     assert_says(&error, &["no evaluation keys are registered", "FailedPrecondition"]);
-    let error = world.run(&["keys", "remove", "--evaluation"]).refused(1);
+    let error = world.run(&["keys", "remove", "mine", "--evaluation"]).refused(1);
     assert_says(&error, &["NotFound"]);
+}
+
+/// With three keys here, an answer is decrypted with its own and with no other.
+fn keys_are_told_apart(world: &World, answer: &str, decrypted: &Value) {
+    world.run(&["keys", "new", "--id", "plain"]).succeeded();
+    world.run(&["keys", "new", "--id", "third", "--evaluation"]).succeeded();
+    for arguments in [&[][..], &["--key", "mine"]] {
+        let (code, text, error) = decrypt(world, arguments, answer);
+        assert_eq!(code, Some(0), "{error}");
+        assert_eq!(&serde_json::from_str::<Value>(&text).unwrap(), decrypted);
+    }
+    for other in ["plain", "third"] {
+        let (code, text, error) = decrypt(world, &["--key", other], answer);
+        assert_eq!((code, text.as_str()), (Some(2), ""), "{error}");
+        assert_says(&error, &[other, "cannot decrypt this answer", "those of key mine"]);
+    }
+    let mut foreign: Value = serde_json::from_str(answer).unwrap();
+    foreign["fingerprint"] = json!("0123");
+    let (code, _, error) = decrypt(world, &["--key", "third"], &foreign.to_string());
+    assert_eq!(code, Some(2));
+    assert_says(&error, &["evaluation keys 0123", "of no key here"]);
+}
+
+/// Images are told one by one: those before a refusal are not lost with it.
+fn recognised_until_removed(world: &World, remove: impl FnOnce()) {
+    const IMAGES: usize = 200;
+    let images = vec!["digit.png"; IMAGES];
+    let arguments = ["infer", "few-bits", "--one-shot", "--output", "jsonl"];
+    let mut command = world.command(&[&arguments[..], &images].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(first["file"], "digit.png");
+    remove();
+    let told = 1 + lines.count();
+    let mut error = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{error}");
+    assert_says(&error, &["no evaluation keys are registered"]);
+    assert!(told < IMAGES, "{told}");
 }

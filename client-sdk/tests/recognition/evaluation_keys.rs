@@ -7,12 +7,13 @@ use bytes::Bytes;
 use sphinx_bootstrap::OneShotProfile;
 use sphinx_client::one_shot::OneShot;
 use sphinx_client::{ClientError, Endpoints, SphinxClient, evaluation_fingerprint};
+use sphinx_runtime::CancellationToken;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tonic::Code;
 
-use crate::world::World;
+use crate::world::{World, listen};
 
 /// Forwards connections to `target`, of the first only `limit` bytes of the client; that one ends when `cut` says so.
 async fn breaking_proxy(target: String, limit: u64, cut: Arc<Notify>) -> String {
@@ -109,4 +110,25 @@ async fn rejects_keys_that_are_none_and_answers_under_others_than_expected() {
     let expected = evaluation_fingerprint(&keys).to_string();
     let prediction = one_shot.expecting(expected).infer(&image, &mut world.rng).await.unwrap();
     assert_eq!(prediction.probabilities.len(), 10);
+}
+
+/// Nobody answers for the key vault, which the service asks longer than a request may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_the_service_gives_up_is_not_sent_again() {
+    let mut world = World::start().await;
+    let model = world.model("mlp-100").await;
+    let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
+    config.store = world.store.path().to_str().unwrap().to_owned();
+    config.keyvault = "http://127.0.0.1:1".to_owned();
+    config.server.request_timeout_ms = 500;
+    let (listener, inference) = listen().await;
+    tokio::spawn(sphinx_inference::run(config, listener, CancellationToken::new()));
+    let endpoints = Endpoints { inference, ..world.endpoints.clone() };
+    let client = SphinxClient::new(&endpoints).unwrap();
+    let key = Arc::clone(&world.key);
+    let one_shot = OneShot::new(&client, &model.id, key, &world.key_id).await.unwrap();
+    // The pauses between tries alone take longer.
+    let asked = one_shot.infer(&[0.5; 784], &mut world.rng);
+    let error = tokio::time::timeout(Duration::from_secs(5), asked).await.unwrap().unwrap_err();
+    assert_eq!(code(&error), Code::DeadlineExceeded, "{error}");
 }
