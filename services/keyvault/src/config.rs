@@ -17,7 +17,7 @@ pub struct VaultLimits {
     pub max_evaluation_keys: u32,
     /// Unfinished uploads of evaluation keys kept for one tenant; a further one takes the place of the oldest.
     pub max_uploads: u32,
-    /// How long an unfinished upload is kept after its last piece, seconds.
+    /// How long an unfinished upload is kept after its last piece, seconds; looked at once an hour.
     pub max_upload_age_seconds: u64,
     /// Largest chunk of an upload, bytes; below the transport's own limit of 4 MiB per message.
     pub max_chunk_bytes: u32,
