@@ -1,4 +1,5 @@
-//! The README's commands exist and take the options it gives them; its network is valid.
+//! The commands of the README and of the text on privacy exist and take the options given there; the README's network is
+//! valid.
 #![cfg(feature = "cli")]
 
 use std::process::Command;
@@ -6,24 +7,26 @@ use std::process::Command;
 use sphinx_network::{NetworkSpec, Plan};
 
 const README: &str = include_str!("../../README.md");
+const PRIVACY: &str = include_str!("../../docs/privacy.md");
 
 /// The text of the code blocks in a language.
-fn blocks(language: &str) -> Vec<&'static str> {
+fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
     let opening = format!("```{language}\n");
-    README.split(&opening).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+    text.split(&opening).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// Everything after `sphinx` in the lines of shell.
+fn commands(text: &'static str) -> Vec<&'static str> {
+    let lines = blocks(text, "sh").into_iter().flat_map(str::lines);
+    let commands = lines.flat_map(|line| line.split('&')).map(str::trim);
+    commands.filter_map(|line| line.strip_prefix("sphinx ")).collect()
 }
 
 #[test]
 fn commands_are_understood() {
-    let commands: Vec<&str> = blocks("sh")
-        .iter()
-        .flat_map(|block| block.lines())
-        .flat_map(|line| line.split('&'))
-        .map(str::trim)
-        .filter_map(|line| line.strip_prefix("sphinx "))
-        .collect();
-    assert!(commands.len() >= 10, "{commands:?}");
-    for command in commands {
+    let (readme, privacy) = (commands(README), commands(PRIVACY));
+    assert!(readme.len() >= 10 && privacy.len() >= 4, "{readme:?} {privacy:?}");
+    for command in readme.into_iter().chain(privacy) {
         // Help is printed only once everything before it was understood.
         let output = Command::new(env!("CARGO_BIN_EXE_sphinx"))
             .args(command.split_whitespace())
@@ -37,13 +40,13 @@ fn commands_are_understood() {
 
 #[test]
 fn the_network_is_valid() {
-    let [network] = blocks("toml").try_into().unwrap();
+    let [network] = blocks(README, "toml").try_into().unwrap();
     assert_eq!(Plan::new(&NetworkSpec::from_toml(network).unwrap()).unwrap().classes, 10);
 }
 
 #[test]
 fn the_test_command_is_the_one_of_the_checks() {
     let command = "cargo test --release --workspace";
-    assert!(blocks("sh").iter().any(|block| block.trim() == command));
+    assert!(blocks(README, "sh").iter().any(|block| block.trim() == command));
     assert!(include_str!("../../.ci/run").contains(command));
 }
