@@ -67,14 +67,15 @@ struct Seen(Receiver<String>);
 impl Seen {
     /// The first picture. Nothing says when the watch begins: pictures come until one is seen.
     fn first(&self, child: &mut Child, inbox: &Path, digit: &[u8]) -> Value {
-        for sent in 0..200 {
+        let mut sent = 0;
+        loop {
             fs::write(inbox.join(format!("early-{sent}.png")), png(digit)).unwrap();
-            assert!(child.try_wait().unwrap().is_none(), "the watch has ended");
+            sent += 1;
+            assert!(sent < 200 && child.try_wait().unwrap().is_none(), "nothing is seen");
             if let Ok(line) = self.0.recv_timeout(Duration::from_millis(250)) {
                 return serde_json::from_str(&line).unwrap();
             }
         }
-        panic!("nothing is seen");
     }
 
     fn next(&self) -> Value {
