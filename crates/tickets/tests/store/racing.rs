@@ -12,7 +12,7 @@ use sphinx_tickets::{StoredTicket, TicketStore, TicketStoreError};
 
 use crate::world::{add, edition, open, tickets};
 
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 15;
 /// Tickets are added at version 1 and repaired up to this one.
 const NEWEST: u64 = 4;
 
@@ -51,7 +51,7 @@ fn no_seed_is_handed_out_twice_while_tickets_are_repaired_and_everybody_is_kille
     let mut rng = rand::rng();
     let (mut seen, mut repaired) = (HashSet::new(), 0);
     for round in 0..ROUNDS {
-        add(&open(directory.path()), &edition(1), &tickets(200, &edition(1), round as u64));
+        add(&open(directory.path()), &edition(1), &tickets(100, &edition(1), round as u64));
         let roles = ["taker", "taker", "repairer", "repairer", "adder"];
         let mut children = roles.map(|role| spawn(role, directory.path()));
         let (sender, lines) = mpsc::channel();
@@ -133,6 +133,7 @@ fn adder() {
     let (store, mut rng) = (store(), rand::rng());
     loop {
         add(&store, &edition(1), &tickets(30, &edition(1), rng.random()));
-        std::thread::sleep(Duration::from_millis(10));
+        // Every block is a file that everybody else looks at.
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
