@@ -32,11 +32,15 @@ bounds";
 
 /// ε with both conversions, or that there is none.
 pub fn epsilon(epsilon: Option<Epsilon>, delta: Delta) -> String {
+    // An ε beyond all sense is not written out digit by digit.
+    let short = |epsilon: f64| {
+        if epsilon < 1e6 { format!("{epsilon:.3}") } else { format!("{epsilon:.3e}") }
+    };
     match epsilon {
-        Some(Epsilon { improved, classical }) => format!(
-            "ε = {improved:.3} (classical conversion {classical:.3}) at δ = {:e}",
-            delta.get()
-        ),
+        Some(Epsilon { improved, classical }) => {
+            let (improved, classical) = (short(improved), short(classical));
+            format!("ε = {improved} (classical conversion {classical}) at δ = {:e}", delta.get())
+        }
         None => format!("ε {NONE_PROVEN}"),
     }
 }
