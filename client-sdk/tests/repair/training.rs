@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use sphinx_client::TenantId;
 use sphinx_client::data::Mnist;
 use sphinx_client::recognition::{Prediction, Repair};
-use sphinx_network::QuantisedNetwork;
+use sphinx_network::{NetworkSpec, QuantisedNetwork};
 
 use crate::world::World;
 
@@ -75,4 +75,33 @@ async fn stored_tickets_are_repaired_by_another_process() {
     let predictions = after.infer_batch(tickets, images).await.unwrap();
     assert_eq!(equal(&world.clear().await, images, &predictions), 300);
     training.end().await;
+}
+
+/// Tickets of a trained model, another training of many more commits than versions are kept, and a replica that has
+/// never seen the version they are for: the store still has it, since the second training began there.
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_tickets_outlast_a_training_of_many_commits() {
+    let spec = "name = \"small\"\ninput = { channels = 1, height = 28, width = 28 }\n\
+                [[layers]]\nkind = \"avg_pool\"\nsize = 2\n[[layers]]\nkind = \"dense\"\noutputs = 10\n";
+    let mut world = World::of(NetworkSpec::from_toml(spec).unwrap()).await;
+    let images = &test_images()[..100];
+    let mut training = world.train(100);
+    training.steps(3).await;
+    training.end().await;
+    let before = world.recogniser().await;
+    let (tenant, directory) = (TenantId::default(), world.tickets());
+    let store = Arc::new(before.ticket_store(&directory, &tenant, &mut world.rng).unwrap());
+    let tickets = before.prepare(100, &mut world.rng).await.unwrap();
+    before.keep(&store, tickets).await.unwrap();
+
+    let mut training = world.train(100);
+    training.steps(24).await;
+    training.end().await;
+    let after = world.fresh_recogniser().await;
+    assert_eq!((before.version(), after.version()), (3, 27));
+    let repair = after.repair_stored(&store).await.unwrap();
+    assert_eq!(repair, Repair { repaired: 100, ..Repair::default() });
+    let tickets = after.take_stored(&store, 100).await.unwrap();
+    let predictions = after.infer_batch(tickets, images).await.unwrap();
+    assert_eq!(equal(&world.clear().await, images, &predictions), 100);
 }

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 pub struct World {
     pub client: SphinxClient,
+    endpoints: Endpoints,
     pub key: Arc<SecretKey>,
     pub rng: ChaCha20Rng,
     directory: TempDir,
@@ -39,6 +40,11 @@ pub struct Training {
 impl World {
     /// Services, a registered key, and the paper's network at version 0.
     pub async fn start() -> Self {
+        Self::of(NetworkSpec::builtin("sphinx-mnist").unwrap()).await
+    }
+
+    /// The same with another network.
+    pub async fn of(spec: NetworkSpec) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = directory.path().join("store");
         std::fs::create_dir(&store).unwrap();
@@ -54,20 +60,24 @@ impl World {
         (config.store, config.keyvault) = (store.clone(), keyvault.clone());
         let stop = shutdown.clone();
         tokio::spawn(async move { sphinx_trainer::run(config, listener, stop).await.unwrap() });
-        let (listener, inference) = listen().await;
-        let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
-        (config.store, config.keyvault) = (store, keyvault.clone());
-        let stop = shutdown.clone();
-        tokio::spawn(async move { sphinx_inference::run(config, listener, stop).await.unwrap() });
-
+        let inference = replica(store, keyvault.clone(), shutdown.clone()).await;
         let endpoints = Endpoints { trainer, inference, keyvault, ..Endpoints::default() };
         let client = SphinxClient::new(&endpoints).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(5);
         let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
         client.register_key(&key_id(), &key, "test", &mut rng).await.unwrap();
-        let spec = NetworkSpec::builtin("sphinx-mnist").unwrap();
         client.create_model(&model_id(), &key_id(), &spec, 3).await.unwrap();
-        Self { client, key, rng, directory, shutdown }
+        Self { client, endpoints, key, rng, directory, shutdown }
+    }
+
+    /// A replica of the inference service that has loaded no model yet, and a recogniser that asks it.
+    pub async fn fresh_recogniser(&self) -> Recogniser {
+        let store = self.directory.path().join("store").to_str().unwrap().to_owned();
+        let keyvault = self.endpoints.keyvault.clone();
+        let inference = replica(store, keyvault, self.shutdown.clone()).await;
+        let endpoints = Endpoints { inference, ..self.endpoints.clone() };
+        let (client, key) = (SphinxClient::new(&endpoints).unwrap(), Arc::clone(&self.key));
+        Recogniser::new(&client, &model_id(), key, &key_id()).await.unwrap()
     }
 
     pub async fn recogniser(&self) -> Recogniser {
@@ -88,12 +98,15 @@ impl World {
         self.directory.path().join("tickets")
     }
 
-    /// A private training of so many steps at the rate that `sphinx train` begins with, each on its word.
+    /// A private training planned for so many steps at the rate that `sphinx train` begins with, each on its word. The
+    /// steps of several trainings share the budget.
     pub fn train(&self, steps: u64) -> Training {
         let (data, _) = Mnist::bundled().unwrap().into_train_test();
         let delta = Delta::new(1e-5).unwrap();
         let ledger = self.directory.path().join("ledger");
-        ModelLedger::create(&ledger, model_id().as_str(), data.len(), delta).unwrap();
+        if !ledger.exists() {
+            ModelLedger::create(&ledger, model_id().as_str(), data.len(), delta).unwrap();
+        }
         let target = Target::new(8.0, delta).unwrap();
         let request = TrainingRequest {
             model_id: model_id(),
@@ -164,6 +177,14 @@ fn model_id() -> ModelId {
 
 fn key_id() -> KeyId {
     KeyId::parse("mine").unwrap()
+}
+
+async fn replica(store: String, keyvault: String, stop: CancellationToken) -> String {
+    let (listener, address) = listen().await;
+    let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
+    (config.store, config.keyvault) = (store, keyvault);
+    tokio::spawn(async move { sphinx_inference::run(config, listener, stop).await.unwrap() });
+    address
 }
 
 async fn listen() -> (TcpListener, String) {
