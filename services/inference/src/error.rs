@@ -9,7 +9,8 @@ use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
 use sphinx_runtime::{ComputeError, KeyError};
 use sphinx_store::StoreError;
 
-/// What a stream is told to wait when too many rows are held: about what one stage takes.
+/// What a request is told to wait when too many rows are held or too many recognitions wait: about what a stage or a
+/// recognition takes.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// An error of the inference service.
@@ -70,6 +71,12 @@ pub enum InferenceError {
         got: usize,
         /// The limit.
         limit: u32,
+    },
+    /// Other one-shot recognitions wait.
+    #[error("{limit} one-shot recognitions wait already; try again later")]
+    Waiting {
+        /// Most that wait.
+        limit: usize,
     },
     /// A second header within one stream.
     #[error("a header came after {received} rows: a stream has one header")]
@@ -208,13 +215,13 @@ impl RpcError for InferenceError {
                 EvaluationError::Biases { .. } => ErrorCode::Internal,
             },
             Self::Stopped => ErrorCode::Unavailable,
-            Self::Busy { .. } => ErrorCode::ResourceExhausted,
+            Self::Busy { .. } | Self::Waiting { .. } => ErrorCode::ResourceExhausted,
             Self::DamagedModel { .. } | Self::RowCount(_) => ErrorCode::Internal,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Busy { .. }).then_some(RETRY_AFTER)
+        matches!(self, Self::Busy { .. } | Self::Waiting { .. }).then_some(RETRY_AFTER)
     }
 }
 

@@ -11,12 +11,15 @@ use std::sync::{
 use sphinx_bootstrap::{Answer, Control, LayerDone, OneShotModel, PreparedKeys, Query};
 use sphinx_runtime::{Compute, KeyDirectory};
 use sphinx_store::ModelStore;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::{config::InferenceLimits, error::InferenceError};
 
 pub(crate) use keys::Keys;
 pub(crate) use models::Models;
+
+/// Most requests that wait for a place; each also takes one of the service's places for calls of all kinds while it waits.
+const MAX_WAITING: usize = 16;
 
 /// Everything that requests of this kind share. Clones share it.
 #[derive(Debug, Clone)]
@@ -25,6 +28,7 @@ pub(crate) struct OneShot {
     pub(crate) keys: Keys,
     compute: Compute,
     places: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 /// Sets the flag of an evaluation when its request ends, however it ends.
@@ -48,10 +52,11 @@ impl OneShot {
             keys: Keys::new(directory, compute.clone(), limits.max_key_bytes),
             compute,
             places: Arc::new(Semaphore::new(limits.max_one_shot_evaluations as usize)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
         }
     }
 
-    /// Waits for a place, then takes keys with `keys` and evaluates on the compute pool. Keys that fell out of the cache
+    /// Waits for a place unless too many wait, then takes keys with `keys` and evaluates on the compute pool. Keys that fell out of the cache
     /// while they are used are held by the places alone, so the places bound them.
     pub(crate) async fn evaluate(
         &self,
@@ -59,8 +64,7 @@ impl OneShot {
         keys: impl Future<Output = Result<Arc<PreparedKeys>, InferenceError>>,
         query: Query,
     ) -> Result<Answer, InferenceError> {
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        let place = place.map_err(|_| InferenceError::Stopped)?;
+        let place = self.place().await?;
         let keys = keys.await?;
         let cancelled = Arc::new(AtomicBool::new(false));
         let guard = CancelOnDrop(Arc::clone(&cancelled));
@@ -75,6 +79,19 @@ impl OneShot {
         let answer = self.compute.run(evaluation).await??;
         drop(guard);
         Ok(answer)
+    }
+
+    /// A place at once, or after a wait if not too many wait already.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, InferenceError> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => return Ok(place),
+            Err(TryAcquireError::Closed) => return Err(InferenceError::Stopped),
+            Err(TryAcquireError::NoPermits) => {}
+        }
+        let waiting = self.waiting.try_acquire();
+        let _waiting = waiting.map_err(|_| InferenceError::Waiting { limit: MAX_WAITING })?;
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        place.map_err(|_| InferenceError::Stopped)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sphinx_proto::v1::InferOnceRequest;
 use tonic::Code;
 
-use crate::world::{LARGE, SMALL, World, party};
+use crate::world::{LARGE, SMALL, World, party, stranger};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejects_queries_under_unknown_revoked_and_exchanged_keys() {
@@ -62,7 +62,7 @@ async fn requests_that_run_while_their_key_is_removed_end_well_and_later_ones_ar
     world.register("mine", &party().evaluation[0]).await;
     let image = model.image(0);
     // The first brings keys and model in.
-    let before = model.decrypt(world.infer(model.request(&image)).await.unwrap());
+    model.check(&image, world.infer(model.request(&image)).await.unwrap());
     let mut client = world.inference.clone();
     let request = model.request(&image);
     let running = tokio::spawn(async move { client.infer_once(request).await });
@@ -71,6 +71,27 @@ async fn requests_that_run_while_their_key_is_removed_end_well_and_later_ones_ar
     world.remove("mine").await;
     let status = world.infer(model.request(&image)).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
-    let after = model.decrypt(running.await.unwrap().unwrap().into_inner());
-    assert_eq!(before.len(), after.len());
+    model.check(&image, running.await.unwrap().unwrap().into_inner());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_with_the_same_ids_have_models_and_keys_of_their_own() {
+    const OTHER: &str = "other";
+    let world = World::start(&[]).await;
+    let mine = world.model("small", "mine", SMALL).await;
+    world.register("mine", &party().evaluation[0]).await;
+    let image = mine.image(0);
+    mine.check(&image, world.infer(mine.request(&image)).await.unwrap());
+    // Keys under this id are in the service's memory now.
+    let theirs = world.model_as(OTHER, stranger(), "small", "mine", SMALL).await;
+    let status = world.infer_as(OTHER, theirs.request(&image)).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    assert!(status.message().contains("of tenant other"), "{status:?}");
+    let fingerprint = world.register_as(OTHER, "mine", &stranger().evaluation[0]).await;
+    for _ in 0..2 {
+        let answer = world.infer_as(OTHER, theirs.request(&image)).await.unwrap();
+        assert_eq!(answer.fingerprint, fingerprint);
+        theirs.check(&image, answer);
+        mine.check(&image, world.infer(mine.request(&image)).await.unwrap());
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use sphinx_proto::v1::DescribeModelRequest;
 use tonic::{Code, Request};
 
-use crate::world::{LARGE, SMALL, World, party};
+use crate::world::{HUGE, LARGE, SMALL, World, party};
 
 /// Clock ticks of 10 ms that the process has spent so far.
 fn ticks(world: &World) -> u64 {
@@ -40,13 +41,16 @@ async fn a_cancelled_request_and_one_past_its_deadline_stop_computing() {
         }
         let before = ticks(&world);
         let running = tokio::spawn(async move { client.infer_once(request).await });
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert!(ticks(&world) > before + 5, "nothing was computed");
         if deadline {
             let status = running.await.unwrap().unwrap_err();
             let codes = [Code::Cancelled, Code::DeadlineExceeded];
             assert!(codes.contains(&status.code()), "{status:?}");
+            assert!(ticks(&world) > before, "nothing was computed");
         } else {
+            while ticks(&world) < before + 10 {
+                assert!(!running.is_finished(), "nothing was computed");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             running.abort();
             let _ = running.await;
         }
@@ -58,6 +62,47 @@ async fn a_cancelled_request_and_one_past_its_deadline_stop_computing() {
         assert!(after <= stopped + 3, "{} ticks after the end of the request", after - stopped);
     }
     world.infer(model.request(&image)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_the_surplus_at_once_and_goes_on_with_other_calls() {
+    // One is computed, 16 wait.
+    const SURPLUS: usize = 5;
+    let world = World::start(&[
+        ("SPHINX_INFERENCE__LIMITS__MAX_ONE_SHOT_EVALUATIONS", "1"),
+        ("SPHINX_INFERENCE__SERVER__MAX_STREAMS_PER_CONNECTION", "64"),
+    ])
+    .await;
+    let small = world.model("small", "mine", SMALL).await;
+    let huge = world.model("huge", "mine", HUGE).await;
+    world.register("mine", &party().evaluation[0]).await;
+    let image = small.image(0);
+    small.check(&image, world.infer(small.request(&image)).await.unwrap());
+    let request = huge.request(&huge.image(0));
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..17 + SURPLUS {
+        let (mut client, request) = (world.inference.clone(), request.clone());
+        asked.spawn(async move { client.infer_once(request).await.map(drop) });
+    }
+    for _ in 0..SURPLUS {
+        let status = asked.join_next().await.unwrap().unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        assert!(status.metadata().get("retry-after-ms").is_some(), "{status:?}");
+    }
+    let described = DescribeModelRequest { model_id: "huge".to_owned(), version: None };
+    world.inference.clone().describe_model(described).await.unwrap();
+    // Those that leave give their places back, and whoever comes again is served.
+    asked.shutdown().await;
+    let served = async {
+        loop {
+            match world.infer(small.request(&image)).await {
+                Ok(answer) => return answer,
+                Err(status) => assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    small.check(&image, tokio::time::timeout(Duration::from_secs(60), served).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

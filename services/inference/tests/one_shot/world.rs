@@ -8,6 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use sphinx_bootstrap::{
     Answer, DEFAULT_HALF_RANGE, OneShotNetwork, OneShotProfile, QueryLayout, Simulation,
+    SimulationNoise,
 };
 use sphinx_linalg::{BIAS_WIDTH, EncryptedBiases, SLOTS};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
@@ -27,9 +28,12 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
-use tonic::{Status, transport::Channel};
+use tonic::{Request, Status, transport::Channel};
 
 pub const EVALUATION: i32 = KeyKind::Evaluation as i32;
+
+/// Who asks when a request names nobody.
+const DEFAULT_TENANT: &str = "default";
 
 /// 12 neurons.
 pub const SMALL: &str = r#"
@@ -48,6 +52,17 @@ pub const LARGE: &str = r#"
     input = { channels = 1, height = 14, width = 14 }
     layers = [
         { kind = "conv", out_channels = 2, kernel = 3 },
+        { kind = "quantised_tanh", levels = 4 },
+        { kind = "dense", outputs = 3 },
+    ]
+"#;
+
+/// 3380 neurons: longer than any test waits.
+pub const HUGE: &str = r#"
+    name = "huge"
+    input = { channels = 1, height = 28, width = 28 }
+    layers = [
+        { kind = "conv", out_channels = 5, kernel = 3 },
         { kind = "quantised_tanh", levels = 4 },
         { kind = "dense", outputs = 3 },
     ]
@@ -78,21 +93,32 @@ pub struct Model {
     pub simulation: Option<Simulation>,
     pub id: &'static str,
     pub key_id: String,
+    owner: &'static Party,
 }
 
-/// The keys of all tests, made once.
+/// The keys of nearly all tests, made once.
 pub fn party() -> &'static Party {
     static PARTY: OnceLock<Party> = OnceLock::new();
-    PARTY.get_or_init(|| {
-        let mut rng = ChaCha20Rng::seed_from_u64(3);
+    PARTY.get_or_init(|| Party::new(3))
+}
+
+/// Somebody else's.
+pub fn stranger() -> &'static Party {
+    static PARTY: OnceLock<Party> = OnceLock::new();
+    PARTY.get_or_init(|| Party::new(4))
+}
+
+impl Party {
+    fn new(seed: u64) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let key = SecretKey::generate(&mut rng).unwrap();
         let mut evaluation = || {
             let keys = key.evaluation_keys(OneShotProfile::Standard, &mut rng).unwrap();
             keys.to_bytes().unwrap()
         };
         let evaluation = [evaluation(), evaluation()];
-        Party { key, evaluation }
-    })
+        Self { key, evaluation }
+    }
 }
 
 /// With a pool that the client would have to do.
@@ -147,6 +173,11 @@ impl World {
 
     /// Registers evaluation keys under an id and returns their fingerprint.
     pub async fn register(&self, key_id: &str, material: &[u8]) -> String {
+        self.register_as(DEFAULT_TENANT, key_id, material).await
+    }
+
+    /// The same, of a tenant.
+    pub async fn register_as(&self, tenant: &str, key_id: &str, material: &[u8]) -> String {
         let mut header = KeyHeader {
             key_id: key_id.to_owned(),
             parameter_set: ParameterSet::Glwe2048V1.into(),
@@ -158,15 +189,17 @@ impl World {
         };
         let mut vault = self.vault.clone();
         let request = FindUploadRequest { header: Some(header.clone()) };
-        header.offset = vault.find_upload(request).await.unwrap().into_inner().stored_bytes;
+        let found = vault.find_upload(of_tenant(tenant, request)).await.unwrap();
+        header.offset = found.into_inner().stored_bytes;
         let rest = &material[usize::try_from(header.offset).unwrap()..];
         let chunks = rest.chunks(1 << 20).map(|chunk| Part::Chunk(chunk.to_vec().into()));
         let parts: Vec<_> = std::iter::once(Part::Header(header))
             .chain(chunks)
             .map(|part| ExchangeKeysRequest { part: Some(part) })
             .collect();
-        let receipt = vault.exchange_keys(tokio_stream::iter(parts)).await.unwrap().into_inner();
-        receipt.key.unwrap().fingerprint
+        let parts = of_tenant(tenant, tokio_stream::iter(parts));
+        let receipt = vault.exchange_keys(parts).await.unwrap();
+        receipt.into_inner().key.unwrap().fingerprint
     }
 
     pub async fn remove(&self, key_id: &str) {
@@ -176,6 +209,18 @@ impl World {
 
     /// Stores version 0 of a model with random parameters.
     pub async fn model(&self, id: &'static str, key_id: &str, spec: &str) -> Model {
+        self.model_as(DEFAULT_TENANT, party(), id, key_id, spec).await
+    }
+
+    /// The same, of a tenant with keys of its own.
+    pub async fn model_as(
+        &self,
+        tenant: &str,
+        owner: &'static Party,
+        id: &'static str,
+        key_id: &str,
+        spec: &str,
+    ) -> Model {
         let spec = NetworkSpec::from_toml(spec).unwrap();
         let plan = Plan::new(&spec).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(5);
@@ -186,7 +231,7 @@ impl World {
             stage.biases = (0..count).map(|index| (index % 5) as f32 / 4.0 - 0.5).collect();
         }
         let meta = ModelMeta {
-            tenant: TenantId::default(),
+            tenant: TenantId::parse(tenant).unwrap(),
             model_id: ModelId::parse(id).unwrap(),
             key_id: KeyId::parse(key_id).unwrap(),
             network: Network::from(&spec).encode_to_vec().into(),
@@ -194,7 +239,7 @@ impl World {
             created_unix_seconds: 0,
             incarnation: [7; 16],
         };
-        let biases = parameters.iter().map(|stage| encrypted(stage, &mut rng)).collect();
+        let biases = parameters.iter().map(|stage| encrypted(owner, stage, &mut rng)).collect();
         let weights: Vec<Vec<f32>> = parameters.iter().map(|stage| stage.weights.clone()).collect();
         let profile = OneShotProfile::Standard;
         let simulation =
@@ -215,10 +260,20 @@ impl World {
         };
         self.models.create(&meta, version).await.unwrap();
         let layout = QueryLayout::new(&plan).unwrap();
-        Model { layout, simulation: simulation.ok(), plan, id, key_id: key_id.to_owned() }
+        Model { layout, simulation: simulation.ok(), plan, id, key_id: key_id.to_owned(), owner }
     }
 
     pub async fn infer(&self, request: InferOnceRequest) -> Result<InferOnceResponse, Status> {
+        self.infer_as(DEFAULT_TENANT, request).await
+    }
+
+    /// The same, of a tenant.
+    pub async fn infer_as(
+        &self,
+        tenant: &str,
+        request: InferOnceRequest,
+    ) -> Result<InferOnceResponse, Status> {
+        let request = of_tenant(tenant, request);
         Ok(self.inference.clone().infer_once(request).await?.into_inner())
     }
 }
@@ -233,7 +288,7 @@ impl Model {
     /// A right request for an image.
     pub fn request(&self, image: &[f32]) -> InferOnceRequest {
         let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
-        let query = party().key.encrypt_query(&self.layout, image, &mut rng).unwrap();
+        let query = self.owner.key.encrypt_query(&self.layout, image, &mut rng).unwrap();
         InferOnceRequest {
             model_id: self.id.to_owned(),
             key_id: self.key_id.clone(),
@@ -254,14 +309,36 @@ impl Model {
     pub fn decrypt(&self, answer: InferOnceResponse) -> Vec<f64> {
         let InferOnceResponse { mask, bodies, logit_scale, .. } = answer;
         let answer = Answer { mask: mask.into(), bodies: bodies.into(), scale: logit_scale };
-        party().key.decrypt_answer(&answer, self.plan.classes).unwrap()
+        self.owner.key.decrypt_answer(&answer, self.plan.classes).unwrap()
+    }
+
+    /// Asserts that an answer holds logits of this network for an image: noise can move activations by a level, so each has
+    /// to lie about where simulations have it.
+    pub fn check(&self, image: &[f32], answer: InferOnceResponse) {
+        let (mut rng, noise) = (ChaCha20Rng::seed_from_u64(1), SimulationNoise::Predicted);
+        let simulation = self.simulation.as_ref().unwrap();
+        let simulated: Vec<Vec<f64>> =
+            (0..200).map(|_| simulation.logits(image, noise, &mut rng)).collect();
+        for (class, logit) in self.decrypt(answer).into_iter().enumerate() {
+            let logits = simulated.iter().map(|logits| logits[class]);
+            let (low, high) = logits.fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(x), h.max(x)));
+            let beyond = 0.1 + (high - low) / 4.0;
+            assert!((low - beyond..high + beyond).contains(&logit), "{logit} not in {low}..{high}");
+        }
     }
 }
 
-fn encrypted(stage: &StageParameters, rng: &mut ChaCha20Rng) -> bytes::Bytes {
+/// A request in the name of a tenant.
+fn of_tenant<T>(tenant: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert(TenantId::FIELD, tenant.parse().unwrap());
+    request
+}
+
+fn encrypted(owner: &Party, stage: &StageParameters, rng: &mut ChaCha20Rng) -> bytes::Bytes {
     let words = |&bias: &f32| [((f64::from(bias) * 48f64.exp2()) as i64).cast_unsigned(); SLOTS];
     let messages: Vec<u64> = stage.biases.iter().flat_map(words).collect();
-    let rows = party().key.encrypt_rows(&messages, BIAS_WIDTH, rng);
+    let rows = owner.key.encrypt_rows(&messages, BIAS_WIDTH, rng);
     let mut biases = EncryptedBiases::zero(stage.biases.len());
     biases.add_seeded(0, &rows.seeds, &rows.bodies).unwrap();
     biases.to_bytes().into()
