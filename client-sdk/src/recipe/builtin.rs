@@ -9,13 +9,15 @@ macro_rules! recipes {
 }
 
 /// Name and text.
-const RECIPES: [(&str, &str); 6] = recipes![
+const RECIPES: [(&str, &str); 8] = recipes![
     "deskew-linear-eps1",
     "deskew-linear-eps2",
     "deskew-linear-eps3",
     "scatter-linear-eps2",
     "cnn-eps2",
     "sphinx-mnist-no-privacy",
+    "mlp-100-one-shot",
+    "conv-180-one-shot",
 ];
 
 impl Recipe {

@@ -18,7 +18,7 @@ pub struct InferenceLimits {
     pub max_key_bytes: u64,
     /// Memory for models prepared for one-shot recognition, bytes.
     pub max_one_shot_model_bytes: u64,
-    /// One-shot recognitions computed at once, each on all compute threads; further ones wait. Each may hold keys that
+    /// One-shot recognitions computed at once, each on all compute threads; sixteen more wait. Each may hold keys that
     /// fell out of the cache while it runs.
     pub max_one_shot_evaluations: u32,
 }

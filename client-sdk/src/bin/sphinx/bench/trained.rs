@@ -3,9 +3,10 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::Dataset;
+use sphinx_client::recipe::Recipe;
 use sphinx_client::{
-    ClearTwin, ClientError, EncryptedSession, LinearCloud, Privacy, SessionOptions,
-    TrainingOptions, Update, train_without_ledger,
+    ClearTwin, ClientError, EncryptedSession, LinearCloud, SessionOptions, TrainingOptions, Update,
+    train_without_ledger,
 };
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
@@ -14,6 +15,9 @@ use sphinx_proto::{SessionId, TrainingRule};
 use super::training::Model;
 use crate::defaults;
 use crate::error::CliError;
+
+/// Whose hyper-parameters are used, for other networks as well.
+const RECIPE: &str = "mlp-100-one-shot";
 
 /// Trains without privacy and makes the result the model's next version.
 pub async fn store(
@@ -25,7 +29,8 @@ pub async fn store(
     let plan = Plan::new(spec)?;
     let initial = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(defaults::SEED));
     let (spec, from) = (spec.clone(), initial.clone());
-    let train = move || train(&spec, &plan, from, &data, epochs);
+    let options = TrainingOptions { epochs, ..Recipe::load(RECIPE)?.options()? };
+    let train = move || train(&spec, &plan, from, &data, &options);
     let trained = blocking(train).await?;
     let rule = TrainingRule {
         optimizer: OptimizerSpec::Sgd { momentum: 0.0, nesterov: false },
@@ -54,28 +59,15 @@ pub async fn store(
     .await
 }
 
-/// What reaches 97.5 % and more with `mlp-100`; found with `client-sdk/examples/search.rs`.
 fn train(
     spec: &NetworkSpec,
     plan: &Plan,
     parameters: Vec<StageParameters>,
     data: &Dataset,
-    epochs: f64,
+    options: &TrainingOptions,
 ) -> Result<Vec<StageParameters>, ClientError> {
-    let options = TrainingOptions {
-        epochs,
-        blocks: 1,
-        batch: Some(256),
-        optimizer: OptimizerSpec::Sgd { momentum: 0.9, nesterov: false },
-        learning_rate: 0.2,
-        decay: Decay::Cosine { floor: 0.01 },
-        warmup: 0,
-        averaging: None,
-        augmentation: None,
-        privacy: Privacy::None,
-    };
     let mut twin = ClearTwin::new(plan, parameters, options.rule(data.len())?)?;
-    train_without_ledger(&mut twin, spec, data, &options, [0; 32], &mut |_| true)?;
+    train_without_ledger(&mut twin, spec, data, options, [0; 32], &mut |_| true)?;
     Ok(twin.parameters().to_vec())
 }
 
