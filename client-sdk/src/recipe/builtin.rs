@@ -16,8 +16,8 @@ const RECIPES: [(&str, &str); 8] = recipes![
     "scatter-linear-eps2",
     "cnn-eps2",
     "sphinx-mnist-no-privacy",
-    "mlp-100-one-shot",
-    "conv-180-one-shot",
+    "mlp-100-no-privacy",
+    "conv-180-no-privacy",
 ];
 
 impl Recipe {

@@ -17,7 +17,7 @@ use crate::defaults;
 use crate::error::CliError;
 
 /// Whose hyper-parameters are used, for other networks as well.
-const RECIPE: &str = "mlp-100-one-shot";
+const RECIPE: &str = "mlp-100-no-privacy";
 
 /// Trains without privacy and makes the result the model's next version.
 pub async fn store(
