@@ -77,7 +77,8 @@ async fn old_versions_can_be_read_while_they_are_kept() {
     assert_eq!(at(0).await.unwrap().into_inner().weights, fresh);
     assert_eq!(at(1).await.unwrap().into_inner().weights, newest.weights);
     let status = at(2).await.unwrap_err();
-    assert_refused(&status, Code::NotFound, "model m has no version 2: versions 0 to 1 are kept");
+    let words = "model m has no version 2: it is at 1, the oldest version kept is 0";
+    assert_refused(&status, Code::NotFound, words);
 }
 
 #[tokio::test]
