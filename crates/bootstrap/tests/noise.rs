@@ -18,7 +18,11 @@ use sphinx_linalg::{POLYNOMIAL_SIZE, Width, expand_mask, unpack};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape, initial_parameters};
 use sphinx_secret::SecretKey;
 
-const COUNT: usize = 400;
+/// A variance of so many is within a quarter of its expectation at five deviations.
+const COUNT: usize = 800;
+/// Answers of so many logits each.
+const ANSWERS: usize = 64;
+const LOGITS: usize = 64;
 const TORUS: f64 = 18_446_744_073_709_551_616.0;
 
 /// The phase of a sample: the coefficient 0 of a ciphertext that extracts to it.
@@ -139,7 +143,7 @@ fn every_step_has_the_noise_that_is_predicted() {
     close("blind rotation", variance(&errors), budget.bootstrapping);
 
     // A later layer of these, against one of their messages without noise.
-    let layers = vec![dense(COUNT), LayerSpec::Tanh, dense(100)];
+    let layers = vec![dense(COUNT), LayerSpec::Tanh, dense(2000)];
     let model = model(&key, Shape::new(1, 2, 2), layers, &mut rng);
     let query = Query { seed: [0; 16], bodies: vec![0; 4 * 4] };
     let mut exact = Samples::zero(COUNT);
@@ -202,14 +206,20 @@ fn queries_first_layers_and_answers_have_the_noise_that_is_predicted() {
     let errors = differences(&key, &first, &second);
     close("first layer", variance(&errors), 2.0 * model.network().noise().first_layer);
 
-    // The same packed words, rounded and not.
-    let packed = unpacked(&key, &pack_samples(&prepared, &first, &control).unwrap(), COUNT);
-    let answer = model.evaluate(&prepared, &query, &control).unwrap();
-    let rounded = key.decrypt_answer(&answer, COUNT).unwrap();
-    let errors: Vec<u64> = rounded
-        .iter()
-        .zip(&packed)
-        .map(|(logit, word)| ((logit * answer.scale) as i64).cast_unsigned().wrapping_sub(*word))
-        .collect();
+    // The same packed words, rounded and not. The rounded words of a mask meet key bits of mean one half, so that half of the
+    // variance is a sum nearly common to all coefficients: one answer has little to say of it, many do.
+    let model = self::model(&key, Shape::new(1, 28, 28), vec![dense(LOGITS)], &mut rng);
+    let layout = model.network().layout();
+    let mut errors: Vec<u64> = Vec::new();
+    for _ in 0..ANSWERS {
+        let query = key.encrypt_query(layout, &input, &mut rng).unwrap();
+        let sums = model.linear(0, &query, &Samples::zero(0), &control).unwrap();
+        let packed = unpacked(&key, &pack_samples(&prepared, &sums, &control).unwrap(), LOGITS);
+        let answer = model.evaluate(&prepared, &query, &control).unwrap();
+        let rounded = key.decrypt_answer(&answer, LOGITS).unwrap();
+        errors.extend(rounded.iter().zip(&packed).map(|(logit, word)| {
+            ((logit * answer.scale) as i64).cast_unsigned().wrapping_sub(*word)
+        }));
+    }
     close("answer", variance(&errors), budget.answer);
 }
