@@ -111,7 +111,7 @@ pub struct Published {
     pub accuracy: f64,
     /// Deviation of that share over the seeds, divisor n - 1.
     pub deviation: f64,
-    /// Minutes of one training with the machine to itself.
+    /// Minutes of one training; the recipe says whether other work shared the machine.
     pub minutes: f64,
     /// Megabytes (10^6 bytes) that one training sends and receives, mean over the seeds.
     pub megabytes: f64,
