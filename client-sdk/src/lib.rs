@@ -4,7 +4,6 @@
 //! [`SphinxClient`] talks to the services; everything secret happens on this side of the wire.
 
 mod client;
-#[cfg(feature = "cli")]
 pub mod cluster;
 mod connection;
 pub mod data;
@@ -13,10 +12,8 @@ mod evaluation_keys;
 mod keys;
 mod models;
 pub mod one_shot;
-#[cfg(feature = "cli")]
 pub mod recipe;
 pub mod recognition;
-#[cfg(feature = "cli")]
 pub mod report;
 pub mod tickets;
 mod training;

@@ -1,5 +1,5 @@
 //! Supervision of the local services, with shell scripts in their place.
-#![cfg(all(feature = "cli", unix))]
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed set-up fails the test")]
 
 use std::ffi::OsString;

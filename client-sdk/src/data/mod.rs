@@ -6,14 +6,12 @@ mod dataset;
 mod deskew;
 mod error;
 mod idx;
-#[cfg(feature = "cli")]
 mod image;
 mod mnist;
 mod stem;
 
 pub use dataset::Dataset;
 pub use error::DatasetError;
-#[cfg(feature = "cli")]
 pub use image::{Digit, DigitError};
 pub use mnist::Mnist;
 pub use stem::PublicStem;

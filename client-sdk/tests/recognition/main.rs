@@ -1,5 +1,4 @@
 //! Encrypted recognition over real sockets, against the quantised network in the clear.
-#![cfg(feature = "cli")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::{Endpoints, SphinxClient};
+use sphinx_runtime::CancellationToken;
+use tokio::net::TcpListener;
 
 use crate::world::World;
 
@@ -16,17 +18,20 @@ struct Process(Child);
 impl Process {
     /// Starts it on `listen` and waits until it listens; returns its address, too.
     fn start(world: &World, listen: &str) -> (Self, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sphinx"))
-            .args(["serve", "inference", "--exit-with-stdin", "--listen", listen, "--store"])
-            .arg(world.store.path())
-            .args(["--keyvault", &world.endpoints.keyvault, "--log-filter", "off"])
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "restart::service_that_is_killed", "--ignored", "--nocapture"])
+            .env("SPHINX_TEST_STORE", world.store.path())
+            .env("SPHINX_TEST_KEYVAULT", &world.endpoints.keyvault)
+            .env("SPHINX_TEST_LISTEN", listen)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let address = lines
+            .filter_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
+            .next()
+            .unwrap();
         (Self(child), address)
     }
 
@@ -42,6 +47,24 @@ impl Drop for Process {
         // Only for tests that fail; it may have gone.
         let _ = self.0.kill();
     }
+}
+
+/// Not a test of its own: the service that the test below kills.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by Process::start"]
+async fn service_that_is_killed() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    // Standard input closes when the test ends, however it ends.
+    std::thread::spawn(|| {
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        std::process::exit(0);
+    });
+    let listener = TcpListener::bind(variable("SPHINX_TEST_LISTEN")).await.unwrap();
+    let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
+    config.store = variable("SPHINX_TEST_STORE");
+    config.keyvault = variable("SPHINX_TEST_KEYVAULT");
+    println!("\nlistening on {}", listener.local_addr().unwrap());
+    sphinx_inference::run(config, listener, CancellationToken::new()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

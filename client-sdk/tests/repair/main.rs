@@ -1,5 +1,4 @@
 //! Tickets repaired while a real trainer trains, against the quantised network in the clear.
-#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod training;

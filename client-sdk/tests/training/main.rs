@@ -1,5 +1,5 @@
 //! Training on ciphertexts: a real trainer process, a real key vault, real sockets.
-#![cfg(all(feature = "cli", unix))]
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

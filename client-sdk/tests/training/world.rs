@@ -42,7 +42,8 @@ pub struct World {
 pub struct Process {
     child: Child,
     address: String,
-    arguments: Vec<String>,
+    store: String,
+    keyvault: String,
 }
 
 impl World {
@@ -112,24 +113,26 @@ impl Drop for World {
 
 impl Process {
     fn start(store: &str, keyvault: &str) -> Self {
-        let arguments = ["serve", "trainer", "--exit-with-stdin", "--store", store];
-        let more = ["--keyvault", keyvault, "--log-filter", "off", "--listen"];
-        let arguments = arguments.into_iter().chain(more).map(str::to_owned).collect();
-        Self::listen(arguments, "127.0.0.1:0")
+        Self::listen(store, keyvault, "127.0.0.1:0")
     }
 
-    fn listen(arguments: Vec<String>, address: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sphinx"))
-            .args(&arguments)
-            .arg(address)
+    fn listen(store: &str, keyvault: &str, address: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "world::trainer_that_is_killed", "--ignored", "--nocapture"])
+            .env("SPHINX_TEST_STORE", store)
+            .env("SPHINX_TEST_KEYVAULT", keyvault)
+            .env("SPHINX_TEST_LISTEN", address)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-        Self { child, address, arguments }
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let address = lines
+            .filter_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
+            .next()
+            .unwrap();
+        let (store, keyvault) = (store.to_owned(), keyvault.to_owned());
+        Self { child, address, store, keyvault }
     }
 
     pub fn url(&self) -> String {
@@ -144,7 +147,7 @@ impl Process {
 
     /// Starts it again on the same port and the same store.
     pub fn restart(&mut self) {
-        *self = Self::listen(self.arguments.clone(), &self.address);
+        *self = Self::listen(&self.store, &self.keyvault, &self.address);
     }
 }
 
@@ -154,6 +157,24 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Not a test of its own: the trainer that tests kill.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by Process::listen"]
+async fn trainer_that_is_killed() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    // Standard input closes when the test ends, however it ends.
+    std::thread::spawn(|| {
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        std::process::exit(0);
+    });
+    let listener = TcpListener::bind(variable("SPHINX_TEST_LISTEN")).await.unwrap();
+    let mut config = sphinx_runtime::Config::defaults(&sphinx_trainer::SERVICE);
+    config.store = variable("SPHINX_TEST_STORE");
+    config.keyvault = variable("SPHINX_TEST_KEYVAULT");
+    println!("\nlistening on {}", listener.local_addr().unwrap());
+    sphinx_trainer::run(config, listener, CancellationToken::new()).await.unwrap();
 }
 
 pub fn model_id() -> ModelId {

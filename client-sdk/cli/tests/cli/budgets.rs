@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::world::{Machine, assert_says};
 
-const REFERENCE: &str = include_str!("../../../crates/privacy/tests/data/dp_reference.json");
+const REFERENCE: &str = include_str!("../../../../crates/privacy/tests/data/dp_reference.json");
 
 #[test]
 fn account_agrees_with_the_reference() {

@@ -1,13 +1,12 @@
 //! The commands of the README and of the text on privacy exist and take the options given there; the README's network is
 //! valid.
-#![cfg(feature = "cli")]
 
 use std::process::Command;
 
 use sphinx_network::{NetworkSpec, Plan};
 
-const README: &str = include_str!("../../README.md");
-const PRIVACY: &str = include_str!("../../docs/privacy.md");
+const README: &str = include_str!("../../../README.md");
+const PRIVACY: &str = include_str!("../../../docs/privacy.md");
 
 /// The text of the code blocks in a language.
 fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
@@ -48,5 +47,5 @@ fn the_network_is_valid() {
 fn the_test_command_is_the_one_of_the_checks() {
     let command = "cargo test --release --workspace";
     assert!(blocks(README, "sh").iter().any(|block| block.trim() == command));
-    assert!(include_str!("../../.ci/run").contains(command));
+    assert!(include_str!("../../../.ci/run").contains(command));
 }

@@ -1,5 +1,5 @@
 //! The command `sphinx` as users run it: the real binary against real services.
-#![cfg(all(feature = "cli", unix))]
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod budgets;
