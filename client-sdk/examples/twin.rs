@@ -9,12 +9,12 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
-use sphinx_client::cluster::{ClusterOptions, LocalCluster};
 use sphinx_client::data::{Dataset, Mnist};
 use sphinx_client::{
     ClearTwin, EncryptedSession, Endpoints, KeyId, ModelId, Privacy, Progress, SessionOptions,
     SphinxClient, TenantId, TrainingOptions, train_without_ledger,
 };
+use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_network::{
     DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork, StageParameters,
     initial_parameters,
@@ -56,10 +56,7 @@ async fn encrypted(
     options: &TrainingOptions,
     seed: u64,
 ) -> Result<Vec<StageParameters>, Box<dyn Error>> {
-    let mut cluster = ClusterOptions::current_program()?;
-    // The example lies in target/release/examples, the command one level above.
-    cluster.program = std::env::current_exe()?.with_file_name("../sphinx");
-    let cluster = LocalCluster::start(cluster).await?;
+    let cluster = LocalCluster::start(ClusterOptions::find_command()?).await?;
     let client = SphinxClient::new(&Endpoints {
         trainer: cluster.trainer.to_string(),
         inference: cluster.inference.to_string(),

@@ -4,7 +4,6 @@
 //! [`SphinxClient`] talks to the services; everything secret happens on this side of the wire.
 
 mod client;
-pub mod cluster;
 mod connection;
 pub mod data;
 mod error;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use sphinx_client::cluster::{ClusterOptions, LocalCluster};
+use sphinx_cluster::{ClusterOptions, LocalCluster};
 
 use crate::error::CliError;
 use crate::interrupt::Interrupt;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sphinx_client::ClientError;
-use sphinx_client::cluster::ClusterError;
 use sphinx_client::data::{DatasetError, DigitError};
 use sphinx_client::report::ReportError;
+use sphinx_cluster::ClusterError;
 use sphinx_privacy::AccountingError;
 use sphinx_privacy::ledger::LedgerError;
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::cluster::{ClusterOptions, LocalCluster};
 use sphinx_client::data::Dataset;
 use sphinx_client::{
     Endpoints, KeyId, ModelId, ModelLedger, SphinxClient, TenantId, TrainingOptions,
     TrainingRequest,
 };
+use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
 use sphinx_secret::SecretKey;

@@ -10,10 +10,10 @@ use serde::Serialize;
 use sphinx_bootstrap::{
     DEFAULT_HALF_RANGE, OneShotNetwork, OneShotProfile, Simulation, SimulationNoise,
 };
-use sphinx_client::cluster::{LocalCluster, Service, Usage};
 use sphinx_client::data::{Dataset, Mnist};
 use sphinx_client::one_shot::OneShot;
 use sphinx_client::{ClientError, ModelParameters};
+use sphinx_cluster::{LocalCluster, Service, Usage};
 use sphinx_network::Plan;
 
 use super::trained;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
-use sphinx_client::cluster::LocalCluster;
 use sphinx_client::data::Mnist;
 use sphinx_client::recognition::{Recogniser, TicketBook};
 use sphinx_client::{Endpoints, SphinxClient};
+use sphinx_cluster::LocalCluster;
 use sphinx_linalg::SLOTS;
 use sphinx_network::Plan;
 

@@ -6,12 +6,12 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
-use sphinx_client::cluster::{LocalCluster, Service, Usage};
 use sphinx_client::data::Mnist;
 use sphinx_client::{
     ClearTwin, Endpoints, KeyId, ModelId, ModelLedger, Privacy, Progress, SphinxClient, TenantId,
     Traffic, TrainingOptions, TrainingRequest, train_without_ledger,
 };
+use sphinx_cluster::{LocalCluster, Service, Usage};
 use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};

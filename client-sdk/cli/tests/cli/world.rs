@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use sphinx_client::cluster::{ClusterOptions, LocalCluster};
+use sphinx_cluster::{ClusterOptions, LocalCluster};
 use tempfile::TempDir;
 
 /// Average pooling and one dense layer: trains in milliseconds.
@@ -69,8 +69,7 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
-        let mut options = ClusterOptions::current_program().unwrap();
-        options.program = env!("CARGO_BIN_EXE_sphinx").into();
+        let options = ClusterOptions::new(env!("CARGO_BIN_EXE_sphinx").into());
         let cluster = LocalCluster::start(options).await.unwrap();
         Self { machine: Machine::new(), cluster }
     }
@@ -113,7 +112,7 @@ impl World {
 
     /// A further replica of the inference service on the same store, started by hand.
     pub fn serve_inference(&self, listen: &str) -> Command {
-        let log = self.cluster.log(sphinx_client::cluster::Service::Inference);
+        let log = self.cluster.log(sphinx_cluster::Service::Inference);
         let mut command = Command::new(env!("CARGO_BIN_EXE_sphinx"));
         command
             .args(["serve", "inference", "--exit-with-stdin", "--log-filter", "off"])

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::cluster::{ClusterOptions, LocalCluster};
 use sphinx_client::{
     EncryptedSession, Endpoints, KeyId, ModelId, SecretKey, SessionOptions, SphinxClient, TenantId,
     TrainingOptions,
 };
+use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_proto::SessionId;
 
 use crate::victim::{Commit, Protection, Seen, Victim};
@@ -23,10 +23,7 @@ struct Owner {
 
 /// Trains a model under encryption, then takes one encrypted step per image and protection.
 pub async fn observe(victim: &Victim) -> Result<Seen, Box<dyn Error>> {
-    let mut options = ClusterOptions::current_program()?;
-    // The example lies in target/release/examples, the command one level above.
-    options.program = std::env::current_exe()?.with_file_name("../sphinx");
-    let cluster = LocalCluster::start(options).await?;
+    let cluster = LocalCluster::start(ClusterOptions::find_command()?).await?;
     let seen = observe_on(&cluster, victim).await;
     cluster.shutdown().await?;
     seen

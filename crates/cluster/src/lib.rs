@@ -1,4 +1,4 @@
-//! The three services as real processes on this machine, for the demo and the benchmark.
+//! The three services as real processes on this machine, for the demo, the benchmark, examples and tests.
 //!
 //! Each child listens on a free loopback port, shares a temporary store with the others and lives
 //! no longer than its parent: it holds the read end of a pipe as its standard input, and leaves
@@ -6,6 +6,7 @@
 
 mod error;
 mod process;
+mod program;
 mod usage;
 
 use std::ffi::OsString;
@@ -27,7 +28,7 @@ pub enum Service {
     Trainer,
     /// Recognises images.
     Inference,
-    /// Keeps evaluation keys.
+    /// Keeps public and evaluation keys.
     Keyvault,
 }
 
@@ -110,21 +111,42 @@ pub struct ClusterOptions {
 }
 
 impl ClusterOptions {
-    /// This very executable as `sphinx serve ...`, with 20 s to start and 10 s to stop.
-    ///
-    /// # Errors
-    /// [`ClusterError::Program`] if the system does not tell which executable this is.
-    pub fn current_program() -> Result<Self, ClusterError> {
-        let program =
-            std::env::current_exe().map_err(|e| ClusterError::Program { kind: e.kind() })?;
-        Ok(Self {
+    /// A program that understands `serve ...` as `sphinx` does, with 20 s to start and 10 s to stop.
+    pub fn new(program: PathBuf) -> Self {
+        Self {
             program,
             arguments: Box::new(|launch| launch.serve_arguments()),
             verbose: false,
             start_deadline: Duration::from_secs(20),
             stop_grace: Duration::from_secs(10),
-        })
+        }
     }
+
+    /// This very executable, for the command itself under whatever name.
+    ///
+    /// # Errors
+    /// [`ClusterError::Program`] if the system does not tell which executable this is.
+    pub fn current_program() -> Result<Self, ClusterError> {
+        Ok(Self::new(current_executable()?))
+    }
+
+    /// The command `sphinx`, for any other program: it lies beside this executable or one folder above,
+    /// where cargo puts it for tests and examples, or in a folder of `PATH`.
+    ///
+    /// # Errors
+    /// [`ClusterError::Program`] likewise, [`ClusterError::NoCommand`] if it is in none of these places.
+    pub fn find_command() -> Result<Self, ClusterError> {
+        let executable = current_executable()?;
+        let path = std::env::var_os("PATH");
+        match program::find(&executable, path.as_deref()) {
+            Some(program) => Ok(Self::new(program)),
+            None => Err(ClusterError::NoCommand { executable }),
+        }
+    }
+}
+
+fn current_executable() -> Result<PathBuf, ClusterError> {
+    std::env::current_exe().map_err(|e| ClusterError::Program { kind: e.kind() })
 }
 
 /// The three services, running. [`shutdown`](Self::shutdown) stops them gently; dropping stops

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::Instant;
 
-use super::{ClusterError, ClusterOptions, Endpoint, Launch, Service};
+use crate::{ClusterError, ClusterOptions, Endpoint, Launch, Service};
 
 /// What a service prints before its address when it is ready.
 const READY: &str = "listening on ";
@@ -24,7 +24,7 @@ const DROP_GRACE: Duration = Duration::from_secs(1);
 const DROP_POLL: Duration = Duration::from_millis(5);
 
 /// A running service; dropping it stops it.
-pub(super) struct ServiceProcess {
+pub(crate) struct ServiceProcess {
     service: Service,
     endpoint: Endpoint,
     child: Running,
@@ -33,7 +33,7 @@ pub(super) struct ServiceProcess {
 impl ServiceProcess {
     /// Starts the process and waits until it says where it listens. Its log goes to the file
     /// `log`, or to this process's standard error.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         options: &ClusterOptions,
         launch: Launch<'_>,
         log: Option<PathBuf>,
@@ -68,25 +68,25 @@ impl ServiceProcess {
         Ok(Self { service, endpoint: Endpoint(address), child })
     }
 
-    pub(super) fn service(&self) -> Service {
+    pub(crate) fn service(&self) -> Service {
         self.service
     }
 
-    pub(super) fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         self.endpoint
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.child.child.id()
     }
 
     /// Sends SIGTERM.
-    pub(super) fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         self.child.terminate();
     }
 
     /// Waits for the end; kills at the deadline and says so by `false`.
-    pub(super) async fn stopped_by(&mut self, deadline: Instant) -> bool {
+    pub(crate) async fn stopped_by(&mut self, deadline: Instant) -> bool {
         self.child.stopped_by(deadline).await
     }
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Service;
+use crate::Service;
 
 /// A local service that could not be started or stopped as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +14,15 @@ pub enum ClusterError {
     Program {
         /// What the system said.
         kind: ErrorKind,
+    },
+    /// The command `sphinx` is nowhere.
+    #[error(
+        "the command sphinx is neither near {} nor in a folder of PATH: build it with `cargo build \
+         --release --bin sphinx`", executable.display()
+    )]
+    NoCommand {
+        /// The running executable.
+        executable: PathBuf,
     },
     /// No directory for store and logs.
     #[error("cannot create {}: {kind}; check TMPDIR", path.display())]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sphinx_client::cluster::{ClusterError, ClusterOptions, Launch, LocalCluster, Service};
+use sphinx_cluster::{ClusterError, ClusterOptions, Launch, LocalCluster, Service};
 
 /// Listens, as far as the supervisor can tell, and leaves with its standard input.
 const SERVE: &str = "echo booting >&2; echo listening on 127.0.0.1:4001; exec cat >/dev/null";
