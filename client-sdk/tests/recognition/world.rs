@@ -8,6 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::{Endpoints, KeyId, ModelId, SphinxClient, TenantId};
 use sphinx_linalg::{BIAS_WIDTH, EncryptedBiases, SLOTS};
+use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
 use sphinx_network::{
     DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork, StageParameters,
     initial_parameters,
@@ -15,7 +16,6 @@ use sphinx_network::{
 use sphinx_proto::v1::Network;
 use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
-use sphinx_store::{ModelMeta, ModelStore, ModelVersion};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 

@@ -7,11 +7,11 @@ use sphinx_client::{
     TrainingOptions, Update, train_without_ledger,
 };
 use sphinx_gradient::Tensor;
+use sphinx_models::ModelVersion;
 use sphinx_network::{Plan, initial_parameters};
 use sphinx_optimizer::{OptimizerSpec, WeightAverage};
 use sphinx_privacy::ledger::{Charge, Ledger};
 use sphinx_proto::{SessionId, TrainingRule};
-use sphinx_store::ModelVersion;
 
 use crate::world::{World, blocking, examples, model_id, open, private, rule, small};
 

@@ -5,12 +5,12 @@ use sphinx_client::{
     ClientError, EncryptedSession, LinearCloud, TrainingOptions, TrainingSummary, Update,
 };
 use sphinx_linalg::EncryptedBiases;
+use sphinx_models::ModelVersion;
 use sphinx_network::Plan;
 use sphinx_optimizer::Optimizer;
 use sphinx_privacy::ledger::{Binding, Charge, Digest, Entry, Ledger, PendingUpdate, PrivacyUnit};
 use sphinx_proto::SessionId;
 use sphinx_proto::v1::{TrainRequest, commit_chunk::Part, train_request::Part as Request};
-use sphinx_store::ModelVersion;
 use tonic::Code;
 
 use crate::world::{

@@ -12,6 +12,7 @@ use sphinx_client::{
     Endpoints, KeyId, ModelId, ModelLedger, Privacy, SessionOptions, SphinxClient, TrainingOptions,
     TrainingRequest,
 };
+use sphinx_models::ModelStore;
 use sphinx_network::NetworkSpec;
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 use sphinx_privacy::ledger::Ledger;
@@ -19,7 +20,6 @@ use sphinx_privacy::{Delta, Target};
 use sphinx_proto::{SessionId, TrainingRule};
 use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
-use sphinx_store::ModelStore;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 

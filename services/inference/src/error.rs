@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sphinx_bootstrap::{EvaluationError, NetworkError, QueryError};
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
-use sphinx_network::{QuantisationError, SpecError};
+use sphinx_models::{NetworkFault, StoreError};
+use sphinx_network::QuantisationError;
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
 use sphinx_runtime::{ComputeError, KeyError};
-use sphinx_store::StoreError;
 
 /// What a request is told to wait when too many rows are held or too many recognitions wait: about what a stage or a
 /// recognition takes.
@@ -153,15 +153,9 @@ pub enum InferenceError {
 /// How a stored model contradicts itself.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ModelFault {
-    /// Its network cannot be decoded.
-    #[error("its network cannot be decoded: {0}")]
-    Encoding(#[from] prost::DecodeError),
-    /// Its network has a field that is none.
-    #[error("its network: {0}")]
-    Field(#[from] ConversionError),
-    /// Its network is none.
-    #[error("its network: {0}")]
-    Spec(#[from] SpecError),
+    /// Its network cannot be read.
+    #[error(transparent)]
+    Network(#[from] NetworkFault),
     /// It does not have one list of weights and biases per stage.
     #[error("it has {weights} stages of weights and {biases} of biases, its network {expected}")]
     StageCount {

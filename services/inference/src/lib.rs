@@ -17,12 +17,12 @@ use std::{
     process::ExitCode,
 };
 
+use sphinx_models::{ModelStore, StoreError};
 use sphinx_proto::v1::inference_server::{InferenceServer, SERVICE_NAME};
 use sphinx_runtime::{
     CancellationToken, Compute, ComputeError, KeyDirectory, KeyError, ServeError, ServiceArgs,
     ServiceInfo, launch, serve,
 };
-use sphinx_store::{ModelStore, StoreError};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prost::Message;
 use sphinx_linalg::{BIAS_WIDTH, BiasError, LinearMap, POLYNOMIAL_SIZE, PackedMap, PlainMap};
-use sphinx_network::{DEFAULT_ACTIVATION_BITS, InferenceStage, NetworkSpec, Plan, Stage};
+use sphinx_models::{ModelMeta, ModelVersion, StoredNetwork};
+use sphinx_network::{DEFAULT_ACTIVATION_BITS, InferenceStage, Stage};
 use sphinx_proto::{
     KeyId, ModelId,
     v1::{IntegerStage, Network, PrepareBiases},
 };
-use sphinx_store::{ModelMeta, ModelVersion};
 
 use crate::error::{InferenceError, ModelFault};
 
@@ -53,7 +52,8 @@ impl LoadedModel {
     pub(crate) fn new(meta: &ModelMeta, version: ModelVersion) -> Result<Self, InferenceError> {
         let model_id = meta.model_id.clone();
         let damaged = |cause| InferenceError::DamagedModel { model: meta.model_id.clone(), cause };
-        let (network, spec, plan) = network(meta).map_err(damaged)?;
+        let StoredNetwork { message: network, spec, plan } =
+            meta.stored_network().map_err(|fault| damaged(fault.into()))?;
         let (weights, biases) = (version.weights.len(), version.biases.len());
         let expected = plan.stages.len();
         if (weights, biases) != (expected, expected) {
@@ -201,13 +201,6 @@ fn first_word(body: &[u8]) -> impl Iterator<Item = &u8> {
     const { assert!(StoredBiases::HALF_BYTES == POLYNOMIAL_SIZE * 6 && BIAS_WIDTH.bytes() == 6) };
     let (high, low) = body.split_at(POLYNOMIAL_SIZE * 4);
     high.iter().take(4).chain(low.iter().take(2))
-}
-
-fn network(meta: &ModelMeta) -> Result<(Network, NetworkSpec, Plan), ModelFault> {
-    let network = Network::decode(meta.network.clone())?;
-    let spec = NetworkSpec::try_from(network.clone())?;
-    let plan = Plan::new(&spec)?;
-    Ok((network, spec, plan))
 }
 
 /// The largest sum of squared weights of one output.

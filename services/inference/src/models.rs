@@ -9,9 +9,9 @@ use std::{
 };
 
 use moka::{future::Cache, policy::EvictionPolicy};
+use sphinx_models::{ModelStore, StoreError, StoredModel};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
 use sphinx_runtime::Compute;
-use sphinx_store::{ModelStore, StoreError, StoredModel};
 
 use crate::{error::InferenceError, model::LoadedModel};
 

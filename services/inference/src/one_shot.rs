@@ -9,8 +9,8 @@ use std::sync::{
 };
 
 use sphinx_bootstrap::{Answer, Control, LayerDone, OneShotModel, PreparedKeys, Query};
+use sphinx_models::ModelStore;
 use sphinx_runtime::{Compute, KeyDirectory};
-use sphinx_store::ModelStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::{config::InferenceLimits, error::InferenceError};

@@ -1,8 +1,8 @@
 //! What the key vault answers instead of a key.
 
+use sphinx_objects::ObjectError;
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, RpcError};
 use sphinx_runtime::ComputeError;
-use sphinx_store::StoreError;
 
 /// An error of the key vault.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -156,7 +156,7 @@ pub enum VaultError {
     Compute(#[from] ComputeError),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Object(#[from] ObjectError),
 }
 
 impl RpcError for VaultError {
@@ -182,7 +182,7 @@ impl RpcError for VaultError {
             Self::MaterialLimit { .. } | Self::TooManyKeys { .. } => ErrorCode::ResourceExhausted,
             Self::Taken { .. } => ErrorCode::AlreadyExists,
             Self::NoKey { .. } => ErrorCode::NotFound,
-            Self::Store(error) => error.code(),
+            Self::Object(_) => ErrorCode::Internal,
         }
     }
 }

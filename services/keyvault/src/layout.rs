@@ -7,11 +7,11 @@
 use bytes::Bytes;
 use object_store::path::Path;
 use prost::Message;
+use sphinx_objects::record::Record;
 use sphinx_proto::{
     KeyId, TenantId,
     v1::{self, KeyKind},
 };
-use sphinx_store::record::Record;
 
 /// The folder of a tenant's keys of one kind.
 pub(crate) fn keys(tenant: &TenantId, kind: KeyKind) -> Path {

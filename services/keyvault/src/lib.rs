@@ -18,11 +18,11 @@ use std::{
     process::ExitCode,
 };
 
+use sphinx_objects::ObjectError;
 use sphinx_proto::v1::key_vault_server::{KeyVaultServer, SERVICE_NAME};
 use sphinx_runtime::{
     CancellationToken, Compute, ComputeError, ServeError, ServiceArgs, ServiceInfo, launch, serve,
 };
-use sphinx_store::StoreError;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -44,7 +44,7 @@ pub const SERVICE: ServiceInfo = ServiceInfo {
 pub enum RunError {
     /// The store cannot be opened.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] ObjectError),
     /// The compute threads cannot be started.
     #[error(transparent)]
     Compute(#[from] ComputeError),

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use sphinx_proto::{KeyId, TenantId, v1::KeyKind};
-use sphinx_runtime::Compute;
-use sphinx_store::{
-    Objects, Put, StoreError,
+use sphinx_objects::{
+    ObjectError, Objects, Put,
     record::{RecordError, seal, unseal},
 };
+use sphinx_proto::{KeyId, TenantId, v1::KeyKind};
+use sphinx_runtime::Compute;
 use tokio::sync::Mutex;
 
 use crate::{
@@ -42,7 +42,7 @@ impl Vault {
         location: &str,
         limits: VaultLimits,
         compute: Compute,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, ObjectError> {
         let objects = Objects::open(location)?;
         let (parts, checks) = (Parts::new(objects.clone()), Checks::new(compute));
         Ok(Self { objects, parts, checks, limits, registering: Arc::default() })
@@ -116,7 +116,7 @@ impl Vault {
         &self,
         tenant: &TenantId,
         kind: KeyKind,
-    ) -> Result<Vec<KeyRecord>, StoreError> {
+    ) -> Result<Vec<KeyRecord>, ObjectError> {
         let mut keys = Vec::new();
         for entry in self.objects.list(&layout::keys(tenant, kind)).await? {
             // Files of other names are none of ours.
@@ -131,10 +131,10 @@ impl Vault {
         tenant: &TenantId,
         kind: KeyKind,
         key_id: &KeyId,
-    ) -> Result<Option<KeyRecord>, StoreError> {
+    ) -> Result<Option<KeyRecord>, ObjectError> {
         let path = layout::key(tenant, kind, key_id);
         let Some(object) = self.objects.get(&path).await? else { return Ok(None) };
-        let damaged = |cause| StoreError::Damaged { path: path.to_string(), cause };
+        let damaged = |cause| ObjectError::Damaged { path: path.to_string(), cause };
         let record: KeyRecord = unseal(object).map_err(damaged)?;
         if record.key_id == key_id.as_str() {
             Ok(Some(record))

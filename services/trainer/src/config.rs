@@ -3,8 +3,8 @@
 use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
+use sphinx_models::Retention;
 use sphinx_runtime::{ConfigError, Limits};
-use sphinx_store::Retention;
 
 /// Limits of the trainer, the `[limits]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
+use sphinx_models::StoreError;
 use sphinx_network::{LowerError, SpecError};
 use sphinx_optimizer::OptimizerError;
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
 use sphinx_runtime::{ComputeError, KeyError, ServeError};
-use sphinx_store::StoreError;
 
 /// Why the service could not run.
 #[derive(Debug, thiserror::Error)]

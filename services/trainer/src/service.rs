@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::Stream;
-use sphinx_network::{NetworkSpec, Plan};
+use sphinx_models::{ModelMeta, ModelStore, StoredModel, StoredNetwork};
 use sphinx_proto::v1::trainer_server::Trainer;
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
-    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, Model, Network,
-    TrainRequest, TrainResponse,
+    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, Model, TrainRequest,
+    TrainResponse,
 };
 use sphinx_runtime::{CancellationToken, Compute, Config, KeyDirectory};
-use sphinx_store::{ModelMeta, ModelStore, StoredModel};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -93,24 +92,21 @@ impl Trainer for TrainerService {
     }
 }
 
-/// The stored network of a model.
-pub(crate) fn network(meta: &ModelMeta) -> Result<(Network, NetworkSpec), TrainerError> {
-    let damaged = |cause: String| TrainerError::Damaged { model: meta.model_id.clone(), cause };
-    let network: Network =
-        prost::Message::decode(meta.network.clone()).map_err(|error| damaged(error.to_string()))?;
-    let spec =
-        NetworkSpec::try_from(network.clone()).map_err(|error| damaged(error.to_string()))?;
-    Ok((network, spec))
+/// The network of a stored model.
+pub(crate) fn network(meta: &ModelMeta) -> Result<StoredNetwork, TrainerError> {
+    meta.stored_network().map_err(|fault| TrainerError::Damaged {
+        model: meta.model_id.clone(),
+        cause: fault.to_string(),
+    })
 }
 
 /// A stored model as callers see it.
 pub(crate) fn described(stored: &StoredModel) -> Result<Model, TrainerError> {
-    let (network, spec) = network(&stored.meta)?;
-    let plan = Plan::new(&spec)?;
+    let StoredNetwork { message, plan, .. } = network(&stored.meta)?;
     Ok(Model {
         model_id: stored.meta.model_id.to_string(),
         key_id: stored.meta.key_id.to_string(),
-        network: Some(network),
+        network: Some(message),
         version: stored.head,
         created_unix_seconds: stored.meta.created_unix_seconds,
         updated_unix_seconds: stored.updated_unix_seconds,

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use moka::{future::Cache, policy::EvictionPolicy};
-use prost::Message;
 use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotModel, OneShotNetwork, OneShotProfile};
 use sphinx_linalg::{EncryptedBiases, POLYNOMIAL_SIZE};
-use sphinx_network::{NetworkSpec, Plan};
-use sphinx_proto::{KeyId, ModelId, TenantId, v1::Network};
+use sphinx_models::{ModelMeta, ModelStore, ModelVersion, StoredModel, StoredNetwork};
+use sphinx_network::Plan;
+use sphinx_proto::{KeyId, ModelId, TenantId};
 use sphinx_runtime::Compute;
-use sphinx_store::{ModelMeta, ModelStore, ModelVersion, StoredModel};
 
 use crate::{
     error::{InferenceError, ModelFault},
@@ -99,7 +98,8 @@ impl Models {
 
 fn prepare(meta: &ModelMeta, version: ModelVersion) -> Result<Prepared, InferenceError> {
     let damaged = |cause| InferenceError::DamagedModel { model: meta.model_id.clone(), cause };
-    let (spec, plan) = network(meta).map_err(damaged)?;
+    let StoredNetwork { spec, plan, .. } =
+        meta.stored_network().map_err(|fault| damaged(fault.into()))?;
     let (weights, biases) = (version.weights.len(), version.biases.len());
     let expected = plan.stages.len();
     if (weights, biases) != (expected, expected) {
@@ -135,11 +135,4 @@ fn transformed_bytes(plan: &Plan) -> usize {
     });
     let channels = plan.stages.first().map_or(0, |stage| stage.linear.bias_count());
     channels * POLYNOMIAL_SIZE * 2 * size_of::<u64>() + later.sum::<usize>()
-}
-
-fn network(meta: &ModelMeta) -> Result<(NetworkSpec, Plan), ModelFault> {
-    let network = Network::decode(meta.network.clone())?;
-    let spec = NetworkSpec::try_from(network)?;
-    let plan = Plan::new(&spec)?;
-    Ok((spec, plan))
 }

@@ -11,6 +11,7 @@ use sphinx_bootstrap::{
     SimulationNoise,
 };
 use sphinx_linalg::{BIAS_WIDTH, EncryptedBiases, SLOTS};
+use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_proto::v1::{
     DeleteKeyRequest, ExchangeKeysRequest, FindUploadRequest, InferOnceRequest, InferOnceResponse,
@@ -20,7 +21,6 @@ use sphinx_proto::v1::{
 use sphinx_proto::{KeyId, ModelId, TenantId};
 use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
-use sphinx_store::{ModelMeta, ModelStore, ModelVersion};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use sphinx_inference::{Config, InferenceLimits, SERVICE};
 use sphinx_linalg::{EncryptedBiases, LinearMap, POLYNOMIAL_SIZE, SEED_BYTES};
+use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
 use sphinx_network::{
     DEFAULT_ACTIVATION_BITS, InferenceStage, NetworkSpec, Plan, initial_parameters,
 };
@@ -17,7 +18,6 @@ use sphinx_proto::v1::{
 };
 use sphinx_proto::{KeyId, ModelId, TenantId};
 use sphinx_runtime::CancellationToken;
-use sphinx_store::{ModelMeta, ModelStore, ModelVersion};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tonic::transport::Channel;

@@ -8,11 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use sphinx_proto::TenantId;
-use sphinx_store::{
-    Objects, StoreError,
+use sphinx_objects::{
+    ObjectError, Objects,
     record::{seal, unseal},
 };
+use sphinx_proto::TenantId;
 
 use crate::{
     evaluation::part_count,
@@ -46,7 +46,7 @@ impl Parts {
         tenant: &TenantId,
         sha256: &str,
         material_bytes: u64,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<u64, ObjectError> {
         let stored = self.stored(tenant).await?.remove(sha256).unwrap_or_default();
         let mut numbers = stored.numbers;
         numbers.sort_unstable();
@@ -62,7 +62,7 @@ impl Parts {
         sha256: &str,
         number: usize,
         bytes: Bytes,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ObjectError> {
         let path = layout::part(tenant, sha256, number);
         self.objects.create(&path, seal(&PartRecord { bytes })).await.map(|_| ())
     }
@@ -73,15 +73,15 @@ impl Parts {
         tenant: &TenantId,
         sha256: &str,
         number: usize,
-    ) -> Result<Option<Bytes>, StoreError> {
+    ) -> Result<Option<Bytes>, ObjectError> {
         let path = layout::part(tenant, sha256, number);
         let Some(object) = self.objects.get(&path).await? else { return Ok(None) };
-        let damaged = |cause| StoreError::Damaged { path: path.to_string(), cause };
+        let damaged = |cause| ObjectError::Damaged { path: path.to_string(), cause };
         unseal::<PartRecord>(object).map(|part| Some(part.bytes)).map_err(damaged)
     }
 
     /// Removes all parts of a material.
-    pub(crate) async fn remove(&self, tenant: &TenantId, sha256: &str) -> Result<(), StoreError> {
+    pub(crate) async fn remove(&self, tenant: &TenantId, sha256: &str) -> Result<(), ObjectError> {
         let stored = self.stored(tenant).await?.remove(sha256).unwrap_or_default();
         self.remove_numbers(tenant, sha256, &stored.numbers).await
     }
@@ -95,7 +95,7 @@ impl Parts {
         wanted: Option<&str>,
         max_uploads: usize,
         max_age: Duration,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ObjectError> {
         let stored = self.stored(tenant).await?;
         let mut unfinished: Vec<_> = stored
             .into_iter()
@@ -116,7 +116,7 @@ impl Parts {
     }
 
     /// The tenants that have parts.
-    pub(crate) async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+    pub(crate) async fn tenants(&self) -> Result<Vec<TenantId>, ObjectError> {
         let names = self.objects.folders(&layout::all_parts()).await?;
         Ok(names.into_iter().filter_map(|name| TenantId::parse(name).ok()).collect())
     }
@@ -126,14 +126,14 @@ impl Parts {
         tenant: &TenantId,
         sha256: &str,
         numbers: &[usize],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ObjectError> {
         for &number in numbers {
             self.objects.delete(&layout::part(tenant, sha256, number)).await?;
         }
         Ok(())
     }
 
-    async fn stored(&self, tenant: &TenantId) -> Result<BTreeMap<String, Stored>, StoreError> {
+    async fn stored(&self, tenant: &TenantId) -> Result<BTreeMap<String, Stored>, ObjectError> {
         let mut materials: BTreeMap<String, Stored> = BTreeMap::new();
         for entry in self.objects.list(&layout::parts(tenant)).await? {
             // Files of other names are none of ours.

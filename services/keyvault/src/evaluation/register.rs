@@ -2,8 +2,8 @@
 
 use std::{collections::HashSet, convert::Infallible, time::Duration};
 
+use sphinx_objects::{ObjectError, Put, record::seal};
 use sphinx_proto::{KeyId, TenantId, v1::KeyKind};
-use sphinx_store::{Put, StoreError, record::seal};
 
 use crate::{
     error::VaultError,
@@ -106,7 +106,7 @@ impl Vault {
 
     /// Removes what unfinished uploads of all tenants left too long ago. A tenant whose keys cannot be read keeps
     /// everything, since any part may belong to one of them.
-    pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
+    pub(crate) async fn sweep(&self) -> Result<(), ObjectError> {
         for tenant in self.parts.tenants().await? {
             if let Err(error) = self.sweep_tenant(&tenant).await {
                 tracing::error!(%tenant, %error, "unfinished uploads of this tenant stay");
@@ -127,7 +127,7 @@ impl Vault {
         }
     }
 
-    async fn sweep_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
+    async fn sweep_tenant(&self, tenant: &TenantId) -> Result<(), ObjectError> {
         let _one_at_a_time = self.registering.lock().await;
         let registered = self.registered_materials(tenant).await?;
         self.parts.make_room(tenant, &registered, None, usize::MAX, self.max_upload_age()).await
@@ -146,7 +146,10 @@ impl Vault {
         }
     }
 
-    async fn registered_materials(&self, tenant: &TenantId) -> Result<HashSet<String>, StoreError> {
+    async fn registered_materials(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<HashSet<String>, ObjectError> {
         let keys = self.list_kind(tenant, KIND).await?;
         Ok(keys.into_iter().map(|key| key.material_sha256).collect())
     }

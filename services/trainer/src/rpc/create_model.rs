@@ -4,11 +4,11 @@ use prost::Message;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_linalg::EncryptedBiases;
+use sphinx_models::{ModelMeta, ModelVersion};
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_proto::v1::{CreateModelRequest, CreateModelResponse, Network};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, conversion, to_status};
 use sphinx_runtime::tenant;
-use sphinx_store::{ModelMeta, ModelVersion};
 use tonic::{Request, Response, Status};
 
 use crate::config::TrainerLimits;

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use sphinx_linalg::{BIAS_WIDTH, ROW_WORDS};
+use sphinx_models::ModelVersion;
 use sphinx_proto::v1::get_model_request::Part;
 use sphinx_proto::v1::{BiasesPart, GetModelRequest, GetModelResponse, WeightsPart};
 use sphinx_proto::{ModelId, TenantId, to_status};
 use sphinx_runtime::tenant;
-use sphinx_store::ModelVersion;
 use tonic::{Request, Response, Status};
 
 use crate::error::TrainerError;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use sphinx_linalg::EncryptedBiases;
+use sphinx_models::{CommitId, ModelVersion};
 use sphinx_proto::v1::commit_chunk::Part as Chunk;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Commit, Committed, EncryptedBiases as BiasChange, WeightGradient};
 use sphinx_proto::{ConversionError, TrainingRule, to_status};
-use sphinx_store::{CommitId, ModelVersion};
 use tonic::Status;
 
 use crate::error::TrainerError;

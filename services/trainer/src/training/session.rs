@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use sphinx_linalg::EncryptedBiases;
-use sphinx_network::{Linear, Plan};
+use sphinx_models::{CommitId, ModelMeta, ModelVersion, StoredNetwork};
+use sphinx_network::Linear;
 use sphinx_proto::v1::{Model, OpenSession, SessionOpened, StageScales};
 use sphinx_proto::{KeyId, ModelId, SessionId, TenantId, TrainingRule, conversion};
-use sphinx_store::{CommitId, ModelMeta, ModelVersion};
 
 use crate::error::TrainerError;
 use crate::service::{TrainerService, described, network};
@@ -54,8 +54,7 @@ impl Session {
         }
         let version = service.store.load(&stored.meta, None).await?;
         let model = Model { version: version.version, ..described(&stored)? };
-        let (_, spec) = network(&stored.meta)?;
-        let plan = Plan::new(&spec)?;
+        let StoredNetwork { spec, plan, .. } = network(&stored.meta)?;
         let meta = Arc::new(stored.meta);
         let geometries = service.compute.run(move || Geometries::new(plan, spec.bias_bound));
         let geometries = Arc::new(geometries.await?);

@@ -1,14 +1,17 @@
 //! Objects by path: created once, read whole.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
 use object_store::{
     Error as Backend, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
-    local::LocalFileSystem, path::Path,
 };
 
-use crate::StoreError;
+use crate::ObjectError;
 
 /// A store of objects. Clones share it.
 #[derive(Clone)]
@@ -40,9 +43,10 @@ impl Objects {
     /// Every write is synced, file and directories, before it is acknowledged.
     ///
     /// # Errors
-    /// [`StoreError::Location`] for another kind of URL or a directory that cannot be made.
-    pub fn open(location: &str) -> Result<Self, StoreError> {
-        let refused = |cause: String| StoreError::Location { location: location.to_owned(), cause };
+    /// [`ObjectError::Location`] for another kind of URL or a directory that cannot be made.
+    pub fn open(location: &str) -> Result<Self, ObjectError> {
+        let refused =
+            |cause: String| ObjectError::Location { location: location.to_owned(), cause };
         let root = match location.split_once("://") {
             Some(("file", path)) if path.starts_with('/') => PathBuf::from(path),
             Some(("file", _)) => return Err(refused("a file URL has an absolute path".into())),
@@ -65,8 +69,8 @@ impl Objects {
     /// Writes an object unless there is one at this path.
     ///
     /// # Errors
-    /// [`StoreError::Backend`]; the object is then stored whole or not at all.
-    pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<Put, StoreError> {
+    /// [`ObjectError::Backend`]; the object is then stored whole or not at all.
+    pub async fn create(&self, path: &Path, bytes: Bytes) -> Result<Put, ObjectError> {
         let options = PutOptions::from(PutMode::Create);
         match self.backend.put_opts(path, PutPayload::from_bytes(bytes), options).await {
             Ok(_) => Ok(Put::Stored),
@@ -78,8 +82,8 @@ impl Objects {
     /// Writes an object in place of whatever is at this path.
     ///
     /// # Errors
-    /// [`StoreError::Backend`]; the path then holds the old or the new object, whole.
-    pub async fn replace(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+    /// [`ObjectError::Backend`]; the path then holds the old or the new object, whole.
+    pub async fn replace(&self, path: &Path, bytes: Bytes) -> Result<(), ObjectError> {
         let put = self.backend.put(path, PutPayload::from_bytes(bytes)).await;
         put.map(|_| ()).map_err(|error| failed(path, &error))
     }
@@ -87,8 +91,8 @@ impl Objects {
     /// Reads an object; `None` when there is none.
     ///
     /// # Errors
-    /// [`StoreError::Backend`].
-    pub async fn get(&self, path: &Path) -> Result<Option<Bytes>, StoreError> {
+    /// [`ObjectError::Backend`].
+    pub async fn get(&self, path: &Path) -> Result<Option<Bytes>, ObjectError> {
         let read = async { self.backend.get(path).await?.bytes().await };
         match read.await {
             Ok(bytes) => Ok(Some(bytes)),
@@ -100,8 +104,8 @@ impl Objects {
     /// Removes an object; removing what is not there is fine.
     ///
     /// # Errors
-    /// [`StoreError::Backend`].
-    pub async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+    /// [`ObjectError::Backend`].
+    pub async fn delete(&self, path: &Path) -> Result<(), ObjectError> {
         match self.backend.delete(path).await {
             Ok(()) | Err(Backend::NotFound { .. }) => Ok(()),
             Err(error) => Err(failed(path, &error)),
@@ -111,8 +115,8 @@ impl Objects {
     /// The objects directly under a path, by name.
     ///
     /// # Errors
-    /// [`StoreError::Backend`].
-    pub async fn list(&self, under: &Path) -> Result<Vec<Entry>, StoreError> {
+    /// [`ObjectError::Backend`].
+    pub async fn list(&self, under: &Path) -> Result<Vec<Entry>, ObjectError> {
         let listing = self.backend.list_with_delimiter(Some(under)).await;
         let listing = listing.map_err(|error| failed(under, &error))?;
         let entry = |object: object_store::ObjectMeta| {
@@ -127,8 +131,8 @@ impl Objects {
     /// The names of the folders directly under a path, sorted.
     ///
     /// # Errors
-    /// [`StoreError::Backend`].
-    pub async fn folders(&self, under: &Path) -> Result<Vec<String>, StoreError> {
+    /// [`ObjectError::Backend`].
+    pub async fn folders(&self, under: &Path) -> Result<Vec<String>, ObjectError> {
         let listing = self.backend.list_with_delimiter(Some(under)).await;
         let folders = listing.map_err(|error| failed(under, &error))?.common_prefixes;
         let mut names: Vec<_> =
@@ -144,8 +148,8 @@ impl fmt::Debug for Objects {
     }
 }
 
-fn failed(path: &Path, error: &Backend) -> StoreError {
-    StoreError::Backend { path: path.to_string(), cause: error.to_string() }
+fn failed(path: &Path, error: &Backend) -> ObjectError {
+    ObjectError::Backend { path: path.to_string(), cause: error.to_string() }
 }
 
 #[cfg(test)]
@@ -185,7 +189,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for location in ["s3://bucket/x", "file://relative", file.path().to_str().unwrap()] {
             let error = Objects::open(location).unwrap_err();
-            assert!(matches!(error, StoreError::Location { .. }), "{error}");
+            assert!(matches!(error, ObjectError::Location { .. }), "{error}");
         }
     }
 }

@@ -1,36 +1,14 @@
-//! What can go wrong with stored objects.
+//! What can go wrong with stored models.
 
+use sphinx_objects::ObjectError;
 use sphinx_proto::{ErrorCode, ModelId, RpcError};
 
-use crate::record::RecordError;
-
-/// An error of the store.
+/// An error of the store of models.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The configured location cannot be used.
-    #[error("store {location:?}: {cause}; expected a directory or a file:// URL")]
-    Location {
-        /// The location.
-        location: String,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// The disk or the object store failed.
-    #[error("object {path}: {cause}")]
-    Backend {
-        /// The object.
-        path: String,
-        /// What the backend said.
-        cause: String,
-    },
-    /// An object is not what was written. Restore it from a backup.
-    #[error("object {path} is damaged: {cause}")]
-    Damaged {
-        /// The object.
-        path: String,
-        /// How that shows.
-        cause: RecordError,
-    },
+    /// The objects under the models failed.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// No such model.
     #[error("model {model} does not exist")]
     NoModel {
@@ -72,9 +50,7 @@ pub enum StoreError {
 impl RpcError for StoreError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Location { .. } | Self::Backend { .. } | Self::Damaged { .. } => {
-                ErrorCode::Internal
-            }
+            Self::Object(_) => ErrorCode::Internal,
             Self::NoModel { .. } | Self::NoVersion { .. } => ErrorCode::NotFound,
             Self::ModelExists { .. } => ErrorCode::AlreadyExists,
             Self::Conflict { .. } => ErrorCode::Aborted,

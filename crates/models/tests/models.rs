@@ -5,11 +5,12 @@ use std::{fs, num::NonZeroU64, path::PathBuf, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use object_store::memory::InMemory;
-use sphinx_proto::{KeyId, ModelId, SessionId, TenantId};
-use sphinx_store::{
+use sphinx_models::{
     CommitId, Committed, ModelMeta, ModelStore, ModelVersion, Retention, StoreError,
-    record::RecordError,
 };
+use sphinx_objects::ObjectError;
+use sphinx_objects::record::RecordError;
+use sphinx_proto::{KeyId, ModelId, SessionId, TenantId};
 use tempfile::TempDir;
 
 fn store() -> (TempDir, ModelStore) {
@@ -228,7 +229,7 @@ async fn tenants_do_not_see_each_other() {
     created(&store, &meta("acme", "m", 1)).await;
     created(&store, &meta("acme", "a", 2)).await;
     created(&store, &meta("other", "m", 3)).await;
-    let names = |list: Vec<sphinx_store::StoredModel>| {
+    let names = |list: Vec<sphinx_models::StoredModel>| {
         list.into_iter().map(|stored| stored.meta.model_id.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(names(store.list(&tenant("acme")).await.unwrap()), ["a", "m"]);
@@ -259,9 +260,11 @@ async fn rejects_damaged_objects() {
     ] {
         fs::write(&file, bytes).unwrap();
         let error = store.load(&meta, None).await.unwrap_err();
-        assert!(matches!(error, StoreError::Damaged { cause, .. } if cause == expected));
+        assert!(
+            matches!(error, StoreError::Object(ObjectError::Damaged { cause, .. }) if cause == expected)
+        );
         let repeated = store.commit(&meta, version(1, 1)).await.unwrap_err();
-        assert!(matches!(repeated, StoreError::Damaged { .. }));
+        assert!(matches!(repeated, StoreError::Object(ObjectError::Damaged { .. })));
     }
     fs::write(&file, sound).unwrap();
     assert_eq!(store.load(&meta, None).await.unwrap(), version(1, 1));
@@ -275,7 +278,7 @@ async fn rejects_a_description_moved_to_another_tenant() {
     fs::create_dir_all(&thief).unwrap();
     fs::copy(dir.path().join("models/acme/m/meta"), thief.join("meta")).unwrap();
     let error = store.get(&tenant("other"), &model("m")).await.unwrap_err();
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(matches!(error, StoreError::Object(ObjectError::Damaged { .. })), "{error}");
 }
 
 /// A record of the size of `sphinx-mnist`'s; the bound is ten times what is expected, since tests share

@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::{ObjectStore, path::Path};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use sphinx_objects::record::{RecordError, seal, unseal};
+use sphinx_objects::{Entry, ObjectError, Objects, Put};
 use sphinx_proto::{ModelId, TenantId};
 
-use crate::{
-    error::StoreError,
-    layout,
-    model::{MetaRecord, ModelMeta, ModelVersion, VersionRecord},
-    objects::{Entry, Objects, Put},
-    record::{RecordError, seal, unseal},
-    retention::Retention,
-};
+use crate::error::StoreError;
+use crate::layout;
+use crate::model::{MetaRecord, ModelMeta, ModelVersion, VersionRecord};
+use crate::retention::Retention;
 
 /// Descriptions read at once by a listing.
-const READS: usize = 16;
+const READ_AT_ONCE: usize = 16;
 
 /// The models of all tenants. Clones, and other processes on the same store, may be used at once.
 #[derive(Debug, Clone)]
@@ -59,7 +58,7 @@ impl ModelStore {
     /// Opens the models in a local directory, given as a path or a `file://` URL.
     ///
     /// # Errors
-    /// [`StoreError::Location`].
+    /// [`ObjectError::Location`].
     pub fn open(location: &str) -> Result<Self, StoreError> {
         Ok(Self { objects: Objects::open(location)?, retention: Retention::default() })
     }
@@ -122,7 +121,7 @@ impl ModelStore {
     /// A tenant's models by name.
     ///
     /// # Errors
-    /// [`StoreError::Backend`] or [`StoreError::Damaged`].
+    /// [`StoreError::Object`].
     pub async fn list(&self, tenant: &TenantId) -> Result<Vec<StoredModel>, StoreError> {
         let names = self.objects.folders(&layout::tenant(tenant)).await?;
         // A folder whose name is none, or without a description, is what a crash or a deletion left.
@@ -133,7 +132,7 @@ impl ModelStore {
                 other => other.map(Some),
             }
         });
-        found.buffered(READS).try_filter_map(|model| async { Ok(model) }).try_collect().await
+        found.buffered(READ_AT_ONCE).try_filter_map(|model| async { Ok(model) }).try_collect().await
     }
 
     /// The newest version's number.
@@ -149,7 +148,7 @@ impl ModelStore {
     ///
     /// # Errors
     /// [`StoreError::NoVersion`] for one that is not kept, [`StoreError::NoModel`],
-    /// [`StoreError::Damaged`].
+    /// [`ObjectError::Damaged`].
     pub async fn load(
         &self,
         meta: &ModelMeta,
@@ -163,7 +162,7 @@ impl ModelStore {
         loop {
             let path = layout::version(meta, wanted);
             if let Some(object) = self.objects.get(&path).await? {
-                return decoded(&path, object, wanted).await;
+                return Ok(decoded(&path, object, wanted).await?);
             }
             let kept = self.versions(meta).await?;
             let (Some((oldest, _)), Some((head, _))) = (kept.first(), kept.last()) else {
@@ -276,7 +275,7 @@ impl ModelStore {
             Ok(meta)
         } else {
             let cause = format!("it describes {}/{}", meta.tenant, meta.model_id);
-            Err(damaged(&path, RecordError::Message(cause)))
+            Err(damaged(&path, RecordError::Message(cause)).into())
         }
     }
 
@@ -295,19 +294,19 @@ fn numbers(entries: &[Entry], parse: impl Fn(&str) -> Option<u64>) -> Vec<u64> {
 }
 
 /// Encodes off the asynchronous threads: it takes milliseconds.
-async fn encoded(version: ModelVersion) -> Result<Bytes, StoreError> {
+async fn encoded(version: ModelVersion) -> Result<Bytes, ObjectError> {
     let encode = tokio::task::spawn_blocking(move || seal(&VersionRecord::from(version)));
-    encode.await.map_err(|error| StoreError::Backend {
+    encode.await.map_err(|error| ObjectError::Backend {
         path: "encoder".to_owned(),
         cause: error.to_string(),
     })
 }
 
-async fn decoded(path: &Path, object: Bytes, version: u64) -> Result<ModelVersion, StoreError> {
+async fn decoded(path: &Path, object: Bytes, version: u64) -> Result<ModelVersion, ObjectError> {
     let decode = tokio::task::spawn_blocking(|| {
         unseal::<VersionRecord>(object).and_then(ModelVersion::try_from)
     });
-    let decoded = decode.await.map_err(|error| StoreError::Backend {
+    let decoded = decode.await.map_err(|error| ObjectError::Backend {
         path: path.to_string(),
         cause: error.to_string(),
     })?;
@@ -320,6 +319,6 @@ async fn decoded(path: &Path, object: Bytes, version: u64) -> Result<ModelVersio
     }
 }
 
-fn damaged(path: &Path, cause: RecordError) -> StoreError {
-    StoreError::Damaged { path: path.to_string(), cause }
+fn damaged(path: &Path, cause: RecordError) -> ObjectError {
+    ObjectError::Damaged { path: path.to_string(), cause }
 }

@@ -23,8 +23,11 @@ const HEADER: usize = HASHED + 32;
 pub trait Record: Message + Default {
     /// What it is, at most 16 ASCII bytes.
     const TYPE: &'static str;
-    /// Version of its meaning; a reader refuses any other.
+    /// Version of its meaning, as it is written.
     const FORMAT: u16;
+    /// Versions that this program can read; it refuses any other. A program that writes a new one goes on
+    /// reading what older programs have stored.
+    const READS: &[u16] = &[Self::FORMAT];
 }
 
 /// How a stored object differs from what was written.
@@ -45,12 +48,12 @@ pub enum RecordError {
         expected: &'static str,
     },
     /// A version this program cannot read.
-    #[error("it has format {got}, this program reads {expected}")]
+    #[error("it has format {got}, this program reads {expected:?}")]
     Format {
         /// The version found.
         got: u16,
-        /// The version known.
-        expected: u16,
+        /// The versions known.
+        expected: &'static [u16],
     },
     /// Cut short, or with something appended.
     #[error("its message has {got} bytes instead of {expected}")]
@@ -94,7 +97,7 @@ pub fn seal<R: Record>(record: &R) -> Bytes {
 /// Decodes a record; byte fields share the object's memory.
 ///
 /// # Errors
-/// [`RecordError`] for anything but the bytes of [`seal`] for the same type and format.
+/// [`RecordError`] for anything but the bytes of [`seal`] for the same type in a format of [`Record::READS`].
 pub fn unseal<R: Record>(mut object: Bytes) -> Result<R, RecordError> {
     let len = object.len();
     if len < HEADER || !object.starts_with(MAGIC) {
@@ -107,8 +110,8 @@ pub fn unseal<R: Record>(mut object: Bytes) -> Result<R, RecordError> {
         let got = String::from_utf8_lossy(kind).into_owned();
         return Err(RecordError::Type { got, expected: R::TYPE });
     }
-    if format != R::FORMAT {
-        return Err(RecordError::Format { got: format, expected: R::FORMAT });
+    if !R::READS.contains(&format) {
+        return Err(RecordError::Format { got: format, expected: R::READS });
     }
     if object.len() as u64 != announced {
         return Err(RecordError::Length { got: object.len() as u64, expected: announced });
@@ -133,5 +136,4 @@ fn digest(header: &[u8], message: &[u8]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-#[path = "record/tests.rs"]
 mod tests;

@@ -24,6 +24,19 @@ impl Record for NextNote {
     const FORMAT: u16 = 4;
 }
 
+/// Of a program that still reads what the one before it has stored.
+#[derive(Clone, PartialEq, Message)]
+struct LaterNote {
+    #[prost(string, tag = "1")]
+    text: String,
+}
+
+impl Record for LaterNote {
+    const TYPE: &'static str = "note";
+    const FORMAT: u16 = 5;
+    const READS: &[u16] = &[3, 5];
+}
+
 #[derive(Clone, PartialEq, Message)]
 struct Other {}
 
@@ -40,6 +53,13 @@ fn note() -> Note {
 fn round_trip() {
     assert_eq!(unseal(seal(&note())), Ok(note()));
     assert_eq!(unseal(seal(&Other {})), Ok(Other {}));
+}
+
+#[test]
+fn an_older_format_is_read_if_the_record_says_so() {
+    let later = LaterNote { text: "hello".to_owned() };
+    assert_eq!(unseal(seal(&note())), Ok(later.clone()));
+    assert_eq!(unseal(seal(&later)), Ok(later));
 }
 
 #[test]
@@ -95,8 +115,11 @@ fn rejects_every_truncation_and_an_appended_byte() {
 fn rejects_other_types_and_formats() {
     let kind = RecordError::Type { got: "note".to_owned(), expected: "sixteen-bytes-ok" };
     assert_eq!(unseal::<Other>(seal(&note())), Err(kind));
-    let format = RecordError::Format { got: 3, expected: 4 };
+    let format = RecordError::Format { got: 3, expected: &[4] };
     assert_eq!(unseal::<NextNote>(seal(&note())), Err(format));
+    let next = NextNote { text: "hello".to_owned() };
+    let format = RecordError::Format { got: 4, expected: &[3, 5] };
+    assert_eq!(unseal::<LaterNote>(seal(&next)), Err(format));
 }
 
 #[test]

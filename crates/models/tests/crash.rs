@@ -6,15 +6,15 @@ use std::{process::Stdio, time::Duration};
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sphinx_models::{CommitId, ModelMeta, ModelStore, ModelVersion};
 use sphinx_proto::{KeyId, ModelId, SessionId, TenantId};
-use sphinx_store::{CommitId, ModelMeta, ModelStore, ModelVersion};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
 };
 
 /// Tells the second copy of this program where to write.
-const DIRECTORY: &str = "SPHINX_STORE_CRASH_TEST_DIR";
+const DIRECTORY: &str = "SPHINX_MODELS_CRASH_TEST_DIR";
 const ROUNDS: usize = 25;
 
 fn meta() -> ModelMeta {

@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use prost::Message;
+use sphinx_objects::record::{Record, RecordError};
 use sphinx_proto::{KeyId, ModelId, SessionId, TenantId};
-
-use crate::record::{Record, RecordError};
 
 /// What a model is; never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
