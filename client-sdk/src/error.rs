@@ -85,6 +85,9 @@ pub enum ClientError {
     /// The data set is unusable.
     #[error(transparent)]
     Data(#[from] crate::data::DatasetError),
+    /// The network's public features cannot be computed.
+    #[error(transparent)]
+    Features(#[from] sphinx_features::FeatureError),
     /// Copies of examples that cannot be made or placed.
     #[error(transparent)]
     Augmentation(#[from] crate::training::AugmentationError),
@@ -235,6 +238,7 @@ impl ClientError {
             | Self::OneShotNetwork(_)
             | Self::EvaluationKeys(_)
             | Self::Data(_)
+            | Self::Features(_)
             | Self::Pass(_)
             | Self::Tensor(_)
             | Self::NoProduct { .. }

@@ -22,6 +22,7 @@ pub use error::ClientError;
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
 pub use models::ModelParameters;
 pub use recognition::RecognitionError;
+pub use sphinx_features as features;
 pub use sphinx_proto::{KeyId, ModelId, TenantId};
 pub use sphinx_secret::SecretKey;
 pub use training::{

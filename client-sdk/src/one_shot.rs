@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_bootstrap::{Answer, QueryLayout};
+use sphinx_features::PublicStem;
 use sphinx_network::{NetworkSpec, Plan, client_forward};
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{DescribeModelRequest, InferOnceRequest, InferOnceResponse};
@@ -19,7 +20,6 @@ use zeroize::Zeroizing;
 
 use crate::client::SphinxClient;
 use crate::connection::Connection;
-use crate::data::PublicStem;
 use crate::error::ClientError;
 use crate::recognition::{Prediction, RecognitionError};
 

@@ -131,17 +131,6 @@ pub enum DatasetError {
         /// Images in the set.
         len: usize,
     },
-    /// An image of another size than the network takes.
-    #[error("the image has {got} pixels, the network takes {expected}")]
-    ImageLength {
-        /// Pixels of the image.
-        got: usize,
-        /// Pixels of the network's input.
-        expected: usize,
-    },
-    /// The network's public stem cannot be computed.
-    #[error(transparent)]
-    Stem(#[from] sphinx_scattering::ScatteringError),
     /// A buffer of the wrong length for the tensor.
     #[error("tensor buffer holds {got} values, expected {expected} (pixels x slots)")]
     TensorLength {

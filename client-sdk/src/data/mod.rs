@@ -3,16 +3,12 @@
 //! Images and labels are the user's private data: no type here prints its contents.
 
 mod dataset;
-mod deskew;
 mod error;
 mod idx;
 mod image;
 mod mnist;
-mod stem;
 
 pub use dataset::Dataset;
 pub use error::DatasetError;
 pub use image::{Digit, DigitError};
 pub use mnist::Mnist;
-pub use stem::PublicStem;
-pub(crate) use stem::StemWorker;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use sphinx_features::PublicStem;
 use sphinx_linalg::{ResultNoise, Width};
 use sphinx_network::{
     ClientStep, MAX_MODULUS_BITS, NetworkSpec, Plan, Stage, weight_norm_squared_limit,
@@ -13,7 +14,6 @@ use sphinx_proto::{KeyId, ModelId};
 use zeroize::Zeroizing;
 
 use crate::connection::Connection;
-use crate::data::PublicStem;
 use crate::error::ClientError;
 use crate::recognition::RecognitionError;
 

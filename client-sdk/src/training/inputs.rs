@@ -1,10 +1,11 @@
 //! What the first stage of a network gets of the examples.
 
 use rayon::prelude::*;
+use sphinx_features::{FeatureError, PublicStem, StemWorker};
 use sphinx_gradient::Tensor;
 use sphinx_network::Plan;
 
-use crate::data::{Dataset, DatasetError, PublicStem, StemWorker};
+use crate::data::{Dataset, DatasetError};
 use crate::error::ClientError;
 
 /// Integers of a kept feature from 0 to the stem's bound.
@@ -54,12 +55,12 @@ impl<'a> Inputs<'a> {
     /// Computes the features of all examples: about 0.2 ms each and thread with `scatter-linear`, nothing without a stem.
     ///
     /// # Errors
-    /// [`DatasetError::ImageLength`] if the images have another size than the network's input.
+    /// [`FeatureError::ImageLength`] if the images have another size than the network's input.
     pub fn new(plan: &Plan, data: &'a Dataset) -> Result<Self, ClientError> {
         let stem = PublicStem::new(plan)?;
         let (got, expected) = (data.pixels(), plan.input.len());
         if got != expected {
-            return Err(DatasetError::ImageLength { got, expected }.into());
+            return Err(FeatureError::ImageLength { got, expected }.into());
         }
         let unit = plan.stem.bound() / LEVELS;
         let mut inputs = Self { data, stem, features: Vec::new(), unit };
@@ -69,7 +70,7 @@ impl<'a> Inputs<'a> {
             let rows = features.par_chunks_exact_mut(size).enumerate();
             rows.try_for_each_init(
                 || inputs.stem.worker(),
-                |worker, (example, row)| -> Result<(), DatasetError> {
+                |worker, (example, row)| -> Result<(), ClientError> {
                     let values = worker.apply(&inputs.pixels(View::of(example))?)?;
                     for (kept, value) in row.iter_mut().zip(values) {
                         *kept = inputs.kept(value);
@@ -149,13 +150,14 @@ impl<'a> Inputs<'a> {
         Ok(tensor)
     }
 
-    fn source(&self, view: View, worker: &mut StemWorker<'_>) -> Result<Source<'_>, DatasetError> {
+    fn source(&self, view: View, worker: &mut StemWorker<'_>) -> Result<Source<'_>, ClientError> {
         let size = self.stem.outputs();
         if !self.stem.is_empty() && view == View::of(view.example) {
             let start = view.example.saturating_mul(size);
             let kept = self.features.get(start..start.saturating_add(size));
             let (got, len) = (view.example, self.data.len());
-            return kept.map(Source::Kept).ok_or(DatasetError::ImageIndex { got, len });
+            let kept = kept.ok_or(DatasetError::ImageIndex { got, len })?;
+            return Ok(Source::Kept(kept));
         }
         let mut values = worker.apply(&self.pixels(view)?)?;
         if !self.stem.is_empty() {

@@ -1,8 +1,9 @@
+use sphinx_features::{FeatureError, PublicStem};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
 
 use super::{Inputs, View};
 use crate::ClientError;
-use crate::data::{Dataset, DatasetError, PublicStem};
+use crate::data::{Dataset, DatasetError};
 
 fn spec(stem: Vec<LayerSpec>) -> NetworkSpec {
     let layers = stem.into_iter().chain([LayerSpec::Dense { outputs: 10 }]).collect();
@@ -94,8 +95,8 @@ fn rejects_images_of_another_size_and_examples_that_are_not_there() {
     let (data, plan) = (data(), Plan::new(&scattering()).unwrap());
     let small = Dataset::new(vec![0; 64], vec![0], 8, 8).unwrap();
     let error = Inputs::new(&plan, &small).unwrap_err();
-    let expected = DatasetError::ImageLength { got: 64, expected: 96 };
-    assert!(matches!(error, ClientError::Data(error) if error == expected));
+    let expected = FeatureError::ImageLength { got: 64, expected: 96 };
+    assert!(matches!(error, ClientError::Features(error) if error == expected));
     let inputs = Inputs::new(&plan, &data).unwrap();
     for dx in [0, 1] {
         let error = inputs.tensor(&[Some(View { example: 20, dx, dy: 0 }); 16]).unwrap_err();

@@ -4,7 +4,7 @@
 
 use pulp::Arch;
 
-use crate::filters::gaussian;
+use super::filters::gaussian;
 
 /// Output columns worked on at once; rows of weights are padded to a multiple.
 const TILE: usize = 8;

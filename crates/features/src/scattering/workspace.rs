@@ -2,7 +2,7 @@
 
 use num_complex::Complex;
 
-/// Memory for one image at a time, made by [`crate::Scattering::workspace`]; one per thread.
+/// Memory for one image at a time, made by [`Scattering::workspace`](super::Scattering::workspace); one per thread.
 ///
 /// It keeps intermediate results of the last image, so `Debug` shows none and nothing else can read it.
 pub struct Workspace {

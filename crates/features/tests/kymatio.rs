@@ -4,7 +4,7 @@
 
 use std::io::Read;
 
-use sphinx_scattering::{MAX_SIDE, Scattering, ScatteringError};
+use sphinx_features::{MAX_SIDE, Scattering, ScatteringError};
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()

@@ -1,7 +1,7 @@
 """Makes the reference values beside this file with Kymatio, from the root of the repository:
 
     pip install kymatio==0.3.0 numpy==1.26.4 scipy==1.14.1
-    python crates/scattering/tests/reference/make.py
+    python crates/features/tests/reference/make.py
 
 digits.f32  the first 4 MNIST test images in [0, 1], J = 2, L = 8: 4 x 81 x 7 x 7 little-endian floats, made in
             double precision

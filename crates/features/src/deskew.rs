@@ -6,8 +6,8 @@ use sphinx_network::Shape;
 const MAX_SLOPE: f64 = 1.0;
 
 /// Shears an image of that shape along its rows until rows and columns are uncorrelated, as
-/// [`sphinx_network::LayerSpec::Deskew`] says. Values between two pixels are interpolated linearly; what comes in from
-/// outside is black. A black image stays as it is.
+/// [`LayerSpec::Deskew`](sphinx_network::LayerSpec::Deskew) says. Values between two pixels are
+/// interpolated linearly; what comes in from outside is black. A black image stays as it is.
 pub(super) fn deskew(image: &[f32], shape: Shape) -> Vec<f32> {
     let Some((slope, centre)) = skew(image, shape) else { return image.to_vec() };
     let mut sheared = Vec::with_capacity(image.len());
@@ -26,8 +26,8 @@ pub(super) fn deskew(image: &[f32], shape: Shape) -> Vec<f32> {
     sheared
 }
 
-/// How far a row's columns lie further right than those of the row above, and the mean row; `None` for an image without
-/// any brightness, or of rows that do not differ.
+/// How far a row's columns lie further right than those of the row above, and the mean row; `None`
+/// for an image without any brightness, or of rows that do not differ.
 fn skew(image: &[f32], shape: Shape) -> Option<(f64, f64)> {
     let (mut mass, mut rows, mut columns) = (0.0, 0.0, 0.0);
     let (mut rows_rows, mut rows_columns) = (0.0, 0.0);
@@ -54,9 +54,12 @@ fn skew(image: &[f32], shape: Shape) -> Option<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{deskew, skew};
-    use crate::data::Mnist;
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
     use sphinx_network::Shape;
+
+    use super::{deskew, skew};
 
     const SHAPE: Shape = Shape::new(1, 28, 28);
 
@@ -89,11 +92,12 @@ mod tests {
 
     #[test]
     fn digits_lose_their_skew_and_keep_the_range_of_pixels() {
-        let (_, test) = Mnist::bundled().unwrap().into_train_test();
+        let file = include_bytes!("../../../data/mnist/t10k-images-idx3-ubyte.gz");
+        let mut bytes = vec![0; 16 + 200 * 784];
+        GzDecoder::new(&file[..]).read_exact(&mut bytes).unwrap();
         let (mut before, mut after) = (0.0, 0.0);
-        for index in 0..200 {
-            let image: Vec<f32> =
-                test.image(index).unwrap().iter().map(|&level| f32::from(level) / 255.0).collect();
+        for levels in bytes[16..].chunks_exact(784) {
+            let image: Vec<f32> = levels.iter().map(|&level| f32::from(level) / 255.0).collect();
             let straight = deskew(&image, SHAPE);
             assert!(straight.iter().all(|value| (0.0..=1.0).contains(value)));
             before += skew(&image, SHAPE).unwrap().0.abs();

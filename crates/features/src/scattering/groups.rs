@@ -1,6 +1,6 @@
 //! Group normalisation (Wu & He, 2018) without learned parameters.
 
-use crate::ScatteringError;
+use super::ScatteringError;
 
 /// Added to variances, as in the networks of Tramèr & Boneh (ICLR 2021).
 pub const EPSILON: f32 = 1e-5;
@@ -29,8 +29,7 @@ pub fn normalise_groups(features: &mut [f32], groups: usize) -> Result<(), Scatt
 
 #[cfg(test)]
 mod tests {
-    use super::normalise_groups;
-    use crate::ScatteringError;
+    use super::{ScatteringError, normalise_groups};
 
     #[test]
     fn every_group_gets_mean_zero_and_variance_one() {

@@ -1,31 +1,19 @@
-//! The public stem of a network: fixed features of an image, computed here before anything is encrypted.
+//! The fixed layers at the start of a network, evaluated.
 
 use std::sync::Arc;
 
 use sphinx_network::{Plan, Shape, StemOp, StemStep};
-use sphinx_scattering::{Scattering, Workspace, normalise_groups};
 
-use super::DatasetError;
-use super::deskew::deskew;
+use crate::deskew::deskew;
+use crate::error::FeatureError;
+use crate::scattering::{Scattering, Workspace, normalise_groups};
 
 /// Computes what a network gets of an image. Clones share filters; threads may share one.
-///
-/// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use sphinx_client::data::PublicStem;
-/// use sphinx_network::{NetworkSpec, Plan};
-///
-/// let spec = NetworkSpec::builtin("scatter-linear").ok_or("not built in")?;
-/// let stem = PublicStem::new(&Plan::new(&spec)?)?;
-/// assert_eq!(stem.apply(&[0.5; 784])?.len(), 81 * 7 * 7);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone)]
 pub struct PublicStem {
     input: Shape,
     output: Shape,
-    /// Smallest and largest output.
+    /// Smallest and largest value of a feature.
     range: (f32, f32),
     steps: Vec<Step>,
 }
@@ -38,7 +26,8 @@ enum Step {
 }
 
 /// A stem with the memory to apply it; one per thread.
-pub(crate) struct StemWorker<'a> {
+#[derive(Debug)]
+pub struct StemWorker<'a> {
     stem: &'a PublicStem,
     /// One per step that needs one.
     workspaces: Vec<Workspace>,
@@ -48,8 +37,8 @@ impl PublicStem {
     /// The stem of a network; most have none, and [`PublicStem::apply`] then changes nothing.
     ///
     /// # Errors
-    /// [`DatasetError::Stem`] for images too large to be scattered.
-    pub fn new(plan: &Plan) -> Result<Self, DatasetError> {
+    /// [`FeatureError::Scattering`] for images too large to be scattered.
+    pub fn new(plan: &Plan) -> Result<Self, FeatureError> {
         let steps = plan.stem.steps.iter().map(Step::new).collect::<Result<_, _>>()?;
         let range = (plan.stem.low, plan.stem.high);
         Ok(Self { input: plan.input, output: plan.stem.output, range, steps })
@@ -68,17 +57,18 @@ impl PublicStem {
     /// The features of an image, whose pixels lie in [0, 1], channel by channel.
     ///
     /// # Errors
-    /// [`DatasetError::ImageLength`].
-    pub fn apply(&self, image: &[f32]) -> Result<Vec<f32>, DatasetError> {
+    /// [`FeatureError::ImageLength`].
+    pub fn apply(&self, image: &[f32]) -> Result<Vec<f32>, FeatureError> {
         self.worker().apply(image)
     }
 
-    /// Smallest and largest output.
-    pub(crate) fn range(&self) -> (f32, f32) {
+    /// Smallest and largest value of a feature.
+    pub fn range(&self) -> (f32, f32) {
         self.range
     }
 
-    pub(crate) fn worker(&self) -> StemWorker<'_> {
+    /// The stem with memory of its own.
+    pub fn worker(&self) -> StemWorker<'_> {
         let workspaces = self.steps.iter().filter_map(|step| match step {
             Step::Deskew(_) | Step::Normalise { .. } => None,
             Step::Scatter { scattering, .. } => Some(scattering.workspace()),
@@ -88,7 +78,7 @@ impl PublicStem {
 }
 
 impl Step {
-    fn new(step: &StemStep) -> Result<Self, DatasetError> {
+    fn new(step: &StemStep) -> Result<Self, FeatureError> {
         Ok(match step.op {
             StemOp::Deskew => Self::Deskew(step.input),
             StemOp::Normalise { mean, deviation } => {
@@ -105,10 +95,13 @@ impl Step {
 
 impl StemWorker<'_> {
     /// As [`PublicStem::apply`].
-    pub(crate) fn apply(&mut self, image: &[f32]) -> Result<Vec<f32>, DatasetError> {
+    ///
+    /// # Errors
+    /// As [`PublicStem::apply`].
+    pub fn apply(&mut self, image: &[f32]) -> Result<Vec<f32>, FeatureError> {
         let (got, expected) = (image.len(), self.stem.input.len());
         if got != expected {
-            return Err(DatasetError::ImageLength { got, expected });
+            return Err(FeatureError::ImageLength { got, expected });
         }
         let mut values = image.to_vec();
         let mut workspaces = self.workspaces.iter_mut();

@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use num_complex::Complex;
 use rustfft::FftPlanner;
 
-use crate::fourier::Fourier;
+use super::fourier::Fourier;
 
 /// Kymatio's π in the norms of its filters.
 #[expect(clippy::approx_constant, reason = "the reference rounds it so")]

@@ -1,30 +1,64 @@
-//! The transform.
+//! The two-dimensional scattering transform of an image (Mallat, *Group invariant scattering*,
+//! 2012; Bruna & Mallat, *Invariant scattering convolution networks*, 2013): fixed, public
+//! features, without anything trained.
+//!
+//! With Morlet wavelets ψ of J scales and L angles and a Gaussian φ it yields
+//!
+//! - order 0: `x ⋆ φ`,
+//! - order 1: `|x ⋆ ψ_j,θ| ⋆ φ`,
+//! - order 2: `||x ⋆ ψ_j,θ| ⋆ ψ_k,η| ⋆ φ` for k > j,
+//!
+//! sampled every 2^J pixels. Filters, padding, sampling and order of the channels are those of
+//! Kymatio's `Scattering2D` (Andreux et al., JMLR 2020), against whose results it is tested.
+
+mod error;
+mod filters;
+mod fourier;
+mod groups;
+mod lowpass;
+mod wavelets;
+mod workspace;
 
 use num_complex::Complex;
 use rustfft::FftPlanner;
+use sphinx_network::{MAX_ANGLES, MAX_SCALES};
 
-use crate::ScatteringError;
-use crate::filters::Wavelets;
-use crate::fourier::Fourier;
-use crate::lowpass::LowPass;
-use crate::wavelets::{moduli, multiply, separate};
-use crate::workspace::Workspace;
+use self::filters::Wavelets;
+use self::fourier::Fourier;
+use self::lowpass::LowPass;
+use self::wavelets::{moduli, multiply, separate};
+
+pub use self::error::ScatteringError;
+pub use self::groups::{EPSILON, normalise_groups};
+pub use self::workspace::Workspace;
 
 /// Largest height or width of an image.
 pub const MAX_SIDE: usize = 1024;
-/// Most scales J.
-pub const MAX_SCALES: usize = 6;
-/// Most angles L.
-pub const MAX_ANGLES: usize = 16;
 /// Most features of an image.
 pub const MAX_OUTPUTS: usize = 1 << 20;
 
-/// A scattering transform of second order for images of one size: filters and Fourier plans, shared by threads.
+/// A scattering transform of second order for images of one size: filters and Fourier plans,
+/// shared by threads.
 ///
-/// Expected cost for 28 × 28, J = 2, L = 8: 13 Fourier transforms of 36 × 36 and 72 of 18 × 18 (2 million operations),
-/// products with wavelets and averages (1 million), 35 000 square roots: 0.2 to 0.4 ms.
+/// Expected cost for 28 × 28, J = 2, L = 8: 13 Fourier transforms of 36 × 36 and 72 of 18 × 18 (2
+/// million operations), products with wavelets and averages (1 million), 35 000 square roots: 0.2
+/// to 0.4 ms.
 ///
 /// Single precision; the last bits depend on the instruction set that `rustfft` finds.
+///
+/// ```
+/// # fn main() -> Result<(), sphinx_features::ScatteringError> {
+/// use sphinx_features::{Scattering, normalise_groups};
+///
+/// let scattering = Scattering::new(28, 28, 2, 8)?;
+/// assert_eq!(scattering.output(), [81, 7, 7]);
+/// let mut workspace = scattering.workspace();
+/// let mut features = vec![0.0; 81 * 7 * 7];
+/// scattering.transform(&[0.5; 28 * 28], &mut workspace, &mut features)?;
+/// normalise_groups(&mut features, 27)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Scattering {
     height: usize,
     width: usize,
@@ -52,8 +86,8 @@ impl Scattering {
     /// The transform with `scales` (J) and `angles` (L) for images of `height × width`.
     ///
     /// # Errors
-    /// [`ScatteringError::Size`]: sides of 2^J to [`MAX_SIDE`] pixels, J of 1 to [`MAX_SCALES`], L of 1 to [`MAX_ANGLES`],
-    /// at most [`MAX_OUTPUTS`] features.
+    /// [`ScatteringError::Size`]: sides of 2^J to [`MAX_SIDE`] pixels, J of 1 to [`MAX_SCALES`], L
+    /// of 1 to [`MAX_ANGLES`], at most [`MAX_OUTPUTS`] features.
     pub fn new(
         height: usize,
         width: usize,

@@ -1,10 +1,10 @@
 //! Time of one transform and group normalisation, per image, on one thread.
 //!
-//! `cargo run --release -p sphinx-scattering --example transform_cost`
+//! `cargo run --release -p sphinx-features --example scattering_cost`
 
 use std::time::Instant;
 
-use sphinx_scattering::{Scattering, ScatteringError, normalise_groups};
+use sphinx_features::{Scattering, ScatteringError, normalise_groups};
 
 const IMAGES: usize = 1000;
 
