@@ -216,6 +216,11 @@ impl ClientError {
         matches!(self, Self::Refused { code, .. } if permanent(*code))
     }
 
+    /// Whether a service has nothing under the name that it was asked for.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: Code::NotFound, .. })
+    }
+
     /// Whether the same operation may succeed later without a change.
     pub fn is_transient(&self) -> bool {
         match self {

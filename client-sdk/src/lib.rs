@@ -13,9 +13,9 @@ mod models;
 pub mod one_shot;
 pub mod recipe;
 pub mod recognition;
-pub mod report;
 pub mod tickets;
 mod training;
+pub mod workspace;
 
 pub use client::{Endpoints, SphinxClient};
 pub use error::ClientError;
@@ -30,6 +30,7 @@ pub use training::{
     ModelLedger, Preview, Privacy, Progress, SessionOptions, Traffic, TrainingOptions,
     TrainingRequest, TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
 };
+pub use workspace::{Workspace, WorkspaceError};
 
 /// Compiles the Rust code of the README.
 #[cfg(doctest)]

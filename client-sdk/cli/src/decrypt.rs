@@ -8,10 +8,10 @@ use sphinx_bootstrap::ANSWER_BODY_WIDTH;
 use sphinx_client::KeyId;
 use sphinx_proto::v1::InferOnceResponse;
 
+use crate::context::Context;
 use crate::error::CliError;
 use crate::numbers::percent;
 use crate::one_shot::AnswerJson;
-use crate::session::Session;
 
 /// Longest answer that is read, bytes of JSON; real ones have about 10 kB.
 const MAX_JSON: u64 = 1 << 20;
@@ -32,14 +32,14 @@ struct Decrypted {
 }
 
 impl Decrypt {
-    pub fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub fn run(&self, context: &Context) -> Result<(), CliError> {
         let mut text = String::new();
         std::io::stdin().take(MAX_JSON).read_to_string(&mut text).map_err(CliError::System)?;
         let answer: AnswerJson = serde_json::from_str(&text).map_err(|error| {
             CliError::Usage(format!("standard input holds no answer of InferOnce: {error}"))
         })?;
         let answer = InferOnceResponse::try_from(answer)?;
-        let key = session.home.key(&self.key_of(session, &answer.fingerprint)?)?;
+        let key = context.workspace.home().key(&self.key_of(context, &answer.fingerprint)?)?;
         let classes = answer.bodies.len() / ANSWER_BODY_WIDTH.bytes();
         let prediction = sphinx_client::one_shot::decrypt(&key, answer, classes)?;
         let decrypted = Decrypted {
@@ -47,7 +47,7 @@ impl Decrypt {
             probability: prediction.probability(),
             probabilities: prediction.probabilities,
         };
-        session.output.result(&decrypted, || {
+        context.output.result(&decrypted, || {
             let probability = percent(f64::from(decrypted.probability));
             format!("{} ({probability})", decrypted.class)
         })
@@ -55,8 +55,8 @@ impl Decrypt {
 
     /// The key that belongs to the evaluation keys of this fingerprint. What any other key decrypts looks like a class
     /// as well, so that none is tried which is known to be another.
-    fn key_of(&self, session: &Session, fingerprint: &str) -> Result<KeyId, CliError> {
-        let home = &session.home;
+    fn key_of(&self, context: &Context, fingerprint: &str) -> Result<KeyId, CliError> {
+        let home = context.workspace.home();
         let mut owner = None;
         for id in home.key_ids()? {
             if home.evaluation_fingerprint(&id)?.is_some_and(|own| own.to_string() == fingerprint) {
@@ -66,7 +66,7 @@ impl Decrypt {
         if let (Some(owner), None) = (&owner, &self.key) {
             return Ok(owner.clone());
         }
-        let asked = session.choose_key(self.key.as_deref())?;
+        let asked = context.choose_key(self.key.as_deref())?;
         let unknown = fingerprint.is_empty() || home.evaluation_fingerprint(&asked)?.is_none();
         match owner {
             Some(owner) if owner == asked => Ok(asked),

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use clap::Args;
 use sphinx_client::data::Dataset;
-use sphinx_client::report::write_report;
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
 
@@ -17,6 +16,7 @@ use crate::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::recipe::{RecipeArgs, Setting, default_delta, warning};
+use crate::report::write_report;
 use crate::trial::Trial;
 use crate::{defaults, network};
 

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use sphinx_client::ClientError;
 use sphinx_client::data::{DatasetError, DigitError};
-use sphinx_client::report::ReportError;
+use sphinx_client::workspace::WorkspaceError;
 use sphinx_cluster::ClusterError;
 use sphinx_privacy::AccountingError;
 use sphinx_privacy::ledger::LedgerError;
+
+use crate::report::ReportError;
 
 /// Exit code of a wrong command line or configuration.
 const USAGE: u8 = 2;
@@ -20,6 +22,8 @@ const INTERRUPTED: u8 = 130;
 pub enum CliError {
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Workspace(WorkspaceError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
@@ -36,37 +40,16 @@ pub enum CliError {
     NoHome,
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("there is no key on this machine: make one with `sphinx keys new`")]
-    NoKey,
-    #[error("there are several keys ({}): say which one with --key", ids.join(", "))]
-    WhichKey { ids: Vec<String> },
-    #[error("key {id} has no secret half at {}: it is on another machine, or under another --home", path.display())]
-    NoSecret { id: String, path: PathBuf },
-    #[error("{} does not belong to the secret key beside it: restore both from your backup", path.display())]
-    ForeignMaterial { path: PathBuf },
-    #[error("key {id} is not registered: run `sphinx keys register {id}`")]
-    NotRegistered { id: String },
-    #[error(
-        "the key vault has other material for key {id}: fingerprint {got}, here {expected}; use a key with another id"
-    )]
-    OtherMaterial { id: String, got: String, expected: String },
     #[error("{got:?} is neither a built-in network ({}) nor a file", known.join(", "))]
     UnknownNetwork { got: String, known: Vec<&'static str> },
     #[error("network {}: {source}", path.display())]
     Network { path: PathBuf, source: sphinx_network::SpecError },
-    #[error(
-        "model {model} exists with another {what}: {got}, asked for {expected}; leave the option out to train it \
-         further, or give a new model another --model"
-    )]
-    OtherModel { model: String, what: &'static str, got: String, expected: String },
     #[error(transparent)]
     Recipe(#[from] sphinx_client::recipe::RecipeError),
     #[error("the recipe cannot be written as TOML: {0}")]
     RecipeText(#[from] toml::ser::Error),
     #[error("{failed} of {of} seeds failed")]
     SeedsFailed { failed: usize, of: usize },
-    #[error("the network tells {got} classes apart, data sets of MNIST's form have {expected}")]
-    Classes { got: usize, expected: usize },
     #[error("{0}")]
     Usage(String),
     #[error("export: {0}")]
@@ -112,7 +95,7 @@ impl CliError {
                 | Self::NoConfigFile { .. }
                 | Self::LogFilter { .. }
                 | Self::NoHome
-                | Self::WhichKey { .. }
+                | Self::Workspace(WorkspaceError::WhichKey { .. })
                 | Self::UnknownNetwork { .. }
                 | Self::Recipe(_)
                 | Self::Client(ClientError::Name(_) | ClientError::Address { .. })
@@ -121,24 +104,54 @@ impl CliError {
     }
 
     /// What to do about errors whose text does not know of this command.
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<String> {
+        if let Self::Workspace(error) = self {
+            return workspace_hint(error);
+        }
         let Self::Client(error) = self else { return None };
-        if let ClientError::Accounting(AccountingError::NoneProven { .. })
-        | ClientError::Ledger(LedgerError::Accounting(AccountingError::NoneProven {
-            ..
-        })) = error
+        let hint = if let ClientError::Accounting(AccountingError::NoneProven { .. })
+        | ClientError::Ledger(LedgerError::Accounting(
+            AccountingError::NoneProven { .. },
+        )) = error
         {
-            return Some("train a new model, or this one with --privacy none");
+            "train a new model, or this one with --privacy none"
+        } else if let ClientError::Ledger(LedgerError::AlreadyExists { .. }) = error {
+            "it is of a model of that name that is gone: choose another --model, or move it away"
+        } else if let ClientError::Ledger(LedgerError::OtherBinding { field: "delta", .. }) = error
+        {
+            "leave --delta out"
+        } else {
+            return None;
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn workspace_hint(error: &WorkspaceError) -> Option<String> {
+    if let WorkspaceError::NotRegistered { id } = error {
+        return Some(format!("run `sphinx keys register {id}`"));
+    }
+    let hint = if let WorkspaceError::NoKey = error {
+        "make one with `sphinx keys new`"
+    } else if let WorkspaceError::WhichKey { .. } = error {
+        "name it with --key"
+    } else if let WorkspaceError::NoSecret { .. } = error {
+        "give another home with --home"
+    } else if let WorkspaceError::OtherModel { .. } = error {
+        "leave the option out to train it further, or give a new model another --model"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
+}
+
+impl From<WorkspaceError> for CliError {
+    fn from(error: WorkspaceError) -> Self {
+        if let WorkspaceError::Client(error) = error {
+            Self::Client(error)
+        } else {
+            Self::Workspace(error)
         }
-        if let ClientError::Ledger(LedgerError::AlreadyExists { .. }) = error {
-            return Some(
-                "it is of a model of that name that is gone: choose another --model, or move it away",
-            );
-        }
-        if let ClientError::Ledger(LedgerError::OtherBinding { field: "delta", .. }) = error {
-            return Some("leave --delta out");
-        }
-        None
     }
 }
 

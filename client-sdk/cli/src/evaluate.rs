@@ -1,15 +1,13 @@
 //! `sphinx evaluate`: tests a model on images it has not seen.
 
-use std::sync::Arc;
-
 use clap::Args;
-use sphinx_client::{KeyId, ModelId};
+use sphinx_client::ModelId;
 
+use crate::context::Context;
 use crate::data::{DataArgs, first};
 use crate::error::CliError;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{self, accuracy_text, cost_text};
 use crate::output::program;
-use crate::session::Session;
 
 /// Test a model on images it has not seen
 #[derive(Debug, Args)]
@@ -24,17 +22,15 @@ pub struct Evaluate {
 }
 
 impl Evaluate {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
-        let key_id = KeyId::parse(session.client.model(&model_id).await?.key_id)?;
-        let key = Arc::new(session.home.key(&key_id)?);
+        let recogniser = context.workspace.recogniser(&model_id).await?;
         let (_, images) = self.data.load()?;
         let images = first(images, self.limit.map(|limit| limit as usize))?;
-        let output = session.output;
-        let evaluation =
-            Evaluation::of(&session.client, &model_id, (&key_id, key), &images, output).await?;
+        let output = context.output;
+        let evaluation = evaluation::run(&recogniser, &images, output).await?;
         output.result(&evaluation, || {
-            let (accuracy, cost) = (evaluation.accuracy_text(), evaluation.cost_text());
+            let (accuracy, cost) = (accuracy_text(&evaluation), cost_text(&evaluation));
             let sphinx = program();
             let next = format!("recognise your own   {sphinx} infer {model_id} IMAGE...");
             format!("\n{accuracy}\ncost  {cost}\n\n{next}")

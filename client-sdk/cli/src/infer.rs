@@ -16,11 +16,11 @@ use futures::StreamExt;
 use sphinx_client::data::Digit;
 use sphinx_client::tickets::SupplyMetrics;
 
+use crate::context::Context;
 use crate::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::numbers::seconds;
 use crate::output::{Output, program};
-use crate::session::Session;
 use engine::Engine;
 use input::{Image, Images};
 use report::{Recognised, Report};
@@ -81,27 +81,27 @@ enum Lines {
 }
 
 impl Infer {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
-        let interrupt = &session.interrupt;
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let interrupt = &context.interrupt;
         // Before anything is asked of the services.
         let files = self.files()?;
         let arrivals = self.watch.as_deref().map(watch::arrivals).transpose()?;
         let endless = self.is_endless();
-        let engine = Engine::open(session, &self.model, self.one_shot, endless);
+        let engine = Engine::open(context, &self.model, self.one_shot, endless);
         let engine = interrupt.guard(engine).await?;
         let images = match arrivals {
             Some(arrivals) => arrivals,
             None if self.reads_stdin() => input::stdin(self.format, engine.scalars()),
             None => futures::stream::iter(files.into_iter().map(Ok)).boxed(),
         };
-        let report = Report::new(self.lines(session.output.json, endless), &self.images);
+        let report = Report::new(self.lines(context.output.json, endless), &self.images);
         let recognised = tokio::select! {
-            done = self.recognise(&engine, images, report, session) => done,
-            () = too_long(session) => Err(CliError::Interrupted),
+            done = self.recognise(&engine, images, report, context) => done,
+            () = too_long(context) => Err(CliError::Interrupted),
         };
         // Tickets that were taken in advance go back to the store.
         let closed = engine.close().await;
-        self.say_waits(&engine, session.output);
+        self.say_waits(&engine, context.output);
         recognised.and(closed)
     }
 
@@ -162,13 +162,13 @@ impl Infer {
         engine: &Engine,
         images: Images,
         mut report: Report,
-        session: &Session,
+        context: &Context,
     ) -> Result<(), CliError> {
         let (at_once, groups) = engine.groups(usize::from(self.at_once));
         let recognised = images
-            .take_until(session.interrupt.asked_times(1))
+            .take_until(context.interrupt.asked_times(1))
             .ready_chunks(at_once)
-            .map(|images| self.group(engine, images, &session.interrupt))
+            .map(|images| self.group(engine, images, &context.interrupt))
             .buffered(groups);
         let mut recognised = pin!(recognised);
         let (mut failed, mut seen) = (0, 0);
@@ -176,7 +176,7 @@ impl Infer {
             for image in group? {
                 seen += 1;
                 match image {
-                    Ok(image) => report.line(image, session.output)?,
+                    Ok(image) => report.line(image, context.output)?,
                     Err(error) => {
                         failed += 1;
                         // Standard error may be closed.
@@ -185,9 +185,9 @@ impl Infer {
                 }
             }
         }
-        report.end(session.output)?;
+        report.end(context.output)?;
         // A watch has no other end.
-        if session.interrupt.asked() && self.watch.is_none() {
+        if context.interrupt.asked() && self.watch.is_none() {
             return Err(CliError::Interrupted);
         }
         if failed > 0 && self.watch.is_none() {
@@ -238,8 +238,8 @@ impl Infer {
 }
 
 /// Ends when the user has asked to stop and has waited long enough, or has asked again.
-fn too_long(session: &Session) -> impl Future<Output = ()> {
-    let interrupt = session.interrupt.clone();
+fn too_long(context: &Context) -> impl Future<Output = ()> {
+    let interrupt = context.interrupt.clone();
     async move {
         interrupt.asked_times(1).await;
         tokio::select! {

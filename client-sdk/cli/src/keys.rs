@@ -8,8 +8,8 @@ mod show;
 
 use clap::Subcommand;
 
+use crate::context::Context;
 use crate::error::CliError;
-use crate::session::Session;
 
 #[derive(Debug, Subcommand)]
 pub enum Keys {
@@ -26,13 +26,13 @@ pub enum Keys {
 }
 
 impl Keys {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         match self {
-            Self::New(new) => new.run(session),
-            Self::Register(register) => register.run(session).await,
-            Self::Show(show) => show.run(session).await,
-            Self::Remove(remove) => remove.run(session).await,
-            Self::List(list) => list.run(session).await,
+            Self::New(new) => new.run(context),
+            Self::Register(register) => register.run(context).await,
+            Self::Show(show) => show.run(context).await,
+            Self::Remove(remove) => remove.run(context).await,
+            Self::List(list) => list.run(context).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod context;
 mod data;
 mod decrypt;
 mod defaults;
@@ -9,7 +10,6 @@ mod demo;
 mod error;
 mod evaluate;
 mod evaluation;
-mod home;
 mod infer;
 mod interrupt;
 mod keys;
@@ -22,9 +22,9 @@ mod privacy;
 mod promise;
 mod recipe;
 mod recipes;
+mod report;
 mod request;
 mod serve;
-mod session;
 mod tickets;
 mod train;
 mod training;
@@ -37,10 +37,10 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use config::GlobalArgs;
+use context::Context;
 use error::CliError;
 use interrupt::Interrupt;
 use output::Output;
-use session::Session;
 
 /// Train and use neural networks in a cloud that sees no image, label or prediction
 #[derive(Debug, Parser)]
@@ -113,7 +113,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
         .map_err(CliError::System)?;
     let result = runtime.block_on(async {
         let interrupt = Interrupt::listen().map_err(CliError::System)?;
-        let open = || Session::open(&config, output, interrupt.clone());
+        let open = || Context::open(&config, output, interrupt.clone());
         match command {
             Command::Demo(demo) => Box::pin(demo.run(output, &interrupt)).await,
             Command::Keys(keys) => interrupt.guard(keys.run(&open()?)).await,

@@ -7,8 +7,8 @@ mod show;
 
 use clap::Subcommand;
 
+use crate::context::Context;
 use crate::error::CliError;
-use crate::session::Session;
 
 #[derive(Debug, Subcommand)]
 pub enum Models {
@@ -23,12 +23,12 @@ pub enum Models {
 }
 
 impl Models {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         match self {
-            Self::List => list::run(session).await,
-            Self::Show(show) => show.run(session).await,
-            Self::Delete(delete) => delete.run(session).await,
-            Self::Export(export) => export.run(session).await,
+            Self::List => list::run(context).await,
+            Self::Show(show) => show.run(context).await,
+            Self::Delete(delete) => delete.run(context).await,
+            Self::Export(export) => export.run(context).await,
         }
     }
 }

@@ -1,29 +1,12 @@
-//! Recognition in one shot, as the commands `infer --one-shot`, `request` and `decrypt` do it.
-
-use std::sync::Arc;
+//! Requests and answers of one-shot inference as JSON, for `request` and `decrypt`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sphinx_client::ModelId;
-use sphinx_client::one_shot::OneShot;
 use sphinx_proto::v1::{InferOnceRequest, InferOnceResponse};
 
 use crate::error::CliError;
-use crate::session::Session;
-
-/// A model ready to be asked, with the evaluation keys of this machine, if they are here.
-pub async fn open(session: &Session, model: &str) -> Result<OneShot, CliError> {
-    let model_id = ModelId::parse(model)?;
-    let key_id = session.client.key_of_model(&model_id).await?;
-    let key = Arc::new(session.home.key(&key_id)?);
-    let one_shot = OneShot::new(&session.client, &model_id, key, &key_id).await?;
-    Ok(match session.home.evaluation_fingerprint(&key_id)? {
-        Some(fingerprint) => one_shot.expecting(fingerprint.to_string()),
-        None => one_shot,
-    })
-}
 
 /// A request in the JSON form of protobuf, which `grpcurl -d @` reads.
 #[derive(Debug, Serialize)]

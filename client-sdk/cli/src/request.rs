@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use sphinx_client::ModelId;
 
+use crate::context::Context;
 use crate::error::CliError;
 use crate::infer::pixels;
-use crate::one_shot::{self, RequestJson};
-use crate::session::Session;
+use crate::one_shot::RequestJson;
 
 #[derive(Debug, Subcommand)]
 pub enum Request {
@@ -26,13 +27,13 @@ pub struct OneShot {
 }
 
 impl Request {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let Self::OneShot(OneShot { model, image }) = self;
         let image = pixels(image)?;
-        let one_shot = one_shot::open(session, model).await?;
+        let one_shot = context.workspace.one_shot(&ModelId::parse(model.as_str())?).await?;
         let request = one_shot.request(&image, &mut rand::rng())?;
         let json = serde_json::to_string(&RequestJson::from(request))
             .map_err(|error| CliError::Output(error.into()))?;
-        session.output.text(&json)
+        context.output.text(&json)
     }
 }

@@ -12,8 +12,8 @@ use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::TicketStore;
 use sphinx_client::{KeyId, ModelId};
 
+use crate::context::Context;
 use crate::error::CliError;
-use crate::session::Session;
 
 #[derive(Debug, Subcommand)]
 pub enum Tickets {
@@ -26,25 +26,25 @@ pub enum Tickets {
 }
 
 impl Tickets {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         match self {
-            Self::Status(status) => status.run(session).await,
-            Self::Prepare(prepare) => prepare.run(session).await,
-            Self::Clear(clear) => clear.run(session),
+            Self::Status(status) => status.run(context).await,
+            Self::Prepare(prepare) => prepare.run(context).await,
+            Self::Clear(clear) => clear.run(context),
         }
     }
 }
 
 /// The newest version of a model, and the store of its tickets.
 pub async fn open(
-    session: &Session,
+    context: &Context,
     model_id: &ModelId,
     key_id: &KeyId,
     rng: &mut impl CryptoRng,
 ) -> Result<(Recogniser, Arc<TicketStore>), CliError> {
-    let key = Arc::new(session.home.key(key_id)?);
-    let recogniser = Recogniser::new(&session.client, model_id, key, key_id).await?;
-    let directory = session.home.tickets(&session.tenant, model_id, key_id);
-    let store = recogniser.ticket_store(&directory, &session.tenant, rng)?;
+    let key = Arc::new(context.workspace.home().key(key_id)?);
+    let recogniser = Recogniser::new(context.workspace.client(), model_id, key, key_id).await?;
+    let directory = context.workspace.home().tickets(context.workspace.tenant(), model_id, key_id);
+    let store = recogniser.ticket_store(&directory, context.workspace.tenant(), rng)?;
     Ok((recogniser, Arc::new(store)))
 }

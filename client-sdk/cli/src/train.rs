@@ -2,25 +2,21 @@
 
 mod summary;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use sphinx_client::recipe::Recipe;
-use sphinx_client::{ClientError, KeyId, ModelId, TrainingOptions, TrainingRequest};
+use sphinx_client::workspace::{AskedModel, NewModel, TrainableModel};
+use sphinx_client::{KeyId, ModelId, TrainingOptions};
 use sphinx_network::NetworkSpec;
-use sphinx_privacy::ledger::Ledger;
-use sphinx_privacy::{Delta, Target};
-use sphinx_proto::v1::Model;
-use tonic::Code;
+use sphinx_privacy::Delta;
 
+use crate::context::Context;
 use crate::data::DataArgs;
 use crate::error::CliError;
-use crate::home::fingerprint;
 use crate::promise::Promise;
 use crate::recipe::{RecipeArgs, Setting, default_delta, warning};
-use crate::session::Session;
-use crate::training;
+use crate::training::{self, Ended};
 use crate::{defaults, network};
 
 use summary::Summary;
@@ -56,18 +52,8 @@ struct Followed {
     delta: Option<Delta>,
 }
 
-/// A model that can be trained.
-struct Prepared {
-    model_id: ModelId,
-    key_id: KeyId,
-    ledger: PathBuf,
-    delta: Delta,
-    /// ε that it was last trained within.
-    budget: Option<f64>,
-}
-
 impl Train {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let followed = self.recipe.as_deref().map(Followed::load).transpose()?;
         let followed = followed.as_ref();
         // Wrong options show before anything is made.
@@ -87,28 +73,22 @@ impl Train {
         if let Some(warning) = warning(&options.privacy) {
             eprintln!("{warning}\n");
         }
-        let preparation = self.prepare(session, spec, followed, examples);
-        let Prepared { model_id, key_id, ledger, delta, budget } =
-            session.interrupt.guard(preparation).await?;
+        let preparation = self.prepare(context, spec, followed, examples);
+        let model = context.interrupt.guard(preparation).await?;
+        let TrainableModel { model_id, delta, budget, .. } = &model;
+        let (delta, budget) = (*delta, *budget);
         let options = self.options(followed, &Setting { delta, budget, ..setting })?;
         if let Some(followed) = followed {
-            session.output.note(&self.promise(followed, &options, examples)?.text())?;
+            context.output.note(&self.promise(followed, &options, examples)?.text())?;
         }
-        let request = TrainingRequest {
-            model_id: model_id.clone(),
-            key: Arc::new(session.home.key(&key_id)?),
-            key_id,
-            data: Arc::new(images),
-            options,
-            ledger,
-            delta,
-        };
-        let trained =
-            training::run(&session.client, request, session.output, &session.interrupt).await?;
+        let request = context.workspace.training_request(&model, Arc::new(images), options)?;
+        let (client, output) = (context.workspace.client(), context.output);
+        let Ended { trained, interrupted } =
+            training::run(client, request, output, &context.interrupt).await?;
         let recipe = followed.map(|followed| &followed.recipe);
-        let summary = Summary::new(&model_id, recipe, delta, &trained);
-        session.output.result(&summary, || summary::text(&model_id, recipe, delta, &trained))?;
-        if trained.interrupted { Err(CliError::Interrupted) } else { Ok(()) }
+        let summary = Summary::new(model_id, recipe, delta, &trained, interrupted);
+        output.result(&summary, || summary::text(model_id, recipe, delta, &trained))?;
+        if interrupted { Err(CliError::Interrupted) } else { Ok(()) }
     }
 
     fn options(
@@ -140,83 +120,39 @@ impl Train {
         Promise::new(name, options, published.filter(|_| unchanged), examples)
     }
 
-    /// Finds the model, or makes it with its ledger.
+    /// Finds the model, or makes it.
     async fn prepare(
         &self,
-        session: &Session,
+        context: &Context,
         spec: Option<NetworkSpec>,
         followed: Option<&Followed>,
         examples: usize,
-    ) -> Result<Prepared, CliError> {
+    ) -> Result<TrainableModel, CliError> {
         let model_id = match (&self.model, followed, &spec) {
             (Some(id), _, _) => ModelId::parse(id.as_str())?,
             (None, Some(followed), _) => ModelId::parse(followed.recipe.name.as_str())?,
             (None, None, Some(spec)) => ModelId::parse(spec.name.as_str())?,
             (None, None, None) => ModelId::parse(defaults::NETWORK)?,
         };
+        let key = self.key.as_deref().map(KeyId::parse).transpose()?;
         let delta = self.options.delta().or(followed.and_then(|followed| followed.delta));
-        match session.client.model(&model_id).await {
-            Ok(model) => self.existing(session, model_id, model, spec, delta),
-            Err(ClientError::Refused { code: Code::NotFound, .. }) => {
-                let spec = spec.map_or_else(|| network::load(defaults::NETWORK), Ok)?;
-                let recipes = followed.and_then(|followed| followed.recipe.seeds.first().copied());
-                let seed = self.seed.or(recipes).unwrap_or(defaults::SEED);
-                let delta = delta.map_or_else(default_delta, Ok)?;
-                self.create(session, model_id, &spec, seed, examples, delta).await
-            }
-            Err(error) => Err(error.into()),
+        let asked = AskedModel { network: spec.as_ref(), key: key.as_ref(), delta };
+        if let Some(model) = context.workspace.find_model(&model_id, asked).await? {
+            return Ok(model);
         }
-    }
-
-    fn existing(
-        &self,
-        session: &Session,
-        model_id: ModelId,
-        model: Model,
-        spec: Option<NetworkSpec>,
-        delta: Option<Delta>,
-    ) -> Result<Prepared, CliError> {
-        let other = |what, got: &str, expected: &str| CliError::OtherModel {
-            model: model_id.to_string(),
-            what,
-            got: got.to_owned(),
-            expected: expected.to_owned(),
+        let spec = spec.map_or_else(|| network::load(defaults::NETWORK), Ok)?;
+        let recipes = followed.and_then(|followed| followed.recipe.seeds.first().copied());
+        let new = NewModel {
+            network: &spec,
+            key: &context.workspace.choose_key(key.as_ref())?,
+            seed: self.seed.or(recipes).unwrap_or(defaults::SEED),
+            examples,
+            delta: delta.map_or_else(default_delta, Ok)?,
         };
-        let network = model.network.map(NetworkSpec::try_from).transpose()?;
-        if let (Some(got), Some(expected)) = (&network, &spec)
-            && got != expected
-        {
-            return Err(other("network", &got.name, &expected.name));
-        }
-        if let Some(expected) = self.key.as_deref().filter(|key| *key != model.key_id) {
-            return Err(other("key", &model.key_id, expected));
-        }
-        let key_id = KeyId::parse(model.key_id)?;
-        let ledger = session.home.ledger(&session.tenant, &model_id);
-        let kept = Ledger::open_model(&ledger, model_id.as_str())?;
-        let delta = delta.unwrap_or(kept.binding().delta);
-        let budget = kept.target().map(Target::epsilon);
-        Ok(Prepared { model_id, key_id, ledger, delta, budget })
-    }
-
-    async fn create(
-        &self,
-        session: &Session,
-        model_id: ModelId,
-        spec: &NetworkSpec,
-        seed: u64,
-        examples: usize,
-        delta: Delta,
-    ) -> Result<Prepared, CliError> {
-        let key_id = session.choose_key(self.key.as_deref())?;
-        check_registration(session, &key_id).await?;
-        let ledger = session.home.ledger(&session.tenant, &model_id);
-        // The ledger first: a model without one could never be trained.
-        session.home.create_ledger(&ledger, &model_id, examples, delta)?;
-        session.client.create_model(&model_id, &key_id, spec, seed).await?;
-        let name = &spec.name;
-        session.output.note(&format!("model {model_id} made: network {name}, key {key_id}"))?;
-        Ok(Prepared { model_id, key_id, ledger, delta, budget: None })
+        let model = context.workspace.create_model(&model_id, new).await?;
+        let (name, key_id) = (&spec.name, &model.key_id);
+        context.output.note(&format!("model {model_id} made: network {name}, key {key_id}"))?;
+        Ok(model)
     }
 }
 
@@ -225,21 +161,5 @@ impl Followed {
         let recipe = Recipe::load(name)?;
         let (options, delta) = (recipe.options()?, recipe.delta()?);
         Ok(Self { recipe, options, delta })
-    }
-}
-
-/// Whether the key vault has what is registered of this key.
-async fn check_registration(session: &Session, key_id: &KeyId) -> Result<(), CliError> {
-    let expected = fingerprint(&session.home.material(key_id)?).to_string();
-    match session.client.key(key_id).await {
-        Ok(key) if key.fingerprint == expected => Ok(()),
-        Ok(key) => {
-            let (id, got) = (key_id.to_string(), key.fingerprint);
-            Err(CliError::OtherMaterial { id, got, expected })
-        }
-        Err(ClientError::Refused { code: Code::NotFound, .. }) => {
-            Err(CliError::NotRegistered { id: key_id.to_string() })
-        }
-        Err(error) => Err(error.into()),
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::Dataset;
+use sphinx_client::recognition::Recogniser;
+use sphinx_client::workspace::{Evaluation, Trained, public_fingerprint};
 use sphinx_client::{
     Endpoints, KeyId, ModelId, ModelLedger, SphinxClient, TenantId, TrainingOptions,
     TrainingRequest,
@@ -15,11 +17,10 @@ use sphinx_privacy::Delta;
 use sphinx_secret::SecretKey;
 
 use crate::error::CliError;
-use crate::evaluation::Evaluation;
-use crate::home::fingerprint;
+use crate::evaluation;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::training::{self, Trained};
+use crate::training::{self, Ended};
 
 /// What to train and test.
 pub struct Trial<'a> {
@@ -76,7 +77,7 @@ impl Trial<'_> {
         let key = Arc::new(SecretKey::generate(&mut rng)?);
         let public = key.public_material(&mut rng);
         interrupt.guard(client.register_material(&key_id, &public, "one trial")).await?;
-        output.note(&format!("key       {} (fingerprint)", fingerprint(&public)))?;
+        output.note(&format!("key       {} (fingerprint)", public_fingerprint(&public)))?;
         let creation = client.create_model(&model_id, &key_id, self.spec, self.seed);
         let model = interrupt.guard(creation).await?;
         let (weights, biases) = (model.weights, model.biases);
@@ -95,11 +96,15 @@ impl Trial<'_> {
             ledger,
             delta: self.delta,
         };
-        let trained = training::run(&client, request, output, interrupt).await?;
-        if trained.interrupted {
+        let Ended { trained, interrupted } =
+            training::run(&client, request, output, interrupt).await?;
+        if interrupted {
             return Err(CliError::Interrupted);
         }
-        let test = Evaluation::of(&client, &model_id, (&key_id, key), self.test, output);
+        let test = async {
+            let recogniser = Recogniser::new(&client, &model_id, key, &key_id).await?;
+            evaluation::run(&recogniser, self.test, output).await
+        };
         let evaluation = interrupt.guard(test).await?;
         interrupt.guard(client.delete_model(&model_id)).await?;
         Ok((trained, evaluation))

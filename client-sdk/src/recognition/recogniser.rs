@@ -120,6 +120,16 @@ impl Recogniser {
         }
     }
 
+    /// The model.
+    pub fn model_id(&self) -> &ModelId {
+        &self.model.model_id
+    }
+
+    /// The key that its tickets are prepared under.
+    pub fn key_id(&self) -> &KeyId {
+        &self.model.key_id
+    }
+
     /// The version of the model that tickets are prepared for.
     pub fn version(&self) -> u64 {
         self.model.version

@@ -1,4 +1,4 @@
-//! The directory of secret keys and privacy ledgers.
+//! The directory of secret keys, evaluation keys, privacy ledgers and tickets.
 
 mod evaluation;
 
@@ -7,59 +7,74 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sphinx_client::{KeyId, ModelId, ModelLedger, TenantId};
 use sphinx_privacy::Delta;
 use sphinx_privacy::ledger::{Ledger, LedgerError};
-use sphinx_proto::Fingerprint;
 use sphinx_proto::v1::{KeyKind, ParameterSet};
+use sphinx_proto::{Fingerprint, KeyId, ModelId, TenantId};
 use sphinx_secret::{PublicMaterial, SecretKey};
 
-use crate::error::CliError;
+use crate::error::ClientError;
+use crate::training::ModelLedger;
+use crate::workspace::WorkspaceError;
 
-/// `keys/<id>.key` (secret), `keys/<id>.pub` and `keys/<id>.eval` (what is registered of it), `ledgers/<tenant>/<model>.redb`,
-/// `tickets/<tenant>/<model>/<key>/`.
+/// What a user keeps: `keys/<id>.key` (secret), `keys/<id>.pub` and `keys/<id>.eval` (what is
+/// registered of it), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`. Directories
+/// are made when something is first kept in them, for their owner only.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
 
 impl Home {
+    /// The home at `root`, which need not exist yet.
     pub fn new(root: PathBuf) -> Self {
         Self(root)
     }
 
+    /// Where a secret key is.
     pub fn key_path(&self, id: &KeyId) -> PathBuf {
         self.keys().join(format!("{id}.key"))
     }
 
-    /// Stores a new key with its public material.
+    /// Stores a new key with its public material; never over another.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Client`] if the key's file cannot be written or exists; [`WorkspaceError::File`].
     pub fn save_key(
         &self,
         id: &KeyId,
         key: &SecretKey,
         material: &PublicMaterial,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), WorkspaceError> {
         private_directory(&self.keys())?;
-        key.save(&self.key_path(id))?;
+        key.save(&self.key_path(id)).map_err(ClientError::from)?;
         self.save_material(id, material)
     }
 
     /// The secret key.
-    pub fn key(&self, id: &KeyId) -> Result<SecretKey, CliError> {
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if it is not here; [`WorkspaceError::Client`] if its file is unusable.
+    pub fn key(&self, id: &KeyId) -> Result<SecretKey, WorkspaceError> {
         let path = self.key_path(id);
         if !path.exists() {
-            return Err(CliError::NoSecret { id: id.to_string(), path });
+            return Err(WorkspaceError::NoSecret { id: id.to_string(), path });
         }
-        Ok(SecretKey::load(&path)?)
+        Ok(SecretKey::load(&path).map_err(ClientError::from)?)
     }
 
-    /// The public material to register, always the same; drawn if `keys new` was cut short before it was.
-    pub fn material(&self, id: &KeyId) -> Result<PublicMaterial, CliError> {
+    /// The public material to register, always the same; drawn if the making of the key was
+    /// cut short before it was.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::ForeignMaterial`] if the material beside the key is not the key's; others as
+    /// [`Home::key`].
+    pub fn material(&self, id: &KeyId) -> Result<PublicMaterial, WorkspaceError> {
         let key = self.key(id)?;
         if let Some(material) = self.stored_material(id)? {
             let path = self.material_path(id);
             return if key.matches(&material) {
                 Ok(material)
             } else {
-                Err(CliError::ForeignMaterial { path })
+                Err(WorkspaceError::ForeignMaterial { path })
             };
         }
         let material = key.public_material(&mut rand::rng());
@@ -68,12 +83,18 @@ impl Home {
     }
 
     /// Fingerprint of the public material, if it was drawn.
-    pub fn fingerprint(&self, id: &KeyId) -> Result<Option<Fingerprint>, CliError> {
-        Ok(self.stored_material(id)?.as_ref().map(fingerprint))
+    ///
+    /// # Errors
+    /// [`WorkspaceError::File`].
+    pub fn fingerprint(&self, id: &KeyId) -> Result<Option<Fingerprint>, WorkspaceError> {
+        Ok(self.stored_material(id)?.as_ref().map(public_fingerprint))
     }
 
     /// Keys whose secret half is here, by id.
-    pub fn key_ids(&self) -> Result<Vec<KeyId>, CliError> {
+    ///
+    /// # Errors
+    /// [`WorkspaceError::File`].
+    pub fn key_ids(&self) -> Result<Vec<KeyId>, WorkspaceError> {
         let directory = self.keys();
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
@@ -90,6 +111,7 @@ impl Home {
         Ok(ids)
     }
 
+    /// Where a model's privacy ledger is.
     pub fn ledger(&self, tenant: &TenantId, model: &ModelId) -> PathBuf {
         self.0.join("ledgers").join(tenant.as_str()).join(format!("{model}.redb"))
     }
@@ -101,11 +123,14 @@ impl Home {
     }
 
     /// Every store of tickets of a tenant, or of one of its models.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::File`].
     pub fn ticket_stores(
         &self,
         tenant: &TenantId,
         model: Option<&ModelId>,
-    ) -> Result<Vec<(ModelId, KeyId)>, CliError> {
+    ) -> Result<Vec<(ModelId, KeyId)>, WorkspaceError> {
         let directory = self.0.join("tickets").join(tenant.as_str());
         let mut stores = Vec::new();
         for name in names(&directory)? {
@@ -121,20 +146,27 @@ impl Home {
 
     /// Starts the ledger of a model that is about to be created. One that nothing was ever charged to, left by an
     /// attempt that failed, is replaced.
-    pub fn create_ledger(
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Client`] with [`LedgerError::AlreadyExists`] if something was charged to one there;
+    /// [`WorkspaceError::File`].
+    pub(super) fn create_ledger(
         &self,
         path: &Path,
         model: &ModelId,
         examples: usize,
         delta: Delta,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), WorkspaceError> {
         if let Some(directory) = path.parent() {
             private_directory(directory)?;
         }
         if path.exists() {
-            if !Ledger::open_model(path, model.as_str())?.records().is_empty() {
-                return Err(LedgerError::AlreadyExists { path: path.to_owned() }.into());
+            let kept = Ledger::open_model(path, model.as_str()).map_err(ClientError::from)?;
+            if !kept.records().is_empty() {
+                let exists = LedgerError::AlreadyExists { path: path.to_owned() };
+                return Err(ClientError::from(exists).into());
             }
+            drop(kept);
             fs::remove_file(path).map_err(|source| file_error(path, source))?;
         }
         Ok(ModelLedger::create(path, model.as_str(), examples, delta)?)
@@ -142,11 +174,14 @@ impl Home {
 
     /// Puts the ledger of a deleted model aside, so that its name is free and the record of what was spent on the
     /// data stays. `None` if there was none.
-    pub fn retire_ledger(
+    ///
+    /// # Errors
+    /// [`WorkspaceError::File`].
+    pub(super) fn retire_ledger(
         &self,
         tenant: &TenantId,
         model: &ModelId,
-    ) -> Result<Option<PathBuf>, CliError> {
+    ) -> Result<Option<PathBuf>, WorkspaceError> {
         let path = self.ledger(tenant, model);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let seconds = now.unwrap_or(Duration::ZERO).as_secs();
@@ -166,7 +201,7 @@ impl Home {
         self.keys().join(format!("{id}.pub"))
     }
 
-    fn stored_material(&self, id: &KeyId) -> Result<Option<PublicMaterial>, CliError> {
+    fn stored_material(&self, id: &KeyId) -> Result<Option<PublicMaterial>, WorkspaceError> {
         let path = self.material_path(id);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(PublicMaterial { bytes })),
@@ -175,18 +210,21 @@ impl Home {
         }
     }
 
-    fn save_material(&self, id: &KeyId, material: &PublicMaterial) -> Result<(), CliError> {
+    fn save_material(&self, id: &KeyId, material: &PublicMaterial) -> Result<(), WorkspaceError> {
         let path = self.material_path(id);
         write_new(&path, &material.bytes).map_err(|source| file_error(&path, source))
     }
 }
 
 /// What people compare between here and the key vault.
-pub fn fingerprint(material: &PublicMaterial) -> Fingerprint {
+pub fn public_fingerprint(material: &PublicMaterial) -> Fingerprint {
     Fingerprint::new(ParameterSet::Glwe2048V1, KeyKind::PublicEncryption, &material.bytes)
 }
 
 /// Writes a file, whole or not at all, readable by its owner only; never over another.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::AlreadyExists`] for a file that is there.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
@@ -197,7 +235,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Names in a directory that need not be there, sorted.
-fn names(directory: &Path) -> Result<Vec<String>, CliError> {
+fn names(directory: &Path) -> Result<Vec<String>, WorkspaceError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -212,7 +250,7 @@ fn names(directory: &Path) -> Result<Vec<String>, CliError> {
     Ok(names)
 }
 
-fn private_directory(path: &Path) -> Result<(), CliError> {
+fn private_directory(path: &Path) -> Result<(), WorkspaceError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -220,6 +258,6 @@ fn private_directory(path: &Path) -> Result<(), CliError> {
     builder.create(path).map_err(|source| file_error(path, source))
 }
 
-fn file_error(path: &Path, source: io::Error) -> CliError {
-    CliError::File { path: path.to_owned(), source }
+fn file_error(path: &Path, source: io::Error) -> WorkspaceError {
+    WorkspaceError::File { path: path.to_owned(), source }
 }

@@ -1,13 +1,13 @@
 //! What the demo came to, for programs and for people.
 
-use sphinx_client::report::RunReport;
+use sphinx_client::workspace::{Evaluation, Trained};
 
 use super::Material;
 use crate::defaults;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{accuracy_text, cost_text};
 use crate::numbers::{epsilon, per_image, seconds};
 use crate::output::program;
-use crate::training::Trained;
+use crate::report::RunReport;
 
 /// The contents of `report.json`.
 pub fn report(
@@ -60,12 +60,12 @@ pub fn text(
      {sphinx} serve keyvault\n  {sphinx} serve trainer\n  {sphinx} serve inference\n\
      and beside them:\n  {sphinx} keys new\n  {sphinx} keys register\n  \
      {sphinx} train --network {} --epochs {}\n",
-        evaluation.accuracy_text(),
+        accuracy_text(evaluation),
         epsilon(summary.epsilon, material.delta),
         seconds(elapsed),
         trained.epochs,
         per_image(summary.traffic, *images),
-        evaluation.cost_text(),
+        cost_text(evaluation),
         seconds(wall_seconds),
         network,
         defaults::EPOCHS,

@@ -1,20 +1,17 @@
 //! Who recognises: stored tickets, or the service in one shot.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::ModelId;
 use sphinx_client::one_shot::OneShot;
-use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::{SupplyOptions, TicketSupply};
 
 use super::input::Image;
 use super::report::Recognised;
+use crate::context::Context;
 use crate::error::CliError;
-use crate::one_shot;
-use crate::session::Session;
 
 /// Groups of images on their way at once: while one waits for the service, the next is made ready.
 const GROUPS: usize = 2;
@@ -29,29 +26,22 @@ pub(super) enum Engine {
 impl Engine {
     /// Opens a model. Work without a foreseeable end refills its tickets before they run out.
     pub(super) async fn open(
-        session: &Session,
+        context: &Context,
         model: &str,
         one_shot: bool,
         endless: bool,
     ) -> Result<Self, CliError> {
-        if one_shot {
-            return Ok(Self::OneShot(Box::new(one_shot::open(session, model).await?)));
-        }
         let model_id = ModelId::parse(model)?;
-        let key_id = session.client.key_of_model(&model_id).await?;
-        let key = Arc::new(session.home.key(&key_id)?);
-        let recogniser = Recogniser::new(&session.client, &model_id, key, &key_id).await?;
-        let scalars = recogniser.network().input.len();
-        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
-        let directory = session.home.tickets(&session.tenant, &model_id, &key_id);
-        let store = Arc::new(recogniser.ticket_store(&directory, &session.tenant, &mut rng)?);
-        // Tickets of the version before are as good as new.
-        recogniser.repair_stored(&store).await?;
+        if one_shot {
+            return Ok(Self::OneShot(Box::new(context.workspace.one_shot(&model_id).await?)));
+        }
         let mut options = SupplyOptions::default();
         if !endless {
             options.low_water = 0;
         }
-        let supply = TicketSupply::start(recogniser, store, options, &mut rng);
+        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let supply = context.workspace.ticket_supply(&model_id, options, &mut rng).await?;
+        let scalars = supply.recogniser().network().input.len();
         Ok(Self::Tickets { supply, scalars })
     }
 

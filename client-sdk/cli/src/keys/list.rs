@@ -6,10 +6,10 @@ use clap::Args;
 use serde::Serialize;
 use sphinx_proto::v1::{Key, KeyKind};
 
+use crate::context::Context;
 use crate::error::CliError;
 use crate::numbers::time;
 use crate::output::table;
-use crate::session::Session;
 
 /// Digits of a fingerprint shown in the table.
 const SHOWN_DIGITS: usize = 16;
@@ -36,16 +36,18 @@ struct Row {
 }
 
 impl List {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-        for id in session.home.key_ids()? {
+        for id in context.workspace.home().key_ids()? {
             let row = rows.entry(id.to_string()).or_default();
             row.secret = true;
-            row.local_fingerprint = session.home.fingerprint(&id)?.map(|print| print.to_string());
-            let evaluation = session.home.evaluation_fingerprint(&id)?;
+            row.local_fingerprint =
+                context.workspace.home().fingerprint(&id)?.map(|print| print.to_string());
+            let evaluation = context.workspace.home().evaluation_fingerprint(&id)?;
             row.local_evaluation = evaluation.map(|print| print.to_string());
         }
-        let registered = if self.local { Vec::new() } else { session.client.list_keys().await? };
+        let registered =
+            if self.local { Vec::new() } else { context.workspace.client().list_keys().await? };
         for Key { key_id, kind, fingerprint, description, created_unix_seconds, .. } in registered {
             let row = rows.entry(key_id).or_default();
             if kind == i32::from(KeyKind::Evaluation) {
@@ -57,7 +59,7 @@ impl List {
             row.description = Some(description);
         }
         let rows: Vec<Row> = rows.into_iter().map(|(key, row)| Row { key, ..row }).collect();
-        session.output.result(&rows, || {
+        context.output.result(&rows, || {
             if rows.is_empty() {
                 return "no keys: make one with `sphinx keys new`".to_owned();
             }

@@ -7,10 +7,10 @@ use serde::Serialize;
 use sphinx_client::{KeyId, evaluation_fingerprint};
 use sphinx_secret::SecretKey;
 
+use crate::context::Context;
 use crate::error::CliError;
-use crate::home::fingerprint;
 use crate::output::program;
-use crate::session::Session;
+use sphinx_client::workspace::public_fingerprint;
 
 /// Digits of the fingerprint in a key's name.
 const NAME_DIGITS: usize = 12;
@@ -43,12 +43,12 @@ struct Evaluation {
 }
 
 impl New {
-    pub fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub fn run(&self, context: &Context) -> Result<(), CliError> {
         let given = self.id.as_deref().map(KeyId::parse).transpose()?;
         let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
         let key = SecretKey::generate(&mut rng)?;
         let material = key.public_material(&mut rng);
-        let fingerprint = fingerprint(&material).to_string();
+        let fingerprint = public_fingerprint(&material).to_string();
         let id = match given {
             Some(id) => id,
             None => {
@@ -56,19 +56,19 @@ impl New {
                 KeyId::parse(format!("key-{digits}"))?
             }
         };
-        session.home.save_key(&id, &key, &material)?;
-        let file = session.home.key_path(&id).display().to_string();
+        context.workspace.home().save_key(&id, &key, &material)?;
+        let file = context.workspace.home().key_path(&id).display().to_string();
         let evaluation = self.evaluation.then(|| {
-            let bytes = session.home.make_evaluation_keys(&id, &key, &mut rng)?;
+            let bytes = context.workspace.home().make_evaluation_keys(&id, &key, &mut rng)?;
             Ok::<_, CliError>(Evaluation {
                 fingerprint: evaluation_fingerprint(&bytes).to_string(),
                 bytes: bytes.len(),
-                file: session.home.evaluation_path(&id).display().to_string(),
+                file: context.workspace.home().evaluation_path(&id).display().to_string(),
             })
         });
         let evaluation = evaluation.transpose()?;
         let made = Made { key: id.to_string(), fingerprint, file, evaluation };
-        session.output.result(&made, || {
+        context.output.result(&made, || {
             let Made { key, fingerprint, file, evaluation } = &made;
             let evaluation = evaluation.as_ref().map_or_else(String::new, |made| {
                 let Evaluation { fingerprint, bytes, file } = made;

@@ -6,9 +6,9 @@ use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use sphinx_client::KeyId;
 
+use crate::context::Context;
 use crate::error::CliError;
 use crate::output::program;
-use crate::session::Session;
 
 /// Register the public part of a key, so that the services accept it
 #[derive(Debug, Args)]
@@ -40,17 +40,18 @@ struct Evaluation {
 }
 
 impl Register {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
-        let id = session.choose_key(self.id.as_deref())?;
-        let material = session.home.material(&id)?;
-        let receipt = session.client.register_material(&id, &material, &self.description).await?;
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let id = context.choose_key(self.id.as_deref())?;
+        let material = context.workspace.home().material(&id)?;
+        let receipt =
+            context.workspace.client().register_material(&id, &material, &self.description).await?;
         let registered = Registered {
             key: id.to_string(),
             fingerprint: receipt.key.map(|key| key.fingerprint).unwrap_or_default(),
             already_registered: receipt.already_registered,
-            evaluation: self.evaluation(session, &id).await?,
+            evaluation: self.evaluation(context, &id).await?,
         };
-        session.output.result(&registered, || {
+        context.output.result(&registered, || {
             let Registered { key, fingerprint, already_registered, evaluation } = &registered;
             let evaluation = evaluation.as_ref().map_or_else(String::new, Evaluation::text);
             let done = if *already_registered { "was registered before" } else { "is registered" };
@@ -62,18 +63,22 @@ impl Register {
     /// Sends evaluation keys if there are any, or should be.
     async fn evaluation(
         &self,
-        session: &Session,
+        context: &Context,
         id: &KeyId,
     ) -> Result<Option<Evaluation>, CliError> {
-        let material = match session.home.evaluation_keys(id)? {
+        let material = match context.workspace.home().evaluation_keys(id)? {
             None if self.evaluation => {
                 let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
-                session.home.make_evaluation_keys(id, &session.home.key(id)?, &mut rng)?
+                context.workspace.home().make_evaluation_keys(
+                    id,
+                    &context.workspace.home().key(id)?,
+                    &mut rng,
+                )?
             }
             None => return Ok(None),
             Some(material) => material,
         };
-        let (client, description) = (&session.client, &self.description);
+        let (client, description) = (context.workspace.client(), &self.description);
         let receipt = client.register_evaluation_keys(id, &material.into(), description).await?;
         Ok(Some(Evaluation {
             fingerprint: receipt.key.fingerprint,

@@ -3,8 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::context::Context;
 use crate::error::CliError;
-use crate::session::Session;
 
 /// Remove evaluation keys from the key vault, so that nothing more is computed with them
 #[derive(Debug, Args)]
@@ -23,11 +23,11 @@ struct Removed {
 }
 
 impl Remove {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
-        let id = session.choose_key(self.id.as_deref())?;
-        let key = session.client.remove_evaluation_keys(&id).await?;
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let id = context.choose_key(self.id.as_deref())?;
+        let key = context.workspace.client().remove_evaluation_keys(&id).await?;
         let removed = Removed { key: id.to_string(), fingerprint: key.fingerprint };
-        session.output.result(&removed, || {
+        context.output.result(&removed, || {
             let Removed { key, fingerprint } = &removed;
             format!("evaluation keys of {key} are removed\nfingerprint  {fingerprint}")
         })

@@ -4,11 +4,10 @@ use clap::Args;
 use serde::Serialize;
 use sphinx_client::{ClientError, KeyId};
 use sphinx_proto::v1::Key;
-use tonic::Code;
 
+use crate::context::Context;
 use crate::error::CliError;
 use crate::numbers::time;
-use crate::session::Session;
 
 /// Show one key: whole fingerprints, here and in the key vault
 #[derive(Debug, Args)]
@@ -36,20 +35,20 @@ struct Half {
 }
 
 impl Show {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
-        let id = session.choose_key(self.id.as_deref())?;
-        let path = session.home.key_path(&id);
-        let public = there(session.client.key(&id).await)?;
-        let evaluation = there(session.client.evaluation_keys(&id).await)?;
-        let here = session.home.fingerprint(&id)?.map(|print| print.to_string());
-        let here_evaluation = session.home.evaluation_fingerprint(&id)?;
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let id = context.choose_key(self.id.as_deref())?;
+        let path = context.workspace.home().key_path(&id);
+        let public = there(context.workspace.client().key(&id).await)?;
+        let evaluation = there(context.workspace.client().evaluation_keys(&id).await)?;
+        let here = context.workspace.home().fingerprint(&id)?.map(|print| print.to_string());
+        let here_evaluation = context.workspace.home().evaluation_fingerprint(&id)?;
         let shown = Shown {
             key: id.to_string(),
             file: path.exists().then(|| path.display().to_string()),
             public: Half::new(here, public),
             evaluation: Half::new(here_evaluation.map(|print| print.to_string()), evaluation),
         };
-        session.output.result(&shown, || shown.text(&id))
+        context.output.result(&shown, || shown.text(&id))
     }
 }
 
@@ -92,7 +91,7 @@ impl Shown {
 fn there(asked: Result<Key, ClientError>) -> Result<Option<Key>, CliError> {
     match asked {
         Ok(key) => Ok(Some(key)),
-        Err(ClientError::Refused { code: Code::NotFound, .. }) => Ok(None),
+        Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

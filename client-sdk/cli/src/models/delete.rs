@@ -4,8 +4,8 @@ use clap::Args;
 use serde::Serialize;
 use sphinx_client::ModelId;
 
+use crate::context::Context;
 use crate::error::CliError;
-use crate::session::Session;
 
 /// Delete a model with all its versions
 #[derive(Debug, Args)]
@@ -22,13 +22,12 @@ struct Deleted {
 }
 
 impl Delete {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
-        session.client.delete_model(&model_id).await?;
-        let ledger = session.home.retire_ledger(&session.tenant, &model_id)?;
+        let ledger = context.workspace.delete_model(&model_id).await?;
         let ledger = ledger.map(|path| path.display().to_string());
         let deleted = Deleted { model: model_id.to_string(), ledger };
-        session.output.result(&deleted, || match &deleted.ledger {
+        context.output.result(&deleted, || match &deleted.ledger {
             Some(ledger) => format!(
                 "model {model_id} is deleted; what it told about your data is not undone, the record of it is kept in \
                  {ledger}"

@@ -12,10 +12,10 @@ use sphinx_client::{KeyId, ModelId, ModelParameters};
 use sphinx_network::{Linear, Plan};
 use zeroize::Zeroizing;
 
+use crate::context::Context;
 use crate::error::CliError;
-use crate::home::write_new;
 use crate::output::table;
-use crate::session::Session;
+use sphinx_client::workspace::write_new;
 
 /// Bring a model's weights and biases home
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ struct Tensor {
 }
 
 impl Export {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
         let path = match &self.output {
             Some(path) => path.clone(),
@@ -58,9 +58,9 @@ impl Export {
         if path.exists() {
             return Err(CliError::OutputExists { path });
         }
-        let key_id = KeyId::parse(session.client.model(&model_id).await?.key_id)?;
-        let key = session.home.key(&key_id)?;
-        let parameters = session.client.export_model(&model_id, &key).await?;
+        let key_id = KeyId::parse(context.workspace.client().model(&model_id).await?.key_id)?;
+        let key = context.workspace.home().key(&key_id)?;
+        let parameters = context.workspace.client().export_model(&model_id, &key).await?;
         let (version, tensors) = (parameters.model.version, tensors(&parameters)?);
         let bytes = encode(&model_id, &parameters, &tensors)?;
         write_new(&path, &bytes).map_err(|source| {
@@ -78,7 +78,7 @@ impl Export {
             file: path.display().to_string(),
             tensors: tensors.into_iter().map(describe).collect(),
         };
-        session.output.result(&exported, || {
+        context.output.result(&exported, || {
             let rows = exported.tensors.iter().map(|t| [t.name.clone(), format!("{:?}", t.shape)]);
             format!(
                 "{}\n\nmodel {model_id} at version {version} is in {}\n\

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use sphinx_proto::v1::Model;
 
+use crate::context::Context;
 use crate::error::CliError;
 use crate::numbers::time;
 use crate::output::table;
-use crate::session::Session;
 
 /// A model as it is listed.
 #[derive(Debug, Serialize)]
@@ -36,10 +36,10 @@ impl From<&Model> for Listed {
     }
 }
 
-pub async fn run(session: &Session) -> Result<(), CliError> {
+pub async fn run(context: &Context) -> Result<(), CliError> {
     let models: Vec<Listed> =
-        session.client.list_models().await?.iter().map(Listed::from).collect();
-    session.output.result(&models, || {
+        context.workspace.client().list_models().await?.iter().map(Listed::from).collect();
+    context.output.result(&models, || {
         if models.is_empty() {
             return "no models: make one with `sphinx train`".to_owned();
         }

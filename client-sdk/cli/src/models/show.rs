@@ -6,9 +6,9 @@ use sphinx_client::ModelId;
 use sphinx_network::NetworkSpec;
 
 use super::list::Listed;
+use crate::context::Context;
 use crate::error::CliError;
 use crate::numbers::time;
-use crate::session::Session;
 
 /// Show a model's network and what is known about it
 #[derive(Debug, Args)]
@@ -28,17 +28,17 @@ struct Shown {
 }
 
 impl Show {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
-        let model = session.client.model(&model_id).await?;
+        let model = context.workspace.client().model(&model_id).await?;
         let network = model.network.clone().map(NetworkSpec::try_from).transpose()?;
-        let ledger = session.home.ledger(&session.tenant, &model_id);
+        let ledger = context.workspace.home().ledger(context.workspace.tenant(), &model_id);
         let shown = Shown {
             listed: Listed::from(&model),
             network_toml: network.map(|spec| spec.to_toml()).transpose()?.unwrap_or_default(),
             ledger: ledger.exists().then(|| ledger.display().to_string()),
         };
-        session.output.result(&shown, || {
+        context.output.result(&shown, || {
             format!(
                 "model    {model_id}\nversion  {}\nkey      {}\nsize     {} weights, {} encrypted biases\n\
                  created  {}\nupdated  {}\nledger   {}\n\n{}",

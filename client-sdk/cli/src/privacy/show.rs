@@ -3,13 +3,13 @@
 use clap::Args;
 use serde::Serialize;
 use sphinx_client::ModelId;
+use sphinx_client::workspace::Home;
 use sphinx_privacy::ledger::{Charge, Ledger, Run};
 use sphinx_privacy::{PlanError, Segment, Target};
 
 use crate::config::Config;
 use crate::defaults;
 use crate::error::CliError;
-use crate::home::Home;
 use crate::numbers::NONE_PROVEN;
 use crate::output::{Output, table};
 use crate::recipe::positive;

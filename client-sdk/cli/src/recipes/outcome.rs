@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 use sphinx_client::recipe::{Published, Recipe};
+use sphinx_client::workspace::{Evaluation, Trained};
 use sphinx_privacy::Delta;
 
 use super::list::accuracy;
-use crate::evaluation::Evaluation;
 use crate::numbers::percent;
-use crate::training::Trained;
 
 /// Bytes of a megabyte, as traffic is counted.
 const MEGABYTE: f64 = 1e6;

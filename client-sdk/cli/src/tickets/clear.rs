@@ -5,8 +5,8 @@ use indicatif::DecimalBytes;
 use serde::Serialize;
 use sphinx_client::{ClientError, ModelId, tickets};
 
+use crate::context::Context;
 use crate::error::CliError;
-use crate::session::Session;
 
 /// Delete tickets, damaged ones included
 #[derive(Debug, Args)]
@@ -23,16 +23,19 @@ struct Cleared {
 
 impl Clear {
     /// Asks no service: the model may be gone.
-    pub fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub fn run(&self, context: &Context) -> Result<(), CliError> {
         let model = self.model.as_deref().map(ModelId::parse).transpose()?;
         let mut cleared = Cleared { blocks: 0, bytes: 0 };
-        for (model, key) in session.home.ticket_stores(&session.tenant, model.as_ref())? {
-            let directory = session.home.tickets(&session.tenant, &model, &key);
+        for (model, key) in
+            context.workspace.home().ticket_stores(context.workspace.tenant(), model.as_ref())?
+        {
+            let directory =
+                context.workspace.home().tickets(context.workspace.tenant(), &model, &key);
             let done = tickets::clear(&directory).map_err(ClientError::from)?;
             cleared.blocks += done.blocks;
             cleared.bytes += done.bytes;
         }
-        session.output.result(&cleared, || {
+        context.output.result(&cleared, || {
             let Cleared { blocks, bytes } = cleared;
             format!("{blocks} blocks of tickets deleted ({})", DecimalBytes(bytes))
         })

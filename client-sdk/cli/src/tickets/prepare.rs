@@ -10,9 +10,9 @@ use sphinx_client::{ModelId, Traffic};
 use sphinx_linalg::SLOTS;
 
 use super::open;
+use crate::context::Context;
 use crate::error::CliError;
 use crate::numbers::{per_image, seconds};
-use crate::session::Session;
 
 /// Prepare tickets in advance, so that `sphinx infer` need not
 #[derive(Debug, Args)]
@@ -37,11 +37,11 @@ struct Prepared {
 }
 
 impl Prepare {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
-        let key_id = session.client.key_of_model(&model_id).await?;
+        let key_id = context.workspace.client().key_of_model(&model_id).await?;
         let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
-        let (recogniser, store) = open(session, &model_id, &key_id, &mut rng).await?;
+        let (recogniser, store) = open(context, &model_id, &key_id, &mut rng).await?;
         let (begun, before) = (Instant::now(), recogniser.traffic());
         let mut missing = self.count as usize;
         while missing > 0 {
@@ -61,7 +61,7 @@ impl Prepare {
                 .unused(&recogniser.edition())
                 .map_err(sphinx_client::ClientError::from)?,
         };
-        session.output.result(&prepared, || {
+        context.output.result(&prepared, || {
             let Prepared { version, prepared, unused, .. } = &prepared;
             let (time, cost) =
                 (seconds(begun.elapsed().as_secs_f64()), per_image(traffic, *prepared as u64));

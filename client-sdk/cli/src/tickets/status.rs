@@ -10,11 +10,10 @@ use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::{BlockStatus, Owner, STORE_PURPOSE, StoreKey, TicketStore};
 use sphinx_client::{ClientError, KeyId, ModelId, RecognitionError};
 use sphinx_secret::SecretKey;
-use tonic::Code;
 
+use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{program, table};
-use crate::session::Session;
 
 /// Show how many tickets there are
 #[derive(Debug, Args)]
@@ -64,19 +63,21 @@ struct Version {
 }
 
 impl Status {
-    pub async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model = self.model.as_deref().map(ModelId::parse).transpose()?;
         let mut stores = Vec::new();
         let mut reachable = true;
-        for (model, key) in session.home.ticket_stores(&session.tenant, model.as_ref())? {
-            stores.push(look(session, &model, &key, &mut reachable).await);
+        for (model, key) in
+            context.workspace.home().ticket_stores(context.workspace.tenant(), model.as_ref())?
+        {
+            stores.push(look(context, &model, &key, &mut reachable).await);
         }
-        session.output.result(&stores, || text(&stores))
+        context.output.result(&stores, || text(&stores))
     }
 }
 
 /// Looks at one store; what goes wrong is part of the result.
-async fn look(session: &Session, model: &ModelId, key: &KeyId, reachable: &mut bool) -> Store {
+async fn look(context: &Context, model: &ModelId, key: &KeyId, reachable: &mut bool) -> Store {
     let mut store = Store {
         model: model.to_string(),
         key: key.to_string(),
@@ -87,22 +88,23 @@ async fn look(session: &Session, model: &ModelId, key: &KeyId, reachable: &mut b
         useless_bytes: 0,
         problem: None,
     };
-    let directory = session.home.tickets(&session.tenant, model, key);
-    let secret = match session.home.key(key) {
+    let directory = context.workspace.home().tickets(context.workspace.tenant(), model, key);
+    let secret = match context.workspace.home().key(key) {
         Ok(secret) => Arc::new(secret),
         Err(error) => return Store { problem: Some(error.to_string()), ..store },
     };
     let mut incarnation = None;
     if *reachable {
-        let recogniser = Recogniser::new(&session.client, model, Arc::clone(&secret), key).await;
+        let recogniser =
+            Recogniser::new(context.workspace.client(), model, Arc::clone(&secret), key).await;
         store.newest = match recogniser {
             Ok(recogniser) => {
                 incarnation = Some(recogniser.edition().incarnation);
                 Newest::Version(recogniser.version())
             }
-            Err(ClientError::Refused { code: Code::NotFound, .. })
-            | Err(ClientError::WrongKey { .. })
+            Err(ClientError::WrongKey { .. })
             | Err(ClientError::Recognition(RecognitionError::ModelGone { .. })) => Newest::Gone,
+            Err(error) if error.is_not_found() => Newest::Gone,
             Err(error) => {
                 // Asking for every model would take long.
                 *reachable = !error.is_transient();
@@ -111,7 +113,7 @@ async fn look(session: &Session, model: &ModelId, key: &KeyId, reachable: &mut b
             }
         };
     }
-    match blocks(session, &directory, (model, key), &secret) {
+    match blocks(context, &directory, (model, key), &secret) {
         Ok(status) => {
             for block in status.blocks {
                 let other = |own: &Vec<u8>| *own != block.edition.incarnation;
@@ -132,13 +134,13 @@ async fn look(session: &Session, model: &ModelId, key: &KeyId, reachable: &mut b
 }
 
 fn blocks(
-    session: &Session,
+    context: &Context,
     directory: &Path,
     (model, key): (&ModelId, &KeyId),
     secret: &SecretKey,
 ) -> Result<sphinx_client::tickets::StoreStatus, CliError> {
     let owner = Owner {
-        tenant: session.tenant.to_string(),
+        tenant: context.workspace.tenant().to_string(),
         model: model.to_string(),
         key_id: key.to_string(),
     };

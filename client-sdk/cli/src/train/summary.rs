@@ -3,12 +3,12 @@
 use serde::Serialize;
 use sphinx_client::ModelId;
 use sphinx_client::recipe::Recipe;
+use sphinx_client::workspace::Trained;
 use sphinx_privacy::Delta;
 
 use crate::numbers::{NONE_PROVEN, epsilon, per_image, percent, seconds};
 use crate::output::program;
 use crate::recipes::accuracy;
-use crate::training::Trained;
 
 /// The final summary as JSON.
 #[derive(Debug, Serialize)]
@@ -38,7 +38,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn new(model: &ModelId, recipe: Option<&Recipe>, delta: Delta, trained: &Trained) -> Self {
+    pub fn new(
+        model: &ModelId,
+        recipe: Option<&Recipe>,
+        delta: Delta,
+        trained: &Trained,
+        interrupted: bool,
+    ) -> Self {
         let Trained { summary, history, images, .. } = trained;
         let last = history.last();
         let per_image = 1.0 / (*images).max(1) as f64;
@@ -56,7 +62,7 @@ impl Summary {
             delta: delta.get(),
             budget_exhausted: summary.budget_exhausted,
             averaged: summary.averaged,
-            interrupted: trained.interrupted,
+            interrupted,
             seconds: summary.elapsed.as_secs_f64(),
             images: *images,
             ms_per_image: summary.elapsed.as_secs_f64() * 1e3 * per_image,

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 
 use rand::CryptoRng;
 use sphinx_bootstrap::OneShotProfile;
-use sphinx_client::{ClientError, KeyId, evaluation_fingerprint};
-use sphinx_proto::Fingerprint;
+use sphinx_proto::{Fingerprint, KeyId};
 use sphinx_secret::SecretKey;
 
-use super::{Home, file_error, write_new};
-use crate::error::CliError;
+use super::{file_error, write_new};
+use crate::error::ClientError;
+use crate::evaluation_keys::evaluation_fingerprint;
+use crate::workspace::{Home, WorkspaceError};
 
 impl Home {
     /// Where a key's evaluation keys are.
@@ -21,7 +22,10 @@ impl Home {
     }
 
     /// The evaluation keys, if they were made.
-    pub fn evaluation_keys(&self, id: &KeyId) -> Result<Option<Vec<u8>>, CliError> {
+    ///
+    /// # Errors
+    /// [`WorkspaceError::File`].
+    pub fn evaluation_keys(&self, id: &KeyId) -> Result<Option<Vec<u8>>, WorkspaceError> {
         let path = self.evaluation_path(id);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -31,12 +35,15 @@ impl Home {
     }
 
     /// Makes evaluation keys and stores them; never over others.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::File`] if there are some, or they cannot be written.
     pub fn make_evaluation_keys(
         &self,
         id: &KeyId,
         key: &SecretKey,
         rng: &mut impl CryptoRng,
-    ) -> Result<Vec<u8>, CliError> {
+    ) -> Result<Vec<u8>, WorkspaceError> {
         let keys = key.evaluation_keys(OneShotProfile::default(), rng);
         let bytes = keys.and_then(|keys| keys.to_bytes()).map_err(ClientError::from)?;
         let path = self.evaluation_path(id);
@@ -45,7 +52,13 @@ impl Home {
     }
 
     /// Fingerprint of the evaluation keys, if they were made.
-    pub fn evaluation_fingerprint(&self, id: &KeyId) -> Result<Option<Fingerprint>, CliError> {
+    ///
+    /// # Errors
+    /// [`WorkspaceError::File`].
+    pub fn evaluation_fingerprint(
+        &self,
+        id: &KeyId,
+    ) -> Result<Option<Fingerprint>, WorkspaceError> {
         Ok(self.evaluation_keys(id)?.map(|bytes| evaluation_fingerprint(&bytes)))
     }
 }

@@ -4,17 +4,17 @@ mod chart;
 mod confusion_plot;
 mod confusion_text;
 mod curve_plot;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use sphinx_client::workspace::{Confusion, EpochReport};
 
 pub use confusion_text::confusion_text;
-
-/// Counts by class: `confusion[true digit][predicted digit]`.
-pub type Confusion = [[u64; 10]; 10];
 
 /// Result of a training run with its evaluation: the contents of `report.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,33 +43,6 @@ pub struct RunReport {
     pub bytes_down_per_image: f64,
     /// The epochs, in order.
     pub history: Vec<EpochReport>,
-}
-
-/// One epoch of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochReport {
-    /// Number of the epoch, from 1.
-    pub epoch: u32,
-    /// Mean cross-entropy per image in nats; not finite (`null`) after divergence.
-    #[serde(deserialize_with = "null_as_nan")]
-    pub loss: f64,
-    /// Share of the epoch's images recognised while training, 0 to 1.
-    pub train_accuracy: f64,
-    /// Share of test images recognised after the epoch, 0 to 1, if it was measured.
-    pub test_accuracy: Option<f64>,
-    /// ε spent so far; `None` without differential privacy.
-    pub epsilon: Option<f64>,
-    /// Time of the epoch, in seconds.
-    pub seconds: f64,
-    /// Images trained on.
-    pub images: u64,
-}
-
-impl RunReport {
-    /// Counts of the confusion matrix with the recall of each class, as text for a terminal.
-    pub fn confusion_text(&self) -> String {
-        confusion_text::confusion_text(&self.confusion)
-    }
 }
 
 /// A report that could not be written.
@@ -143,9 +116,4 @@ fn replace(directory: &Path, path: &Path, contents: &str) -> io::Result<()> {
 
 fn io_error(path: &Path, error: &io::Error) -> ReportError {
     ReportError::Io { path: path.to_owned(), kind: error.kind() }
-}
-
-/// JSON has no NaN or infinity; they are written as `null`.
-fn null_as_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }

@@ -6,9 +6,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use sphinx_client::report::{EpochReport, ReportError, RunReport, write_report};
+use sphinx_client::workspace::EpochReport;
 use svg::node::element::tag::Type;
 use svg::parser::Event;
+
+use super::{ReportError, RunReport, write_report};
 
 /// Ten epochs that end at 97.3 % of 10 000 images.
 fn report() -> RunReport {

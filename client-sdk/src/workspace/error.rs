@@ -1,0 +1,89 @@
+//! Why something cannot be done with what is on this machine.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::ClientError;
+
+/// Why an operation of a [`Workspace`](crate::workspace::Workspace) failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkspaceError {
+    /// The client or a service refuses.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A file or a directory of the home cannot be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No key was named, and there is none to choose.
+    #[error("there is no key on this machine")]
+    NoKey,
+    /// No key was named, and several could be meant.
+    #[error("there are several keys ({}): say which one", ids.join(", "))]
+    WhichKey {
+        /// Their ids.
+        ids: Vec<String>,
+    },
+    /// The secret half of a key is not here.
+    #[error(
+        "key {id} has no secret half at {}: it is on another machine, or in another home", path.display()
+    )]
+    NoSecret {
+        /// The key.
+        id: String,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// Public material lies beside a secret key that it was not made from.
+    #[error(
+        "{} does not belong to the secret key beside it: restore both from your backup", path.display()
+    )]
+    ForeignMaterial {
+        /// The file of the public material.
+        path: PathBuf,
+    },
+    /// Nothing is registered under the id of a key.
+    #[error("key {id} is not registered")]
+    NotRegistered {
+        /// The key.
+        id: String,
+    },
+    /// Something else is registered under the id of a key.
+    #[error(
+        "the key vault has other material for key {id}: fingerprint {got}, here {expected}; use a key with \
+         another id"
+    )]
+    OtherMaterial {
+        /// The key.
+        id: String,
+        /// Fingerprint of what is registered.
+        got: String,
+        /// Fingerprint of the material here.
+        expected: String,
+    },
+    /// A model of that name is not the one asked for.
+    #[error("model {model} exists with another {what}: {got}, asked for {expected}")]
+    OtherModel {
+        /// The model.
+        model: String,
+        /// `network` or `key`.
+        what: &'static str,
+        /// What the model has.
+        got: String,
+        /// What was asked for.
+        expected: String,
+    },
+    /// A data set cannot test the network.
+    #[error("the network tells {got} classes apart, data sets of MNIST's form have {expected}")]
+    Classes {
+        /// Classes of the network.
+        got: usize,
+        /// Classes of the data set.
+        expected: usize,
+    },
+}

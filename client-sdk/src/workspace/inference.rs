@@ -1,0 +1,56 @@
+//! Inference with the key that a model was made with.
+
+use std::sync::Arc;
+
+use rand::CryptoRng;
+
+use crate::ModelId;
+use crate::one_shot::OneShot;
+use crate::recognition::Recogniser;
+use crate::tickets::{SupplyOptions, TicketSupply};
+use crate::workspace::{Workspace, WorkspaceError};
+
+impl Workspace {
+    /// A recogniser with the newest version of a model.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as [`Recogniser::new`].
+    pub async fn recogniser(&self, model_id: &ModelId) -> Result<Recogniser, WorkspaceError> {
+        let key_id = self.client.key_of_model(model_id).await?;
+        let key = Arc::new(self.home.key(&key_id)?);
+        Ok(Recogniser::new(&self.client, model_id, key, &key_id).await?)
+    }
+
+    /// A supply of tickets from the home's store for a model; tickets of the version before are brought
+    /// up to date first.
+    ///
+    /// # Errors
+    /// As [`Workspace::recogniser`]; [`crate::ClientError::TicketStore`] if the store cannot be used.
+    pub async fn ticket_supply(
+        &self,
+        model_id: &ModelId,
+        options: SupplyOptions,
+        rng: &mut impl CryptoRng,
+    ) -> Result<TicketSupply, WorkspaceError> {
+        let recogniser = self.recogniser(model_id).await?;
+        let directory = self.home.tickets(&self.tenant, model_id, recogniser.key_id());
+        let store = Arc::new(recogniser.ticket_store(&directory, &self.tenant, rng)?);
+        recogniser.repair_stored(&store).await?;
+        Ok(TicketSupply::start(recogniser, store, options, rng))
+    }
+
+    /// One-shot inference with the newest version of a model, under the evaluation keys of this machine,
+    /// if they are here.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as [`OneShot::new`].
+    pub async fn one_shot(&self, model_id: &ModelId) -> Result<OneShot, WorkspaceError> {
+        let key_id = self.client.key_of_model(model_id).await?;
+        let key = Arc::new(self.home.key(&key_id)?);
+        let one_shot = OneShot::new(&self.client, model_id, key, &key_id).await?;
+        Ok(match self.home.evaluation_fingerprint(&key_id)? {
+            Some(fingerprint) => one_shot.expecting(fingerprint.to_string()),
+            None => one_shot,
+        })
+    }
+}

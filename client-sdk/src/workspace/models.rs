@@ -1,0 +1,126 @@
+//! Models with their ledgers: found, made, deleted.
+
+use std::path::PathBuf;
+
+use sphinx_network::NetworkSpec;
+use sphinx_privacy::ledger::Ledger;
+use sphinx_privacy::{Delta, Target};
+use sphinx_proto::{KeyId, ModelId};
+
+use crate::error::ClientError;
+use crate::workspace::{Workspace, WorkspaceError};
+
+/// What a model is expected to be, where the user said so.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AskedModel<'a> {
+    /// Its network.
+    pub network: Option<&'a NetworkSpec>,
+    /// The key it was made with.
+    pub key: Option<&'a KeyId>,
+    /// δ to train it at; absent for its ledger's.
+    pub delta: Option<Delta>,
+}
+
+/// A model to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewModel<'a> {
+    /// Its network.
+    pub network: &'a NetworkSpec,
+    /// Its key.
+    pub key: &'a KeyId,
+    /// Seed of the initial weights, which are public.
+    pub seed: u64,
+    /// Examples of the data set that its privacy is accounted for.
+    pub examples: usize,
+    /// δ that its privacy is stated at.
+    pub delta: Delta,
+}
+
+/// A model that can be trained: it has a key and a ledger here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainableModel {
+    /// The model.
+    pub model_id: ModelId,
+    /// The key it was made with.
+    pub key_id: KeyId,
+    /// Where its privacy ledger is.
+    pub ledger: PathBuf,
+    /// δ to train it at.
+    pub delta: Delta,
+    /// ε that it was last trained within; `None` if it never was, or without one.
+    pub budget: Option<f64>,
+}
+
+impl Workspace {
+    /// The model of that name, ready to be trained further; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::OtherModel`] if it is not the one asked for; [`WorkspaceError::Client`] with
+    /// [`ClientError::Ledger`] if its ledger is missing or damaged: it must not be trained then.
+    pub async fn find_model(
+        &self,
+        model_id: &ModelId,
+        asked: AskedModel<'_>,
+    ) -> Result<Option<TrainableModel>, WorkspaceError> {
+        let model = match self.client.model(model_id).await {
+            Ok(model) => model,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let other = |what, got: &str, expected: &str| WorkspaceError::OtherModel {
+            model: model_id.to_string(),
+            what,
+            got: got.to_owned(),
+            expected: expected.to_owned(),
+        };
+        let network = model.network.map(NetworkSpec::try_from).transpose();
+        if let (Some(got), Some(expected)) = (network.map_err(ClientError::from)?, asked.network)
+            && got != *expected
+        {
+            return Err(other("network", &got.name, &expected.name));
+        }
+        let key_id = KeyId::parse(model.key_id).map_err(ClientError::from)?;
+        if let Some(expected) = asked.key.filter(|key| **key != key_id) {
+            return Err(other("key", key_id.as_str(), expected.as_str()));
+        }
+        let ledger = self.home.ledger(&self.tenant, model_id);
+        let kept = Ledger::open_model(&ledger, model_id.as_str()).map_err(ClientError::from)?;
+        let delta = asked.delta.unwrap_or(kept.binding().delta);
+        let budget = kept.target().map(Target::epsilon);
+        Ok(Some(TrainableModel { model_id: model_id.clone(), key_id, ledger, delta, budget }))
+    }
+
+    /// Makes a model with its ledger.
+    ///
+    /// # Errors
+    /// As [`Workspace::check_registration`]; [`WorkspaceError::Client`] with [`ClientError::Ledger`] if
+    /// a ledger of that name is left of another model, with [`ClientError::Refused`] if the trainer
+    /// refuses.
+    pub async fn create_model(
+        &self,
+        model_id: &ModelId,
+        new: NewModel<'_>,
+    ) -> Result<TrainableModel, WorkspaceError> {
+        self.check_registration(new.key).await?;
+        let ledger = self.home.ledger(&self.tenant, model_id);
+        // The ledger first: a model without one could never be trained.
+        self.home.create_ledger(&ledger, model_id, new.examples, new.delta)?;
+        self.client.create_model(model_id, new.key, new.network, new.seed).await?;
+        let (model_id, key_id) = (model_id.clone(), new.key.clone());
+        Ok(TrainableModel { model_id, key_id, ledger, delta: new.delta, budget: None })
+    }
+
+    /// Deletes a model with all its versions and puts its ledger aside: what the model told about the
+    /// data is not undone. Returns where the ledger is kept, if there was one.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Client`] with [`ClientError::Refused`] if there is no such model;
+    /// [`WorkspaceError::File`].
+    pub async fn delete_model(
+        &self,
+        model_id: &ModelId,
+    ) -> Result<Option<PathBuf>, WorkspaceError> {
+        self.client.delete_model(model_id).await?;
+        self.home.retire_ledger(&self.tenant, model_id)
+    }
+}
