@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use sphinx_proto::v1::key_vault_client::KeyVaultClient;
 use sphinx_proto::v1::{
     DeleteKeyRequest, ExchangeKeysRequest, ExchangeKeysResponse, FindUploadRequest, GetKeyRequest,
-    Key, KeyHeader, KeyKind, ParameterSet, exchange_keys_request::Part,
+    KeyHeader, KeyKind, ParameterSet, exchange_keys_request::Part,
 };
 use sphinx_proto::{Fingerprint, KeyId};
 use tonic::Status;
@@ -13,6 +13,7 @@ use tonic::Status;
 use crate::client::SphinxClient;
 use crate::connection::TenantChannel;
 use crate::error::ClientError;
+use crate::keys::RegisteredKey;
 
 /// Bytes of material per message.
 const CHUNK: usize = 512 << 10;
@@ -21,7 +22,7 @@ const CHUNK: usize = 512 << 10;
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationReceipt {
     /// What is registered now.
-    pub key: Key,
+    pub key: RegisteredKey,
     /// Whether it was before.
     pub already_registered: bool,
     /// Bytes of material that were sent by the last try; none for material that the key vault had.
@@ -34,7 +35,7 @@ pub fn evaluation_fingerprint(material: &[u8]) -> Fingerprint {
 }
 
 impl SphinxClient {
-    /// Registers evaluation keys ([`sphinx_secret::SecretKey::evaluation_keys`], serialised) under the id of their secret
+    /// Registers evaluation keys ([`crate::SecretKey::evaluation_keys`], serialised) under the id of their secret
     /// key. Only what the key vault does not have is sent; after a broken connection the next try goes on where it broke.
     ///
     /// # Errors
@@ -59,14 +60,12 @@ impl SphinxClient {
         let attempt = |channel| send(channel, header.clone(), material.clone());
         let (receipt, sent_bytes) = self.keyvault.call(attempt).await?;
         let ExchangeKeysResponse { key, already_registered, .. } = receipt;
-        match key {
-            Some(key) if key.fingerprint == fingerprint => {
-                Ok(EvaluationReceipt { key, already_registered, sent_bytes })
-            }
-            other => {
-                let got = other.map_or_else(|| "no key".to_owned(), |key| key.fingerprint);
-                Err(self.keyvault.protocol(got, format_args!("fingerprint {fingerprint}")))
-            }
+        let key = self.registered(key)?;
+        if key.fingerprint == fingerprint {
+            Ok(EvaluationReceipt { key, already_registered, sent_bytes })
+        } else {
+            let expected = format_args!("fingerprint {fingerprint}");
+            Err(self.keyvault.protocol(key.fingerprint, expected))
         }
     }
 
@@ -74,28 +73,31 @@ impl SphinxClient {
     ///
     /// # Errors
     /// [`ClientError::Refused`] with NOT_FOUND if there are none.
-    pub async fn evaluation_keys(&self, key_id: &KeyId) -> Result<Key, ClientError> {
+    pub async fn evaluation_keys(&self, key_id: &KeyId) -> Result<RegisteredKey, ClientError> {
         let ask = |channel| async move {
             let kind = KeyKind::Evaluation.into();
             let request = GetKeyRequest { key_id: key_id.to_string(), kind };
             KeyVaultClient::new(channel).get_key(request).await
         };
         let reply = self.keyvault.call(ask).await?;
-        reply.into_inner().key.ok_or_else(|| self.keyvault.protocol("no key", "a key"))
+        self.registered(reply.into_inner().key)
     }
 
     /// Removes the evaluation keys registered under `key_id`: later requests for one-shot recognition are refused.
     ///
     /// # Errors
     /// [`ClientError::Refused`] with NOT_FOUND if there are none.
-    pub async fn remove_evaluation_keys(&self, key_id: &KeyId) -> Result<Key, ClientError> {
+    pub async fn remove_evaluation_keys(
+        &self,
+        key_id: &KeyId,
+    ) -> Result<RegisteredKey, ClientError> {
         let remove = |channel| async move {
             let kind = KeyKind::Evaluation.into();
             let request = DeleteKeyRequest { key_id: key_id.to_string(), kind };
             KeyVaultClient::new(channel).delete_key(request).await
         };
         let reply = self.keyvault.call(remove).await?;
-        reply.into_inner().key.ok_or_else(|| self.keyvault.protocol("no key", "the removed key"))
+        self.registered(reply.into_inner().key)
     }
 }
 

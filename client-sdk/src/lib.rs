@@ -17,20 +17,40 @@ pub mod tickets;
 mod training;
 pub mod workspace;
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+
 pub use client::{Endpoints, SphinxClient};
 pub use error::ClientError;
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
-pub use models::ModelParameters;
+pub use keys::{KeyKind, KeyReceipt, RegisteredKey};
+pub use models::{Model, ModelParameters};
 pub use recognition::RecognitionError;
-pub use sphinx_features as features;
-pub use sphinx_proto::{KeyId, ModelId, TenantId};
-pub use sphinx_secret::SecretKey;
 pub use training::{
     Augmentation, AugmentationError, ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud,
     ModelLedger, Preview, Privacy, Progress, SessionOptions, Traffic, TrainingOptions,
     TrainingRequest, TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
 };
 pub use workspace::{Workspace, WorkspaceError};
+
+// What the items above are made of, so that a program needs no other crate of the workspace.
+pub use bytes::Bytes;
+pub use sphinx_bootstrap::OneShotProfile;
+pub use sphinx_features as features;
+pub use sphinx_gradient::Tensor;
+pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
+pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
+pub use sphinx_privacy::{Delta, Epsilon, Target};
+pub use sphinx_proto::{
+    ConversionError, Fingerprint, KeyId, ModelId, SessionId, TenantId, TrainingRule,
+};
+pub use sphinx_secret::{PublicMaterial, SecretKey};
+pub use tonic::Code;
+
+/// A generator for secrets: keys, masks, noise. Seeded by the operating system.
+pub fn secure_rng() -> ChaCha20Rng {
+    ChaCha20Rng::from_rng(&mut rand::rng())
+}
 
 /// Compiles the Rust code of the README.
 #[cfg(doctest)]

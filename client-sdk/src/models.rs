@@ -2,13 +2,14 @@
 
 use sphinx_linalg::{BIAS_GRID_LOG2, BIAS_SCALE_LOG2, EncryptedBiases, POLYNOMIAL_SIZE};
 use sphinx_network::{NetworkSpec, Plan, StageParameters};
+use sphinx_proto::conversion::required;
 use sphinx_proto::v1::get_model_request::Part;
 use sphinx_proto::v1::trainer_client::TrainerClient;
 use sphinx_proto::v1::{
-    BiasesPart, CreateModelRequest, DeleteModelRequest, GetModelRequest, GetModelResponse,
-    ListModelsRequest, Model, ParameterSet, WeightsPart,
+    self, BiasesPart, CreateModelRequest, DeleteModelRequest, GetModelRequest, GetModelResponse,
+    ListModelsRequest, ParameterSet, WeightsPart,
 };
-use sphinx_proto::{KeyId, ModelId};
+use sphinx_proto::{ConversionError, KeyId, ModelId};
 use sphinx_secret::SecretKey;
 use zeroize::Zeroizing;
 
@@ -19,12 +20,48 @@ use crate::error::ClientError;
 const WEIGHTS_PER_PART: u32 = 262_144;
 const BIASES_PER_PART: u32 = 64;
 
+/// A model at the trainer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Its name.
+    pub model_id: ModelId,
+    /// The key that its biases are encrypted under.
+    pub key_id: KeyId,
+    /// Its network.
+    pub network: NetworkSpec,
+    /// Number of commits; 0 for a fresh model.
+    pub version: u64,
+    /// Scalars in the clear.
+    pub weights: u64,
+    /// Encrypted scalars.
+    pub biases: u64,
+    /// When it was made, in seconds since 1970-01-01 UTC.
+    pub created_unix_seconds: i64,
+    /// When it was last trained.
+    pub updated_unix_seconds: i64,
+}
+
+impl TryFrom<v1::Model> for Model {
+    type Error = ConversionError;
+
+    fn try_from(model: v1::Model) -> Result<Self, ConversionError> {
+        Ok(Self {
+            model_id: ModelId::parse(model.model_id)?,
+            key_id: KeyId::parse(model.key_id)?,
+            network: required("model.network", "the model's network", model.network)?.try_into()?,
+            version: model.version,
+            weights: model.weights,
+            biases: model.biases,
+            created_unix_seconds: model.created_unix_seconds,
+            updated_unix_seconds: model.updated_unix_seconds,
+        })
+    }
+}
+
 /// A model's parameters at home, biases decrypted. `Debug` is left out: biases are secret.
 pub struct ModelParameters {
     /// The model and the version the parameters are of.
     pub model: Model,
-    /// The network's description.
-    pub spec: NetworkSpec,
     /// Weights and biases of every stage.
     pub stages: Vec<StageParameters>,
 }
@@ -58,7 +95,7 @@ impl SphinxClient {
                 async move { TrainerClient::new(channel).create_model(request).await }
             })
             .await?;
-        reply.into_inner().model.ok_or_else(|| self.trainer.protocol("no model", "the model"))
+        self.described(reply.into_inner().model)
     }
 
     /// A model's description and newest version.
@@ -77,7 +114,8 @@ impl SphinxClient {
         let list = |channel| async move {
             TrainerClient::new(channel).list_models(ListModelsRequest {}).await
         };
-        Ok(self.trainer.call(list).await?.into_inner().models)
+        let models = self.trainer.call(list).await?.into_inner().models;
+        models.into_iter().map(|model| self.described(Some(model))).collect()
     }
 
     /// Removes a model with all its versions.
@@ -102,10 +140,7 @@ impl SphinxClient {
         key: &SecretKey,
     ) -> Result<ModelParameters, ClientError> {
         let (model, _) = self.get_model(model_id, None, None).await?;
-        let network = model.network.clone();
-        let network = network.ok_or_else(|| self.trainer.protocol("no network", "a network"))?;
-        let spec = NetworkSpec::try_from(network)?;
-        let plan = Plan::new(&spec)?;
+        let plan = Plan::new(&model.network)?;
         let mut stages = Vec::with_capacity(plan.stages.len());
         for (index, stage) in plan.stages.iter().enumerate() {
             let (weights, biases) = (stage.linear.weight_count(), stage.linear.bias_count());
@@ -114,7 +149,7 @@ impl SphinxClient {
                 biases: self.biases(model_id, model.version, index, biases, key).await?,
             });
         }
-        Ok(ModelParameters { model, spec, stages })
+        Ok(ModelParameters { model, stages })
     }
 
     async fn weights(
@@ -174,9 +209,13 @@ impl SphinxClient {
             async move { TrainerClient::new(channel).get_model(request).await }
         };
         let mut reply = self.trainer.call(get).await?.into_inner();
-        let model = reply.model.take();
-        let model = model.ok_or_else(|| self.trainer.protocol("no model", "the model"))?;
+        let model = self.described(reply.model.take())?;
         Ok((model, reply))
+    }
+
+    fn described(&self, model: Option<v1::Model>) -> Result<Model, ClientError> {
+        let model = model.ok_or_else(|| self.trainer.protocol("no model", "the model"))?;
+        Model::try_from(model).map_err(|error| self.trainer.protocol(error, "a model"))
     }
 }
 

@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use prost::Message;
 use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_bootstrap::{Answer, QueryLayout};
 use sphinx_features::PublicStem;
 use sphinx_network::{NetworkSpec, Plan, client_forward};
 use sphinx_proto::v1::inference_client::InferenceClient;
-use sphinx_proto::v1::{DescribeModelRequest, InferOnceRequest, InferOnceResponse};
+use sphinx_proto::v1::{self, DescribeModelRequest};
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_secret::SecretKey;
 use tonic::Code;
@@ -53,13 +55,78 @@ pub struct OneShot {
     key: Arc<SecretKey>,
 }
 
+/// An encrypted image on its way to a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneShotRequest {
+    /// The model.
+    pub model_id: ModelId,
+    /// The key whose evaluation keys are meant.
+    pub key_id: KeyId,
+    /// The version to ask.
+    pub version: u64,
+    /// Which life of the model is meant, if several had its name one after the other.
+    pub incarnation: Bytes,
+    /// Fingerprint of the evaluation keys that are expected; empty takes those that are registered.
+    pub fingerprint: String,
+    /// Seed of the ciphertext's mask, 16 bytes.
+    pub seed: Bytes,
+    /// The ciphertext's body, 4 bytes per scalar of the image.
+    pub bodies: Bytes,
+}
+
+/// Encrypted logits on their way back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OneShotAnswer {
+    /// The version that was asked.
+    pub version: u64,
+    /// The ciphertext's mask, 2048 words of 3 bytes.
+    pub mask: Bytes,
+    /// One body word of 4 bytes per logit.
+    pub bodies: Bytes,
+    /// Integers modulo 2^64 per unit of a logit.
+    pub logit_scale: f64,
+    /// Fingerprint of the evaluation keys that were used.
+    pub fingerprint: String,
+}
+
+impl OneShotRequest {
+    /// Bytes of the message that it travels in.
+    pub fn message_bytes(&self) -> usize {
+        v1::InferOnceRequest::from(self.clone()).encoded_len()
+    }
+}
+
+impl OneShotAnswer {
+    /// Bytes of the message that it travels in.
+    pub fn message_bytes(&self) -> usize {
+        let Self { version, mask, bodies, logit_scale, fingerprint } = self.clone();
+        v1::InferOnceResponse { version, mask, bodies, logit_scale, fingerprint }.encoded_len()
+    }
+}
+
+impl From<OneShotRequest> for v1::InferOnceRequest {
+    fn from(request: OneShotRequest) -> Self {
+        let OneShotRequest { model_id, key_id, version, incarnation, fingerprint, seed, bodies } =
+            request;
+        let (model_id, key_id, version) = (model_id.to_string(), key_id.to_string(), Some(version));
+        Self { model_id, key_id, version, incarnation, fingerprint, seed, bodies }
+    }
+}
+
+impl From<v1::InferOnceResponse> for OneShotAnswer {
+    fn from(answer: v1::InferOnceResponse) -> Self {
+        let v1::InferOnceResponse { version, mask, bodies, logit_scale, fingerprint } = answer;
+        Self { version, mask, bodies, logit_scale, fingerprint }
+    }
+}
+
 /// What requests for a model need.
 #[derive(Debug, Clone)]
 struct Described {
     model_id: ModelId,
     key_id: KeyId,
     version: u64,
-    incarnation: bytes::Bytes,
+    incarnation: Bytes,
     spec: NetworkSpec,
     plan: Plan,
     stem: PublicStem,
@@ -133,7 +200,7 @@ impl OneShot {
         &self,
         image: &[f32],
         rng: &mut impl CryptoRng,
-    ) -> Result<InferOnceRequest, ClientError> {
+    ) -> Result<OneShotRequest, ClientError> {
         let Described { plan, stem, layout, .. } = self.model.as_ref();
         let (got, expected) = (image.len(), plan.input.len());
         if got != expected {
@@ -141,10 +208,10 @@ impl OneShot {
         }
         let input = Zeroizing::new(client_forward(&plan.input_steps, stem.apply(image)?));
         let query = self.key.encrypt_query(layout, &input, rng)?;
-        Ok(InferOnceRequest {
-            model_id: self.model.model_id.to_string(),
-            key_id: self.model.key_id.to_string(),
-            version: Some(self.model.version),
+        Ok(OneShotRequest {
+            model_id: self.model.model_id.clone(),
+            key_id: self.model.key_id.clone(),
+            version: self.model.version,
             incarnation: self.model.incarnation.clone(),
             fingerprint: self.model.fingerprint.clone(),
             seed: query.seed.to_vec().into(),
@@ -156,7 +223,7 @@ impl OneShot {
     ///
     /// # Errors
     /// [`ClientError::OneShot`] if it has another size than this network's answers.
-    pub fn decrypt(&self, answer: InferOnceResponse) -> Result<Prediction, ClientError> {
+    pub fn decrypt(&self, answer: OneShotAnswer) -> Result<Prediction, ClientError> {
         decrypt(&self.key, answer, self.model.plan.classes)
     }
 
@@ -190,7 +257,7 @@ impl OneShot {
         stream::iter(asked).buffered(UNDER_WAY).try_collect().await
     }
 
-    async fn ask(&self, request: InferOnceRequest) -> Result<Prediction, ClientError> {
+    async fn ask(&self, request: OneShotRequest) -> Result<Prediction, ClientError> {
         self.decrypt(self.answer(request).await?)
     }
 
@@ -199,11 +266,10 @@ impl OneShot {
     ///
     /// # Errors
     /// As [`OneShot::infer`]; [`ClientError::Refused`] with DEADLINE_EXCEEDED if the service gave up.
-    pub async fn answer(
-        &self,
-        request: InferOnceRequest,
-    ) -> Result<InferOnceResponse, ClientError> {
+    pub async fn answer(&self, request: OneShotRequest) -> Result<OneShotAnswer, ClientError> {
         let Self { inference, model, .. } = self;
+        let fingerprint = request.fingerprint.clone();
+        let request = v1::InferOnceRequest::from(request);
         let ask = |channel| {
             let request = request.clone();
             async move {
@@ -214,13 +280,13 @@ impl OneShot {
             }
         };
         let answer = inference.call(ask).await?.map_err(|status| inference.refused(&status))?;
-        let answer = answer.into_inner();
+        let answer = OneShotAnswer::from(answer.into_inner());
         if answer.version != model.version {
             let expected = format_args!("version {}", model.version);
             return Err(inference.protocol(format_args!("version {}", answer.version), expected));
         }
-        if !request.fingerprint.is_empty() && answer.fingerprint != request.fingerprint {
-            let expected = format_args!("an answer under evaluation keys {}", request.fingerprint);
+        if !fingerprint.is_empty() && answer.fingerprint != fingerprint {
+            let expected = format_args!("an answer under evaluation keys {fingerprint}");
             return Err(inference.protocol(format_args!("{:?}", answer.fingerprint), expected));
         }
         Ok(answer)
@@ -233,10 +299,10 @@ impl OneShot {
 /// [`ClientError::OneShot`] if it does not have the size of such an answer.
 pub fn decrypt(
     key: &SecretKey,
-    answer: InferOnceResponse,
+    answer: OneShotAnswer,
     classes: usize,
 ) -> Result<Prediction, ClientError> {
-    let InferOnceResponse { mask, bodies, logit_scale, .. } = answer;
+    let OneShotAnswer { mask, bodies, logit_scale, .. } = answer;
     let answer = Answer { mask: mask.into(), bodies: bodies.into(), scale: logit_scale };
     let logits = key.decrypt_answer(&answer, classes)?;
     Ok(Prediction::new(logits.into_iter().map(|logit| logit as f32).collect()))

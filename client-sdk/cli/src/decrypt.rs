@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use sphinx_bootstrap::ANSWER_BODY_WIDTH;
 use sphinx_client::KeyId;
-use sphinx_proto::v1::InferOnceResponse;
+use sphinx_client::one_shot::{self, OneShotAnswer};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -38,10 +38,10 @@ impl Decrypt {
         let answer: AnswerJson = serde_json::from_str(&text).map_err(|error| {
             CliError::Usage(format!("standard input holds no answer of InferOnce: {error}"))
         })?;
-        let answer = InferOnceResponse::try_from(answer)?;
+        let answer = OneShotAnswer::try_from(answer)?;
         let key = context.workspace.home().key(&self.key_of(context, &answer.fingerprint)?)?;
         let classes = answer.bodies.len() / ANSWER_BODY_WIDTH.bytes();
-        let prediction = sphinx_client::one_shot::decrypt(&key, answer, classes)?;
+        let prediction = one_shot::decrypt(&key, answer, classes)?;
         let decrypted = Decrypted {
             class: prediction.class,
             probability: prediction.probability(),

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sphinx_proto::v1::{InferOnceRequest, InferOnceResponse};
+use sphinx_client::one_shot::{OneShotAnswer, OneShotRequest};
 
 use crate::error::CliError;
 
@@ -14,7 +14,7 @@ pub struct RequestJson {
     model_id: String,
     key_id: String,
     /// 64-bit numbers are strings there.
-    version: Option<String>,
+    version: String,
     incarnation: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     fingerprint: String,
@@ -27,6 +27,8 @@ pub struct RequestJson {
 #[serde(rename_all = "camelCase")]
 pub struct AnswerJson {
     #[serde(default)]
+    version: String,
+    #[serde(default)]
     mask: String,
     #[serde(default)]
     bodies: String,
@@ -36,13 +38,13 @@ pub struct AnswerJson {
     fingerprint: String,
 }
 
-impl From<InferOnceRequest> for RequestJson {
-    fn from(request: InferOnceRequest) -> Self {
+impl From<OneShotRequest> for RequestJson {
+    fn from(request: OneShotRequest) -> Self {
         let text = |bytes: Bytes| STANDARD.encode(bytes);
         Self {
-            model_id: request.model_id,
-            key_id: request.key_id,
-            version: request.version.map(|version| version.to_string()),
+            model_id: request.model_id.to_string(),
+            key_id: request.key_id.to_string(),
+            version: request.version.to_string(),
             incarnation: text(request.incarnation),
             fingerprint: request.fingerprint,
             seed: text(request.seed),
@@ -51,7 +53,7 @@ impl From<InferOnceRequest> for RequestJson {
     }
 }
 
-impl TryFrom<AnswerJson> for InferOnceResponse {
+impl TryFrom<AnswerJson> for OneShotAnswer {
     type Error = CliError;
 
     fn try_from(answer: AnswerJson) -> Result<Self, CliError> {
@@ -65,21 +67,28 @@ impl TryFrom<AnswerJson> for InferOnceResponse {
             bodies: bytes("bodies", &answer.bodies)?,
             logit_scale: answer.logit_scale,
             fingerprint: answer.fingerprint,
-            ..Self::default()
+            version: match answer.version.as_str() {
+                "" => 0,
+                text => text.parse().map_err(|error| {
+                    CliError::Usage(format!("version of the answer is not a number: {error}"))
+                })?,
+            },
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sphinx_client::{KeyId, ModelId};
+
     use super::*;
 
     #[test]
     fn requests_are_written_as_grpcurl_reads_them() {
-        let request = InferOnceRequest {
-            model_id: "digits".to_owned(),
-            key_id: "mine".to_owned(),
-            version: Some(1 << 60),
+        let request = OneShotRequest {
+            model_id: ModelId::parse("digits").unwrap(),
+            key_id: KeyId::parse("mine").unwrap(),
+            version: 1 << 60,
             incarnation: vec![0xff; 3].into(),
             fingerprint: String::new(),
             seed: vec![1, 2].into(),
@@ -94,7 +103,7 @@ mod tests {
     fn answers_are_read_as_grpcurl_writes_them() {
         let json = r#"{ "version": "7", "mask": "AQID", "bodies": "/w==", "logitScale": 4.5e+14, "fingerprint": "ab" }"#;
         let answer: AnswerJson = serde_json::from_str(json).unwrap();
-        let answer = InferOnceResponse::try_from(answer).unwrap();
+        let answer = OneShotAnswer::try_from(answer).unwrap();
         assert_eq!((answer.mask.as_ref(), answer.bodies.as_ref()), (&[1, 2, 3][..], &[255][..]));
         assert_eq!((answer.logit_scale, answer.fingerprint.as_str()), (4.5e14, "ab"));
     }
@@ -102,7 +111,7 @@ mod tests {
     #[test]
     fn rejects_answers_that_are_none() {
         let answer: AnswerJson = serde_json::from_str(r#"{"mask": "???"}"#).unwrap();
-        let error = InferOnceResponse::try_from(answer).unwrap_err();
+        let error = OneShotAnswer::try_from(answer).unwrap_err();
         assert!(error.to_string().contains("mask of the answer is no base64"), "{error}");
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::Dataset;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::workspace::{Evaluation, Trained, public_fingerprint};
@@ -73,7 +71,7 @@ impl Trial<'_> {
         output.note(&format!("services  {trainer}, {inference}, {keyvault}"))?;
         let client = SphinxClient::new(&endpoints)?;
         let (key_id, model_id) = (KeyId::parse(self.name)?, ModelId::parse(self.name)?);
-        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let mut rng = sphinx_client::secure_rng();
         let key = Arc::new(SecretKey::generate(&mut rng)?);
         let public = key.public_material(&mut rng);
         interrupt.guard(client.register_material(&key_id, &public, "one trial")).await?;

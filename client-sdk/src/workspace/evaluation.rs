@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use sphinx_network::Plan;
 
@@ -60,7 +58,7 @@ impl Evaluation {
         if got != CLASSES {
             return Err(WorkspaceError::Classes { got, expected: CLASSES });
         }
-        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let mut rng = crate::secure_rng();
         let done = recogniser.classify_dataset(set, &mut rng, progress).await?;
         let mut confusion = Confusion::default();
         for (label, prediction) in set.labels().iter().zip(&done.predictions) {

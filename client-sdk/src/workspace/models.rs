@@ -73,13 +73,10 @@ impl Workspace {
             got: got.to_owned(),
             expected: expected.to_owned(),
         };
-        let network = model.network.map(NetworkSpec::try_from).transpose();
-        if let (Some(got), Some(expected)) = (network.map_err(ClientError::from)?, asked.network)
-            && got != *expected
-        {
+        let (got, key_id) = (model.network, model.key_id);
+        if let Some(expected) = asked.network.filter(|network| **network != got) {
             return Err(other("network", &got.name, &expected.name));
         }
-        let key_id = KeyId::parse(model.key_id).map_err(ClientError::from)?;
         if let Some(expected) = asked.key.filter(|key| **key != key_id) {
             return Err(other("key", key_id.as_str(), expected.as_str()));
         }

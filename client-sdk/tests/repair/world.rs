@@ -88,8 +88,8 @@ impl World {
     /// The newest version in the clear.
     pub async fn clear(&self) -> QuantisedNetwork {
         let home = self.client.export_model(&model_id(), &self.key).await.unwrap();
-        let plan = Plan::new(&home.spec).unwrap();
-        let bound = home.spec.bias_bound;
+        let plan = Plan::new(&home.model.network).unwrap();
+        let bound = home.model.network.bias_bound;
         QuantisedNetwork::new(&plan, &home.stages, bound, DEFAULT_ACTIVATION_BITS).unwrap()
     }
 

@@ -68,7 +68,7 @@ pub async fn measure(
     trained::store(&model, &spec, data, epochs).await?;
     let Model { client, model_id, key_id, key } = model;
 
-    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let mut rng = sphinx_client::secure_rng();
     let started = Instant::now();
     let keys = key.evaluation_keys(OneShotProfile::default(), &mut rng);
     let keys = keys.and_then(|keys| keys.to_bytes()).map_err(ClientError::from)?;
@@ -80,9 +80,9 @@ pub async fn measure(
     let count = images.clamp(RUN.max(SINGLE), test.len());
     let pixels: Vec<Vec<f32>> = (0..count).map(|index| pixels(&test, index)).collect();
     let request = one_shot.request(&pixels[0], &mut rng)?;
-    let query_bytes = prost::Message::encoded_len(&request);
+    let query_bytes = request.message_bytes();
     let started = Instant::now();
-    let answer_bytes = one_shot.answer(request).await.map(|a| prost::Message::encoded_len(&a))?;
+    let answer_bytes = one_shot.answer(request).await.map(|answer| answer.message_bytes())?;
     let first_request_seconds = started.elapsed().as_secs_f64();
 
     let started = Instant::now();
@@ -128,10 +128,10 @@ fn simulate(
     test: &Dataset,
     noise: SimulationNoise,
 ) -> Result<(Arc<OneShotNetwork>, Vec<usize>), CliError> {
-    let plan = Plan::new(&stored.spec)?;
+    let plan = Plan::new(&stored.model.network)?;
     let weights: Vec<_> = stored.stages.iter().map(|stage| &stage.weights[..]).collect();
     let biases: Vec<_> = stored.stages.iter().map(|stage| &stage.biases[..]).collect();
-    let (profile, bound) = (OneShotProfile::default(), stored.spec.bias_bound);
+    let (profile, bound) = (OneShotProfile::default(), stored.model.network.bias_bound);
     let network = OneShotNetwork::new(profile, &plan, &weights, bound, DEFAULT_HALF_RANGE);
     let network = Arc::new(network.map_err(ClientError::from)?);
     let simulation = Simulation::new(Arc::clone(&network), &biases).map_err(ClientError::from)?;

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use sphinx_client::data::Mnist;
 use sphinx_client::recognition::{Recogniser, TicketBook};
@@ -58,7 +56,7 @@ pub async fn measure(
 ) -> Result<(Prepare, Infer), CliError> {
     let recogniser = recogniser(&model, &model.client).await?;
     let (_, test) = Mnist::bundled()?.into_train_test();
-    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let mut rng = sphinx_client::secure_rng();
     let bytes = || {
         let traffic = recogniser.traffic();
         traffic.up + traffic.down

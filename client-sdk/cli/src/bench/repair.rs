@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use sphinx_client::data::{Dataset, Mnist};
@@ -46,7 +46,7 @@ pub struct Repair {
 /// Trains `model` further; `prepare_ms` is what preparing a ticket takes.
 pub async fn measure(model: &Model, prepare_ms: f64) -> Result<Repair, CliError> {
     let (data, _) = Mnist::bundled()?.into_train_test();
-    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let mut rng = sphinx_client::secure_rng();
     let key = Arc::clone(&model.key);
     let mut recogniser =
         Recogniser::new(&model.client, &model.model_id, key, &model.key_id).await?;

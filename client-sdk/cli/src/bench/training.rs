@@ -171,7 +171,7 @@ pub async fn create(
         keyvault: cluster.keyvault.to_string(),
         tenant: TenantId::default(),
     })?;
-    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+    let mut rng = sphinx_client::secure_rng();
     let key = Arc::new(SecretKey::generate(&mut rng)?);
     let (key_id, model_id) = (KeyId::parse(name)?, ModelId::parse(name)?);
     client.register_key(&key_id, &key, "sphinx bench", &mut rng).await?;

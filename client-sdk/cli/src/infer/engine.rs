@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use sphinx_client::ModelId;
 use sphinx_client::one_shot::OneShot;
 use sphinx_client::tickets::{SupplyOptions, TicketSupply};
@@ -39,7 +37,7 @@ impl Engine {
         if !endless {
             options.low_water = 0;
         }
-        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let mut rng = sphinx_client::secure_rng();
         let supply = context.workspace.ticket_supply(&model_id, options, &mut rng).await?;
         let scalars = supply.recogniser().network().input.len();
         Ok(Self::Tickets { supply, scalars })

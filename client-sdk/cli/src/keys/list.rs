@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use sphinx_proto::v1::{Key, KeyKind};
+use sphinx_client::{KeyKind, RegisteredKey};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -48,14 +48,15 @@ impl List {
         }
         let registered =
             if self.local { Vec::new() } else { context.workspace.client().list_keys().await? };
-        for Key { key_id, kind, fingerprint, description, created_unix_seconds, .. } in registered {
-            let row = rows.entry(key_id).or_default();
-            if kind == i32::from(KeyKind::Evaluation) {
+        for key in registered {
+            let RegisteredKey { key_id, kind, fingerprint, description, .. } = key;
+            let row = rows.entry(key_id.to_string()).or_default();
+            if kind == KeyKind::Evaluation {
                 row.registered_evaluation = Some(fingerprint);
                 continue;
             }
             row.registered_fingerprint = Some(fingerprint);
-            row.registered = Some(time(created_unix_seconds));
+            row.registered = Some(time(key.created_unix_seconds));
             row.description = Some(description);
         }
         let rows: Vec<Row> = rows.into_iter().map(|(key, row)| Row { key, ..row }).collect();

@@ -1,16 +1,14 @@
 //! `sphinx keys new`: makes a secret key on this machine.
 
 use clap::Args;
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
+use sphinx_client::workspace::public_fingerprint;
 use sphinx_client::{KeyId, evaluation_fingerprint};
 use sphinx_secret::SecretKey;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::program;
-use sphinx_client::workspace::public_fingerprint;
 
 /// Digits of the fingerprint in a key's name.
 const NAME_DIGITS: usize = 12;
@@ -45,7 +43,7 @@ struct Evaluation {
 impl New {
     pub fn run(&self, context: &Context) -> Result<(), CliError> {
         let given = self.id.as_deref().map(KeyId::parse).transpose()?;
-        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let mut rng = sphinx_client::secure_rng();
         let key = SecretKey::generate(&mut rng)?;
         let material = key.public_material(&mut rng);
         let fingerprint = public_fingerprint(&material).to_string();

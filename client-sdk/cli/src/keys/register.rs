@@ -1,8 +1,6 @@
 //! `sphinx keys register`: hands the public part of a key to the key vault.
 
 use clap::Args;
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use sphinx_client::KeyId;
 
@@ -47,7 +45,7 @@ impl Register {
             context.workspace.client().register_material(&id, &material, &self.description).await?;
         let registered = Registered {
             key: id.to_string(),
-            fingerprint: receipt.key.map(|key| key.fingerprint).unwrap_or_default(),
+            fingerprint: receipt.key.fingerprint,
             already_registered: receipt.already_registered,
             evaluation: self.evaluation(context, &id).await?,
         };
@@ -68,7 +66,7 @@ impl Register {
     ) -> Result<Option<Evaluation>, CliError> {
         let material = match context.workspace.home().evaluation_keys(id)? {
             None if self.evaluation => {
-                let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+                let mut rng = sphinx_client::secure_rng();
                 context.workspace.home().make_evaluation_keys(
                     id,
                     &context.workspace.home().key(id)?,

@@ -2,8 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use sphinx_client::{ClientError, KeyId};
-use sphinx_proto::v1::Key;
+use sphinx_client::{ClientError, KeyId, RegisteredKey};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -53,7 +52,7 @@ impl Show {
 }
 
 impl Half {
-    fn new(local_fingerprint: Option<String>, registered: Option<Key>) -> Self {
+    fn new(local_fingerprint: Option<String>, registered: Option<RegisteredKey>) -> Self {
         Self {
             local_fingerprint,
             registered_bytes: registered.as_ref().map(|key| key.material_bytes),
@@ -88,7 +87,7 @@ impl Shown {
 }
 
 /// What is registered, if anything is.
-fn there(asked: Result<Key, ClientError>) -> Result<Option<Key>, CliError> {
+fn there(asked: Result<RegisteredKey, ClientError>) -> Result<Option<RegisteredKey>, CliError> {
     match asked {
         Ok(key) => Ok(Some(key)),
         Err(error) if error.is_not_found() => Ok(None),

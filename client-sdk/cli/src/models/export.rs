@@ -8,14 +8,14 @@ use clap::Args;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
-use sphinx_client::{KeyId, ModelId, ModelParameters};
+use sphinx_client::workspace::write_new;
+use sphinx_client::{ModelId, ModelParameters};
 use sphinx_network::{Linear, Plan};
 use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::table;
-use sphinx_client::workspace::write_new;
 
 /// Bring a model's weights and biases home
 #[derive(Debug, Args)]
@@ -58,7 +58,7 @@ impl Export {
         if path.exists() {
             return Err(CliError::OutputExists { path });
         }
-        let key_id = KeyId::parse(context.workspace.client().model(&model_id).await?.key_id)?;
+        let key_id = context.workspace.client().model(&model_id).await?.key_id;
         let key = context.workspace.home().key(&key_id)?;
         let parameters = context.workspace.client().export_model(&model_id, &key).await?;
         let (version, tensors) = (parameters.model.version, tensors(&parameters)?);
@@ -93,7 +93,7 @@ impl Export {
 
 /// `stage<i>.weight` and `stage<i>.bias`, in the shapes of PyTorch's layers.
 fn tensors(parameters: &ModelParameters) -> Result<Vec<Tensor>, CliError> {
-    let plan = Plan::new(&parameters.spec)?;
+    let plan = Plan::new(&parameters.model.network)?;
     let mut tensors = Vec::with_capacity(2 * plan.stages.len());
     for (index, (stage, values)) in plan.stages.iter().zip(&parameters.stages).enumerate() {
         let shape = match stage.linear {
@@ -128,7 +128,7 @@ fn encode(
     let metadata = HashMap::from([
         ("model".to_owned(), model_id.to_string()),
         ("version".to_owned(), parameters.model.version.to_string()),
-        ("network".to_owned(), parameters.spec.to_toml()?),
+        ("network".to_owned(), parameters.model.network.to_toml()?),
     ]);
     Ok(Zeroizing::new(safetensors::serialize(views, Some(metadata))?))
 }

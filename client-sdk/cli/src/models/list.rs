@@ -1,7 +1,7 @@
 //! `sphinx models list`.
 
 use serde::Serialize;
-use sphinx_proto::v1::Model;
+use sphinx_client::Model;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -24,9 +24,9 @@ pub struct Listed {
 impl From<&Model> for Listed {
     fn from(model: &Model) -> Self {
         Self {
-            model: model.model_id.clone(),
-            network: model.network.as_ref().map(|network| network.name.clone()).unwrap_or_default(),
-            key: model.key_id.clone(),
+            model: model.model_id.to_string(),
+            network: model.network.name.clone(),
+            key: model.key_id.to_string(),
             version: model.version,
             weights: model.weights,
             biases: model.biases,

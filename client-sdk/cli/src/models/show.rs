@@ -3,7 +3,6 @@
 use clap::Args;
 use serde::Serialize;
 use sphinx_client::ModelId;
-use sphinx_network::NetworkSpec;
 
 use super::list::Listed;
 use crate::context::Context;
@@ -31,11 +30,10 @@ impl Show {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
         let model = context.workspace.client().model(&model_id).await?;
-        let network = model.network.clone().map(NetworkSpec::try_from).transpose()?;
         let ledger = context.workspace.home().ledger(context.workspace.tenant(), &model_id);
         let shown = Shown {
             listed: Listed::from(&model),
-            network_toml: network.map(|spec| spec.to_toml()).transpose()?.unwrap_or_default(),
+            network_toml: model.network.to_toml()?,
             ledger: ledger.exists().then(|| ledger.display().to_string()),
         };
         context.output.result(&shown, || {

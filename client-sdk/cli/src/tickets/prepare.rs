@@ -3,8 +3,6 @@
 use std::time::Instant;
 
 use clap::Args;
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use sphinx_client::{ModelId, Traffic};
 use sphinx_linalg::SLOTS;
@@ -40,7 +38,7 @@ impl Prepare {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
         let key_id = context.workspace.client().key_of_model(&model_id).await?;
-        let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
+        let mut rng = sphinx_client::secure_rng();
         let (recogniser, store) = open(context, &model_id, &key_id, &mut rng).await?;
         let (begun, before) = (Instant::now(), recogniser.traffic());
         let mut missing = self.count as usize;
