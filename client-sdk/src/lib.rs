@@ -14,6 +14,7 @@ pub mod one_shot;
 pub mod recipe;
 pub mod recognition;
 pub mod tickets;
+mod traffic;
 mod training;
 pub mod workspace;
 
@@ -26,10 +27,11 @@ pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
 pub use keys::{KeyKind, KeyReceipt, RegisteredKey};
 pub use models::{Model, ModelParameters};
 pub use recognition::RecognitionError;
+pub use traffic::Traffic;
 pub use training::{
     Augmentation, AugmentationError, ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud,
-    ModelLedger, Preview, Privacy, Progress, SessionOptions, Traffic, TrainingOptions,
-    TrainingRequest, TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
+    ModelLedger, Preview, Privacy, Progress, SessionOptions, TrainingOptions, TrainingRequest,
+    TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
 };
 pub use workspace::{Workspace, WorkspaceError};
 

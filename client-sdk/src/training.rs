@@ -23,7 +23,7 @@ mod update;
 
 pub use augmentation::{Augmentation, AugmentationError};
 pub use clear::ClearTwin;
-pub use cloud::{Direction, LinearCloud, Traffic, Update};
+pub use cloud::{Direction, LinearCloud, Update};
 pub use inputs::{Inputs, View};
 pub use ledger::ModelLedger;
 pub use options::{Privacy, TrainingOptions};

@@ -1,8 +1,6 @@
 //! What the commands do unless told otherwise, in one place.
 
-use sphinx_optimizer::OptimizerSpec;
-
-use crate::recipe::DecayKind;
+use sphinx_optimizer::{Decay, OptimizerSpec};
 
 pub const NETWORK: &str = "sphinx-mnist";
 
@@ -28,7 +26,7 @@ pub const ADAM_WARMUP: u64 = 20;
 pub const SEED: u64 = 1;
 
 /// How the learning rate falls, and its last value over the largest.
-pub const DECAY: DecayKind = DecayKind::Cosine;
+pub const DECAY: Decay = Decay::Cosine { floor: DECAY_FLOOR };
 pub const DECAY_FLOOR: f32 = 0.05;
 
 pub const SGD_MOMENTUM: f32 = 0.9;

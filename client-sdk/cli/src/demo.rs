@@ -15,8 +15,8 @@ use crate::data::{DataArgs, first};
 use crate::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
-use crate::recipe::{RecipeArgs, Setting, default_delta, warning};
 use crate::report::write_report;
+use crate::train::flags::{Setting, TrainingFlags, default_delta, warning};
 use crate::trial::Trial;
 use crate::{defaults, network};
 
@@ -38,7 +38,7 @@ pub struct Demo {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
-    recipe: RecipeArgs,
+    recipe: TrainingFlags,
 }
 
 /// What the demo works on.

@@ -20,7 +20,6 @@ mod one_shot;
 mod output;
 mod privacy;
 mod promise;
-mod recipe;
 mod recipes;
 mod report;
 mod request;

@@ -1,5 +1,6 @@
 //! `sphinx train`: trains a model, a new one or further.
 
+pub mod flags;
 mod summary;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::context::Context;
 use crate::data::DataArgs;
 use crate::error::CliError;
 use crate::promise::Promise;
-use crate::recipe::{RecipeArgs, Setting, default_delta, warning};
+use crate::train::flags::{Setting, TrainingFlags, default_delta, warning};
 use crate::training::{self, Ended};
 use crate::{defaults, network};
 
@@ -42,7 +43,7 @@ pub struct Train {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
-    options: RecipeArgs,
+    options: TrainingFlags,
 }
 
 /// A recipe, and what it says of itself.

@@ -6,7 +6,7 @@ use sphinx_linalg::SLOTS;
 use crate::data::Dataset;
 use crate::error::ClientError;
 use crate::recognition::{Prediction, Recogniser};
-use crate::training::Traffic;
+use crate::traffic::Traffic;
 
 /// How far the recognition of a data set is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::recognition::RecognitionError;
 use crate::recognition::model::IntegerModel;
-use crate::recognition::traffic::Counter;
-use crate::training::Traffic;
+use crate::traffic::Counter;
+use crate::traffic::Traffic;
 
 /// Longest wait for a description: the service may have to load the model first.
 const DESCRIBE_DEADLINE: Duration = Duration::from_secs(30);

@@ -1,44 +1,24 @@
 //! Tickets whenever they are needed.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_linalg::SLOTS;
-use sphinx_tickets::{Place, StoredTicket, TicketStore, TicketStoreError};
-use tokio::sync::{Notify, watch};
+use sphinx_tickets::{TicketStore, TicketStoreError};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::Code;
 
 use crate::error::ClientError;
 use crate::recognition::{Prediction, Recogniser, RecognitionError, Ticket};
-use crate::tickets::SupplyMetrics;
 use crate::tickets::metrics::Counters;
+use crate::tickets::shared::Shared;
 use crate::tickets::worker::Worker;
-
-/// When a supply does what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SupplyOptions {
-    /// With fewer unused tickets than this, the next 2048 are prepared; 0 prepares only when somebody waits.
-    pub low_water: usize,
-    /// Tickets taken from the store in advance, in one durable commit. At most one and a half times as many are lost
-    /// when the process is killed.
-    pub lease: usize,
-    /// How often the service is asked whether the model has moved on. A supply also asks before every preparation and
-    /// when its version is no longer served; zero leaves it at that.
-    pub follow: Duration,
-}
-
-impl Default for SupplyOptions {
-    /// A quarter of a block; 64: a commit per 64 images; 30 s.
-    fn default() -> Self {
-        Self { low_water: SLOTS / 4, lease: 64, follow: Duration::from_secs(30) }
-    }
-}
+use crate::tickets::{SupplyMetrics, SupplyOptions};
 
 /// Hands out tickets of a model from a store that several processes may share, and prepares more in the background.
 ///
@@ -75,36 +55,6 @@ pub struct TicketSupply {
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What callers and worker share.
-pub(super) struct Shared {
-    pub store: Arc<TicketStore>,
-    pub options: SupplyOptions,
-    pub counters: Counters,
-    state: Mutex<State>,
-    /// Held while the model is being switched.
-    pub refreshing: tokio::sync::Mutex<()>,
-    /// Wakes the worker.
-    pub kick: Notify,
-    /// Wakes callers that wait.
-    pub changed: Notify,
-}
-
-pub(super) struct State {
-    pub recogniser: Recogniser,
-    /// Leased, of the recogniser's version.
-    pub ready: VecDeque<StoredTicket>,
-    /// Handed out since the last lease.
-    pub spent: Vec<Place>,
-    /// Most tickets that somebody waits for.
-    pub demand: usize,
-    /// The last preparation that failed, and how many did.
-    pub failure: Option<Arc<ClientError>>,
-    pub failures: u64,
-    /// Nothing is leased while the model is being switched.
-    pub switching: bool,
-    pub closed: bool,
-}
-
 impl TicketSupply {
     /// Starts the background work on the current tokio runtime: takes a lease and, if need be, prepares tickets. `rng`
     /// has to be a generator for secrets.
@@ -114,25 +64,7 @@ impl TicketSupply {
         options: SupplyOptions,
         rng: &mut impl CryptoRng,
     ) -> Self {
-        let state = State {
-            recogniser,
-            ready: VecDeque::new(),
-            spent: Vec::new(),
-            demand: 0,
-            failure: None,
-            failures: 0,
-            switching: false,
-            closed: false,
-        };
-        let shared = Arc::new(Shared {
-            store,
-            options,
-            counters: Counters::default(),
-            state: Mutex::new(state),
-            refreshing: tokio::sync::Mutex::new(()),
-            kick: Notify::new(),
-            changed: Notify::new(),
-        });
+        let shared = Arc::new(Shared::new(recogniser, store, options));
         let (closing, closed) = watch::channel(false);
         let worker = Worker::new(Arc::clone(&shared), ChaCha20Rng::from_rng(rng));
         let worker = Mutex::new(Some(tokio::spawn(worker.run(closed))));
@@ -292,60 +224,5 @@ impl TicketSupply {
             }
             None => Ok(()),
         }
-    }
-}
-
-impl Shared {
-    pub fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds the lock can panic half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Moves ready tickets to a caller that began when `failures` preparations had failed.
-    fn pop(
-        &self,
-        tickets: &mut Vec<Ticket>,
-        count: usize,
-        failures: u64,
-    ) -> Result<(), ClientError> {
-        let mut state = self.state();
-        if state.closed {
-            return Err(RecognitionError::SupplyClosed.into());
-        }
-        let before = tickets.len();
-        while tickets.len() < count
-            && let Some(ticket) = state.ready.pop_front()
-        {
-            state.spent.push(ticket.place);
-            tickets.push(state.recogniser.redeem(ticket));
-        }
-        Counters::add(&self.counters.used, tickets.len() - before);
-        if state.ready.len() < self.options.lease / 2 {
-            self.kick.notify_one();
-        }
-        match &state.failure {
-            Some(cause) if tickets.len() < count && state.failures > failures => {
-                Err(ClientError::Supply { cause: Arc::clone(cause) })
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Says that somebody waits for so many tickets.
-    fn ask(&self, count: usize) {
-        let mut state = self.state();
-        state.demand = state.demand.max(count.min(SLOTS));
-        self.kick.notify_one();
-    }
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let version = self.state().recogniser.version();
-        f.debug_struct("Shared")
-            .field("store", &self.store)
-            .field("version", &version)
-            .field("options", &self.options)
-            .finish_non_exhaustive()
     }
 }

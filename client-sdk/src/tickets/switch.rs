@@ -7,7 +7,7 @@ use crate::recognition::offload::offload;
 use crate::recognition::{Recogniser, Repair};
 use crate::tickets::TicketSupply;
 use crate::tickets::metrics::Counters;
-use crate::tickets::supply::Shared;
+use crate::tickets::shared::Shared;
 
 impl TicketSupply {
     /// Goes over to the newest version of the model, if it is not the one that tickets are handed out for. Unused

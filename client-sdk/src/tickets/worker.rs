@@ -16,7 +16,7 @@ use crate::error::ClientError;
 use crate::recognition::Repair;
 use crate::recognition::offload::offload;
 use crate::tickets::metrics::Counters;
-use crate::tickets::supply::Shared;
+use crate::tickets::shared::Shared;
 
 /// Least pause after a preparation that failed; the connection has then repeated it for some seconds already. Doubled
 /// with every failure as long as nobody waits.

@@ -6,7 +6,8 @@ use sphinx_optimizer::{Optimizer, WeightAverage};
 use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
-use crate::training::cloud::{Direction, LinearCloud, Traffic, Update};
+use crate::traffic::Traffic;
+use crate::training::cloud::{Direction, LinearCloud, Update};
 use crate::training::session::no_product;
 
 /// A session without a server: the same training loop on layers in the clear, in this process.

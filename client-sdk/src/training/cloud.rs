@@ -3,6 +3,7 @@
 use sphinx_gradient::Tensor;
 
 use crate::error::ClientError;
+use crate::traffic::Traffic;
 
 /// Which way a stage's linear map is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,15 +24,6 @@ pub struct Update {
     /// Instead of a step: the session's average of the weights becomes the weights. There is no gradient then, and the
     /// biases change to their average.
     pub adopts_average: bool,
-}
-
-/// Bytes of messages sent and received.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Bytes sent.
-    pub up: u64,
-    /// Bytes received.
-    pub down: u64,
 }
 
 /// Evaluates linear layers and takes updates: the trainer on ciphertexts ([`crate::EncryptedSession`]), or its twin in

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sphinx_privacy::Epsilon;
 
-use crate::training::cloud::Traffic;
+use crate::traffic::Traffic;
 
 /// The state of a training after a step.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,7 +20,8 @@ use tokio::runtime::Handle;
 
 use crate::client::SphinxClient;
 use crate::error::ClientError;
-use crate::training::cloud::{Direction, LinearCloud, Traffic, Update};
+use crate::traffic::Traffic;
+use crate::training::cloud::{Direction, LinearCloud, Update};
 use crate::training::seal::{self, Sealed};
 use crate::training::stream::TrainStream;
 

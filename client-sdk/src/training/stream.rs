@@ -11,7 +11,7 @@ use tonic::Status;
 
 use crate::connection::Connection;
 use crate::error::ClientError;
-use crate::training::cloud::Traffic;
+use crate::traffic::Traffic;
 
 /// Messages (of at most 1 MiB) that wait in either direction.
 const WAITING: usize = 4;

@@ -21,7 +21,7 @@ use sphinx_proto::SessionId;
 use super::training::Model;
 use crate::defaults;
 use crate::error::CliError;
-use crate::recipe::default_delta;
+use crate::train::flags::default_delta;
 
 /// Single steps that are measured; the middle one counts.
 const SINGLE: usize = 5;

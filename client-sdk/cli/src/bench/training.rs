@@ -20,7 +20,7 @@ use sphinx_secret::SecretKey;
 
 use super::overhead::{self, DpMillis};
 use crate::error::CliError;
-use crate::recipe::default_delta;
+use crate::train::flags::default_delta;
 use crate::{defaults, network};
 
 /// Steps before the clock starts: connections, caches, memory.

@@ -6,7 +6,7 @@ use sphinx_privacy::{Accountant, Delta, NoiseMultiplier, SamplingRate, Segment};
 
 use crate::error::CliError;
 use crate::output::Output;
-use crate::recipe::{default_delta, delta};
+use crate::train::flags::{default_delta, delta};
 
 /// State the budget that a training with known noise spends
 #[derive(Debug, Args)]

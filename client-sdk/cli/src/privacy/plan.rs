@@ -10,7 +10,7 @@ use sphinx_privacy::{
 use crate::defaults;
 use crate::error::CliError;
 use crate::output::Output;
-use crate::recipe::{copies, default_delta, delta, positive};
+use crate::train::flags::{copies, default_delta, delta, positive};
 
 /// Find the noise that keeps a training within a budget
 #[derive(Debug, Args)]

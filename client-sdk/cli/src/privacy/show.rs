@@ -12,7 +12,7 @@ use crate::defaults;
 use crate::error::CliError;
 use crate::numbers::NONE_PROVEN;
 use crate::output::{Output, table};
-use crate::recipe::positive;
+use crate::train::flags::positive;
 
 /// Show what a model's training has spent, on what, and what is left
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::promise::Promise;
-use crate::recipe::{EXPOSURE, default_delta};
+use crate::train::flags::{EXPOSURE, default_delta};
 use crate::trial::Trial;
 
 /// Train and test a recipe with each of its seeds, on services of its own

@@ -4,7 +4,7 @@ use sphinx_client::{Augmentation, Privacy, TrainingOptions};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, PlanError, Target};
 
-use super::{DecayKind, OptimizerKind, PrivacyKind, RecipeArgs, Switch};
+use super::{DecayKind, OptimizerKind, PrivacyKind, Switch, TrainingFlags};
 use crate::defaults;
 use crate::error::CliError;
 
@@ -20,7 +20,7 @@ pub struct Setting {
     pub budget: Option<f64>,
 }
 
-impl RecipeArgs {
+impl TrainingFlags {
     /// The options: flags before the recipe before the defaults. Learning rate and warm-up of a recipe stand
     /// for its own update rule on gradients like its own, noised or exact.
     pub fn over(
@@ -106,11 +106,10 @@ impl RecipeArgs {
     }
 
     fn decay(&self, recipe: Option<Decay>) -> Decay {
-        let (kind, floor) = match recipe {
-            None => (defaults::DECAY, defaults::DECAY_FLOOR),
-            Some(Decay::Constant) => (DecayKind::Constant, defaults::DECAY_FLOOR),
-            Some(Decay::Linear { floor }) => (DecayKind::Linear, floor),
-            Some(Decay::Cosine { floor }) => (DecayKind::Cosine, floor),
+        let (kind, floor) = match recipe.unwrap_or(defaults::DECAY) {
+            Decay::Constant => (DecayKind::Constant, defaults::DECAY_FLOOR),
+            Decay::Linear { floor } => (DecayKind::Linear, floor),
+            Decay::Cosine { floor } => (DecayKind::Cosine, floor),
         };
         let floor = self.decay_floor.unwrap_or(floor);
         match self.decay.unwrap_or(kind) {
@@ -176,7 +175,7 @@ mod tests {
     #[derive(Parser)]
     struct Command {
         #[command(flatten)]
-        options: RecipeArgs,
+        options: TrainingFlags,
     }
 
     fn setting() -> Setting {

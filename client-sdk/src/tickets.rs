@@ -13,18 +13,21 @@
 
 mod carry;
 mod metrics;
+mod options;
+mod shared;
 mod stored;
 mod supply;
 mod switch;
 mod worker;
 
 pub use metrics::SupplyMetrics;
+pub use options::SupplyOptions;
 pub use sphinx_tickets::{
     BlockStatus, Cleared, Edition, Owner, StoreKey, StoreStatus, StoredTicket, TicketStore,
     TicketStoreError, clear,
 };
 pub use stored::STORE_PURPOSE;
-pub use supply::{SupplyOptions, TicketSupply};
+pub use supply::TicketSupply;
 
 #[cfg(doc)]
 use crate::recognition::Recogniser;

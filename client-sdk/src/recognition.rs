@@ -18,7 +18,6 @@ mod prepare;
 pub(crate) mod recogniser;
 pub(crate) mod repair;
 mod ticket;
-mod traffic;
 
 pub use dataset::{DatasetPredictions, DatasetProgress};
 pub use error::RecognitionError;

@@ -1,10 +1,17 @@
-//! Counting what goes over the wire.
+//! What goes over the wire.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prost::Message;
 
-use crate::training::Traffic;
+/// Bytes of messages sent and received.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes sent.
+    pub up: u64,
+    /// Bytes received.
+    pub down: u64,
+}
 
 /// Bytes of messages, counted by all the calls of a recogniser.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! How to train: the options that `train` and `demo` share.
+//! How to train: the flags that `train` and `demo` share.
 
 mod options;
 
@@ -27,7 +27,7 @@ own clipped gradient, and the noise on the weights does not cover that.";
 /// How long, how fast, how private.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
-pub struct RecipeArgs {
+pub struct TrainingFlags {
     /// Passes over the data; fractions are allowed
     #[arg(long, value_name = "E", value_parser = positive::<f64>)]
     epochs: Option<f64>,
@@ -108,9 +108,8 @@ enum OptimizerKind {
     Adam,
 }
 
-/// How the learning rate falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DecayKind {
+enum DecayKind {
     /// Not at all
     Constant,
     /// Along a line
@@ -119,7 +118,7 @@ pub enum DecayKind {
     Cosine,
 }
 
-impl RecipeArgs {
+impl TrainingFlags {
     /// δ, if it was given.
     pub fn delta(&self) -> Option<Delta> {
         self.delta
