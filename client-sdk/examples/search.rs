@@ -21,11 +21,10 @@ use sphinx_client::data::Mnist;
 use sphinx_client::{
     Augmentation, ClearTwin, Inputs, Privacy, TrainingOptions, View, train_with_inputs,
 };
-use sphinx_network::{
-    DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork, initial_parameters,
-};
+use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
+use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
 
 const DEFAULTS: [(&str, &str); 18] = [
     ("network", "sphinx-mnist"),

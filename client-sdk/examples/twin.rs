@@ -15,12 +15,10 @@ use sphinx_client::{
     SphinxClient, TenantId, TrainingOptions, train_without_ledger,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
-use sphinx_network::{
-    DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork, StageParameters,
-    initial_parameters,
-};
+use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_proto::SessionId;
+use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
 use sphinx_secret::SecretKey;
 
 #[tokio::main]

@@ -1,13 +1,14 @@
 //! Networks between schema and domain.
 
-use sphinx_network::{Filters, LayerSpec, NetworkSpec, Shape};
+use sphinx_network::{Direction, Filters, LayerSpec, NetworkSpec, Shape};
 
 use crate::{
     ConversionError,
     conversion::required,
     v1::{
-        ClippedRelu, Conv, Dense, Deskew, Filters as FiltersMessage, Flatten, Layer, Network,
-        Normalise, Pool, QuantisedTanh, Scatter, Shape as ShapeMessage, Sigmoid, Tanh, layer::Kind,
+        ClippedRelu, Conv, Dense, Deskew, Direction as DirectionMessage, Filters as FiltersMessage,
+        Flatten, Layer, Network, Normalise, Pool, QuantisedTanh, Scatter, Shape as ShapeMessage,
+        Sigmoid, Tanh, layer::Kind,
     },
 };
 
@@ -141,6 +142,30 @@ fn filters(filters: i32) -> Result<Filters, ConversionError> {
     }
 }
 
+/// Reads a direction.
+///
+/// # Errors
+/// [`ConversionError::Value`] for an unspecified or unknown one.
+pub fn direction(value: i32) -> Result<Direction, ConversionError> {
+    match DirectionMessage::try_from(value) {
+        Ok(DirectionMessage::Forward) => Ok(Direction::Forward),
+        Ok(DirectionMessage::Backward) => Ok(Direction::Backward),
+        Ok(DirectionMessage::Unspecified) | Err(_) => {
+            let (got, expected) = (value.to_string(), "forward or backward");
+            Err(ConversionError::Value { field: "direction", got, expected })
+        }
+    }
+}
+
+impl From<Direction> for DirectionMessage {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Forward => Self::Forward,
+            Direction::Backward => Self::Backward,
+        }
+    }
+}
+
 /// Sizes beyond 32 bits are far above every limit; the receiver refuses the saturated one as well.
 fn count(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
@@ -155,6 +180,17 @@ mod tests {
         for name in NetworkSpec::builtin_names() {
             let spec = NetworkSpec::builtin(name).unwrap();
             assert_eq!(NetworkSpec::try_from(Network::from(&spec)), Ok(spec));
+        }
+    }
+
+    #[test]
+    fn directions_survive_the_journey() {
+        for way in [Direction::Forward, Direction::Backward] {
+            assert_eq!(direction(DirectionMessage::from(way).into()), Ok(way));
+        }
+        for value in [0, 3, -1] {
+            let error = direction(value).unwrap_err().to_string();
+            assert_eq!(error, format!("direction is {value}: expected forward or backward"));
         }
     }
 

@@ -73,7 +73,7 @@ pub enum RecognitionError {
     },
     /// The integer weights that the service sent do not fit the network.
     #[error("the difference of two versions does not fit the network: {0}")]
-    Difference(#[from] sphinx_network::QuantisationError),
+    Difference(#[from] sphinx_quantise::QuantisationError),
     /// The image has another size.
     #[error("the image has {got} pixels, the network takes {expected}")]
     ImageSize {

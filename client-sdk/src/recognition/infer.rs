@@ -17,7 +17,7 @@ pub struct Prediction {
 impl Recogniser {
     /// Recognises one image (pixels in [0, 1], channel by channel), using up a ticket.
     ///
-    /// The logits are exactly those of `sphinx_network::QuantisedNetwork` with the same parameters. A lost connection
+    /// The logits are exactly those of `sphinx_quantise::QuantisedNetwork` with the same parameters. A lost connection
     /// is repaired and the round repeated, by whichever replica answers.
     ///
     /// # Errors

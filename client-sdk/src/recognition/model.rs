@@ -6,11 +6,10 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use sphinx_features::PublicStem;
 use sphinx_linalg::{ResultNoise, Width};
-use sphinx_network::{
-    ClientStep, MAX_MODULUS_BITS, NetworkSpec, Plan, Stage, weight_norm_squared_limit,
-};
+use sphinx_network::{ClientStep, NetworkSpec, Plan, Stage};
 use sphinx_proto::v1::{DescribeModelResponse, IntegerStage};
 use sphinx_proto::{KeyId, ModelId};
+use sphinx_quantise::{MAX_MODULUS_BITS, weight_norm_squared_limit};
 use zeroize::Zeroizing;
 
 use crate::connection::Connection;

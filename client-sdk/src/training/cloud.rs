@@ -1,18 +1,10 @@
 //! The seam between training and whoever evaluates the linear layers.
 
 use sphinx_gradient::Tensor;
+pub use sphinx_network::Direction;
 
 use crate::error::ClientError;
 use crate::traffic::Traffic;
-
-/// Which way a stage's linear map is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// z = W a + b.
-    Forward,
-    /// e = Wᵀ δ.
-    Backward,
-}
 
 /// What one step changes. The gradient may be seen by the server, the bias change only encrypted.
 #[derive(Clone, Default, PartialEq)]

@@ -236,25 +236,19 @@ impl LinearCloud for EncryptedSession {
         else {
             return Err(no_product(stage, input, self.plan.stages.len()));
         };
-        let (wire, scale, rows, channels) = match direction {
-            Direction::Forward => {
-                let rows = shape.output.len();
-                (WireDirection::Forward, scales.forward_input, rows, shape.output.channels)
-            }
-            Direction::Backward => {
-                let rows = shape.input.len();
-                (WireDirection::Backward, scales.backward_input, rows, shape.input.channels)
-            }
+        let (scale, result) = match direction {
+            Direction::Forward => (scales.forward_input, shape.output),
+            Direction::Backward => (scales.backward_input, shape.input),
         };
         self.calls += 1;
         self.stream.send(Part::Evaluate(Evaluate {
             call: self.calls,
             stage: stage as u32,
-            direction: wire.into(),
+            direction: WireDirection::from(direction).into(),
             rows: input.rows() as u32,
         }))?;
         self.send_inputs(input, scale)?;
-        self.receive_outputs(rows, channels)
+        self.receive_outputs(result.len(), result.channels)
     }
 
     fn seal(&mut self, update: &Update) -> Result<Vec<u8>, ClientError> {

@@ -9,11 +9,9 @@ use sphinx_client::recognition::Recogniser;
 use sphinx_client::{Endpoints, KeyId, ModelId, SphinxClient, TenantId};
 use sphinx_linalg::{BIAS_WIDTH, EncryptedBiases, SLOTS};
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
-use sphinx_network::{
-    DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork, StageParameters,
-    initial_parameters,
-};
+use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_proto::v1::Network;
+use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
 use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
 use tempfile::TempDir;

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use sphinx_client::TenantId;
 use sphinx_client::data::Mnist;
 use sphinx_client::recognition::{Prediction, Repair};
-use sphinx_network::{NetworkSpec, QuantisedNetwork};
+use sphinx_network::NetworkSpec;
+use sphinx_quantise::QuantisedNetwork;
 
 use crate::world::World;
 

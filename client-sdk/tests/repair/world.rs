@@ -11,9 +11,10 @@ use sphinx_client::{
     ClientError, Endpoints, KeyId, ModelId, ModelLedger, Privacy, SphinxClient, TrainingOptions,
     TrainingRequest,
 };
-use sphinx_network::{DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork};
+use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
+use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
 use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
 use tempfile::TempDir;

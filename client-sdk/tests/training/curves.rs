@@ -7,9 +7,10 @@ use sphinx_client::data::{Dataset, Mnist};
 use sphinx_client::{
     ClearTwin, EncryptedSession, LinearCloud, TrainingOptions, train_without_ledger,
 };
-use sphinx_network::{NetworkSpec, Plan, QuantisedNetwork, StageParameters, initial_parameters};
+use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_proto::SessionId;
+use sphinx_quantise::QuantisedNetwork;
 
 use crate::world::{World, blocking, key_id, model_id, open};
 

@@ -5,11 +5,10 @@ use rand_chacha::ChaCha20Rng;
 use sphinx_client::{ClearTwin, Direction, EncryptedSession, LinearCloud, Update};
 use sphinx_gradient::Tensor;
 use sphinx_linalg::{ResultNoise, SLOTS, Width, bias_scale_step};
-use sphinx_network::{
-    Direction as Lowering, Geometry, NetworkSpec, Plan, TrainingBudget, initial_parameters,
-};
+use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 use sphinx_proto::{SessionId, TrainingRule};
+use sphinx_quantise::{Geometry, TrainingBudget};
 
 use crate::world::{World, blocking, key_id, model_id};
 
@@ -160,12 +159,12 @@ fn deviations(
     bias_bound: f32,
 ) -> Vec<f64> {
     let stage = &plan.stages[index];
-    let (direction, input_bound, bias_bound, scale_step) = match direction {
+    let (input_bound, bias_bound, scale_step) = match direction {
         Direction::Forward => {
             let bound = f64::from(stage.input_bound);
-            (Lowering::Forward, bound, f64::from(bias_bound), bias_scale_step())
+            (bound, f64::from(bias_bound), bias_scale_step())
         }
-        Direction::Backward => (Lowering::Backward, 1.0, 0.0, 1.0),
+        Direction::Backward => (1.0, 0.0, 1.0),
     };
     let budget = TrainingBudget {
         range: RANGE,

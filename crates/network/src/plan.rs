@@ -51,6 +51,15 @@ pub struct Stage {
     pub steps: Vec<ClientStep>,
 }
 
+/// Which way a stage's linear map is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// `z = W a`: from the stage's input to its output.
+    Forward,
+    /// `e = Wᵀ δ`, the adjoint: from gradients at the output to gradients at the input.
+    Backward,
+}
+
 /// A linear layer with its sizes. Its map is shared by all samples, its biases are one per output channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Linear {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sphinx_bootstrap::{EvaluationError, NetworkError, QueryError};
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::{NetworkFault, StoreError};
-use sphinx_network::QuantisationError;
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
+use sphinx_quantise::QuantisationError;
 use sphinx_runtime::{ComputeError, KeyError};
 
 /// What a request is told to wait when too many rows are held or too many recognitions wait: about what a stage or a

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sphinx_linalg::{BIAS_WIDTH, BiasError, LinearMap, POLYNOMIAL_SIZE, PackedMap, PlainMap};
 use sphinx_models::{ModelMeta, ModelVersion, StoredNetwork};
-use sphinx_network::{DEFAULT_ACTIVATION_BITS, InferenceStage, Stage};
+use sphinx_network::Stage;
 use sphinx_proto::{
     KeyId, ModelId,
     v1::{IntegerStage, Network, PrepareBiases},
 };
+use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, InferenceStage};
 
 use crate::error::{InferenceError, ModelFault};
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::StoreError;
-use sphinx_network::{LowerError, SpecError};
+use sphinx_network::SpecError;
 use sphinx_optimizer::OptimizerError;
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
+use sphinx_quantise::LowerError;
 use sphinx_runtime::{ComputeError, KeyError, ServeError};
 
 /// Why the service could not run.

@@ -8,7 +8,8 @@ use serde::Serialize;
 use sphinx_linalg::{
     CipherMatrix, POLYNOMIAL_SIZE, PackedMap, ROW_WORDS, SLOTS, Width, Word, noise_bound_log2, pack,
 };
-use sphinx_network::{InferenceStage, Plan, initial_parameters};
+use sphinx_network::{Plan, initial_parameters};
+use sphinx_quantise::InferenceStage;
 use sphinx_secret::SecretKey;
 use tfhe::core_crypto::commons::math::random::Uniform;
 use tfhe::core_crypto::prelude::{

@@ -6,9 +6,8 @@ use image::imageops::{FilterType, resize};
 use image::{GrayImage, Luma};
 use safetensors::SafeTensors;
 use sphinx_client::data::{Digit, Mnist};
-use sphinx_network::{
-    DEFAULT_ACTIVATION_BITS, NetworkSpec, Plan, QuantisedNetwork, StageParameters,
-};
+use sphinx_network::{NetworkSpec, Plan, StageParameters};
+use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
 
 use crate::world::{TINY, World, assert_says};
 

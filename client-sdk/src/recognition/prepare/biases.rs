@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 use sphinx_linalg::{BIAS_WIDTH, POLYNOMIAL_SIZE, ROW_WORDS, unpack};
-use sphinx_network::quantised_bias;
 use sphinx_proto::v1::PrepareBiases;
+use sphinx_quantise::quantised_bias;
 use zeroize::Zeroizing;
 
 use crate::error::ClientError;

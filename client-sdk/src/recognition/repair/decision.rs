@@ -8,7 +8,7 @@
 //! smallest networks prepare anew.
 
 use sphinx_linalg::SLOTS;
-use sphinx_network::integer_weight_count;
+use sphinx_quantise::integer_weight_count;
 
 use crate::recognition::model::IntegerModel;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use rayon::prelude::*;
 use sphinx_linalg::{SparseMap, packed_bits_len, unpack_bits};
-use sphinx_network::{MAX_WEIGHT_DIFFERENCE, integer_map, integer_weight_count};
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::sync_tickets_response::Part;
 use sphinx_proto::v1::{
     PrepareBiases, SyncBiases, SyncDifference, SyncTicketsRequest, SyncTicketsResponse,
 };
+use sphinx_quantise::{MAX_WEIGHT_DIFFERENCE, integer_map, integer_weight_count};
 use tonic::Streaming;
 use zeroize::Zeroizing;
 

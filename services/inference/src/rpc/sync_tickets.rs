@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use sphinx_linalg::{pack_bits, packed_bits_len};
-use sphinx_network::weight_difference;
 use sphinx_proto::{
     ConversionError, KeyId, TenantId,
     v1::{
@@ -12,6 +11,7 @@ use sphinx_proto::{
         sync_tickets_response::Part,
     },
 };
+use sphinx_quantise::weight_difference;
 use sphinx_runtime::tenant;
 use tonic::{Request, Response, Status};
 

@@ -7,9 +7,7 @@ use sha2::{Digest, Sha256};
 use sphinx_inference::{Config, InferenceLimits, SERVICE};
 use sphinx_linalg::{EncryptedBiases, LinearMap, POLYNOMIAL_SIZE, SEED_BYTES};
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
-use sphinx_network::{
-    DEFAULT_ACTIVATION_BITS, InferenceStage, NetworkSpec, Plan, initial_parameters,
-};
+use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_proto::v1::{
     DescribeModelRequest, DescribeModelResponse, ExchangeKeysRequest, InferRequest, KeyHeader,
     KeyKind, Network, ParameterSet, PrepareHeader, PrepareInput, PrepareRequest, PrepareResponse,
@@ -17,6 +15,7 @@ use sphinx_proto::v1::{
     prepare_request::Part,
 };
 use sphinx_proto::{KeyId, ModelId, TenantId};
+use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, InferenceStage};
 use sphinx_runtime::CancellationToken;
 use tempfile::TempDir;
 use tokio::net::TcpListener;

@@ -7,10 +7,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sphinx_linalg::{
     CipherMatrix, POLYNOMIAL_SIZE, ROW_WORDS, RowCountError, Unit, Upload, Width, pack,
 };
+use sphinx_network::Direction;
+use sphinx_proto::network::direction;
+use sphinx_proto::to_status;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_proto::v1::{Direction, Evaluate, EvaluateResult, OutputRows};
-use sphinx_proto::{ConversionError, to_status};
+use sphinx_proto::v1::{Evaluate, EvaluateResult, OutputRows};
 use tonic::Status;
 
 use crate::error::TrainerError;
@@ -63,15 +65,9 @@ fn product(session: &Session, call: &Evaluate) -> Result<Arc<Product>, TrainerEr
     let stages = &session.state.stages;
     let stage = stages.get(call.stage as usize);
     let stage = stage.ok_or(TrainerError::Stage { got: call.stage, stages: stages.len() })?;
-    let product = match Direction::try_from(call.direction) {
-        Ok(Direction::Forward) => &stage.forward,
-        Ok(Direction::Backward) => stage.backward.as_ref().ok_or(TrainerError::BackwardOfFirst)?,
-        Ok(Direction::Unspecified) | Err(_) => {
-            let (field, got) = ("direction", call.direction.to_string());
-            return Err(
-                ConversionError::Value { field, got, expected: "forward or backward" }.into()
-            );
-        }
+    let product = match direction(call.direction)? {
+        Direction::Forward => &stage.forward,
+        Direction::Backward => stage.backward.as_ref().ok_or(TrainerError::BackwardOfFirst)?,
     };
     let expected = product.map.map().inputs();
     if call.rows as usize != expected {

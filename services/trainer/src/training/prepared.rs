@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sphinx_linalg::{BiasError, EncryptedBiases, PackedMap, ScaledBiases, bias_scale_step};
-use sphinx_network::{Direction, Geometry, LowerError, Plan, Stage, TrainingBudget};
+use sphinx_network::{Direction, Plan, Stage};
+use sphinx_quantise::{Geometry, LowerError, TrainingBudget};
 
 /// Integers per unit of a stage's largest input. With the weights' share of the range this balances, for layers
 /// of a few hundred taps, the noise of encryption against the rounding of weights (docs/cryptography.md).

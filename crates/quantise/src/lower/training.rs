@@ -40,7 +40,7 @@ pub struct Lowered {
 }
 
 impl Geometry {
-    /// Quantises `weights` (in the order of [`crate::Linear`], real units) under `budget`.
+    /// Quantises `weights` (in the order of [`sphinx_network::Linear`], real units) under `budget`.
     ///
     /// For channel `o` of the result the scale `S` is the largest multiple of `scale_step` with
     /// `Σ|w_int|·⌈input_bound·input_scale⌉ + bias_bound·S ≤ range` and `|w_int| ≤ max_weight`, where

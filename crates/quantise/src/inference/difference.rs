@@ -1,10 +1,10 @@
 //! How the integer weights of one version of a model differ from those of another.
 
 use sphinx_linalg::LinearMap;
+use sphinx_network::{Direction, Stage};
 
 use crate::inference::QuantisationError;
-use crate::lower::{Direction, Geometry, LowerError, forward_taps};
-use crate::plan::Stage;
+use crate::lower::{Geometry, LowerError, forward_taps};
 
 /// Largest absolute integer weight of a stage.
 pub(super) const WEIGHT_LIMIT: f64 = 127.0;
@@ -19,7 +19,7 @@ pub fn weight_difference(from: &[i8], to: &[i8]) -> Vec<i32> {
 /// The linear map of `stage`, number `index` of its plan, with these integers for weights, `[channel][tap]`.
 ///
 /// # Errors
-/// [`QuantisationError::Count`] unless there is there are [`integer_weight_count`].
+/// [`QuantisationError::Count`] unless there are [`integer_weight_count`] of them.
 pub fn integer_map(
     index: usize,
     stage: &Stage,
@@ -49,12 +49,10 @@ pub fn weight_norm_squared_limit(stage: &Stage) -> f64 {
 mod tests {
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha20Rng;
+    use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 
     use super::*;
     use crate::inference::{DEFAULT_ACTIVATION_BITS, InferenceStage, apply_clear};
-    use crate::init::initial_parameters;
-    use crate::plan::Plan;
-    use crate::spec::NetworkSpec;
 
     fn versions(name: &str) -> (Plan, Vec<[InferenceStage; 2]>) {
         let spec = NetworkSpec::builtin(name).unwrap();

@@ -1,10 +1,11 @@
 //! No input within its bound drives a result out of the range, and no finer scale would do.
 
 use proptest::prelude::*;
+use sphinx_network::Direction;
 
 use super::{BUDGET, DIRECTIONS, conv_stage, dense_stage, real_numbers};
 use crate::apply_clear;
-use crate::lower::{Direction, Geometry, LowerError, Lowered, TrainingBudget};
+use crate::lower::{Geometry, LowerError, Lowered, TrainingBudget};
 
 fn forward_budget(scale_step: f64, input_bound: f64, max_weight: i32) -> TrainingBudget {
     TrainingBudget { bias_bound: 4.0, scale_step, input_bound, max_weight, ..BUDGET }

@@ -3,19 +3,9 @@
 use std::sync::Arc;
 
 use sphinx_linalg::{Group, LinearMap, MapError, Patch};
+use sphinx_network::{Direction, Shape, Stage};
 
 use crate::lower::kernel::KernelShape;
-use crate::plan::Stage;
-use crate::spec::Shape;
-
-/// Which way a stage's linear map is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From the stage's input to its output.
-    Forward,
-    /// The adjoint: from gradients at the output to gradients at the input.
-    Backward,
-}
 
 /// The gather and scatter indices of a stage's map in one direction, without weights.
 ///

@@ -1,11 +1,12 @@
 //! The maps are the convolution and its adjoint.
 
 use proptest::prelude::*;
+use sphinx_network::{Direction, Filters, LayerSpec, NetworkSpec, Plan, Shape, Stage};
 
 use super::{BUDGET, INPUT_SCALE, conv_stage, dense_stage, naive_forward};
 use super::{real_numbers, whole_numbers, whole_weights};
-use crate::lower::{Direction, Geometry, Lowered};
-use crate::{Stage, apply_clear};
+use crate::apply_clear;
+use crate::lower::{Geometry, Lowered};
 
 /// The map's result in units of the whole weights; exact, as [`BUDGET`] makes it.
 fn exact(lowered: &Lowered, input: &[i32]) -> Vec<i64> {
@@ -101,20 +102,20 @@ fn dense_map_is_the_matrix() {
 #[test]
 fn rows_that_nothing_reaches_are_zero() {
     // Stride 3 with kernel 1 looks at every third pixel only.
-    let input = crate::Shape::new(1, 4, 4);
+    let input = Shape::new(1, 4, 4);
     let layers = vec![
-        crate::LayerSpec::Conv {
+        LayerSpec::Conv {
             out_channels: 1,
             kernel: 1,
             stride: 3,
             padding: 0,
-            filters: crate::Filters::Random,
+            filters: Filters::Random,
         },
-        crate::LayerSpec::Tanh,
-        crate::LayerSpec::Dense { outputs: 2 },
+        LayerSpec::Tanh,
+        LayerSpec::Dense { outputs: 2 },
     ];
-    let spec = crate::NetworkSpec { name: "test".into(), input, layers, bias_bound: 4.0 };
-    let stage = crate::Plan::new(&spec).unwrap().stages.remove(0);
+    let spec = NetworkSpec { name: "test".into(), input, layers, bias_bound: 4.0 };
+    let stage = Plan::new(&spec).unwrap().stages.remove(0);
     let lowered = lower(&stage, Direction::Backward, &[2.0]);
     let expected = [2, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 8];
     assert_eq!(exact(&lowered, &[1, 2, 3, 4]), expected);

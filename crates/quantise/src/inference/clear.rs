@@ -1,10 +1,9 @@
 //! The quantised network on single images in the clear: what encrypted recognition must agree with.
 
 use sphinx_linalg::LinearMap;
+use sphinx_network::{ClientStep, Plan, StageParameters, client_forward};
 
-use crate::client::client_forward;
 use crate::inference::{InferenceStage, QuantisationError, quantised_bias};
-use crate::plan::{ClientStep, Plan, StageParameters};
 
 /// A whole network with quantised weights and biases.
 ///
@@ -60,7 +59,7 @@ impl QuantisedNetwork {
     /// The logits of one image, channel-major: the output of the plan's stem, or pixels in `[0, 1]` without one.
     ///
     /// # Errors
-    /// [`QuantisationError::Count`] when it is not as long as [`crate::Stem::output`].
+    /// [`QuantisationError::Count`] when it is not as long as the output of [`sphinx_network::Stem`].
     pub fn classify(&self, image: &[f32]) -> Result<Vec<f32>, QuantisationError> {
         check_count("inputs", image.len(), self.inputs)?;
         let mut values = client_forward(&self.input_steps, image.to_vec());

@@ -10,7 +10,7 @@ mod kernel;
 mod tests;
 mod training;
 
-pub use geometry::{Direction, Geometry};
+pub use geometry::Geometry;
 pub(crate) use kernel::forward_taps;
 pub use training::{Lowered, TrainingBudget};
 
@@ -34,7 +34,7 @@ pub enum LowerError {
     NonFiniteWeight {
         /// Index of the stage.
         stage: usize,
-        /// Index of the first such weight, in the order of [`crate::Linear`].
+        /// Index of the first such weight, in the order of [`sphinx_network::Linear`].
         index: usize,
     },
     /// A number of the budget makes no sense.
@@ -64,7 +64,7 @@ pub enum LowerError {
         /// Largest integer result allowed.
         range: f64,
     },
-    /// The stage does not come from a [`crate::Plan`].
+    /// The stage does not come from a [`sphinx_network::Plan`].
     #[error("stage {stage} has shapes that contradict each other: {source}")]
     Shape {
         /// Index of the stage.

@@ -3,8 +3,9 @@ mod geometry;
 
 use proptest::prelude::*;
 
-use crate::lower::{Direction, TrainingBudget};
-use crate::{LayerSpec, Linear, NetworkSpec, Plan, Shape, Stage};
+use sphinx_network::{Direction, Filters, LayerSpec, Linear, NetworkSpec, Plan, Shape, Stage};
+
+use crate::lower::TrainingBudget;
 
 const INPUT_SCALE: f64 = 16_384.0;
 
@@ -36,7 +37,7 @@ fn conv_stage() -> impl Strategy<Value = Stage> {
                 kernel,
                 stride,
                 padding,
-                filters: crate::Filters::Random,
+                filters: Filters::Random,
             }];
             if pool > 1 {
                 layers.push(LayerSpec::AvgPool { size: pool });

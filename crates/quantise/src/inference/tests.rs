@@ -1,11 +1,13 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sphinx_network::{
+    Activation, ClientOp, ClientStep, LayerSpec, Linear, NetworkSpec, Plan, StageParameters,
+    client_forward, initial_parameters,
+};
 
 use crate::lower::LowerError;
 use crate::{
-    Activation, ClientOp, DEFAULT_ACTIVATION_BITS, InferenceStage, LayerSpec, Linear, NetworkSpec,
-    Plan, QuantisationError, QuantisedNetwork, StageParameters, client_forward, initial_parameters,
-    quantised_bias,
+    DEFAULT_ACTIVATION_BITS, InferenceStage, QuantisationError, QuantisedNetwork, quantised_bias,
 };
 
 const BIAS_BOUND: f32 = 4.0;
@@ -111,7 +113,7 @@ fn folded_pool_gives_the_network_with_the_pool_on_the_client() {
     let (input, output) = (first.linear_output, first.output);
     first.output = input;
     let op = ClientOp::AvgPool { size: 2 };
-    first.steps.insert(0, crate::ClientStep { op, input, output });
+    first.steps.insert(0, ClientStep { op, input, output });
     let folded = quantise(&plan, &parameters).classify(&image(1)).unwrap();
     let unfolded = quantise(&unfolded, &parameters).classify(&image(1)).unwrap();
     for (folded, unfolded) in folded.iter().zip(&unfolded) {
@@ -183,7 +185,7 @@ fn dead_channels_do_not_widen_the_modulus() {
 #[test]
 fn encoding_is_clamped_to_the_bound() {
     let mut spec = NetworkSpec::builtin("mlp-100").unwrap();
-    spec.layers[1] = crate::LayerSpec::Relu { cap: 6.0 };
+    spec.layers[1] = LayerSpec::Relu { cap: 6.0 };
     let plan = Plan::new(&spec).unwrap();
     let parameters = initial_parameters(&plan, &mut ChaCha8Rng::seed_from_u64(5));
     let quantised = quantise(&plan, &parameters);

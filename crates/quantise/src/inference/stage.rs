@@ -1,11 +1,11 @@
 //! One stage with int8 weights and the modulus its sums need.
 
 use sphinx_linalg::LinearMap;
+use sphinx_network::{Direction, Stage};
 
 use crate::inference::QuantisationError;
 use crate::inference::difference::WEIGHT_LIMIT;
-use crate::lower::{Direction, Geometry, LowerError};
-use crate::plan::Stage;
+use crate::lower::{Geometry, LowerError};
 
 /// Precision of activations unless asked otherwise; finer than int8 weights can make use of.
 pub const DEFAULT_ACTIVATION_BITS: u32 = 11;
@@ -39,7 +39,7 @@ pub struct InferenceStage {
 }
 
 impl InferenceStage {
-    /// Quantises `weights` (in the order of [`crate::Linear`]) of `stage`, number `index` of its plan.
+    /// Quantises `weights` (in the order of [`sphinx_network::Linear`]) of `stage`, number `index` of its plan.
     ///
     /// Activations in `±input_bound` become integers in `±2^activation_bits`, that is `A = 2^activation_bits /
     /// input_bound` integers per unit; a power of two keeps 1/2, 1/4, … exact. Per output channel, after pool
