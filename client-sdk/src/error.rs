@@ -76,12 +76,12 @@ pub enum ClientError {
     /// A query or an answer of a one-shot recognition is unusable.
     #[error(transparent)]
     OneShot(#[from] sphinx_secret::OneShotError),
-    /// The network cannot be evaluated in one shot.
+    /// No query of a one-shot recognition holds the network's input.
     #[error(transparent)]
-    OneShotNetwork(#[from] sphinx_bootstrap::NetworkError),
+    QueryLayout(#[from] sphinx_evaluation_keys::LayoutError),
     /// Evaluation keys cannot be made or read.
     #[error(transparent)]
-    EvaluationKeys(#[from] sphinx_bootstrap::KeyError),
+    EvaluationKeys(#[from] sphinx_evaluation_keys::EvaluationKeyError),
     /// The data set is unusable.
     #[error(transparent)]
     Data(#[from] crate::data::DatasetError),
@@ -240,7 +240,7 @@ impl ClientError {
             | Self::WrongKey { .. }
             | Self::Decrypt(_)
             | Self::OneShot(_)
-            | Self::OneShotNetwork(_)
+            | Self::QueryLayout(_)
             | Self::EvaluationKeys(_)
             | Self::Data(_)
             | Self::Features(_)

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
 use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use sphinx_bootstrap::{Answer, QueryLayout};
+use sphinx_evaluation_keys::{Answer, QueryLayout};
 use sphinx_features::PublicStem;
 use sphinx_network::{NetworkSpec, Plan, client_forward};
 use sphinx_proto::v1::inference_client::InferenceClient;

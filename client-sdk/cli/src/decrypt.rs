@@ -4,9 +4,9 @@ use std::io::Read;
 
 use clap::Args;
 use serde::Serialize;
-use sphinx_bootstrap::ANSWER_BODY_WIDTH;
 use sphinx_client::KeyId;
 use sphinx_client::one_shot::{self, OneShotAnswer};
+use sphinx_evaluation_keys::ANSWER_BODY_WIDTH;
 
 use crate::context::Context;
 use crate::error::CliError;

@@ -29,6 +29,8 @@ pub enum CliError {
     #[error(transparent)]
     Report(#[from] ReportError),
     #[error(transparent)]
+    OneShotNetwork(#[from] sphinx_bootstrap::OneShotNetworkError),
+    #[error(transparent)]
     Digit(#[from] DigitError),
     #[error("configuration: {}", one_line(.0))]
     Config(Box<figment::Error>),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sphinx_bootstrap::OneShotProfile;
 use sphinx_client::one_shot::OneShot;
 use sphinx_client::{ClientError, Endpoints, SphinxClient, evaluation_fingerprint};
+use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_runtime::CancellationToken;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};

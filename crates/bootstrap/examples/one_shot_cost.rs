@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use sphinx_bootstrap::{Control, EvaluationKeys, LayerDone, OneShotProfile, PreparedKeys};
+use sphinx_bootstrap::{Control, LayerDone, PreparedKeys};
+use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile};
 use sphinx_network::{Plan, initial_parameters};
 use support::{Outcome, Party, mlp};
 

@@ -1,7 +1,7 @@
 //! Prints the parameter table of every profile.
 
-use sphinx_bootstrap::OneShotProfile;
-use sphinx_bootstrap::parameters::table::ParameterTable;
+use sphinx_bootstrap::ParameterTable;
+use sphinx_evaluation_keys::OneShotProfile;
 
 fn main() {
     for profile in OneShotProfile::ALL {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::model::EvaluationError;
+use crate::error::EvaluationError;
 
 /// The caller's end of a running evaluation.
 #[derive(Clone, Copy)]

@@ -1,9 +1,9 @@
 //! The key switch of many samples at once: small digits × the key-switching key, modulo 2^32.
 
 use pulp::{Simd, WithSimd};
+use sphinx_evaluation_keys::Parameters;
 use tfhe::core_crypto::prelude::SignedDecomposer;
 
-use crate::parameters::Parameters;
 use crate::sample::SAMPLE_WORDS;
 
 /// Columns of a block of the key: two of the widest vectors.

@@ -8,35 +8,34 @@
 //! 2. an activation: every sample is switched to a key of a smaller dimension, its words are rounded to 2N steps, and a
 //!    blind rotation looks its value up in a table. What comes out has fresh noise.
 //!
-//! The samples of the logits are packed into one GLWE ciphertext. [`parameters`] has the noise at every step.
-//! [`EvaluationKeys`] are what a client uploads, [`PreparedKeys`] what an evaluation reads, [`OneShotModel`] a network with
-//! its encrypted biases, and [`Simulation`] the same network in the clear with the noise that the parameters predict.
-
-pub mod parameters;
+//! The samples of the logits are packed into one GLWE ciphertext. [`NoiseBudget`] has the noise
+//! at every step. [`sphinx_evaluation_keys`] has what a client uploads; [`PreparedKeys`] are its keys as an evaluation reads
+//! them, [`OneShotModel`] is a network with its encrypted biases, and [`Simulation`] the same network in the clear with the
+//! noise that the parameters predict.
 
 mod control;
+mod error;
 mod kernel;
-mod keys;
-mod layers;
 mod linear;
 mod model;
 mod network;
-mod query;
+mod noise;
+mod nonlinear;
+mod prepared;
 mod sample;
 mod simulate;
+mod table;
 
 pub use control::{Control, LayerDone, Step};
-pub use keys::{EvaluationKeys, KeyError, MAX_KEY_BYTES, PackingKey, PreparedKeys};
-pub use layers::{SwitchedSamples, look_up, pack_samples, switch_keys};
-pub use model::{EvaluationError, OneShotModel};
+pub use error::EvaluationError;
+pub use model::OneShotModel;
 pub use network::{
-    DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, MAX_TERMS, NetworkError,
-    OneShotNetwork,
+    DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, MAX_TERMS, OneShotNetwork,
+    OneShotNetworkError,
 };
-pub use parameters::{Gadget, OneShotProfile, Parameters};
-pub use query::{
-    ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, QUERY_WIDTH, Query, QueryError, QueryLayout,
-    logit_coefficient,
-};
+pub use noise::{NetworkNoise, NoiseBudget, standard_normal_tail};
+pub use nonlinear::{SwitchedSamples, look_up, pack_samples, switch_keys};
+pub use prepared::PreparedKeys;
 pub use sample::Samples;
 pub use simulate::{Simulation, SimulationNoise};
+pub use table::ParameterTable;

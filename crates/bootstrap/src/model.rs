@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use sphinx_evaluation_keys::{
+    ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, Query, logit_coefficient,
+};
 use sphinx_linalg::{EncryptedBiases, POLYNOMIAL_SIZE, pack};
 
 use crate::control::{Control, Step};
-use crate::keys::PreparedKeys;
-use crate::layers::{look_up, pack_samples, switch_keys};
+use crate::error::EvaluationError;
 use crate::network::{LayerMap, OneShotNetwork};
-use crate::query::{
-    ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, Query, QueryError, logit_coefficient,
-};
+use crate::nonlinear::{look_up, pack_samples, switch_keys};
+use crate::prepared::PreparedKeys;
 use crate::sample::{SAMPLE_WORDS, Samples, extract};
 
 /// One version of a model, ready for queries.
@@ -20,35 +21,6 @@ pub struct OneShotModel {
     network: Arc<OneShotNetwork>,
     /// Biases of every layer as samples at its scale.
     biases: Vec<Samples>,
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum EvaluationError {
-    /// The caller has set the flag of its [`Control`].
-    #[error("the evaluation was cancelled")]
-    Cancelled,
-    /// The query does not fit the network.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// The keys are of another profile than the network.
-    #[error("evaluation keys of profile {got}, the network is quantised for {expected}")]
-    Profile {
-        /// The keys' profile.
-        got: &'static str,
-        /// The network's.
-        expected: &'static str,
-    },
-    /// Not one bias per output channel.
-    #[error("stage {stage} has {got} encrypted biases, expected {expected}")]
-    Biases {
-        /// The stage, or the number of stages if that is wrong.
-        stage: usize,
-        /// Biases found.
-        got: usize,
-        /// Biases expected.
-        expected: usize,
-    },
 }
 
 impl OneShotModel {

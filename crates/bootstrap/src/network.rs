@@ -5,16 +5,16 @@ mod layer;
 mod limits;
 mod lookup;
 
-pub use error::NetworkError;
+pub use error::OneShotNetworkError;
 pub(crate) use layer::{Layer, LayerMap};
 pub use limits::{DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, MAX_TERMS};
 pub(crate) use lookup::Lookup;
 
-use sphinx_network::{Activation, ClientOp, Plan, Stage};
+use sphinx_evaluation_keys::{INPUT_SCALE_LOG2, LayoutError, OneShotProfile, QueryLayout};
+use sphinx_network::{Activation, ClientOp, FoldedStage, Plan, Stage};
 
-use crate::linear::{FirstLayer, Folded, Transform};
-use crate::parameters::{NetworkNoise, NoiseBudget, OneShotProfile};
-use crate::query::{INPUT_SCALE_LOG2, QueryLayout};
+use crate::linear::{FirstLayer, Transform};
+use crate::noise::{NetworkNoise, NoiseBudget};
 use layer::Combination;
 
 /// The public part of a network for one-shot recognition: weights as integers, transformed once, and the tables of its
@@ -38,14 +38,14 @@ impl OneShotNetwork {
     /// less is enough have less. Sizes are checked before anything is built.
     ///
     /// # Errors
-    /// [`NetworkError`] naming what a one-shot recognition cannot evaluate.
+    /// [`OneShotNetworkError`] naming what a one-shot recognition cannot evaluate.
     pub fn new<W: AsRef<[f32]>>(
         profile: OneShotProfile,
         plan: &Plan,
         weights: &[W],
         bias_bound: f32,
         half_range: f32,
-    ) -> Result<Self, NetworkError> {
+    ) -> Result<Self, OneShotNetworkError> {
         limits::check_sizes(plan)?;
         limits::check_weights(plan, weights)?;
         let declared = limits::check_half_range(half_range)?;
@@ -54,7 +54,7 @@ impl OneShotNetwork {
         let mut layers: Vec<Layer> = Vec::with_capacity(plan.stages.len());
         let last = plan.stages.len() - 1;
         for (index, (stage, weights)) in plan.stages.iter().zip(weights).enumerate() {
-            let shape = Folded::shape(stage);
+            let shape = FoldedStage::new(stage);
             let folded = shape.weights(weights.as_ref());
             let lookup = activation(index, stage, index == last)?.map(Lookup::new);
             let (bound, offset) = input_range(stage, layers.last());
@@ -127,18 +127,22 @@ impl std::fmt::Debug for OneShotNetwork {
 }
 
 /// The activation after a stage: exactly one, except none after the last.
-fn activation(index: usize, stage: &Stage, last: bool) -> Result<Option<Activation>, NetworkError> {
+fn activation(
+    index: usize,
+    stage: &Stage,
+    last: bool,
+) -> Result<Option<Activation>, OneShotNetworkError> {
     match (stage.steps.as_slice(), last) {
         ([], true) => Ok(None),
         ([step], false) => match step.op {
             ClientOp::Activation(activation) => Ok(Some(activation)),
             op @ (ClientOp::AvgPool { .. } | ClientOp::MaxPool { .. }) => {
-                Err(NetworkError::Unsupported { stage: index, op: format!("{op:?}") })
+                Err(OneShotNetworkError::Unsupported { stage: index, op: format!("{op:?}") })
             }
         },
         (steps, _) => {
             let ops: Vec<String> = steps.iter().map(|step| format!("{:?}", step.op)).collect();
-            Err(NetworkError::Unsupported { stage: index, op: ops.join(", then ") })
+            Err(OneShotNetworkError::Unsupported { stage: index, op: ops.join(", then ") })
         }
     }
 }
@@ -164,14 +168,18 @@ fn reach(weights: &[f32], outputs: usize, bound: f64, offset: f64) -> f64 {
     rows.map(reach).fold(0.0, f64::max)
 }
 
-fn first_layer(shape: Folded, weights: &[f32], scale: f64) -> Result<Layer, NetworkError> {
-    let transform = Transform::new().ok_or(NetworkError::NoTransform)?;
+fn first_layer(
+    shape: FoldedStage,
+    weights: &[f32],
+    scale: f64,
+) -> Result<Layer, OneShotNetworkError> {
+    let transform = Transform::new().ok_or(OneShotNetworkError::NoTransform)?;
     // Biases have the scale of inputs, so their factor is an integer as well.
     let gain = (scale / f64::from(INPUT_SCALE_LOG2).exp2()).floor().max(1.0);
     let integers = layer::integers(0, weights, gain)?;
     let largest = layer::largest_norms(&integers, shape.outputs);
     if largest.sum > Transform::LARGEST_NORM {
-        return Err(NetworkError::WeightsTooLarge {
+        return Err(OneShotNetworkError::WeightsTooLarge {
             stage: 0,
             got: largest.sum,
             limit: Transform::LARGEST_NORM,
@@ -186,13 +194,13 @@ fn first_layer(shape: Folded, weights: &[f32], scale: f64) -> Result<Layer, Netw
 fn later_layer(
     index: usize,
     stage: &Stage,
-    shape: Folded,
+    shape: FoldedStage,
     weights: &[f32],
     scale: f64,
     previous: &mut Layer,
     budget: &NoiseBudget,
-) -> Result<Layer, NetworkError> {
-    let lookup = previous.lookup.as_mut().ok_or(NetworkError::NoStages)?;
+) -> Result<Layer, OneShotNetworkError> {
+    let lookup = previous.lookup.as_mut().ok_or(LayoutError::NoStages)?;
     let taps = (weights.len() / shape.outputs) as f64;
     let norm = layer::largest_euclidean(weights, shape.outputs);
     // Variance of a sum: weights are rounded to 1/g, each error times an activation of mean square half the bound's; noise
@@ -208,7 +216,7 @@ fn later_layer(
     let integers = layer::integers(index, weights, gain)?;
     let largest = layer::largest_norms(&integers, shape.outputs);
     let map = Combination::new(shape, stage.output.len(), &integers);
-    let constants = lookup.offset_words(&map);
+    let constants = map.offset_words(lookup);
     let layer = Layer::new(LayerMap::Later(map), shape, scale, largest.euclidean);
     Ok(layer.with_constants(constants))
 }

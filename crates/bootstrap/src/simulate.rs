@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rand::{Rng, RngExt};
+use sphinx_evaluation_keys::INPUT_SCALE_LOG2;
 use sphinx_linalg::POLYNOMIAL_SIZE;
 
-use crate::network::{Layer, LayerMap, NetworkError, OneShotNetwork};
-use crate::parameters::NoiseBudget;
+use crate::network::{Layer, LayerMap, OneShotNetwork, OneShotNetworkError};
+use crate::noise::NoiseBudget;
 
 /// Which noise a simulation adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,22 +40,22 @@ impl Simulation {
     /// With the biases of every stage in real units.
     ///
     /// # Errors
-    /// [`NetworkError::Count`] if there is not one bias per output channel.
+    /// [`OneShotNetworkError::Count`] if there is not one bias per output channel.
     pub fn new<B: AsRef<[f32]>>(
         network: Arc<OneShotNetwork>,
         biases: &[B],
-    ) -> Result<Self, NetworkError> {
+    ) -> Result<Self, OneShotNetworkError> {
         let budget = NoiseBudget::new(&network.profile().parameters());
         if biases.len() != network.layers().len() {
             let (got, expected) = (biases.len(), network.layers().len());
-            return Err(NetworkError::Count { stage: None, got, expected });
+            return Err(OneShotNetworkError::Count { stage: None, got, expected });
         }
         let mut layers = Vec::with_capacity(biases.len());
         for (stage, (layer, biases)) in network.layers().iter().zip(biases).enumerate() {
             let biases = biases.as_ref();
             let (got, expected) = (biases.len(), layer.outputs / layer.per_bias);
             if got != expected {
-                return Err(NetworkError::Count { stage: Some(stage), got, expected });
+                return Err(OneShotNetworkError::Count { stage: Some(stage), got, expected });
             }
             layers.push(ClearLayer::new(layer, biases, &budget));
         }
@@ -117,7 +118,7 @@ impl ClearLayer {
     fn new(layer: &Layer, biases: &[f32], budget: &NoiseBudget) -> Self {
         let scale = 64f64.exp2();
         let factor = layer.bias_factor() as f64;
-        let unit = f64::from(crate::query::INPUT_SCALE_LOG2).exp2() * factor / scale;
+        let unit = f64::from(INPUT_SCALE_LOG2).exp2() * factor / scale;
         let constants = layer.constants.iter().enumerate().map(|(place, &word)| {
             word.cast_signed() as f64 / scale + f64::from(biases[place / layer.per_bias]) * unit
         });

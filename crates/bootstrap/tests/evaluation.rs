@@ -9,10 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use sphinx_bootstrap::{
-    Control, EvaluationError, Query, QueryError, QueryLayout, Samples, SimulationNoise, Step,
-    pack_samples,
-};
+use sphinx_bootstrap::{Control, EvaluationError, Samples, SimulationNoise, Step, pack_samples};
+use sphinx_evaluation_keys::{Query, QueryError, QueryLayout};
 use sphinx_network::Plan;
 use support::{Images, Party, class, mlp, small_conv, train};
 

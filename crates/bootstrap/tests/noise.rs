@@ -9,11 +9,11 @@ use std::sync::atomic::AtomicBool;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use sphinx_bootstrap::parameters::NoiseBudget;
+use sphinx_bootstrap::NoiseBudget;
 use sphinx_bootstrap::{
-    Control, OneShotModel, OneShotProfile, PreparedKeys, QUERY_WIDTH, Query, Samples,
-    logit_coefficient, look_up, pack_samples, switch_keys,
+    Control, OneShotModel, PreparedKeys, Samples, look_up, pack_samples, switch_keys,
 };
+use sphinx_evaluation_keys::{OneShotProfile, QUERY_WIDTH, Query, logit_coefficient};
 use sphinx_linalg::{POLYNOMIAL_SIZE, Width, expand_mask, unpack};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape, initial_parameters};
 use sphinx_secret::SecretKey;

@@ -6,8 +6,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sphinx_bootstrap::{
-    DEFAULT_HALF_RANGE, NetworkError, OneShotNetwork, OneShotProfile, Simulation, SimulationNoise,
+    DEFAULT_HALF_RANGE, OneShotNetwork, OneShotNetworkError, Simulation, SimulationNoise,
 };
+use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_network::{Activation, LayerSpec, NetworkSpec, Plan, Shape};
 
 const INPUTS: usize = 8;
@@ -23,7 +24,7 @@ fn simulation(
     bias_bound: f32,
     weights: &[Vec<f32>],
     biases: &[Vec<f32>],
-) -> Result<Simulation, NetworkError> {
+) -> Result<Simulation, OneShotNetworkError> {
     let input = Shape::new(1, 1, INPUTS);
     let spec = NetworkSpec { name: "net".into(), input, bias_bound, layers };
     let plan = Plan::new(&spec).unwrap();

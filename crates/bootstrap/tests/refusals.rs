@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use sphinx_bootstrap::{
-    DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, MAX_TERMS, NetworkError,
-    OneShotNetwork, OneShotProfile,
+    DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, MAX_TERMS, OneShotNetwork,
+    OneShotNetworkError,
 };
+use sphinx_evaluation_keys::{LayoutError, OneShotProfile};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
 
 const TANH: LayerSpec = LayerSpec::Tanh;
@@ -19,11 +20,11 @@ fn plan(inputs: usize, layers: Vec<LayerSpec>) -> Plan {
     Plan::new(&NetworkSpec { name: "net".into(), input, bias_bound: 4.0, layers }).unwrap()
 }
 
-fn refusal(plan: &Plan, weights: &[Vec<f32>]) -> NetworkError {
+fn refusal(plan: &Plan, weights: &[Vec<f32>]) -> OneShotNetworkError {
     refusal_at(plan, weights, DEFAULT_HALF_RANGE)
 }
 
-fn refusal_at(plan: &Plan, weights: &[Vec<f32>], half_range: f32) -> NetworkError {
+fn refusal_at(plan: &Plan, weights: &[Vec<f32>], half_range: f32) -> OneShotNetworkError {
     OneShotNetwork::new(OneShotProfile::Standard, plan, weights, 4.0, half_range).unwrap_err()
 }
 
@@ -38,19 +39,20 @@ fn rejects_plans_that_are_too_large() {
     let without = |plan: &Plan| refusal(plan, &[]);
     let mut empty = plan(4, vec![dense(2)]);
     empty.stages.clear();
-    assert_eq!(without(&empty), NetworkError::NoStages);
+    assert_eq!(without(&empty), LayoutError::NoStages.into());
 
     let half = MAX_NEURONS / 2;
     let neurons = plan(4, vec![dense(half), TANH, dense(half + 1), TANH, dense(2)]);
-    let expected = NetworkError::TooManyNeurons { got: MAX_NEURONS + 1, limit: MAX_NEURONS };
+    let expected = OneShotNetworkError::TooManyNeurons { got: MAX_NEURONS + 1, limit: MAX_NEURONS };
     assert_eq!(without(&neurons), expected);
 
     let classes = plan(4, vec![dense(MAX_CLASSES + 1)]);
-    let expected = NetworkError::TooManyClasses { got: MAX_CLASSES + 1, limit: MAX_CLASSES };
+    let expected = OneShotNetworkError::TooManyClasses { got: MAX_CLASSES + 1, limit: MAX_CLASSES };
     assert_eq!(without(&classes), expected);
 
     let terms = plan(4, vec![dense(2048), TANH, dense(2048), TANH, dense(2)]);
-    let expected = NetworkError::TooManyTerms { stage: 1, got: 2048 * 2052, limit: MAX_TERMS };
+    let expected =
+        OneShotNetworkError::TooManyTerms { stage: 1, got: 2048 * 2052, limit: MAX_TERMS };
     assert_eq!(without(&terms), expected);
 }
 
@@ -58,7 +60,7 @@ fn rejects_plans_that_are_too_large() {
 fn rejects_inputs_that_do_not_fit_a_ciphertext() {
     let large = plan(2049, vec![dense(2)]);
     let error = refusal(&large, &constant(&large, 0.0));
-    assert_eq!(error, NetworkError::InputTooLarge { got: 2049, limit: 2048 });
+    assert_eq!(error, LayoutError::InputTooLarge { got: 2049, limit: 2048 }.into());
 }
 
 #[test]
@@ -66,15 +68,15 @@ fn rejects_weights_that_are_missing_or_no_numbers() {
     let plan = plan(4, vec![dense(3), TANH, dense(2)]);
     let good = constant(&plan, 0.5);
     let error = refusal(&plan, &good[..1]);
-    assert_eq!(error, NetworkError::Count { stage: None, got: 1, expected: 2 });
+    assert_eq!(error, OneShotNetworkError::Count { stage: None, got: 1, expected: 2 });
     let mut short = good.clone();
     short[1].pop();
     let error = refusal(&plan, &short);
-    assert_eq!(error, NetworkError::Count { stage: Some(1), got: 5, expected: 6 });
+    assert_eq!(error, OneShotNetworkError::Count { stage: Some(1), got: 5, expected: 6 });
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut infinite = good.clone();
         infinite[1][3] = value;
-        assert_eq!(refusal(&plan, &infinite), NetworkError::NotFinite { stage: 1 });
+        assert_eq!(refusal(&plan, &infinite), OneShotNetworkError::NotFinite { stage: 1 });
     }
 }
 
@@ -86,23 +88,31 @@ fn rejects_weights_that_are_too_large() {
     // 2048 integers per unit in the first layer: 4 · 2048 · 8193 is 2^13 above the limit.
     weights[0].fill(8193.0);
     let got = limit + (1 << 13);
-    assert_eq!(refusal(&deep, &weights), NetworkError::WeightsTooLarge { stage: 0, got, limit });
+    assert_eq!(
+        refusal(&deep, &weights),
+        OneShotNetworkError::WeightsTooLarge { stage: 0, got, limit }
+    );
     weights[0].fill(0.5);
     weights[1].fill(1e10);
     let limit = i32::MAX as u64;
     let error = refusal(&deep, &weights);
-    assert_eq!(error, NetworkError::WeightsTooLarge { stage: 1, got: rounded(&error), limit });
+    assert_eq!(
+        error,
+        OneShotNetworkError::WeightsTooLarge { stage: 1, got: rounded(&error), limit }
+    );
     assert!(rounded(&error) >= 10_000_000_000, "{error}");
     weights[1].fill(0.5);
     weights[2].fill(20_000.0);
     let error = refusal(&deep, &weights);
-    let NetworkError::LogitsTooLarge { stage: 2, got, limit } = error else { panic!("{error}") };
+    let OneShotNetworkError::LogitsTooLarge { stage: 2, got, limit } = error else {
+        panic!("{error}")
+    };
     assert!(got > 60_000.0 && limit == f64::from(MAX_HALF_RANGE), "{got}, {limit}");
 }
 
 /// The weight that was found to be too large.
-fn rounded(error: &NetworkError) -> u64 {
-    let NetworkError::WeightsTooLarge { got, .. } = error else { panic!("{error}") };
+fn rounded(error: &OneShotNetworkError) -> u64 {
+    let OneShotNetworkError::WeightsTooLarge { got, .. } = error else { panic!("{error}") };
     *got
 }
 
@@ -111,11 +121,11 @@ fn rejects_ranges_that_are_none() {
     let plan = plan(4, vec![dense(3), TANH, dense(2)]);
     let weights = constant(&plan, 0.5);
     for got in [0.5, -1.0, 0.0, f32::INFINITY, MAX_HALF_RANGE * 2.0] {
-        let expected = NetworkError::HalfRange { got, limit: MAX_HALF_RANGE };
+        let expected = OneShotNetworkError::HalfRange { got, limit: MAX_HALF_RANGE };
         assert_eq!(refusal_at(&plan, &weights, got), expected);
     }
     let nan = refusal_at(&plan, &weights, f32::NAN);
-    assert!(matches!(nan, NetworkError::HalfRange { .. }), "{nan}");
+    assert!(matches!(nan, OneShotNetworkError::HalfRange { .. }), "{nan}");
 }
 
 #[test]
@@ -124,13 +134,13 @@ fn rejects_activations_wider_than_the_range() {
         let plan = plan(4, vec![dense(3), LayerSpec::Relu { cap }, dense(2)]);
         let error = refusal(&plan, &constant(&plan, weight));
         let (activation, got) = (format!("Relu {{ cap: {cap:?} }}"), 2.0 * f64::from(cap));
-        let expected = NetworkError::SlopeTooWide { stage: 0, activation, got, limit: 16.0 };
+        let expected = OneShotNetworkError::SlopeTooWide { stage: 0, activation, got, limit: 16.0 };
         assert_eq!(error, expected);
     }
     let plan = plan(4, vec![dense(3), TANH, dense(2)]);
     let error = refusal_at(&plan, &constant(&plan, 5.0), 6.0);
     let (activation, got) = ("Tanh".to_owned(), 7.0);
-    assert_eq!(error, NetworkError::SlopeTooWide { stage: 0, activation, got, limit: 6.0 });
+    assert_eq!(error, OneShotNetworkError::SlopeTooWide { stage: 0, activation, got, limit: 6.0 });
 }
 
 #[test]
@@ -148,5 +158,7 @@ fn rejects_what_no_table_evaluates() {
         NetworkSpec { name: "net".into(), input: Shape::new(1, 6, 6), bias_bound: 4.0, layers };
     let plan = Plan::new(&spec).unwrap();
     let error = refusal(&plan, &constant(&plan, 0.5));
-    assert!(matches!(&error, NetworkError::Unsupported { stage: 0, op } if op.contains("MaxPool")));
+    assert!(
+        matches!(&error, OneShotNetworkError::Unsupported { stage: 0, op } if op.contains("MaxPool"))
+    );
 }

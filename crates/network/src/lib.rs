@@ -7,12 +7,14 @@
 
 mod activation;
 mod client;
+mod folded;
 mod init;
 mod plan;
 mod spec;
 
 pub use activation::{Activation, MAX_LEVELS, quantised};
 pub use client::client_forward;
+pub use folded::FoldedStage;
 pub use init::initial_parameters;
 pub use plan::{
     ClientOp, ClientStep, Direction, Linear, MAX_ANGLES, MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS,

@@ -1,9 +1,9 @@
 //! The client's side of a recognition in one shot: evaluation keys, queries and answers.
 
 use rand::CryptoRng;
-use sphinx_bootstrap::{
-    ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, EvaluationKeys, Gadget, KeyError, OneShotProfile,
-    PackingKey, Parameters, QUERY_WIDTH, Query, QueryLayout, logit_coefficient,
+use sphinx_evaluation_keys::{
+    ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, EvaluationKeyError, EvaluationKeys, Gadget,
+    OneShotProfile, PackingKey, Parameters, QUERY_WIDTH, Query, QueryLayout, logit_coefficient,
 };
 use sphinx_linalg::{POLYNOMIAL_SIZE, SEED_BYTES, Seed, pack, unpack};
 use tfhe::core_crypto::commons::generators::DeterministicSeeder;
@@ -62,12 +62,12 @@ impl SecretKey {
     /// evaluation keys have a new one.
     ///
     /// # Errors
-    /// A [`KeyError`] would be a fault of this library.
+    /// A [`EvaluationKeyError`] would be a fault of this library.
     pub fn evaluation_keys(
         &self,
         profile: OneShotProfile,
         rng: &mut impl CryptoRng,
-    ) -> Result<EvaluationKeys, KeyError> {
+    ) -> Result<EvaluationKeys, EvaluationKeyError> {
         let parameters = profile.parameters();
         let large = self.words();
         let mut small = Zeroizing::new(vec![0u32; parameters.small_dimension]);

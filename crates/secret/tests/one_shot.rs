@@ -5,7 +5,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use sphinx_bootstrap::{Answer, QUERY_WIDTH, QueryLayout};
+use sphinx_evaluation_keys::{Answer, QUERY_WIDTH, QueryLayout};
 use sphinx_linalg::{POLYNOMIAL_SIZE, Seed, expand_mask, unpack};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
 use sphinx_secret::{OneShotError, SecretKey};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sphinx_bootstrap::{EvaluationError, NetworkError, QueryError};
+use sphinx_bootstrap::{EvaluationError, OneShotNetworkError};
+use sphinx_evaluation_keys::QueryError;
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::{NetworkFault, StoreError};
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
@@ -125,14 +126,14 @@ pub enum InferenceError {
         /// Its version.
         version: u64,
         /// Why.
-        cause: NetworkError,
+        cause: OneShotNetworkError,
     },
     /// The encrypted image was refused.
     #[error(transparent)]
     Query(QueryError),
     /// The registered evaluation keys are none of this version's.
     #[error("the registered evaluation keys cannot be used: {0}")]
-    EvaluationKeys(#[from] sphinx_bootstrap::KeyError),
+    EvaluationKeys(#[from] sphinx_evaluation_keys::EvaluationKeyError),
     /// An evaluation ended without an answer.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),

@@ -8,7 +8,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use sphinx_bootstrap::{Answer, Control, LayerDone, OneShotModel, PreparedKeys, Query};
+use sphinx_bootstrap::{Control, LayerDone, OneShotModel, PreparedKeys};
+use sphinx_evaluation_keys::{Answer, Query};
 use sphinx_models::ModelStore;
 use sphinx_runtime::{Compute, KeyDirectory};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};

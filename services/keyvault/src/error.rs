@@ -126,7 +126,7 @@ pub enum VaultError {
     },
     /// The material is no set of evaluation keys.
     #[error("evaluation keys refused: {0}")]
-    NotEvaluationKeys(sphinx_bootstrap::KeyError),
+    NotEvaluationKeys(sphinx_evaluation_keys::EvaluationKeyError),
     /// The key is another one by now.
     #[error("the evaluation keys {key_id} have fingerprint {got}: the request expected {expected}")]
     OtherFingerprint {

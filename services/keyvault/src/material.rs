@@ -135,7 +135,7 @@ fn check_size(set: ParameterSet, kind: KeyKind, got: u64) -> Result<(), VaultErr
             if got == expected { Ok(()) } else { Err(VaultError::MaterialSize { got, expected }) }
         }
         (ParameterSet::Glwe2048V1, KeyKind::Evaluation) => {
-            let limit = sphinx_bootstrap::MAX_KEY_BYTES as u64;
+            let limit = sphinx_evaluation_keys::MAX_KEY_BYTES as u64;
             if (1..=limit).contains(&got) {
                 Ok(())
             } else {

@@ -7,13 +7,12 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use serde::Serialize;
-use sphinx_bootstrap::{
-    DEFAULT_HALF_RANGE, OneShotNetwork, OneShotProfile, Simulation, SimulationNoise,
-};
+use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotNetwork, Simulation, SimulationNoise};
 use sphinx_client::data::{Dataset, Mnist};
 use sphinx_client::one_shot::OneShot;
 use sphinx_client::{ClientError, ModelParameters};
 use sphinx_cluster::{LocalCluster, Service, Usage};
+use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_network::Plan;
 
 use super::trained;
@@ -132,9 +131,9 @@ fn simulate(
     let weights: Vec<_> = stored.stages.iter().map(|stage| &stage.weights[..]).collect();
     let biases: Vec<_> = stored.stages.iter().map(|stage| &stage.biases[..]).collect();
     let (profile, bound) = (OneShotProfile::default(), stored.model.network.bias_bound);
-    let network = OneShotNetwork::new(profile, &plan, &weights, bound, DEFAULT_HALF_RANGE);
-    let network = Arc::new(network.map_err(ClientError::from)?);
-    let simulation = Simulation::new(Arc::clone(&network), &biases).map_err(ClientError::from)?;
+    let network = OneShotNetwork::new(profile, &plan, &weights, bound, DEFAULT_HALF_RANGE)?;
+    let network = Arc::new(network);
+    let simulation = Simulation::new(Arc::clone(&network), &biases)?;
     let classes = (0..test.len()).into_par_iter().map(|index| {
         let mut rng = ChaCha20Rng::seed_from_u64(index as u64);
         simulation.classify(&pixels(test, index), noise, &mut rng)

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rand::CryptoRng;
-use sphinx_bootstrap::OneShotProfile;
+use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_proto::{Fingerprint, KeyId};
 use sphinx_secret::SecretKey;
 

@@ -1,11 +1,12 @@
 //! The first layer: products of the query with reversed weight polynomials, one per output channel.
 
 use rayon::prelude::*;
+use sphinx_evaluation_keys::Query;
 use sphinx_linalg::POLYNOMIAL_SIZE;
+use sphinx_network::FoldedStage;
 
-use super::{Folded, Transform};
+use super::transform::Transform;
 use crate::control::Control;
-use crate::query::Query;
 use crate::sample::{SAMPLE_WORDS, Samples, extract};
 
 /// Integer weights of the first layer, transformed once.
@@ -25,7 +26,7 @@ struct Channel {
 
 impl FirstLayer {
     /// From integer weights, `[output][tap]`.
-    pub(crate) fn new(transform: Transform, shape: Folded, weights: &[i32]) -> Self {
+    pub(crate) fn new(transform: Transform, shape: FoldedStage, weights: &[i32]) -> Self {
         let taps: Vec<usize> = shape.taps().collect();
         let channels = weights.par_chunks_exact(taps.len()).map(|row| {
             let nonzero = taps.iter().copied().zip(row.iter().copied()).filter(|tap| tap.1 != 0);

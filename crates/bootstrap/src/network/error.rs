@@ -1,11 +1,13 @@
 //! What a one-shot recognition cannot evaluate.
 
+use sphinx_evaluation_keys::LayoutError;
+
 /// Why a network cannot be evaluated in one shot.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum NetworkError {
-    /// A plan without linear layers.
-    #[error("the network has no linear layer")]
-    NoStages,
+pub enum OneShotNetworkError {
+    /// No query can hold the network's input.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// Too many or too few weights.
     #[error("{got} {}, expected {expected}", match stage { None => "stages of weights".to_owned(), Some(stage) => format!("weights in stage {stage}") })]
     Count {
@@ -53,14 +55,6 @@ pub enum NetworkError {
         got: f64,
         /// The limit.
         limit: f64,
-    },
-    /// The input and the padding of its first convolution exceed a ciphertext.
-    #[error("the input takes {got} coefficients with its padding, one ciphertext has {limit}")]
-    InputTooLarge {
-        /// Coefficients needed.
-        got: usize,
-        /// Coefficients there are.
-        limit: usize,
     },
     /// Something between the linear layers that no table evaluates.
     #[error(

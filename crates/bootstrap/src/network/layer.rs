@@ -1,12 +1,13 @@
 //! One linear layer with integer weights, and what follows it.
 
 use rayon::prelude::*;
+use sphinx_evaluation_keys::INPUT_SCALE_LOG2;
+use sphinx_network::FoldedStage;
 
-use super::error::NetworkError;
+use super::error::OneShotNetworkError;
 use super::lookup::Lookup;
 use crate::control::Control;
-use crate::linear::{FirstLayer, Folded};
-use crate::query::INPUT_SCALE_LOG2;
+use crate::linear::FirstLayer;
 use crate::sample::{SAMPLE_WORDS, Samples};
 
 /// A linear layer and its activation.
@@ -46,7 +47,7 @@ pub(super) struct Norms {
 }
 
 impl Layer {
-    pub(super) fn new(map: LayerMap, shape: Folded, scale: f64, norm: f64) -> Self {
+    pub(super) fn new(map: LayerMap, shape: FoldedStage, scale: f64, norm: f64) -> Self {
         let per_bias = shape.shifts().count();
         let outputs = shape.outputs * per_bias;
         Self { map, outputs, per_bias, scale, norm, constants: vec![0; outputs], lookup: None }
@@ -74,7 +75,7 @@ impl Layer {
 
 impl Combination {
     /// From integer weights, `[output][tap]`, for `outputs` results.
-    pub(super) fn new(shape: Folded, outputs: usize, weights: &[i32]) -> Self {
+    pub(super) fn new(shape: FoldedStage, outputs: usize, weights: &[i32]) -> Self {
         let mut scalars = vec![None; shape.padded_len()];
         for (scalar, position) in shape.positions().enumerate() {
             scalars[position] = Some(scalar);
@@ -97,9 +98,11 @@ impl Combination {
         &self.terms
     }
 
-    /// The sum of each output's weights.
-    pub(super) fn weight_sums(&self) -> impl Iterator<Item = i64> {
-        self.terms.iter().map(|terms| terms.iter().map(|&(_, w)| i64::from(w)).sum())
+    /// What the offset of the table before contributes to every sum.
+    pub(super) fn offset_words(&self, lookup: &Lookup) -> Vec<u64> {
+        let word = |sum: i64| ((sum as f64 * lookup.offset() * lookup.amplitude()) as i128) as u64;
+        let sums = self.terms.iter().map(|terms| terms.iter().map(|&(_, w)| i64::from(w)).sum());
+        sums.map(word).collect()
     }
 
     /// The combinations of `samples`. Parallel over outputs; incomplete once the caller wants to stop.
@@ -124,13 +127,19 @@ impl Combination {
 }
 
 /// Weights at `gain` integers per unit, rounded.
-pub(super) fn integers(stage: usize, weights: &[f32], gain: f64) -> Result<Vec<i32>, NetworkError> {
+pub(super) fn integers(
+    stage: usize,
+    weights: &[f32],
+    gain: f64,
+) -> Result<Vec<i32>, OneShotNetworkError> {
     let limit = i32::MAX as u64;
     let integer = |&weight: &f32| {
         let scaled = (f64::from(weight) * gain).round();
         match scaled.abs() <= limit as f64 {
             true => Ok(scaled as i32),
-            false => Err(NetworkError::WeightsTooLarge { stage, got: scaled.abs() as u64, limit }),
+            false => {
+                Err(OneShotNetworkError::WeightsTooLarge { stage, got: scaled.abs() as u64, limit })
+            }
         }
     };
     weights.iter().map(integer).collect()

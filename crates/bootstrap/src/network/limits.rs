@@ -1,10 +1,10 @@
 //! What a network may be, checked before anything is built of it.
 
+use sphinx_evaluation_keys::LayoutError;
 use sphinx_linalg::POLYNOMIAL_SIZE;
-use sphinx_network::{Plan, Stage};
+use sphinx_network::{FoldedStage, Plan, Stage};
 
-use super::error::NetworkError;
-use crate::linear::Folded;
+use super::error::OneShotNetworkError;
 
 /// Half the torus in units of a pre-activation, unless the weights prove that less is enough.
 ///
@@ -25,21 +25,21 @@ pub const MAX_CLASSES: usize = POLYNOMIAL_SIZE;
 pub const MAX_TERMS: usize = 4 << 20;
 
 /// Checks the sizes that a plan alone tells, so that nobody's plan makes a server allocate or compute without bounds.
-pub(super) fn check_sizes(plan: &Plan) -> Result<(), NetworkError> {
-    let (last, hidden) = plan.stages.split_last().ok_or(NetworkError::NoStages)?;
+pub(super) fn check_sizes(plan: &Plan) -> Result<(), OneShotNetworkError> {
+    let (last, hidden) = plan.stages.split_last().ok_or(LayoutError::NoStages)?;
     let neurons = hidden.iter().map(|stage| stage.output.len()).fold(0, usize::saturating_add);
     if neurons > MAX_NEURONS {
-        return Err(NetworkError::TooManyNeurons { got: neurons, limit: MAX_NEURONS });
+        return Err(OneShotNetworkError::TooManyNeurons { got: neurons, limit: MAX_NEURONS });
     }
     let classes = plan.classes.max(last.output.len());
     if classes > MAX_CLASSES {
-        return Err(NetworkError::TooManyClasses { got: classes, limit: MAX_CLASSES });
+        return Err(OneShotNetworkError::TooManyClasses { got: classes, limit: MAX_CLASSES });
     }
     let mut got = 0usize;
     for (stage, shape) in plan.stages.iter().enumerate() {
         got = got.saturating_add(terms(stage, shape));
         if got > MAX_TERMS {
-            return Err(NetworkError::TooManyTerms { stage, got, limit: MAX_TERMS });
+            return Err(OneShotNetworkError::TooManyTerms { stage, got, limit: MAX_TERMS });
         }
     }
     Ok(())
@@ -48,7 +48,7 @@ pub(super) fn check_sizes(plan: &Plan) -> Result<(), NetworkError> {
 /// Terms that a stage holds: one kernel per channel in the first, one list per result in later ones. Their padding passes
 /// through memory as well.
 fn terms(index: usize, stage: &Stage) -> usize {
-    let shape = Folded::shape(stage);
+    let shape = FoldedStage::new(stage);
     match index {
         0 => shape.tap_count().saturating_mul(shape.outputs),
         _ => shape.tap_count().saturating_mul(stage.output.len()).max(shape.padded_len()),
@@ -58,27 +58,27 @@ fn terms(index: usize, stage: &Stage) -> usize {
 pub(super) fn check_weights<W: AsRef<[f32]>>(
     plan: &Plan,
     weights: &[W],
-) -> Result<(), NetworkError> {
+) -> Result<(), OneShotNetworkError> {
     if weights.len() != plan.stages.len() {
         let (got, expected) = (weights.len(), plan.stages.len());
-        return Err(NetworkError::Count { stage: None, got, expected });
+        return Err(OneShotNetworkError::Count { stage: None, got, expected });
     }
     for (index, (stage, weights)) in plan.stages.iter().zip(weights).enumerate() {
         let (got, expected) = (weights.as_ref().len(), stage.linear.weight_count());
         if got != expected {
-            return Err(NetworkError::Count { stage: Some(index), got, expected });
+            return Err(OneShotNetworkError::Count { stage: Some(index), got, expected });
         }
         if !weights.as_ref().iter().all(|weight| weight.is_finite()) {
-            return Err(NetworkError::NotFinite { stage: index });
+            return Err(OneShotNetworkError::NotFinite { stage: index });
         }
     }
     Ok(())
 }
 
-pub(super) fn check_half_range(got: f32) -> Result<f64, NetworkError> {
+pub(super) fn check_half_range(got: f32) -> Result<f64, OneShotNetworkError> {
     match (1.0..=MAX_HALF_RANGE).contains(&got) {
         true => Ok(f64::from(got)),
-        false => Err(NetworkError::HalfRange { got, limit: MAX_HALF_RANGE }),
+        false => Err(OneShotNetworkError::HalfRange { got, limit: MAX_HALF_RANGE }),
     }
 }
 
@@ -88,10 +88,10 @@ pub(super) fn with_margin(reach: f64) -> f64 {
 }
 
 /// Half the torus in units of logits of at most `reach`: they may not wrap at all.
-pub(super) fn half_range_of_logits(stage: usize, reach: f64) -> Result<f64, NetworkError> {
+pub(super) fn half_range_of_logits(stage: usize, reach: f64) -> Result<f64, OneShotNetworkError> {
     let (half_range, limit) = (with_margin(reach), f64::from(MAX_HALF_RANGE));
     match half_range <= limit {
         true => Ok(half_range),
-        false => Err(NetworkError::LogitsTooLarge { stage, got: half_range, limit }),
+        false => Err(OneShotNetworkError::LogitsTooLarge { stage, got: half_range, limit }),
     }
 }

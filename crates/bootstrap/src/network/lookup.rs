@@ -3,8 +3,7 @@
 use sphinx_linalg::POLYNOMIAL_SIZE;
 use sphinx_network::Activation;
 
-use super::error::NetworkError;
-use super::layer::Combination;
+use super::error::OneShotNetworkError;
 use super::limits::with_margin;
 
 /// An activation as a table over half the torus.
@@ -68,14 +67,14 @@ impl Lookup {
     /// slope's width. If T ends within the slope, a quarter turn has to hold T.
     ///
     /// # Errors
-    /// [`NetworkError::SlopeTooWide`] if the declared range is less than that, and cannot even hold pre-activations on both
+    /// [`OneShotNetworkError::SlopeTooWide`] if the declared range is less than that, and cannot even hold pre-activations on both
     /// sides of zero that are as large as those of the slope.
     pub(crate) fn half_range(
         &self,
         stage: usize,
         reach: f64,
         declared: f64,
-    ) -> Result<f64, NetworkError> {
+    ) -> Result<f64, OneShotNetworkError> {
         let (centre, slope) = (self.centre.abs(), self.slope());
         let farthest = reach + centre;
         let enough = with_margin(farthest + farthest.min(slope));
@@ -87,7 +86,7 @@ impl Lookup {
             true => Ok(declared),
             false => {
                 let activation = format!("{:?}", self.activation);
-                Err(NetworkError::SlopeTooWide { stage, activation, got, limit: declared })
+                Err(OneShotNetworkError::SlopeTooWide { stage, activation, got, limit: declared })
             }
         }
     }
@@ -116,10 +115,9 @@ impl Lookup {
             .collect();
     }
 
-    /// What the offset contributes to every sum of the next layer.
-    pub(crate) fn offset_words(&self, map: &Combination) -> Vec<u64> {
-        let word = |sum: i64| ((sum as f64 * self.offset * self.amplitude) as i128) as u64;
-        map.weight_sums().map(word).collect()
+    /// Integers modulo 2^64 per unit of the activation, as set for the next layer.
+    pub(super) fn amplitude(&self) -> f64 {
+        self.amplitude
     }
 }
 

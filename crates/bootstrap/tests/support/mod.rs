@@ -12,9 +12,9 @@ use flate2::read::GzDecoder;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sphinx_bootstrap::{
-    Control, DEFAULT_HALF_RANGE, EvaluationKeys, OneShotModel, OneShotNetwork, OneShotProfile,
-    PreparedKeys, Simulation,
+    Control, DEFAULT_HALF_RANGE, OneShotModel, OneShotNetwork, PreparedKeys, Simulation,
 };
+use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile};
 use sphinx_gradient::{BlockPass, ClearStage, Clipping, Tensor};
 use sphinx_linalg::{BIAS_GRID_LOG2, BIAS_SCALE_LOG2, BIAS_WIDTH, EncryptedBiases, SLOTS};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape, StageParameters, initial_parameters};

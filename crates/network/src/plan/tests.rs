@@ -1,8 +1,7 @@
 mod rejections;
 
 use crate::{
-    Activation, ClientOp, ClientStep, Direction, Geometry, LayerSpec, Linear, NetworkSpec, Plan,
-    SCATTER_BOUND, Shape,
+    Activation, ClientOp, ClientStep, LayerSpec, Linear, NetworkSpec, Plan, SCATTER_BOUND, Shape,
 };
 
 fn plan_of(input: Shape, layers: Vec<LayerSpec>) -> Plan {
@@ -57,18 +56,6 @@ fn lola_and_mlp_have_the_published_shapes() {
     assert_eq!(shapes(&lola), expected);
     let mlp = builtin("mlp-100");
     assert_eq!((mlp.weight_count(), mlp.bias_count()), (79_400, 110));
-}
-
-#[test]
-fn multiply_adds_of_sphinx_mnist() {
-    let count = |direction, skip| -> usize {
-        let stages = builtin("sphinx-mnist").stages;
-        let stages = stages.iter().enumerate().skip(skip);
-        stages.map(|(i, stage)| Geometry::new(i, stage, direction).multiply_adds()).sum()
-    };
-    assert_eq!(count(Direction::Forward, 0), 666_600);
-    // The first layer has nobody to hand a gradient to.
-    assert_eq!(count(Direction::Backward, 1), 436_200);
 }
 
 #[test]

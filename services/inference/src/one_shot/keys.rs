@@ -6,7 +6,8 @@ mod tests;
 use std::sync::Arc;
 
 use moka::{future::Cache, policy::EvictionPolicy};
-use sphinx_bootstrap::{EvaluationKeys, MAX_KEY_BYTES, OneShotProfile, PreparedKeys};
+use sphinx_bootstrap::PreparedKeys;
+use sphinx_evaluation_keys::{EvaluationKeys, MAX_KEY_BYTES, OneShotProfile};
 use sphinx_proto::{KeyId, TenantId, v1::Key};
 use sphinx_runtime::{Compute, ComputeError, KeyDirectory};
 use tokio::sync::{Mutex, OwnedMutexGuard};

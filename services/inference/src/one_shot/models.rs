@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use moka::{future::Cache, policy::EvictionPolicy};
-use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotModel, OneShotNetwork, OneShotProfile};
+use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotModel, OneShotNetwork};
+use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_linalg::{EncryptedBiases, POLYNOMIAL_SIZE};
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion, StoredModel, StoredNetwork};
 use sphinx_network::Plan;

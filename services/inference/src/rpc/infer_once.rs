@@ -1,7 +1,7 @@
 //! `InferOnce`: an encrypted image in, encrypted logits out.
 
 use bytes::Bytes;
-use sphinx_bootstrap::Query;
+use sphinx_evaluation_keys::Query;
 use sphinx_proto::{
     ConversionError, KeyId, ModelId, TenantId,
     v1::{InferOnceRequest, InferOnceResponse},

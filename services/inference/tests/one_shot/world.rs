@@ -6,10 +6,8 @@ use prost::Message;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
-use sphinx_bootstrap::{
-    Answer, DEFAULT_HALF_RANGE, OneShotNetwork, OneShotProfile, QueryLayout, Simulation,
-    SimulationNoise,
-};
+use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotNetwork, Simulation, SimulationNoise};
+use sphinx_evaluation_keys::{Answer, OneShotProfile, QueryLayout};
 use sphinx_linalg::{BIAS_WIDTH, EncryptedBiases, SLOTS};
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};

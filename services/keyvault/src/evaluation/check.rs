@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
-use sphinx_bootstrap::{EvaluationKeys, KeyError, OneShotProfile};
+use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile};
 use sphinx_proto::{Fingerprint, TenantId};
 use sphinx_runtime::{Compute, ComputeError};
 use tokio::sync::Semaphore;
@@ -21,9 +21,6 @@ const MAX_CHECKS: usize = 2;
 
 /// Bytes looked at for what material says of itself.
 const PREFIX_BYTES: usize = 4096;
-
-/// The type that evaluation keys name in their header.
-const TYPE_NAME: &[u8] = b"sphinx_bootstrap::EvaluationKeys";
 
 /// The checks under way.
 #[derive(Debug, Clone)]
@@ -74,26 +71,7 @@ fn checked(material: &Bytes, announced: &Announcement) -> Result<Fingerprint, Va
 /// Refuses a material by its first part, before any of it is stored, unless its header names evaluation keys.
 pub(crate) fn first_part(part: &[u8]) -> Result<(), VaultError> {
     secrets::refuse_by_name(part.get(..PREFIX_BYTES).unwrap_or(part))?;
-    if type_name(part) == Some(TYPE_NAME) {
-        return Ok(());
-    }
-    // What the header names instead may be anything, a piece of a secret too.
-    let reason = format!("no header that names {}", String::from_utf8_lossy(TYPE_NAME));
-    Err(VaultError::NotEvaluationKeys(KeyError::Format { reason }))
-}
-
-/// The type in a header of tfhe's safe serialisation: the header's version, a number for the mode, the mode's version,
-/// the name; texts behind their lengths, numbers little-endian.
-fn type_name(part: &[u8]) -> Option<&[u8]> {
-    let (_version, rest) = text(part)?;
-    let (_mode, rest) = rest.split_first_chunk::<4>()?;
-    let (_version, rest) = text(rest)?;
-    text(rest).map(|(name, _)| name)
-}
-
-fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<8>()?;
-    rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
+    EvaluationKeys::check_header(part).map_err(VaultError::NotEvaluationKeys)
 }
 
 /// Whether the material is evaluation keys, every dimension, level and modulus as the parameter set has it.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use futures::StreamExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_bootstrap::{MAX_KEY_BYTES, OneShotProfile};
+use sphinx_evaluation_keys::{MAX_KEY_BYTES, OneShotProfile};
 use sphinx_proto::{
     Fingerprint,
     v1::{

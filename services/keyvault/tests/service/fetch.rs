@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_bootstrap::{MAX_KEY_BYTES, OneShotProfile};
+use sphinx_evaluation_keys::{MAX_KEY_BYTES, OneShotProfile};
 use sphinx_proto::v1::{DeleteKeyRequest, Key};
 use sphinx_proto::{ErrorCode, KeyId, RpcError, TenantId};
 use sphinx_runtime::{KeyDirectory, KeyError};

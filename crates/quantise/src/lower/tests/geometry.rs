@@ -121,3 +121,15 @@ fn rows_that_nothing_reaches_are_zero() {
     assert_eq!(exact(&lowered, &[1, 2, 3, 4]), expected);
     assert_eq!(lowered.map.multiply_adds(), 4);
 }
+
+#[test]
+fn multiply_adds_of_sphinx_mnist() {
+    let count = |direction, skip| -> usize {
+        let stages = Plan::new(&NetworkSpec::builtin("sphinx-mnist").unwrap()).unwrap().stages;
+        let stages = stages.iter().enumerate().skip(skip);
+        stages.map(|(i, stage)| Geometry::new(i, stage, direction).multiply_adds()).sum()
+    };
+    assert_eq!(count(Direction::Forward, 0), 666_600);
+    // The first layer has nobody to hand a gradient to.
+    assert_eq!(count(Direction::Backward, 1), 436_200);
+}

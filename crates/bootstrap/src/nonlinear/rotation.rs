@@ -12,7 +12,7 @@ use tfhe::core_crypto::prelude::{
 
 use crate::control::Control;
 use crate::kernel::switched_words;
-use crate::keys::PreparedKeys;
+use crate::prepared::PreparedKeys;
 use crate::sample::{SAMPLE_WORDS, extract};
 
 /// Buffers of one worker.

@@ -1,11 +1,9 @@
 //! The noise of every step, as variances on the torus (the modulus is 1).
 
+use sphinx_evaluation_keys::{Gadget, Parameters};
+use sphinx_linalg::{POLYNOMIAL_SIZE, noise_bound_log2, tuniform_variance};
 use tfhe::core_crypto::commons::noise_formulas::lwe_programmable_bootstrap::pbs_variance_132_bits_security_tuniform_fft_mul;
 use tfhe::core_crypto::prelude::{GlweDimension, LweDimension, PolynomialSize};
-
-use sphinx_linalg::{POLYNOMIAL_SIZE, noise_bound_log2, tuniform_variance};
-
-use super::{Gadget, Parameters};
 
 /// Log2 of the modulus of everything under the large key.
 const MODULUS_LOG2: i32 = 64;
@@ -177,8 +175,9 @@ mod tests {
     use tfhe::core_crypto::commons::noise_formulas::lwe_keyswitch::keyswitch_additive_variance_132_bits_security_tuniform;
     use tfhe::core_crypto::prelude::SignedDecomposer;
 
+    use sphinx_evaluation_keys::OneShotProfile;
+
     use super::*;
-    use crate::OneShotProfile;
 
     #[test]
     fn the_standard_profile_keeps_three_bits_in_and_ten_bits_out() {

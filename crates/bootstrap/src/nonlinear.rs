@@ -8,9 +8,9 @@ pub use packing::pack_samples;
 use rayon::prelude::*;
 
 use crate::control::Control;
+use crate::error::EvaluationError;
 use crate::kernel::{multiply_digits, switched_words};
-use crate::keys::PreparedKeys;
-use crate::model::EvaluationError;
+use crate::prepared::PreparedKeys;
 use crate::sample::{SAMPLE_WORDS, Samples};
 use rotation::Rotation;
 

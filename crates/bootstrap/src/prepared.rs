@@ -1,6 +1,7 @@
 //! Keys as an evaluation reads them.
 
 use rayon::prelude::*;
+use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile, PackingKey, Parameters};
 use sphinx_linalg::POLYNOMIAL_SIZE;
 use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::fft_impl::fft64::crypto::bootstrap::{
@@ -12,9 +13,7 @@ use tfhe::core_crypto::prelude::{
     par_convert_standard_lwe_bootstrap_key_to_fourier,
 };
 
-use super::{EvaluationKeys, PackingKey};
 use crate::kernel::{COLUMNS, switched_words};
-use crate::parameters::{OneShotProfile, Parameters};
 
 /// Expanded keys: the bootstrapping key as Fourier transforms (50 MB), the key-switching key as a matrix (44 MB).
 pub struct PreparedKeys {
@@ -37,8 +36,8 @@ impl PreparedKeys {
     /// Expands seeds and transforms. Parallel on the current pool; about 0.3 s on two cores, and 50 MB more in between than
     /// what stays.
     pub fn new(keys: &EvaluationKeys) -> Self {
-        let parameters = keys.profile.parameters();
-        let standard = keys.bootstrapping.clone().par_decompress_into_lwe_bootstrap_key();
+        let parameters = keys.profile().parameters();
+        let standard = keys.bootstrapping().clone().par_decompress_into_lwe_bootstrap_key();
         let gadget = parameters.bootstrapping;
         let mut bootstrapping = FourierLweBootstrapKeyOwned::new(
             LweDimension(parameters.small_dimension),
@@ -51,10 +50,10 @@ impl PreparedKeys {
         let fft = Fft::new(standard.polynomial_size());
         drop(standard);
         Self {
-            profile: keys.profile,
+            profile: keys.profile(),
             bootstrapping,
             key_switching: key_switching_blocks(&parameters, keys),
-            packing: FourierPackingKey::new(&keys.packing, parameters.packing.levels, &fft),
+            packing: FourierPackingKey::new(keys.packing(), parameters.packing.levels, &fft),
             fft,
         }
     }
@@ -97,7 +96,7 @@ impl std::fmt::Debug for PreparedKeys {
 }
 
 fn key_switching_blocks(parameters: &Parameters, keys: &EvaluationKeys) -> Vec<u32> {
-    let key = keys.key_switching.clone().decompress_into_lwe_keyswitch_key();
+    let key = keys.key_switching().clone().decompress_into_lwe_keyswitch_key();
     let row = parameters.small_dimension + 1;
     let rows = key.as_ref().len() / row;
     let mut blocks = vec![0u32; rows * switched_words(parameters)];

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use sphinx_bootstrap::{
-    EvaluationKeys, KeyError, MAX_KEY_BYTES, OneShotProfile, PackingKey, PreparedKeys,
+use sphinx_evaluation_keys::{
+    EvaluationKeyError, EvaluationKeys, MAX_KEY_BYTES, OneShotProfile, PackingKey,
 };
 use sphinx_secret::SecretKey;
 use tfhe::core_crypto::commons::math::random::Seed;
@@ -36,8 +36,6 @@ fn keys_are_read_back_and_stay_below_their_limits() {
     assert!(bytes.len() <= MAX_KEY_BYTES, "{}", bytes.len());
     let read = EvaluationKeys::from_bytes(bytes, STANDARD).unwrap();
     assert!(read == *keys, "other keys came back");
-    let prepared = PreparedKeys::new(&read);
-    assert!(prepared.bytes() < 100 << 20, "{}", prepared.bytes());
     assert_eq!(format!("{keys:?}"), "EvaluationKeys { profile: Standard, .. }");
 }
 
@@ -46,15 +44,15 @@ fn rejects_keys_that_are_truncated_or_too_long() {
     let (_, bytes) = keys();
     for length in [0, 1, 40, bytes.len() / 2, bytes.len() - 1] {
         let error = EvaluationKeys::from_bytes(&bytes[..length], STANDARD).unwrap_err();
-        assert!(matches!(error, KeyError::Format { .. }), "{length}: {error}");
+        assert!(matches!(error, EvaluationKeyError::Format { .. }), "{length}: {error}");
     }
     let mut longer = bytes.clone();
     longer.extend([0; 3]);
     let error = EvaluationKeys::from_bytes(&longer, STANDARD).unwrap_err();
-    assert_eq!(error, KeyError::Trailing { got: 3 });
+    assert_eq!(error, EvaluationKeyError::Trailing { got: 3 });
     longer.resize(MAX_KEY_BYTES + 1, 0);
     let error = EvaluationKeys::from_bytes(&longer, STANDARD).unwrap_err();
-    assert_eq!(error, KeyError::TooLong { got: MAX_KEY_BYTES + 1, limit: MAX_KEY_BYTES });
+    assert_eq!(error, EvaluationKeyError::TooLong { got: MAX_KEY_BYTES + 1, limit: MAX_KEY_BYTES });
 }
 
 #[test]
@@ -64,7 +62,7 @@ fn rejects_keys_of_another_profile() {
     let mut other = bytes.clone();
     other[place..][..8].copy_from_slice(b"stanDard");
     let error = EvaluationKeys::from_bytes(&other, STANDARD).unwrap_err();
-    assert_eq!(error, KeyError::Profile { got: "stanDard".into(), expected: "standard" });
+    assert_eq!(error, EvaluationKeyError::Profile { got: "stanDard".into(), expected: "standard" });
 }
 
 #[test]
@@ -76,7 +74,7 @@ fn rejects_secret_keys_and_other_types_by_their_header() {
     key.save(&path).unwrap();
     let secret = std::fs::read(&path).unwrap();
     let error = EvaluationKeys::from_bytes(&secret, STANDARD).unwrap_err();
-    assert!(matches!(error, KeyError::Format { .. }), "{error}");
+    assert!(matches!(error, EvaluationKeyError::Format { .. }), "{error}");
 
     let (_, bytes) = keys();
     let name = b"sphinx_bootstrap::EvaluationKeys";
@@ -145,7 +143,7 @@ fn rejects_key_switching_keys_of_other_dimensions_naming_got_and_expected() {
         let error = EvaluationKeys::new(STANDARD, bootstrapping, switching, packing).unwrap_err();
         match field {
             "modulus" => assert_names(&error, part, field),
-            _ => assert_eq!(error, KeyError::Shape { part, field, got, expected }),
+            _ => assert_eq!(error, EvaluationKeyError::Shape { part, field, got, expected }),
         }
     }
 }
@@ -170,12 +168,12 @@ fn rejects_packing_keys_of_other_dimensions_naming_got_and_expected() {
         let error = EvaluationKeys::new(STANDARD, bootstrapping, switching, packing).unwrap_err();
         match field {
             "modulus" => assert_names(&error, part, field),
-            _ => assert_eq!(error, KeyError::Shape { part, field, got, expected }),
+            _ => assert_eq!(error, EvaluationKeyError::Shape { part, field, got, expected }),
         }
     }
 }
 
-fn assert_names(error: &KeyError, part: &str, field: &str) {
+fn assert_names(error: &EvaluationKeyError, part: &str, field: &str) {
     let message = error.to_string();
     assert!(message.contains(part) && message.contains(field), "{message}");
 }

@@ -2,7 +2,7 @@
 
 /// Why bytes are no evaluation keys of a profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
+pub enum EvaluationKeyError {
     /// Longer than any evaluation keys.
     #[error("{got} bytes of evaluation keys, at most {limit} are accepted")]
     TooLong {

@@ -1,6 +1,7 @@
 //! Packing samples into one GLWE ciphertext by automorphisms (Chen, Dai, Kim & Song, "Efficient homomorphic conversion
 //! between (ring) LWE ciphertexts", ACNS 2021).
 
+use sphinx_evaluation_keys::Gadget;
 use sphinx_linalg::{POLYNOMIAL_SIZE, ROW_WORDS};
 use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::fft_impl::fft64::math::polynomial::{
@@ -12,15 +13,14 @@ use tfhe::core_crypto::prelude::{
 };
 
 use crate::control::Control;
-use crate::keys::{FourierPackingKey, PreparedKeys};
-use crate::model::EvaluationError;
-use crate::parameters::Gadget;
+use crate::error::EvaluationError;
+use crate::prepared::{FourierPackingKey, PreparedKeys};
 use crate::sample::{Samples, embed};
 
 /// A GLWE ciphertext: mask, then body.
 type Row = Box<[u64; ROW_WORDS]>;
 
-/// One ciphertext whose coefficient [`crate::query::logit_coefficient`] has the message of each sample; up to N samples. The
+/// One ciphertext whose coefficient [`sphinx_evaluation_keys::logit_coefficient`] has the message of each sample; up to N samples. The
 /// other coefficients are zero.
 ///
 /// Adding a ciphertext to its image under an automorphism doubles the coefficients that it keeps and cancels others. All

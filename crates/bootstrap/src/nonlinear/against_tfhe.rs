@@ -4,12 +4,11 @@ use std::sync::atomic::AtomicBool;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
+use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile, PackingKey};
 use tfhe::core_crypto::commons::math::random::Seed;
 use tfhe::core_crypto::prelude::*;
 
 use super::*;
-use crate::keys::{EvaluationKeys, PackingKey};
-use crate::parameters::OneShotProfile;
 
 fn random_keys(rng: &mut ChaCha20Rng) -> EvaluationKeys {
     let profile = OneShotProfile::Standard;
@@ -50,6 +49,7 @@ fn key_switch_and_blind_rotation_are_tfhes() {
     let mut rng = ChaCha20Rng::seed_from_u64(11);
     let keys = random_keys(&mut rng);
     let prepared = PreparedKeys::new(&keys);
+    assert!(prepared.bytes() < 100 << 20, "{}", prepared.bytes());
     let going_on = AtomicBool::new(false);
     let control = Control::new(&going_on, &|_| ());
     let mut samples = Samples::zero(11);

@@ -13,7 +13,9 @@ use tfhe::core_crypto::prelude::{
 use tfhe::safe_serialization::{safe_deserialize, safe_serialize};
 use tfhe_versionable::{Versionize, VersionsDispatch};
 
-use super::{Check, EvaluationKeys, KeyError, PackingKey, bootstrapping_words};
+use super::check::{Check, bootstrapping_words};
+use super::header::TYPE_NAME;
+use super::{EvaluationKeyError, EvaluationKeys, PackingKey};
 use crate::parameters::{OneShotProfile, Parameters};
 
 /// Most bytes of serialised keys that are read or written.
@@ -38,7 +40,7 @@ pub enum StoredKeysVersions {
 }
 
 impl tfhe::named::Named for StoredKeys {
-    const NAME: &'static str = "sphinx_bootstrap::EvaluationKeys";
+    const NAME: &'static str = TYPE_NAME;
 }
 
 /// A seeded bootstrapping key, its words packed.
@@ -66,8 +68,8 @@ impl EvaluationKeys {
     /// The serialised keys.
     ///
     /// # Errors
-    /// [`KeyError::Serialise`] only.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, KeyError> {
+    /// [`EvaluationKeyError::Serialise`] only.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, EvaluationKeyError> {
         let key = &self.bootstrapping;
         let bits = Parameters::BOOTSTRAPPING_KEY_BITS;
         let shift = u64::BITS as usize - bits;
@@ -88,7 +90,7 @@ impl EvaluationKeys {
         };
         let mut bytes = Vec::with_capacity(MAX_KEY_BYTES);
         safe_serialize(&stored, &mut bytes, MAX_KEY_BYTES as u64)
-            .map_err(|error| KeyError::Serialise { reason: error.to_string() })?;
+            .map_err(|error| EvaluationKeyError::Serialise { reason: error.to_string() })?;
         bytes.shrink_to_fit();
         Ok(bytes)
     }
@@ -96,20 +98,20 @@ impl EvaluationKeys {
     /// Reads [`EvaluationKeys::to_bytes`] and checks every part against `profile`.
     ///
     /// # Errors
-    /// [`KeyError`]; nothing larger than the bytes at hand is allocated before they have been checked.
-    pub fn from_bytes(bytes: &[u8], profile: OneShotProfile) -> Result<Self, KeyError> {
+    /// [`EvaluationKeyError`]; nothing larger than the bytes at hand is allocated before they have been checked.
+    pub fn from_bytes(bytes: &[u8], profile: OneShotProfile) -> Result<Self, EvaluationKeyError> {
         if bytes.len() > MAX_KEY_BYTES {
-            return Err(KeyError::TooLong { got: bytes.len(), limit: MAX_KEY_BYTES });
+            return Err(EvaluationKeyError::TooLong { got: bytes.len(), limit: MAX_KEY_BYTES });
         }
         let mut rest = bytes;
         let stored: StoredKeys = safe_deserialize(&mut rest, bytes.len() as u64)
-            .map_err(|reason| KeyError::Format { reason })?;
+            .map_err(|reason| EvaluationKeyError::Format { reason })?;
         if !rest.is_empty() {
-            return Err(KeyError::Trailing { got: rest.len() });
+            return Err(EvaluationKeyError::Trailing { got: rest.len() });
         }
         if stored.profile != profile.name() {
             let got = stored.profile.chars().take(64).collect();
-            return Err(KeyError::Profile { got, expected: profile.name() });
+            return Err(EvaluationKeyError::Profile { got, expected: profile.name() });
         }
         let bootstrapping = stored.bootstrapping.unpack(&profile.parameters())?;
         Self::new(profile, bootstrapping, stored.key_switching, stored.packing)
@@ -118,7 +120,10 @@ impl EvaluationKeys {
 
 impl StoredBootstrappingKey {
     /// The key in tfhe's form. Sizes are checked first: tfhe asserts what it is handed.
-    fn unpack(self, parameters: &Parameters) -> Result<SeededLweBootstrapKeyOwned<u64>, KeyError> {
+    fn unpack(
+        self,
+        parameters: &Parameters,
+    ) -> Result<SeededLweBootstrapKeyOwned<u64>, EvaluationKeyError> {
         let check = Check("bootstrapping key");
         let bits = Parameters::BOOTSTRAPPING_KEY_BITS;
         let words = bootstrapping_words(parameters);

@@ -1,15 +1,9 @@
 //! What travels: one query in, one answer out.
 
 use sphinx_linalg::{POLYNOMIAL_SIZE, SEED_BYTES, Seed, Width, expand_mask, unpack};
-use sphinx_network::Plan;
 
-use crate::linear::Folded;
-use crate::network::NetworkError;
+use crate::layout::{QUERY_WIDTH, QueryLayout};
 
-/// Log2 of the integers per unit of an input in a query, as of a bias in its ciphertext.
-pub const INPUT_SCALE_LOG2: u32 = sphinx_linalg::BIAS_SCALE_LOG2;
-/// Bytes of each body coefficient of a query.
-pub const QUERY_WIDTH: Width = Width::Four;
 /// Bytes of each mask word of an answer.
 pub const ANSWER_MASK_WIDTH: Width = Width::Three;
 /// Bytes of each body coefficient of an answer.
@@ -37,7 +31,7 @@ pub struct Answer {
     pub scale: f64,
 }
 
-/// Why bytes are no query.
+/// Why bytes are not a query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// Another number of coefficients than the network's input takes.
@@ -56,58 +50,6 @@ pub enum QueryError {
         /// Bytes found.
         got: usize,
     },
-}
-
-/// Where the scalars of a network's input lie among the coefficients of a query.
-///
-/// A map is laid out line by line with the padding of the first convolution around it, so that a kernel never meets the
-/// next line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueryLayout {
-    length: usize,
-    positions: Vec<usize>,
-}
-
-impl QueryLayout {
-    /// The layout for the first stage of `plan`.
-    ///
-    /// # Errors
-    /// [`NetworkError::InputTooLarge`] if the padded input does not fit one ciphertext.
-    pub fn new(plan: &Plan) -> Result<Self, NetworkError> {
-        let stage = plan.stages.first().ok_or(NetworkError::NoStages)?;
-        let folded = Folded::shape(stage);
-        let length = folded.padded_len();
-        if length > POLYNOMIAL_SIZE {
-            return Err(NetworkError::InputTooLarge { got: length, limit: POLYNOMIAL_SIZE });
-        }
-        Ok(Self { length, positions: folded.positions().collect() })
-    }
-
-    /// Coefficients of a query, padding included.
-    #[allow(clippy::len_without_is_empty, reason = "no network has no input")]
-    pub fn len(&self) -> usize {
-        self.length
-    }
-
-    /// Number of scalars of the input.
-    pub fn scalars(&self) -> usize {
-        self.positions.len()
-    }
-
-    /// Bytes of the bodies of a query.
-    pub fn body_bytes(&self) -> usize {
-        self.length * QUERY_WIDTH.bytes()
-    }
-
-    /// The message of a query: every scalar of `input` at 2^48 integers per unit, at its coefficient; N words.
-    pub fn encode(&self, input: &[f32]) -> Vec<u64> {
-        let mut message = vec![0u64; POLYNOMIAL_SIZE];
-        let scale = f64::from(INPUT_SCALE_LOG2).exp2();
-        for (&position, &value) in self.positions.iter().zip(input) {
-            message[position] = ((f64::from(value) * scale).round() as i64).cast_unsigned();
-        }
-        message
-    }
 }
 
 impl Query {
@@ -133,20 +75,24 @@ impl Query {
         SEED_BYTES + self.bodies.len()
     }
 
-    pub(crate) fn check(&self, layout: &QueryLayout) -> Result<(), QueryError> {
+    /// Whether the bodies are as many as the layout's queries have.
+    ///
+    /// # Errors
+    /// [`QueryError::Length`] when they are not.
+    pub fn check(&self, layout: &QueryLayout) -> Result<(), QueryError> {
         let (got, expected) = (self.bodies.len(), layout.body_bytes());
         if got == expected { Ok(()) } else { Err(QueryError::Length { got, expected }) }
     }
 
     /// The mask, N words.
-    pub(crate) fn mask(&self) -> Vec<u64> {
+    pub fn mask(&self) -> Vec<u64> {
         let mut mask = vec![0; POLYNOMIAL_SIZE];
         expand_mask(Seed(self.seed), &mut mask);
         mask
     }
 
     /// The body, as many words as were sent.
-    pub(crate) fn body(&self) -> Vec<u64> {
+    pub fn body(&self) -> Vec<u64> {
         let mut body = vec![0; self.bodies.len() / QUERY_WIDTH.bytes()];
         unpack(&self.bodies, QUERY_WIDTH, &mut body);
         body

@@ -1,22 +1,14 @@
-//! Parameter sets, each with the noise it leads to at every step.
-//!
-//! What is chosen here are dimensions and decompositions. The noise of keys and ciphertexts follows from them by tfhe's
-//! curves for 132 bits of security, and the noise of every step from that ([`NoiseBudget`]).
-
-mod noise;
-pub mod table;
-
-pub use noise::{NetworkNoise, NoiseBudget, standard_normal_tail};
+//! Parameter sets. What is chosen here are dimensions and decompositions; the noise of keys and
+//! ciphertexts follows from them by tfhe's curves for 132 bits of security.
 
 use std::fmt;
 
+use sphinx_linalg::{POLYNOMIAL_SIZE, tuniform_variance};
 use tfhe::core_crypto::commons::noise_formulas::secure_noise::{
     minimal_lwe_bound_for_132_bits_security_tuniform,
     minimal_lwe_variance_for_132_bits_security_tuniform,
 };
 use tfhe::core_crypto::prelude::{DecompositionBaseLog, DecompositionLevelCount, LweDimension};
-
-use sphinx_linalg::{POLYNOMIAL_SIZE, tuniform_variance};
 
 /// A parameter set by name. Everything cryptographic about a one-shot recognition follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -70,7 +62,7 @@ impl OneShotProfile {
     /// n = 759 is where the bound of the small key's noise steps down to 2^17 (it is a whole number of bits), so that the
     /// dimensions just below pay for it with twice the noise. Two-bit digits make the key switch cheap in noise: its variance
     /// grows with B² per level, and multiply-adds cost little next to a blind rotation. 2^23 is where the errors of
-    /// decomposing and of multiplying the blind rotation's noise balance. [`table`] prints what this comes to, and what
+    /// decomposing and of multiplying the blind rotation's noise balance. The example `parameters` of `sphinx-bootstrap` prints what this comes to, and what
     /// neighbours would.
     pub const fn parameters(self) -> Parameters {
         match self {

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
+use sphinx_evaluation_keys::{Gadget, OneShotProfile, Parameters, lwe_noise_bound_log2};
 use sphinx_linalg::{POLYNOMIAL_SIZE, tuniform_variance};
 
-use super::{
-    Gadget, NoiseBudget, OneShotProfile, Parameters, lwe_noise_bound_log2, standard_normal_tail,
-};
 use crate::network::DEFAULT_HALF_RANGE;
+use crate::noise::{NoiseBudget, standard_normal_tail};
 
 /// The table of a profile: what is chosen, what follows, and what its neighbours would cost.
 #[derive(Debug, Clone, Copy)]
