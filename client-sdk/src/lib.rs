@@ -37,7 +37,7 @@ pub use workspace::{Workspace, WorkspaceError};
 
 // What the items above are made of, so that a program needs no other crate of the workspace.
 pub use bytes::Bytes;
-pub use sphinx_bootstrap::OneShotProfile;
+pub use sphinx_evaluation_keys::OneShotProfile;
 pub use sphinx_features as features;
 pub use sphinx_gradient::Tensor;
 pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
