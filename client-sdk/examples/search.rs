@@ -1,3 +1,5 @@
+//! A tool of the lab, not a pattern to copy.
+//!
 //! Tries hyper-parameters on the clear-text twin of an encrypted training: same loop, same noise, no services.
 //!
 //! `cargo run --release -p sphinx-client --example search -- [KEY=VALUE]... [-- [KEY=VALUE]...]...`

@@ -1,3 +1,5 @@
+//! A tool of the lab, not a pattern to copy.
+//!
 //! The same training twice, encrypted through real services and on the clear-text twin, with the same initial weights
 //! and the same batches; prints both test accuracies.
 //!

@@ -29,6 +29,24 @@ impl Default for Endpoints {
     }
 }
 
+impl Endpoints {
+    /// What `SPHINX_TRAINER`, `SPHINX_INFERENCE`, `SPHINX_KEYVAULT` and `SPHINX_TENANT` say, as the
+    /// command reads them; where one is absent or empty, the default.
+    ///
+    /// # Errors
+    /// [`ClientError::Name`] for a tenant that is not a valid name.
+    pub fn from_environment() -> Result<Self, ClientError> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let Self { trainer, inference, keyvault, tenant } = Self::default();
+        Ok(Self {
+            trainer: variable("SPHINX_TRAINER").unwrap_or(trainer),
+            inference: variable("SPHINX_INFERENCE").unwrap_or(inference),
+            keyvault: variable("SPHINX_KEYVAULT").unwrap_or(keyvault),
+            tenant: variable("SPHINX_TENANT").map_or(Ok(tenant), TenantId::parse)?,
+        })
+    }
+}
+
 /// A client of the three services. Connections are made at the first request and again whenever they break; clones
 /// share them.
 ///

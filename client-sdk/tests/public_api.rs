@@ -124,3 +124,20 @@ pub fn fine(name: &str) -> u64 { 0 }
     let starts: Vec<&str> = found.iter().map(|item| &item[..item.len().min(16)]).collect();
     assert_eq!(starts, ["pub use sphinx_p", "pub model: Model", "pub async fn ask"]);
 }
+
+/// What a reader copies has to compile with the SDK as the only dependency besides the runtime.
+#[test]
+fn examples_need_no_other_crate() {
+    for name in ["train", "recognise", "one_shot", "stream"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.rs"));
+        let code = fs::read_to_string(path).unwrap();
+        let used = code.lines().filter_map(|line| line.strip_prefix("use "));
+        let crates: BTreeSet<&str> = used.filter_map(|path| words(path).next()).collect();
+        let other: Vec<_> = crates
+            .iter()
+            .filter(|name| !["std", "sphinx_client", "tokio"].contains(name))
+            .collect();
+        assert!(other.is_empty(), "{name} needs {other:?}");
+        assert!(code.lines().count() < 75, "{name} is too long to copy");
+    }
+}

@@ -2,16 +2,11 @@
 
 use clap::Args;
 use serde::Serialize;
-use sphinx_client::workspace::public_fingerprint;
 use sphinx_client::{KeyId, evaluation_fingerprint};
-use sphinx_secret::SecretKey;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::program;
-
-/// Digits of the fingerprint in a key's name.
-const NAME_DIGITS: usize = 12;
 
 /// Make a secret key on this machine
 #[derive(Debug, Args)]
@@ -43,28 +38,19 @@ struct Evaluation {
 impl New {
     pub fn run(&self, context: &Context) -> Result<(), CliError> {
         let given = self.id.as_deref().map(KeyId::parse).transpose()?;
-        let mut rng = sphinx_client::secure_rng();
-        let key = SecretKey::generate(&mut rng)?;
-        let material = key.public_material(&mut rng);
-        let fingerprint = public_fingerprint(&material).to_string();
-        let id = match given {
-            Some(id) => id,
-            None => {
-                let digits: String = fingerprint.chars().take(NAME_DIGITS).collect();
-                KeyId::parse(format!("key-{digits}"))?
-            }
-        };
-        context.workspace.home().save_key(&id, &key, &material)?;
-        let file = context.workspace.home().key_path(&id).display().to_string();
+        let id = context.workspace.make_key(given)?;
+        let home = context.workspace.home();
         let evaluation = self.evaluation.then(|| {
-            let bytes = context.workspace.home().make_evaluation_keys(&id, &key, &mut rng)?;
+            let bytes = context.workspace.make_evaluation_keys(&id)?;
             Ok::<_, CliError>(Evaluation {
                 fingerprint: evaluation_fingerprint(&bytes).to_string(),
                 bytes: bytes.len(),
-                file: context.workspace.home().evaluation_path(&id).display().to_string(),
+                file: home.evaluation_path(&id).display().to_string(),
             })
         });
         let evaluation = evaluation.transpose()?;
+        let fingerprint = home.fingerprint(&id)?.map(|print| print.to_string()).unwrap_or_default();
+        let file = home.key_path(&id).display().to_string();
         let made = Made { key: id.to_string(), fingerprint, file, evaluation };
         context.output.result(&made, || {
             let Made { key, fingerprint, file, evaluation } = &made;

@@ -40,9 +40,7 @@ struct Evaluation {
 impl Register {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let id = context.choose_key(self.id.as_deref())?;
-        let material = context.workspace.home().material(&id)?;
-        let receipt =
-            context.workspace.client().register_material(&id, &material, &self.description).await?;
+        let receipt = context.workspace.register_key(&id, &self.description).await?;
         let registered = Registered {
             key: id.to_string(),
             fingerprint: receipt.key.fingerprint,
@@ -64,20 +62,11 @@ impl Register {
         context: &Context,
         id: &KeyId,
     ) -> Result<Option<Evaluation>, CliError> {
-        let material = match context.workspace.home().evaluation_keys(id)? {
-            None if self.evaluation => {
-                let mut rng = sphinx_client::secure_rng();
-                context.workspace.home().make_evaluation_keys(
-                    id,
-                    &context.workspace.home().key(id)?,
-                    &mut rng,
-                )?
-            }
-            None => return Ok(None),
-            Some(material) => material,
-        };
-        let (client, description) = (context.workspace.client(), &self.description);
-        let receipt = client.register_evaluation_keys(id, &material.into(), description).await?;
+        if self.evaluation && context.workspace.home().evaluation_keys(id)?.is_none() {
+            context.workspace.make_evaluation_keys(id)?;
+        }
+        let sent = context.workspace.register_evaluation_keys(id, &self.description).await?;
+        let Some(receipt) = sent else { return Ok(None) };
         Ok(Some(Evaluation {
             fingerprint: receipt.key.fingerprint,
             already_registered: receipt.already_registered,

@@ -1,0 +1,146 @@
+//! The examples as users run them: real processes, real services, real images of MNIST.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use image::GrayImage;
+use sphinx_client::data::{Dataset, Mnist};
+use sphinx_client::{Endpoints, ModelId, SphinxClient};
+use sphinx_runtime::{CancellationToken, Config, Limits, ServiceInfo};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+/// Images that are recognised.
+const IMAGES: usize = 20;
+
+/// The three services, and a user's directory.
+struct World {
+    directory: TempDir,
+    endpoints: Endpoints,
+    shutdown: CancellationToken,
+}
+
+impl World {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let shutdown = CancellationToken::new();
+        let (keyvault, address) = listen().await;
+        let store = directory.path().join("store");
+        std::fs::create_dir(&store).unwrap();
+        let (trainer, trainer_address) = listen().await;
+        let (inference, inference_address) = listen().await;
+        let run = (config(&sphinx_keyvault::SERVICE, &store, &address), shutdown.clone());
+        tokio::spawn(async move { sphinx_keyvault::run(run.0, keyvault, run.1).await.unwrap() });
+        let run = (config(&sphinx_trainer::SERVICE, &store, &address), shutdown.clone());
+        tokio::spawn(async move { sphinx_trainer::run(run.0, trainer, run.1).await.unwrap() });
+        let run = (config(&sphinx_inference::SERVICE, &store, &address), shutdown.clone());
+        tokio::spawn(async move { sphinx_inference::run(run.0, inference, run.1).await.unwrap() });
+        let endpoints = Endpoints {
+            trainer: trainer_address,
+            inference: inference_address,
+            keyvault: address,
+            ..Endpoints::default()
+        };
+        Self { directory, endpoints, shutdown }
+    }
+
+    /// What an example prints.
+    async fn run(&self, example: &str, arguments: &[&str], input: &[u8]) -> String {
+        let mut child = Command::new(program(example))
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env("SPHINX_TRAINER", &self.endpoints.trainer)
+            .env("SPHINX_INFERENCE", &self.endpoints.inference)
+            .env("SPHINX_KEYVAULT", &self.endpoints.keyvault)
+            .env_remove("SPHINX_HOME")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        // Only one of them reads it.
+        let _ = child.stdin.take().unwrap().write_all(input).await;
+        let output = child.wait_with_output().await.unwrap();
+        assert!(output.status.success(), "{example}: {}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn config<L: Limits>(service: &ServiceInfo, store: &Path, keyvault: &str) -> Config<L> {
+    let (store, keyvault) = (store.to_str().unwrap().to_owned(), keyvault.to_owned());
+    Config { store, keyvault, ..Config::defaults(service) }
+}
+
+/// A free loopback port and its address.
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, address)
+}
+
+/// Where cargo puts an example of the package whose tests it runs.
+fn program(example: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).unwrap().join("examples");
+    folder.join(format!("{example}{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Writes images as pictures; returns their names.
+fn pictures(folder: &Path, set: &Dataset) -> Vec<String> {
+    let name = |index: usize| {
+        let name = format!("{index}.png");
+        let pixels = set.image(index).unwrap().to_vec();
+        GrayImage::from_raw(28, 28, pixels).unwrap().save(folder.join(&name)).unwrap();
+        name
+    };
+    (0..IMAGES).map(name).collect()
+}
+
+/// How many classes are the labels of the first images.
+fn right(classes: &[u8], set: &Dataset) -> usize {
+    assert_eq!(classes.len(), IMAGES);
+    classes.iter().zip(set.labels()).filter(|(class, label)| class == label).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_trains_and_recognises_in_every_way() {
+    let world = World::start().await;
+    let trained = world.run("train", &["mlp-100", "1.5"], &[]).await;
+    let last = trained.lines().last().unwrap();
+    let accuracy: f64 = last.split(' ').next().unwrap().parse().unwrap();
+    assert!(accuracy > 60.0 && last.contains("epsilon"), "{last}");
+
+    // Trained further: the same model, key and ledger.
+    let further = world.run("train", &["mlp-100", "0.1"], &[]).await;
+    let client = SphinxClient::new(&world.endpoints).unwrap();
+    let version = client.model(&ModelId::parse("mlp-100").unwrap()).await.unwrap().version;
+    let steps = |text: &str| text.lines().filter(|line| line.starts_with("step")).count() as u64;
+    assert_eq!(version, steps(&trained) + steps(&further));
+
+    let test = Mnist::bundled().unwrap().into_train_test().1;
+    let names = pictures(world.directory.path(), &test);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let seen = world.run("recognise", &[&["mlp-100"], names.as_slice()].concat(), &[]).await;
+    let class = |line: &str| line.split(' ').nth(1).unwrap().parse().unwrap();
+    let recognised: Vec<u8> = seen.lines().map(class).collect();
+    assert!(right(&recognised, &test) > IMAGES / 2, "{seen}");
+
+    let pixels: Vec<u8> =
+        (0..IMAGES).flat_map(|index| test.image(index).unwrap()).copied().collect();
+    let seen = world.run("stream", &["mlp-100", "/dev/stdin"], &pixels).await;
+    let streamed: Vec<u8> = seen.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(streamed, recognised);
+
+    let seen = world.run("one_shot", &["mlp-100", names[0]], &[]).await;
+    assert!(seen.starts_with(&recognised[0].to_string()), "{seen}");
+}
