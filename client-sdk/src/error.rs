@@ -1,7 +1,13 @@
 //! What can go wrong between the SDK and the services.
 
+mod augmentation;
+mod recognition;
+
 use sphinx_proto::ConversionError;
 use tonic::Code;
+
+pub use augmentation::AugmentationError;
+pub use recognition::RecognitionError;
 
 /// Why an operation of the SDK failed.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +96,7 @@ pub enum ClientError {
     Features(#[from] sphinx_features::FeatureError),
     /// Copies of examples that cannot be made or placed.
     #[error(transparent)]
-    Augmentation(#[from] crate::training::AugmentationError),
+    Augmentation(#[from] AugmentationError),
     /// The client's half of a training step failed.
     #[error(transparent)]
     Pass(#[from] sphinx_gradient::PassError),
@@ -180,7 +186,7 @@ pub enum ClientError {
     },
     /// Tickets or images do not fit the model.
     #[error(transparent)]
-    Recognition(#[from] crate::recognition::RecognitionError),
+    Recognition(#[from] RecognitionError),
     /// The store of tickets refuses.
     #[error(transparent)]
     TicketStore(#[from] sphinx_tickets::TicketStoreError),

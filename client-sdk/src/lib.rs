@@ -22,16 +22,15 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 pub use client::{Endpoints, SphinxClient};
-pub use error::ClientError;
+pub use error::{AugmentationError, ClientError, RecognitionError};
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
 pub use keys::{KeyKind, KeyReceipt, RegisteredKey};
 pub use models::{Model, ModelParameters};
-pub use recognition::RecognitionError;
 pub use traffic::Traffic;
 pub use training::{
-    Augmentation, AugmentationError, ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud,
-    ModelLedger, Preview, Privacy, Progress, SessionOptions, TrainingOptions, TrainingRequest,
-    TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
+    Augmentation, ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud, ModelLedger,
+    Preview, Privacy, Progress, SessionOptions, TrainingOptions, TrainingRequest, TrainingSummary,
+    Update, View, train_with_inputs, train_without_ledger,
 };
 pub use workspace::{Workspace, WorkspaceError};
 

@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 
 use crate::client::SphinxClient;
 use crate::connection::Connection;
-use crate::error::ClientError;
-use crate::recognition::{Prediction, RecognitionError};
+use crate::error::{ClientError, RecognitionError};
+use crate::recognition::Prediction;
 
 /// Requests under way at once by [`OneShot::infer_many`]: one is computed while others travel.
 const UNDER_WAY: usize = 3;

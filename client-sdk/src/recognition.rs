@@ -9,7 +9,6 @@
 
 mod batch;
 mod dataset;
-mod error;
 mod infer;
 mod masks;
 pub(crate) mod model;
@@ -20,7 +19,6 @@ pub(crate) mod repair;
 mod ticket;
 
 pub use dataset::{DatasetPredictions, DatasetProgress};
-pub use error::RecognitionError;
 pub use infer::Prediction;
 pub use recogniser::Recogniser;
 pub use repair::{GivenUp, Repair, Unrepairable};

@@ -21,7 +21,7 @@ mod step;
 mod stream;
 mod update;
 
-pub use augmentation::{Augmentation, AugmentationError};
+pub use augmentation::Augmentation;
 pub use clear::ClearTwin;
 pub use cloud::{Direction, LinearCloud, Update};
 pub use inputs::{Inputs, View};

@@ -11,11 +11,11 @@ use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{InferRequest, InferResponse};
 use zeroize::Zeroizing;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, RecognitionError};
 use crate::recognition::masks::expand;
 use crate::recognition::model::{IntegerLayer, IntegerModel};
 use crate::recognition::offload::{INLINE_NANOS, offload};
-use crate::recognition::{Prediction, Recogniser, RecognitionError, Ticket};
+use crate::recognition::{Prediction, Recogniser, Ticket};
 
 /// Largest values of one message, bytes.
 const MESSAGE_BYTES: usize = 3 << 19;

@@ -13,8 +13,7 @@ use sphinx_quantise::{MAX_MODULUS_BITS, weight_norm_squared_limit};
 use zeroize::Zeroizing;
 
 use crate::connection::Connection;
-use crate::error::ClientError;
-use crate::recognition::RecognitionError;
+use crate::error::{ClientError, RecognitionError};
 
 /// Bytes per word of uploaded masks and of result ciphertexts; fixed by the schema.
 pub(crate) const UPLOAD_WIDTH: Width = Width::Six;

@@ -14,10 +14,10 @@ use sphinx_proto::v1::{ParameterSet, PrepareHeader};
 use tonic::Status;
 use zeroize::Zeroizing;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, RecognitionError};
 use crate::recognition::masks::{StageMasks, TicketSeed, ticket_seeds};
 use crate::recognition::offload::offload;
-use crate::recognition::{Recogniser, RecognitionError, Ticket, TicketBook};
+use crate::recognition::{Recogniser, Ticket, TicketBook};
 
 /// u of one stage, ticket by ticket.
 type StageAnswers = Vec<Zeroizing<Vec<u32>>>;

@@ -12,8 +12,7 @@ use tonic::Code;
 
 use crate::client::SphinxClient;
 use crate::connection::Connection;
-use crate::error::ClientError;
-use crate::recognition::RecognitionError;
+use crate::error::{ClientError, RecognitionError};
 use crate::recognition::model::IntegerModel;
 use crate::traffic::Counter;
 use crate::traffic::Traffic;

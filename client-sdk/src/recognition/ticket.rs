@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::recognition::RecognitionError;
+use crate::error::RecognitionError;
 use crate::recognition::masks::TicketSeed;
 use crate::recognition::model::IntegerModel;
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use sphinx_tickets::{Edition, TicketStore, TicketStoreError};
 use tonic::Code;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, RecognitionError};
 use crate::recognition::offload::offload;
 use crate::recognition::recogniser::describe;
 use crate::recognition::repair::{Difference, TicketWords};
-use crate::recognition::{GivenUp, Recogniser, RecognitionError, Repair, Unrepairable};
+use crate::recognition::{GivenUp, Recogniser, Repair, Unrepairable};
 
 impl Recogniser {
     /// Brings the unused tickets of a store from earlier versions of the model to this recogniser's. Those that cannot

@@ -7,8 +7,8 @@ use sphinx_linalg::SLOTS;
 use sphinx_tickets::{Place, StoredTicket, TicketStore};
 use tokio::sync::Notify;
 
-use crate::error::ClientError;
-use crate::recognition::{Recogniser, RecognitionError, Ticket};
+use crate::error::{ClientError, RecognitionError};
+use crate::recognition::{Recogniser, Ticket};
 use crate::tickets::SupplyOptions;
 use crate::tickets::metrics::Counters;
 

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::Code;
 
-use crate::error::ClientError;
-use crate::recognition::{Prediction, Recogniser, RecognitionError, Ticket};
+use crate::error::{ClientError, RecognitionError};
+use crate::recognition::{Prediction, Recogniser, Ticket};
 use crate::tickets::metrics::Counters;
 use crate::tickets::shared::Shared;
 use crate::tickets::worker::Worker;

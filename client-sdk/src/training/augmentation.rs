@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use rand::{CryptoRng, RngExt};
 
+use crate::error::AugmentationError;
 use crate::training::inputs::View;
 
 /// How examples are shown several times within one step (De et al. 2022, "Unlocking high-accuracy differentially
@@ -22,28 +23,6 @@ pub struct Augmentation {
     /// Most pixels by which a copy is moved, in both directions of both axes: 1 to 4. Every offset, also none, is
     /// equally likely; black comes in at the edge.
     pub shift: u8,
-}
-
-/// What is wrong with an [`Augmentation`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AugmentationError {
-    /// No copies, a single one, more than are supported, or a number that does not fill a block.
-    #[error(
-        "{got} copies of each example: expected 2, 4, 8 or 16, which fill a block of 2048 slots, or no augmentation"
-    )]
-    Copies {
-        /// Copies asked for.
-        got: u64,
-    },
-    /// Copies that are all alike, or moved out of sight.
-    #[error(
-        "copies moved by up to {got} pixels: expected 1 to 4; unmoved copies would all be alike, and further ones lose \
-         the image"
-    )]
-    Shift {
-        /// Pixels asked for.
-        got: u8,
-    },
 }
 
 impl Augmentation {

@@ -13,10 +13,10 @@ use tonic::Streaming;
 use zeroize::Zeroizing;
 
 use super::{Interrupted, StageAnswers, biases};
-use crate::error::ClientError;
+use crate::error::{ClientError, RecognitionError};
+use crate::recognition::Recogniser;
 use crate::recognition::model::RESULT_WIDTH;
 use crate::recognition::offload::offload;
-use crate::recognition::{Recogniser, RecognitionError};
 
 /// Messages being decrypted at once.
 const AHEAD: usize = 2;

@@ -14,12 +14,12 @@ use sphinx_quantise::{MAX_WEIGHT_DIFFERENCE, integer_map, integer_weight_count};
 use tonic::Streaming;
 use zeroize::Zeroizing;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, RecognitionError};
+use crate::recognition::Recogniser;
 use crate::recognition::model::IntegerModel;
 use crate::recognition::offload::offload;
 use crate::recognition::prepare::{Interrupted, biases};
 use crate::recognition::repair::difference::{Difference, StageDifference};
-use crate::recognition::{Recogniser, RecognitionError};
 
 /// Most bits of a folded difference: 2 · 254.
 const MAX_BITS: u32 = (2 * MAX_WEIGHT_DIFFERENCE).ilog2() + 1;
