@@ -48,7 +48,7 @@ impl Trial<'_> {
         let mut options = ClusterOptions::current_program()?;
         options.verbose = self.verbose;
         let cluster = interrupt.guard(LocalCluster::start(options)).await?;
-        let result = self.run_on(&cluster, output, interrupt).await;
+        let result = Box::pin(self.run_on(&cluster, output, interrupt)).await;
         let stopped = cluster.shutdown().await;
         let done = result?;
         stopped?;

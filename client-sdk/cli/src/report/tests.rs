@@ -1,5 +1,4 @@
 //! Reports written to disk.
-#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::collections::BTreeSet;
 use std::fs;
