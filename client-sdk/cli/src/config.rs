@@ -8,7 +8,7 @@ use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use sphinx_client::{Endpoints, TenantId};
-use tracing_subscriber::EnvFilter;
+use sphinx_telemetry::LogConfig;
 
 use crate::error::CliError;
 
@@ -144,11 +144,7 @@ impl Config {
 
     /// Starts logging to standard error.
     pub fn start_log(&self) -> Result<(), CliError> {
-        let wrong = || CliError::LogFilter { got: self.log.clone() };
-        let filter = EnvFilter::try_new(&self.log).map_err(|_| wrong())?;
-        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        // Fails only if there is a log already.
-        let _ = tracing::subscriber::set_global_default(lines.finish());
+        LogConfig::text(self.log.as_str()).start()?;
         Ok(())
     }
 }

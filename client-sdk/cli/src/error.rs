@@ -36,8 +36,8 @@ pub enum CliError {
     Config(Box<figment::Error>),
     #[error("configuration file {} is not there", path.display())]
     NoConfigFile { path: PathBuf },
-    #[error("log filter {got:?}: expected directives like info,sphinx_client=debug")]
-    LogFilter { got: String },
+    #[error(transparent)]
+    LogFilter(#[from] sphinx_telemetry::FilterError),
     #[error("no home directory: say where keys and ledgers are with --home or SPHINX_HOME")]
     NoHome,
     #[error("{}: {source}", path.display())]
@@ -95,7 +95,7 @@ impl CliError {
             Self::Usage(_)
                 | Self::Config(_)
                 | Self::NoConfigFile { .. }
-                | Self::LogFilter { .. }
+                | Self::LogFilter(_)
                 | Self::NoHome
                 | Self::Workspace(WorkspaceError::WhichKey { .. })
                 | Self::UnknownNetwork { .. }

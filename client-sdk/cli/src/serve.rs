@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use sphinx_runtime::ServiceArgs;
+use sphinx_inference::InferenceService;
+use sphinx_keyvault::KeyVaultService;
+use sphinx_runtime::{ServiceArgs, launch};
+use sphinx_trainer::TrainerService;
 
 /// Run one of the services in this process
 #[derive(Debug, Args)]
@@ -21,14 +24,14 @@ enum Service {
     Trainer,
     /// Recognises images
     Inference,
-    /// Keeps public keys
+    /// Keeps public and evaluation keys
     Keyvault,
 }
 
 pub fn run(serve: &Serve) -> ExitCode {
     match serve.service {
-        Service::Trainer => sphinx_trainer::main(&serve.args),
-        Service::Inference => sphinx_inference::main(&serve.args),
-        Service::Keyvault => sphinx_keyvault::main(&serve.args),
+        Service::Trainer => launch::<TrainerService>(&serve.args),
+        Service::Inference => launch::<InferenceService>(&serve.args),
+        Service::Keyvault => launch::<KeyVaultService>(&serve.args),
     }
 }

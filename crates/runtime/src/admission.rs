@@ -1,10 +1,8 @@
 //! Admission: a place for every RPC, held until its reply has ended.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -69,7 +67,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if request.uri().path().starts_with("/grpc.") {
+        if is_public(&request) {
             return Box::pin(self.inner.call(request));
         }
         let Ok(permit) = Arc::clone(&self.layer.places).try_acquire_owned() else {
@@ -79,6 +77,11 @@ where
         let reply = self.inner.call(request);
         Box::pin(async move { Ok(reply.await?.map(|body| Body::new(Held::new(body, permit)))) })
     }
+}
+
+/// Whether a request asks for health or reflection, which are everybody's.
+pub(crate) fn is_public<B>(request: &Request<B>) -> bool {
+    request.uri().path().starts_with("/grpc.")
 }
 
 impl RpcError for Full {

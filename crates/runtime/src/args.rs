@@ -1,10 +1,12 @@
 //! Command-line flags of every service; the last and strongest layer of the configuration.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Parser, error::ErrorKind};
-
-use crate::config::LogFormat;
+use clap::Parser;
+use clap::error::ErrorKind;
+use sphinx_telemetry::LogFormat;
 
 /// Exit code for a wrong command line (`EX_USAGE` of sysexits.h).
 const EX_USAGE: u8 = 64;

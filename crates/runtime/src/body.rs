@@ -1,19 +1,18 @@
 //! Bodies: what a place in the service is held by, and how silence and panics end a stream.
 
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
-use tonic::{Status, body::Body};
+use tonic::Status;
+use tonic::body::Body;
 use tower_http::timeout::TimeoutBody;
 
 /// A request body that fails with DEADLINE_EXCEEDED when the next bytes do not come in time.

@@ -1,9 +1,7 @@
 //! The bridge from asynchronous code to the cores.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use sphinx_proto::{ErrorCode, RpcError};
@@ -88,10 +86,8 @@ impl RpcError for ComputeError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
 
     use rayon::prelude::*;
 

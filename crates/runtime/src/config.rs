@@ -1,14 +1,18 @@
 //! Configuration: defaults < file < environment < flags, checked whole before a port opens.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use figment::{
-    Figment,
-    providers::{Env, Format, Serialized, Toml},
-};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sphinx_channel::{Address, KEY_VAULT_PORT};
+use sphinx_telemetry::{FilterError, LogConfig};
 
-use crate::{args::ServiceArgs, service::ServiceInfo};
+use crate::args::ServiceArgs;
+use crate::service::ServiceInfo;
 
 /// Everything a service can be told; `L` are the service's own limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,26 +67,6 @@ pub struct ServerConfig {
     pub drain_deadline_ms: u64,
 }
 
-/// Logs, written to standard error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogConfig {
-    /// Form of a line.
-    pub format: LogFormat,
-    /// Which lines are written, for example `info,sphinx_trainer=debug`.
-    pub filter: String,
-}
-
-/// Form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {
@@ -110,9 +94,9 @@ impl<L: Limits> Config<L> {
         Self {
             server: ServerConfig::new(service.default_listen),
             store: "./sphinx-data".to_owned(),
-            keyvault: "http://127.0.0.1:7003".to_owned(),
+            keyvault: Address::local(KEY_VAULT_PORT).to_string(),
             compute_threads: 0,
-            log: LogConfig { format: LogFormat::Text, filter: "info".to_owned() },
+            log: LogConfig::text("info"),
             limits: L::default(),
         }
     }
@@ -153,10 +137,10 @@ impl<L: Limits> Config<L> {
         if self.store.is_empty() {
             return Err(ConfigError::value("store", "empty", "a directory or a file:// URL"));
         }
-        if self.keyvault.parse::<tonic::transport::Uri>().is_err() {
+        if self.keyvault.parse::<Address>().is_err() {
             return Err(ConfigError::value("keyvault", &self.keyvault, "http://HOST:PORT"));
         }
-        crate::telemetry::filter(&self.log)?;
+        self.log.validate()?;
         self.limits.validate()
     }
 }
@@ -221,6 +205,12 @@ impl ConfigError {
     }
 }
 
+impl From<FilterError> for ConfigError {
+    fn from(error: FilterError) -> Self {
+        Self::value("log.filter", error.got, "directives like info,sphinx_trainer=debug")
+    }
+}
+
 /// A layer of one field, or of none.
 fn flag<T: Serialize>(field: &str, value: &Option<T>) -> Figment {
     match value {
@@ -230,5 +220,4 @@ fn flag<T: Serialize>(field: &str, value: &Option<T>) -> Figment {
 }
 
 #[cfg(test)]
-#[path = "config/tests.rs"]
 mod tests;

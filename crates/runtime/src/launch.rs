@@ -1,20 +1,19 @@
 //! Everything around a service's `run`: configuration, logs, runtime, signals, exit code.
 
-use std::{error::Error, future::Future, io, net::SocketAddr, process::ExitCode};
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
 
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use sphinx_telemetry::{LogConfig, log_panics};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    args::ServiceArgs,
-    config::{Config, ConfigError, Limits},
-    health::{self, HealthError},
-    service::ServiceInfo,
-    telemetry,
-};
+use crate::args::{ServiceArgs, parse_args};
+use crate::config::{Config, ConfigError};
+use crate::health::{self, CheckError};
+use crate::run::{RunError, run};
+use crate::service::{Service, ServiceInfo};
 
 /// What `--check-health` says of a service that does not serve; container engines know no other.
 const UNHEALTHY: u8 = 1;
@@ -29,19 +28,22 @@ const EX_SOFTWARE: u8 = 70;
 /// configuration, 71 when the system refuses the address, 70 when the service fails. With
 /// `--check-health` nothing is run; the service that runs already is asked, and 1 says it does not
 /// serve. Every failure is one line on standard error.
-pub fn launch<L, E, F, R>(service: &'static ServiceInfo, args: &ServiceArgs, run: R) -> ExitCode
-where
-    L: Limits,
-    E: Error,
-    F: Future<Output = Result<(), E>>,
-    R: FnOnce(Config<L>, TcpListener, CancellationToken) -> F,
-{
-    match try_launch(service, args, run) {
+pub fn launch<S: Service>(args: &ServiceArgs) -> ExitCode {
+    match try_launch::<S>(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("sphinx-{}: {failure}", service.name);
+            eprintln!("sphinx-{}: {failure}", S::INFO.name);
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// A service as a process of its own: reads the command line, then as [`launch`]; 64 for a wrong command
+/// line.
+pub fn main<S: Service>() -> ExitCode {
+    match parse_args::<ServiceArgs>() {
+        Ok(args) => launch::<S>(&args),
+        Err(code) => code,
     }
 }
 
@@ -54,9 +56,9 @@ enum Failure {
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
     #[error("unhealthy: {0}")]
-    Unhealthy(#[from] HealthError),
-    #[error("{0}")]
-    Service(String),
+    Unhealthy(#[from] CheckError),
+    #[error(transparent)]
+    Service(#[from] RunError),
 }
 
 impl Failure {
@@ -70,23 +72,13 @@ impl Failure {
     }
 }
 
-fn try_launch<L, E, F, R>(
-    service: &'static ServiceInfo,
-    args: &ServiceArgs,
-    run: R,
-) -> Result<(), Failure>
-where
-    L: Limits,
-    E: Error,
-    F: Future<Output = Result<(), E>>,
-    R: FnOnce(Config<L>, TcpListener, CancellationToken) -> F,
-{
-    let config = Config::<L>::load(service, args)?;
+fn try_launch<S: Service>(args: &ServiceArgs) -> Result<(), Failure> {
+    let config = Config::<S::Limits>::load(&S::INFO, args)?;
     if args.check_health {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return Ok(runtime.block_on(health::check(service, config.server.listen))?);
+        return Ok(runtime.block_on(health::check(&S::INFO, config.server.listen))?);
     }
-    telemetry::init(service, &config.log)?;
+    start_log(&S::INFO, &config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -97,11 +89,21 @@ where
         let address = config.server.listen;
         let listener =
             TcpListener::bind(address).await.map_err(|cause| Failure::Listen { address, cause })?;
-        run(config, listener, shutdown).await.map_err(|error| Failure::Service(error.to_string()))
+        Ok(run::<S>(config, listener, shutdown).await?)
     });
     // Streams past the drain deadline must not hold the process.
     runtime.shutdown_background();
     result
+}
+
+/// Starts logging and writes the first line, which says what is running.
+fn start_log(service: &ServiceInfo, config: &LogConfig) -> Result<(), ConfigError> {
+    if config.start()? {
+        log_panics();
+    }
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    tracing::info!(service = service.name, version = service.version, profile, "starting");
+    Ok(())
 }
 
 fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {

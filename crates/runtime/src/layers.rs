@@ -1,25 +1,24 @@
 //! The layers every request of every service passes, in one list.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use sphinx_proto::TenantId;
-use tonic::{body::Body, service::Routes};
-use tower::{Service, ServiceBuilder, timeout::TimeoutLayer};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    classify::GrpcFailureClass,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    trace::TraceLayer,
-};
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::timeout::TimeoutLayer;
+use tower::{Service, ServiceBuilder};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::classify::GrpcFailureClass;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
 use tracing::Span;
 
-use crate::{
-    admission::AdmissionLayer,
-    body::{impatient, panicked},
-    config::ServerConfig,
-    rescue::RescueLayer,
-};
+use crate::admission::AdmissionLayer;
+use crate::body::{impatient, panicked};
+use crate::config::ServerConfig;
+use crate::identity::{IdentityLayer, identify, tenant_for_log};
+use crate::rescue::RescueLayer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,7 +42,9 @@ pub(crate) fn wrap(
         // 2. Everything from here on has an id, and every reply carries it, errors included.
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        // 3. A span per RPC around all that can go wrong, so that each log line has the id.
+        // 3. Who asks, known from here on.
+        .map_request(identify)
+        // 4. A span per RPC around all that can go wrong, so that each log line has the id.
         .layer(
             TraceLayer::new_for_grpc()
                 .make_span_with(move |request: &Request<_>| span(service, request))
@@ -52,16 +53,18 @@ pub(crate) fn wrap(
                 .on_eos(finished)
                 .on_failure(failed),
         )
-        // 4. A panic below costs one reply, not the process.
+        // 5. A panic below costs one reply, not the process.
         .layer(CatchPanicLayer::custom(|_| panicked().into_http::<Body>()))
-        // 5. What the layers below report as errors becomes a status: nothing passes this line.
+        // 6. What the layers below report as errors becomes a status: nothing passes this line.
         .layer(RescueLayer { timeout })
-        // 6. A place or a refusal, before any work and outside the timeout: nobody waits in a queue.
+        // 7. A place or a refusal, before any work and outside the timeout: nobody waits in a queue.
         .layer(AdmissionLayer::new(config.max_concurrent_requests))
-        // 7. Time until the head of the reply. A unary handler has then finished; a streaming one has
+        // 8. Whoever gives no name that can be read is refused, before any RPC sees the request.
+        .layer(IdentityLayer)
+        // 9. Time until the head of the reply. A unary handler has then finished; a streaming one has
         //    only begun, so a long training session is never cut by it.
         .layer(TimeoutLayer::new(timeout))
-        // 8. Time between two messages of a request's stream, which is what ends a silent session.
+        // 10. Time between two messages of a request's stream, which is what ends a silent session.
         .map_request(move |request: Request<Body>| request.map(|body| impatient(body, idle)))
         .service(routes)
 }
@@ -80,11 +83,7 @@ fn without_odd_request_id<B>(mut request: Request<B>) -> Request<B> {
 fn span<B>(service: &'static str, request: &Request<B>) -> Span {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-    // Only a well-formed tenant is written; the handler refuses the others.
-    let tenant = match header(HeaderName::from_static(TenantId::FIELD)) {
-        None => TenantId::default().to_string(),
-        Some(name) => TenantId::parse(name).map_or_else(|_| "invalid".into(), |id| id.to_string()),
-    };
+    let tenant = tenant_for_log(request);
     let request_id = header(REQUEST_ID).unwrap_or_default();
     tracing::info_span!("rpc", service, method, tenant, request_id)
 }

@@ -1,34 +1,36 @@
-//! What the three services share: configuration, the layers every request passes, serving and
-//! draining, the compute pool, the tenant of a request and the key check.
+//! What the three services share: configuration, start and drain, the layers every request passes and
+//! who makes it, the compute pool, a cache.
 //!
-//! A service is a function `run(config, listener, shutdown)` that builds its routes and hands them to
-//! [`serve`]; [`launch`] is everything around it (arguments, configuration, logs, runtime, signals,
-//! exit code).
+//! A service is a [`Service`]: it opens what it needs and has routes. [`run`] serves it on a listener;
+//! [`launch`] is everything around that (configuration, logs, runtime, signals, exit code).
 #![deny(clippy::indexing_slicing)]
 
 mod admission;
 mod args;
 mod body;
+mod cache;
+mod clock;
 mod compute;
 mod config;
 mod connections;
 mod health;
-mod keys;
+mod identity;
 mod launch;
 mod layers;
 mod rescue;
+mod run;
 mod serve;
 mod service;
-mod telemetry;
-mod tenant;
 
 pub use args::{ServiceArgs, parse_args};
+pub use cache::ByteCache;
+pub use clock::unix_seconds;
 pub use compute::{Compute, ComputeError};
-pub use config::{Config, ConfigError, Limits, LogConfig, LogFormat, ServerConfig};
-pub use keys::{KeyDirectory, KeyError};
-pub use launch::launch;
+pub use config::{Config, ConfigError, Limits, ServerConfig};
+pub use identity::Principal;
+pub use launch::{launch, main};
+pub use run::{RunError, run};
 pub use serve::{ServeError, serve};
-pub use service::ServiceInfo;
-pub use tenant::tenant;
+pub use service::{OpenError, Service, ServiceInfo};
 /// Cancelled when the service is to drain; long-lived streams watch it to end by themselves.
 pub use tokio_util::sync::CancellationToken;

@@ -1,15 +1,15 @@
 //! Errors of layers become statuses.
 
-use std::{
-    convert::Infallible,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use tonic::{Status, body::Body};
-use tower::{BoxError, Layer, Service, ServiceExt, timeout::error::Elapsed};
+use tonic::Status;
+use tonic::body::Body;
+use tower::timeout::error::Elapsed;
+use tower::{BoxError, Layer, Service, ServiceExt};
 
 use crate::body::panicked;
 

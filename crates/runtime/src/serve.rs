@@ -1,17 +1,19 @@
 //! Serving a service's routes until it is told to stop, then draining.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::io::{self, Write};
+use std::time::Duration;
 
 use sphinx_proto::DESCRIPTORS;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Server};
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
-use crate::{config::ServerConfig, connections, layers, service::ServiceInfo};
+use crate::config::ServerConfig;
+use crate::service::ServiceInfo;
+use crate::{connections, layers};
 
 /// Bytes a peer may send ahead on one stream and on one connection. The defaults (64 kB) would make
 /// bulk streams of ciphertexts wait for a window update every few rows.

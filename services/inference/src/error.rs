@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use sphinx_bootstrap::{EvaluationError, OneShotNetworkError};
+use sphinx_channel::KeyDirectoryError;
 use sphinx_evaluation_keys::QueryError;
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::{NetworkFault, StoreError};
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
 use sphinx_quantise::QuantisationError;
-use sphinx_runtime::{ComputeError, KeyError};
+use sphinx_runtime::ComputeError;
 
 /// What a request is told to wait when too many rows are held or too many recognitions wait: about what a stage or a
 /// recognition takes.
@@ -38,7 +39,7 @@ pub enum InferenceError {
     },
     /// The key may not be used.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] KeyDirectoryError),
     /// No such stage.
     #[error("stage is {got}: model {model} has {count}, counted from 0")]
     Stage {

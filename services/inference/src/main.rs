@@ -2,12 +2,8 @@
 
 use std::process::ExitCode;
 
-use sphinx_runtime::{ServiceArgs, parse_args};
+use sphinx_inference::InferenceService;
 
-/// Answers the linear layers of stored models, on ciphertexts and on masked integers.
 fn main() -> ExitCode {
-    match parse_args::<ServiceArgs>() {
-        Ok(args) => sphinx_inference::main(&args),
-        Err(code) => code,
-    }
+    sphinx_runtime::main::<InferenceService>()
 }

@@ -8,10 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moka::{future::Cache, policy::EvictionPolicy};
 use sphinx_models::{ModelStore, StoreError, StoredModel};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
-use sphinx_runtime::Compute;
+use sphinx_runtime::{ByteCache, Compute};
 
 use crate::{error::InferenceError, model::LoadedModel};
 
@@ -23,13 +22,13 @@ const RECHECK: Duration = Duration::from_secs(5);
 pub(crate) struct Models {
     store: ModelStore,
     compute: Compute,
-    loaded: Cache<Wanted, Arc<Entry>>,
+    loaded: ByteCache<VersionId, Entry>,
     started: Instant,
 }
 
 /// Which version of which model a request means. Versions never change, so neither does what is loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Wanted {
+pub(crate) struct VersionId {
     pub(crate) tenant: TenantId,
     pub(crate) model_id: ModelId,
     pub(crate) incarnation: [u8; 16],
@@ -46,16 +45,7 @@ struct Entry {
 impl Models {
     /// Models of a store, at most `max_bytes` of them in memory besides those in use.
     pub(crate) fn new(store: ModelStore, compute: Compute, max_bytes: u64) -> Self {
-        // Weighed in KiB, since the cache counts in 32 bits.
-        let kibibytes = |_: &Wanted, entry: &Arc<Entry>| {
-            u32::try_from(entry.model.bytes() / 1024 + 1).unwrap_or(u32::MAX)
-        };
-        let loaded = Cache::builder()
-            .weigher(kibibytes)
-            .max_capacity(max_bytes / 1024)
-            // A new version is wanted at once, however often the old one was.
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
+        let loaded = ByteCache::new(max_bytes, |entry: &Entry| entry.model.bytes());
         Self { store, compute, loaded, started: Instant::now() }
     }
 
@@ -63,7 +53,7 @@ impl Models {
     /// being loaded wait for the same load.
     pub(crate) async fn get(
         &self,
-        wanted: Wanted,
+        wanted: VersionId,
         key_id: &KeyId,
     ) -> Result<Arc<LoadedModel>, InferenceError> {
         let model = match self.loaded.get(&wanted).await {
@@ -86,16 +76,16 @@ impl Models {
     ) -> Result<Arc<LoadedModel>, InferenceError> {
         let StoredModel { meta, head, .. } = self.store.get(&tenant, &model_id).await?;
         let (incarnation, version) = (meta.incarnation, version.unwrap_or(head));
-        self.load(Wanted { tenant, model_id, incarnation, version }).await
+        self.load(VersionId { tenant, model_id, incarnation, version }).await
     }
 
-    async fn load(&self, wanted: Wanted) -> Result<Arc<LoadedModel>, InferenceError> {
+    async fn load(&self, wanted: VersionId) -> Result<Arc<LoadedModel>, InferenceError> {
         let key = wanted.clone();
-        let entry = self.loaded.try_get_with(key, self.read(wanted)).await;
-        Ok(Arc::clone(&entry.map_err(Arc::unwrap_or_clone)?.model))
+        let entry = self.loaded.get_or_make(key, self.read(wanted)).await?;
+        Ok(Arc::clone(&entry.model))
     }
 
-    async fn read(&self, wanted: Wanted) -> Result<Arc<Entry>, InferenceError> {
+    async fn read(&self, wanted: VersionId) -> Result<Entry, InferenceError> {
         let begun = Instant::now();
         let StoredModel { meta, .. } = self.store.get(&wanted.tenant, &wanted.model_id).await?;
         if meta.incarnation != wanted.incarnation {
@@ -106,13 +96,13 @@ impl Models {
         let (bytes, millis) = (model.bytes(), begun.elapsed().as_millis());
         tracing::info!(model = %wanted.model_id, wanted.version, bytes, millis, "model loaded");
         let checked = AtomicU64::new(self.uptime_millis());
-        Ok(Arc::new(Entry { model: Arc::new(model), checked }))
+        Ok(Entry { model: Arc::new(model), checked })
     }
 
     /// A deleted model is not served for longer than [`RECHECK`].
     async fn still_there(
         &self,
-        wanted: &Wanted,
+        wanted: &VersionId,
         entry: Arc<Entry>,
     ) -> Result<Arc<LoadedModel>, InferenceError> {
         let (now, checked) = (self.uptime_millis(), entry.checked.load(Ordering::Relaxed));
@@ -130,7 +120,7 @@ impl Models {
                 }
             };
             if let Err(gone) = there {
-                self.loaded.invalidate(wanted).await;
+                self.loaded.forget(wanted).await;
                 return Err(gone);
             }
         }
@@ -142,7 +132,7 @@ impl Models {
     }
 }
 
-impl Wanted {
+impl VersionId {
     /// Reads the fields by which requests name a model.
     pub(crate) fn parse(
         tenant: TenantId,

@@ -9,15 +9,16 @@ use std::sync::{
 };
 
 use sphinx_bootstrap::{Control, LayerDone, OneShotModel, PreparedKeys};
+use sphinx_channel::KeyDirectory;
 use sphinx_evaluation_keys::{Answer, Query};
 use sphinx_models::ModelStore;
-use sphinx_runtime::{Compute, KeyDirectory};
+use sphinx_runtime::Compute;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::{config::InferenceLimits, error::InferenceError};
 
-pub(crate) use keys::Keys;
-pub(crate) use models::Models;
+pub(crate) use keys::KeyCache;
+pub(crate) use models::OneShotModels;
 
 /// Most requests that wait for a place; each also takes one of the service's places for calls of all kinds while it waits.
 const MAX_WAITING: usize = 16;
@@ -25,8 +26,8 @@ const MAX_WAITING: usize = 16;
 /// Everything that requests of this kind share. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct OneShot {
-    pub(crate) models: Models,
-    pub(crate) keys: Keys,
+    pub(crate) models: OneShotModels,
+    pub(crate) keys: KeyCache,
     compute: Compute,
     places: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
@@ -49,8 +50,8 @@ impl OneShot {
         limits: &InferenceLimits,
     ) -> Self {
         Self {
-            models: Models::new(store, compute.clone(), limits.max_one_shot_model_bytes),
-            keys: Keys::new(directory, compute.clone(), limits.max_key_bytes),
+            models: OneShotModels::new(store, compute.clone(), limits.max_one_shot_model_bytes),
+            keys: KeyCache::new(directory, compute.clone(), limits.max_key_bytes),
             compute,
             places: Arc::new(Semaphore::new(limits.max_one_shot_evaluations as usize)),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),

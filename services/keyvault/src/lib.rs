@@ -11,69 +11,38 @@ mod layout;
 mod material;
 mod rpc;
 mod secrets;
+mod service;
 mod vault;
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    process::ExitCode,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use sphinx_objects::ObjectError;
-use sphinx_proto::v1::key_vault_server::{KeyVaultServer, SERVICE_NAME};
-use sphinx_runtime::{
-    CancellationToken, Compute, ComputeError, ServeError, ServiceArgs, ServiceInfo, launch, serve,
-};
+use sphinx_channel::KEY_VAULT_PORT;
+use sphinx_proto::v1::key_vault_server::SERVICE_NAME;
+use sphinx_runtime::{CancellationToken, RunError, ServiceInfo};
 use tokio::net::TcpListener;
-use tonic::service::Routes;
 
 pub use config::VaultLimits;
+pub use service::KeyVaultService;
 
 /// This service's configuration.
 pub type Config = sphinx_runtime::Config<VaultLimits>;
 
-/// This service.
+/// What tells this service from the others.
 pub const SERVICE: ServiceInfo = ServiceInfo {
     name: "keyvault",
     grpc_name: SERVICE_NAME,
     version: env!("CARGO_PKG_VERSION"),
-    default_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7003),
+    default_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), KEY_VAULT_PORT),
 };
 
-/// Why the service ended other than by its drain.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] ObjectError),
-    /// The compute threads cannot be started.
-    #[error(transparent)]
-    Compute(#[from] ComputeError),
-    /// Serving failed.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-}
-
-/// The whole program, given its command line.
-pub fn main(args: &ServiceArgs) -> ExitCode {
-    launch(&SERVICE, args, run)
-}
-
-/// Serves the key vault on a listener until `shutdown` is cancelled and its RPCs have ended.
+/// Serves on a listener until `shutdown` is cancelled and the running RPCs have ended.
 ///
 /// # Errors
-/// [`RunError`] when the store cannot be opened or the transport fails.
+/// [`RunError`] when the service cannot open or the transport fails.
 pub async fn run(
     config: Config,
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let compute = Compute::new(config.compute_threads)?;
-    let vault = vault::Vault::open(&config.store, config.limits, compute)?;
-    vault.sweep().await?;
-    let routes = Routes::new(KeyVaultServer::new(rpc::KeyVaultService::new(vault.clone())));
-    let served = serve(&SERVICE, &config.server, listener, routes, shutdown);
-    tokio::select! {
-        served = served => Ok(served?),
-        never = vault.keep_sweeping() => match never {},
-    }
+    sphinx_runtime::run::<KeyVaultService>(config, listener, shutdown).await
 }

@@ -2,12 +2,8 @@
 
 use std::process::ExitCode;
 
-use sphinx_runtime::{ServiceArgs, parse_args};
+use sphinx_keyvault::KeyVaultService;
 
-/// Keeps public and evaluation keys; never a secret one.
 fn main() -> ExitCode {
-    match parse_args::<ServiceArgs>() {
-        Ok(args) => sphinx_keyvault::main(&args),
-        Err(code) => code,
-    }
+    sphinx_runtime::main::<KeyVaultService>()
 }

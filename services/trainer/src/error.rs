@@ -2,30 +2,14 @@
 
 use std::time::Duration;
 
+use sphinx_channel::KeyDirectoryError;
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::StoreError;
 use sphinx_network::SpecError;
 use sphinx_optimizer::OptimizerError;
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
 use sphinx_quantise::LowerError;
-use sphinx_runtime::{ComputeError, KeyError, ServeError};
-
-/// Why the service could not run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The key vault's address is wrong.
-    #[error(transparent)]
-    Keys(#[from] KeyError),
-    /// The compute pool cannot be started.
-    #[error(transparent)]
-    Compute(#[from] ComputeError),
-    /// Serving failed.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-}
+use sphinx_runtime::ComputeError;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +21,7 @@ pub(crate) enum TrainerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] KeyDirectoryError),
     #[error(transparent)]
     Compute(#[from] ComputeError),
     #[error(transparent)]

@@ -11,41 +11,34 @@ mod service;
 mod training;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
 
-use sphinx_proto::v1::trainer_server::TrainerServer;
-use sphinx_runtime::{CancellationToken, Config, ServiceArgs, ServiceInfo, launch, serve};
+use sphinx_channel::TRAINER_PORT;
+use sphinx_proto::v1::trainer_server::SERVICE_NAME;
+use sphinx_runtime::{CancellationToken, RunError, ServiceInfo};
 use tokio::net::TcpListener;
-use tonic::service::Routes;
 
 pub use config::TrainerLimits;
-pub use error::RunError;
+pub use service::TrainerService;
 
-use crate::service::TrainerService;
+/// This service's configuration.
+pub type Config = sphinx_runtime::Config<TrainerLimits>;
 
-/// What tells the trainer from the other services.
-pub static SERVICE: ServiceInfo = ServiceInfo {
+/// What tells this service from the others.
+pub const SERVICE: ServiceInfo = ServiceInfo {
     name: "trainer",
-    grpc_name: "sphinx.v1.Trainer",
+    grpc_name: SERVICE_NAME,
     version: env!("CARGO_PKG_VERSION"),
-    default_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7001),
+    default_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), TRAINER_PORT),
 };
 
-/// Serves until `shutdown` is cancelled, then drains.
+/// Serves on a listener until `shutdown` is cancelled and the running RPCs have ended.
 ///
 /// # Errors
-/// [`RunError`] if the store, the key vault's address or the listener cannot be used.
+/// [`RunError`] when the service cannot open or the transport fails.
 pub async fn run(
-    config: Config<TrainerLimits>,
+    config: Config,
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let trainer = TrainerService::new(&config, shutdown.clone())?;
-    let routes = Routes::new(TrainerServer::new(trainer));
-    Ok(serve(&SERVICE, &config.server, listener, routes, shutdown).await?)
-}
-
-/// The whole process: configuration, logs, signals, exit code.
-pub fn main(args: &ServiceArgs) -> ExitCode {
-    launch(&SERVICE, args, run)
+    sphinx_runtime::run::<TrainerService>(config, listener, shutdown).await
 }

@@ -2,11 +2,8 @@
 
 use std::process::ExitCode;
 
-use sphinx_runtime::{ServiceArgs, parse_args};
+use sphinx_trainer::TrainerService;
 
 fn main() -> ExitCode {
-    match parse_args::<ServiceArgs>() {
-        Ok(args) => sphinx_trainer::main(&args),
-        Err(code) => code,
-    }
+    sphinx_runtime::main::<TrainerService>()
 }

@@ -1,7 +1,7 @@
 //! One module per RPC.
 
-pub mod create_model;
-pub mod delete_model;
-pub mod get_model;
-pub mod list_models;
-pub mod train;
+pub(crate) mod create_model;
+pub(crate) mod delete_model;
+pub(crate) mod get_model;
+pub(crate) mod list_models;
+pub(crate) mod train;

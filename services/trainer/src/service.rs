@@ -2,53 +2,63 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::Stream;
+use sphinx_channel::KeyDirectory;
 use sphinx_models::{ModelMeta, ModelStore, StoredModel, StoredNetwork};
-use sphinx_proto::v1::trainer_server::Trainer;
+use sphinx_proto::v1::trainer_server::{Trainer, TrainerServer};
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
     GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, Model, TrainRequest,
     TrainResponse,
 };
-use sphinx_runtime::{CancellationToken, Compute, Config, KeyDirectory};
+use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
 use tokio::sync::Semaphore;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::TrainerLimits;
-use crate::error::{RunError, TrainerError};
-use crate::rpc;
+use crate::error::TrainerError;
+use crate::{SERVICE, rpc};
 
-/// What the RPCs share. Clones share it all.
+/// The trainer: what its RPCs share. Clones share it all.
 #[derive(Debug, Clone)]
-pub(crate) struct TrainerService {
-    pub store: ModelStore,
-    pub keys: KeyDirectory,
-    pub compute: Compute,
-    pub limits: TrainerLimits,
+pub struct TrainerService {
+    pub(crate) store: ModelStore,
+    pub(crate) keys: KeyDirectory,
+    pub(crate) compute: Compute,
+    pub(crate) limits: TrainerLimits,
     /// One permit per open training session.
-    pub sessions: Arc<Semaphore>,
+    pub(crate) sessions: Arc<Semaphore>,
     /// Longest silence of a client, in either direction.
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// Cancelled when the service drains.
-    pub shutdown: CancellationToken,
+    pub(crate) shutdown: CancellationToken,
 }
 
-impl TrainerService {
-    pub fn new(
+impl Service for TrainerService {
+    const INFO: ServiceInfo = SERVICE;
+    type Limits = TrainerLimits;
+
+    async fn open(
         config: &Config<TrainerLimits>,
+        compute: Compute,
         shutdown: CancellationToken,
-    ) -> Result<Self, RunError> {
+    ) -> Result<Self, OpenError> {
         Ok(Self {
             store: ModelStore::open(&config.store)?.retaining(config.limits.retention()),
             keys: KeyDirectory::connect(&config.keyvault)?,
-            compute: Compute::new(config.compute_threads)?,
+            compute,
             limits: config.limits.clone(),
             sessions: Arc::new(Semaphore::new(config.limits.max_sessions)),
             idle_timeout: config.server.idle_timeout(),
             shutdown,
         })
+    }
+
+    fn routes(&self) -> Routes {
+        Routes::new(TrainerServer::new(self.clone()))
     }
 }
 
@@ -113,10 +123,4 @@ pub(crate) fn described(stored: &StoredModel) -> Result<Model, TrainerError> {
         weights: plan.weight_count() as u64,
         biases: plan.bias_count() as u64,
     })
-}
-
-/// Seconds since 1970-01-01 UTC.
-pub(crate) fn unix_seconds() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,5 @@
-use std::{fs, net::SocketAddr};
+use std::fs;
+use std::net::SocketAddr;
 
 use super::*;
 

@@ -1,10 +1,15 @@
 use sphinx_proto::v1::{key_vault_server, trainer_server};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Server};
+use tonic::Code;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
 
 use super::*;
-use crate::{config::ServerConfig, serve::serve};
+use crate::config::ServerConfig;
+use crate::serve::serve;
 
 const fn service(grpc_name: &'static str) -> ServiceInfo {
     let default_listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -41,7 +46,10 @@ async fn a_service_is_healthy_while_it_serves_and_not_after_its_drain() {
     shutdown.cancel();
     served.await.unwrap();
     let gone = check(&SERVICE, address).await.unwrap_err();
-    assert!(matches!(&gone, HealthError::Unreachable { address: at, .. } if *at == address));
+    let CheckError::Health(HealthError::Unreachable { address: at, .. }) = &gone else {
+        panic!("{gone}")
+    };
+    assert_eq!(*at, address);
     assert!(gone.to_string().contains("refused"), "{gone}");
 }
 
@@ -50,7 +58,7 @@ async fn rejects_another_service_at_the_address() {
     let (address, _shutdown, _served) = start().await;
     let name = key_vault_server::SERVICE_NAME;
     let expected = HealthError::Unknown { address, name, code: Code::NotFound };
-    assert_eq!(check(&service(name), address).await, Err(expected));
+    assert_eq!(check(&service(name), address).await, Err(expected.into()));
 }
 
 #[tokio::test]
@@ -63,19 +71,19 @@ async fn rejects_a_service_that_drains() {
     tokio::spawn(Server::builder().add_service(health).serve_with_incoming(incoming));
     let status = ServingStatus::NotServing;
     let expected = HealthError::NotServing { address, name, status };
-    assert_eq!(check(&SERVICE, address).await, Err(expected));
+    assert_eq!(check(&SERVICE, address).await, Err(expected.into()));
 }
 
 #[tokio::test]
 async fn rejects_a_peer_that_accepts_and_is_silent() {
     let (_listener, address) = listen().await;
-    assert_eq!(check(&SERVICE, address).await, Err(HealthError::Silent { address }));
+    assert_eq!(check(&SERVICE, address).await, Err(HealthError::Silent { address }.into()));
 }
 
 #[tokio::test]
 async fn rejects_a_port_that_only_the_system_knows() {
     let any = SERVICE.default_listen;
-    assert_eq!(check(&SERVICE, any).await, Err(HealthError::AnyPort(any)));
+    assert_eq!(check(&SERVICE, any).await, Err(CheckError::AnyPort(any)));
 }
 
 #[test]

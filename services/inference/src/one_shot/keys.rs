@@ -5,45 +5,37 @@ mod tests;
 
 use std::sync::Arc;
 
-use moka::{future::Cache, policy::EvictionPolicy};
 use sphinx_bootstrap::PreparedKeys;
+use sphinx_channel::{KeyDirectory, KeyDirectoryError};
 use sphinx_evaluation_keys::{EvaluationKeys, MAX_KEY_BYTES, OneShotProfile};
 use sphinx_proto::{KeyId, TenantId, v1::Key};
-use sphinx_runtime::{Compute, ComputeError, KeyDirectory};
+use sphinx_runtime::{ByteCache, Compute, ComputeError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::InferenceError;
 
 /// Prepared keys, in memory only. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Keys {
+pub(crate) struct KeyCache {
     directory: KeyDirectory,
     compute: Compute,
-    prepared: Cache<Wanted, Arc<PreparedKeys>>,
+    prepared: ByteCache<KeyVersion, PreparedKeys>,
     /// Held while keys are fetched and expanded, which takes twice their final memory: one at a time.
     preparing: Arc<Mutex<()>>,
 }
 
 /// Whose keys under which id, and which ones: others may have been registered under the id since.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Wanted {
+struct KeyVersion {
     tenant: TenantId,
     key_id: KeyId,
     fingerprint: String,
 }
 
-impl Keys {
+impl KeyCache {
     /// Keys of at most `max_bytes` in memory, besides those in use.
     pub(crate) fn new(directory: KeyDirectory, compute: Compute, max_bytes: u64) -> Self {
-        // Weighed in KiB, since the cache counts in 32 bits.
-        let kibibytes = |_: &Wanted, keys: &Arc<PreparedKeys>| {
-            u32::try_from(keys.bytes() / 1024 + 1).unwrap_or(u32::MAX)
-        };
-        let prepared = Cache::builder()
-            .weigher(kibibytes)
-            .max_capacity(max_bytes / 1024)
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
+        let prepared = ByteCache::new(max_bytes, PreparedKeys::bytes);
         Self { directory, compute, prepared, preparing: Arc::default() }
     }
 
@@ -57,7 +49,7 @@ impl Keys {
         let key = match self.directory.evaluation(tenant, key_id).await {
             Ok(key) => key,
             Err(error) => {
-                if matches!(error, sphinx_runtime::KeyError::NoEvaluation { .. }) {
+                if matches!(error, KeyDirectoryError::NoEvaluation { .. }) {
                     self.forget(tenant, key_id, None).await;
                 }
                 return Err(error.into());
@@ -78,49 +70,42 @@ impl Keys {
         key_id: KeyId,
         key: Key,
     ) -> Result<Arc<PreparedKeys>, InferenceError> {
-        let wanted = Wanted { tenant, key_id, fingerprint: key.fingerprint.clone() };
+        let wanted = KeyVersion { tenant, key_id, fingerprint: key.fingerprint.clone() };
         if let Some(keys) = self.prepared.get(&wanted).await {
             return Ok(keys);
         }
         let prepare = self.prepare(&wanted, key);
-        let keys = self.prepared.try_get_with_by_ref(&wanted, prepare).await;
-        let keys = keys.map_err(Arc::unwrap_or_clone);
+        let keys = self.prepared.get_or_make(wanted.clone(), prepare).await;
         if keys.is_ok() {
             // Nobody asks for those that were registered under this id before.
             self.forget(&wanted.tenant, &wanted.key_id, Some(&wanted.fingerprint)).await;
         }
         // What the new keys push out goes now, not with some later request.
-        self.prepared.run_pending_tasks().await;
+        self.prepared.settle().await;
         keys
     }
 
     /// Drops all keys held under an id but those of one fingerprint. There are few: each has about 95 MB.
     async fn forget(&self, tenant: &TenantId, key_id: &KeyId, but: Option<&str>) {
-        let held = self.prepared.iter().map(|(held, _)| held).filter(|held| {
+        let others = |held: &KeyVersion| {
             held.tenant == *tenant
                 && held.key_id == *key_id
                 && but.is_none_or(|fingerprint| held.fingerprint != fingerprint)
-        });
-        for held in held.collect::<Vec<_>>() {
-            self.prepared.invalidate(held.as_ref()).await;
-        }
+        };
+        self.prepared.forget_all(others).await;
     }
 
-    async fn prepare(
-        &self,
-        wanted: &Wanted,
-        key: Key,
-    ) -> Result<Arc<PreparedKeys>, InferenceError> {
+    async fn prepare(&self, wanted: &KeyVersion, key: Key) -> Result<PreparedKeys, InferenceError> {
         let alone = Arc::clone(&self.preparing).lock_owned().await;
         let begun = std::time::Instant::now();
-        let Wanted { tenant, key_id, fingerprint } = wanted;
+        let KeyVersion { tenant, key_id, fingerprint } = wanted;
         let material = self.directory.fetch_evaluation(tenant, key_id, &key, MAX_KEY_BYTES).await?;
         let directory = self.directory.clone();
         let expand = move || {
             directory.verify(&key, &material)?;
             let keys = EvaluationKeys::from_bytes(&material, OneShotProfile::default())?;
             drop(material);
-            Ok::<_, InferenceError>(Arc::new(PreparedKeys::new(&keys)))
+            Ok::<_, InferenceError>(PreparedKeys::new(&keys))
         };
         let keys = run_alone(&self.compute, alone, expand).await??;
         let (bytes, millis) = (keys.bytes(), begun.elapsed().as_millis());

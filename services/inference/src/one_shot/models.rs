@@ -2,31 +2,30 @@
 
 use std::sync::Arc;
 
-use moka::{future::Cache, policy::EvictionPolicy};
 use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotModel, OneShotNetwork};
 use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_linalg::{EncryptedBiases, POLYNOMIAL_SIZE};
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion, StoredModel, StoredNetwork};
 use sphinx_network::Plan;
 use sphinx_proto::{KeyId, ModelId, TenantId};
-use sphinx_runtime::Compute;
+use sphinx_runtime::{ByteCache, Compute};
 
 use crate::{
     error::{InferenceError, ModelFault},
-    models::Wanted,
+    models::VersionId,
 };
 
 /// Prepared model versions. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Models {
+pub(crate) struct OneShotModels {
     store: ModelStore,
     compute: Compute,
-    prepared: Cache<Wanted, Arc<Prepared>>,
+    prepared: ByteCache<VersionId, Prepared>,
 }
 
 /// A model as the store has it now, and the version of it that a request means.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct FoundModel {
     meta: ModelMeta,
     pub(crate) version: u64,
 }
@@ -37,17 +36,10 @@ struct Prepared {
     bytes: usize,
 }
 
-impl Models {
+impl OneShotModels {
     /// Models of a store, at most `max_bytes` of them in memory besides those in use.
     pub(crate) fn new(store: ModelStore, compute: Compute, max_bytes: u64) -> Self {
-        let kibibytes = |_: &Wanted, prepared: &Arc<Prepared>| {
-            u32::try_from(prepared.bytes / 1024 + 1).unwrap_or(u32::MAX)
-        };
-        let prepared = Cache::builder()
-            .weigher(kibibytes)
-            .max_capacity(max_bytes / 1024)
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
+        let prepared = ByteCache::new(max_bytes, |prepared: &Prepared| prepared.bytes);
         Self { store, compute, prepared }
     }
 
@@ -59,7 +51,7 @@ impl Models {
         version: Option<u64>,
         incarnation: &[u8],
         key_id: &KeyId,
-    ) -> Result<Model, InferenceError> {
+    ) -> Result<FoundModel, InferenceError> {
         let StoredModel { meta, head, .. } = self.store.get(tenant, model_id).await?;
         if !incarnation.is_empty() && incarnation != meta.incarnation.as_slice() {
             return Err(InferenceError::OtherIncarnation { model: meta.model_id });
@@ -68,32 +60,32 @@ impl Models {
             let (model, expected) = (meta.model_id, meta.key_id);
             return Err(InferenceError::OtherKey { model, got: key_id.clone(), expected });
         }
-        Ok(Model { version: version.unwrap_or(head), meta })
+        Ok(FoundModel { version: version.unwrap_or(head), meta })
     }
 
     /// The prepared form: from memory, or loaded and transformed once, while further requests wait for the same.
     pub(crate) async fn prepared(
         &self,
-        model: &Model,
+        model: &FoundModel,
     ) -> Result<Arc<OneShotModel>, InferenceError> {
-        let wanted = Wanted {
+        let version = VersionId {
             tenant: model.meta.tenant.clone(),
             model_id: model.meta.model_id.clone(),
             incarnation: model.meta.incarnation,
             version: model.version,
         };
-        let prepared = self.prepared.try_get_with(wanted, self.prepare(model)).await;
-        Ok(Arc::clone(&prepared.map_err(Arc::unwrap_or_clone)?.model))
+        let prepared = self.prepared.get_or_make(version, self.prepare(model)).await?;
+        Ok(Arc::clone(&prepared.model))
     }
 
-    async fn prepare(&self, model: &Model) -> Result<Arc<Prepared>, InferenceError> {
+    async fn prepare(&self, model: &FoundModel) -> Result<Prepared, InferenceError> {
         let begun = std::time::Instant::now();
         let (meta, version) = (model.meta.clone(), model.version);
         let loaded = self.store.load(&meta, Some(version)).await?;
         let prepared = self.compute.run(move || prepare(&meta, loaded)).await??;
         let (bytes, millis) = (prepared.bytes, begun.elapsed().as_millis());
         tracing::info!(model = %model.meta.model_id, version, bytes, millis, "one-shot model loaded");
-        Ok(Arc::new(prepared))
+        Ok(prepared)
     }
 }
 

@@ -4,7 +4,7 @@ use sphinx_proto::{
     ConversionError, ModelId,
     v1::{DescribeModelRequest, DescribeModelResponse, IntegerStage},
 };
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::{model::LoadedModel, models::Models};
@@ -15,11 +15,11 @@ struct Query {
     version: Option<u64>,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     models: &Models,
     request: Request<DescribeModelRequest>,
 ) -> Result<Response<DescribeModelResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let query = Query::try_from(request.into_inner())?;
     let model = models.describe(tenant, query.model_id, query.version).await?;
     Ok(Response::new(model.as_ref().into()))

@@ -9,10 +9,12 @@ use sphinx_proto::{
     ConversionError, KeyId, TenantId,
     v1::{InferRequest, InferResponse},
 };
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
-use crate::{error::InferenceError, model::LoadedStage, models::Wanted, rpc::InferenceService};
+use crate::{
+    error::InferenceError, model::LoadedStage, models::VersionId, service::InferenceService,
+};
 
 /// Largest `values` of a request or a reply, bytes; below the transport's 4 MiB per message.
 const MAX_VALUES: usize = 3 << 20;
@@ -23,18 +25,18 @@ const INLINE_NANOS: usize = 100_000;
 
 /// A checked request.
 struct Query {
-    wanted: Wanted,
+    wanted: VersionId,
     key_id: KeyId,
     stage: u32,
     images: u32,
     values: Bytes,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     service: &InferenceService,
     request: Request<InferRequest>,
 ) -> Result<Response<InferResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let query = Query::parse(tenant, request.into_inner())?;
     let model = service.models.get(query.wanted, &query.key_id).await?;
     let batch = Batch::new(model.stage(query.stage)?, query.images, query.values)?;
@@ -54,7 +56,7 @@ impl Query {
     fn parse(tenant: TenantId, request: InferRequest) -> Result<Self, ConversionError> {
         let InferRequest { model_id, key_id, version, stage, images, values, incarnation } =
             request;
-        let wanted = Wanted::parse(tenant, model_id, &incarnation, version)?;
+        let wanted = VersionId::parse(tenant, model_id, &incarnation, version)?;
         Ok(Self { wanted, key_id: KeyId::parse(key_id)?, stage, images, values })
     }
 }

@@ -6,7 +6,7 @@ use sphinx_proto::{
     ConversionError, KeyId, ModelId, TenantId,
     v1::{InferOnceRequest, InferOnceResponse},
 };
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::{error::InferenceError, one_shot::OneShot};
@@ -23,11 +23,11 @@ struct Asked {
     bodies: Bytes,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     service: &OneShot,
     request: Request<InferOnceRequest>,
 ) -> Result<Response<InferOnceResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let asked = Asked::parse(tenant, request.into_inner())?;
     Ok(Response::new(answer(service, asked).await?))
 }

@@ -11,15 +11,15 @@ use sphinx_proto::{
     conversion::{parameter_set, required},
     v1::{PrepareHeader, PrepareRequest, prepare_request::Part},
 };
-use sphinx_runtime::{Compute, tenant};
+use sphinx_runtime::{Compute, Principal};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     error::InferenceError,
     model::LoadedStage,
-    models::Wanted,
-    rpc::{InferenceService, PrepareStream},
+    models::VersionId,
+    service::{InferenceService, PrepareStream},
 };
 
 /// Units of results under way per compute thread: one in work, one ready to be sent.
@@ -27,7 +27,7 @@ const UNITS_PER_THREAD: usize = 2;
 
 /// A checked header.
 struct Query {
-    wanted: Wanted,
+    wanted: VersionId,
     key_id: KeyId,
     stage: u32,
 }
@@ -41,11 +41,11 @@ struct Preparation {
     _rows: OwnedSemaphorePermit,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     service: &InferenceService,
     request: Request<Streaming<PrepareRequest>>,
 ) -> Result<Response<PrepareStream>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let mut parts = request.into_inner();
     let query = Query::parse(tenant, header(parts.message().await?)?)?;
     let tenant = query.wanted.tenant.clone();
@@ -68,7 +68,7 @@ impl Query {
         let PrepareHeader { model_id, key_id, version, stage, incarnation, .. } = &header;
         parameter_set(header.parameter_set)?;
         Ok(Self {
-            wanted: Wanted::parse(tenant, model_id.clone(), incarnation, *version)?,
+            wanted: VersionId::parse(tenant, model_id.clone(), incarnation, *version)?,
             key_id: KeyId::parse(key_id.clone())?,
             stage: *stage,
         })

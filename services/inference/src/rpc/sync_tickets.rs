@@ -12,14 +12,14 @@ use sphinx_proto::{
     },
 };
 use sphinx_quantise::weight_difference;
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::{
     error::InferenceError,
     model::LoadedModel,
-    models::Wanted,
-    rpc::{InferenceService, SyncStream},
+    models::VersionId,
+    service::{InferenceService, SyncStream},
 };
 
 /// Weights per message: at most 1.2 MB.
@@ -27,17 +27,17 @@ const WEIGHTS_PER_MESSAGE: usize = 1 << 20;
 
 /// A checked request.
 struct Query {
-    from: Wanted,
-    to: Wanted,
+    from: VersionId,
+    to: VersionId,
     key_id: KeyId,
     old_biases: bool,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     service: &InferenceService,
     request: Request<SyncTicketsRequest>,
 ) -> Result<Response<SyncStream>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let query = Query::parse(tenant, request.into_inner())?;
     let from = service.models.get(query.from, &query.key_id).await?;
     let to = service.models.get(query.to, &query.key_id).await?;
@@ -56,8 +56,8 @@ impl Query {
     fn parse(tenant: TenantId, request: SyncTicketsRequest) -> Result<Self, ConversionError> {
         let SyncTicketsRequest { model_id, key_id, incarnation, from_version, to_version, .. } =
             request;
-        let from = Wanted::parse(tenant, model_id, &incarnation, from_version)?;
-        let to = Wanted { version: to_version, ..from.clone() };
+        let from = VersionId::parse(tenant, model_id, &incarnation, from_version)?;
+        let to = VersionId { version: to_version, ..from.clone() };
         let (key_id, old_biases) = (KeyId::parse(key_id)?, request.old_biases);
         Ok(Self { from, to, key_id, old_biases })
     }

@@ -2,10 +2,8 @@
 //!
 //! A part is written once and never changed. Parts that no registered key names are an unfinished upload.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sphinx_objects::{
@@ -13,6 +11,7 @@ use sphinx_objects::{
     record::{seal, unseal},
 };
 use sphinx_proto::TenantId;
+use sphinx_runtime::unix_seconds;
 
 use crate::{
     evaluation::part_count,
@@ -102,8 +101,8 @@ impl Parts {
             .filter(|(sha256, _)| !registered.contains(sha256) && Some(sha256.as_str()) != wanted)
             .collect();
         unfinished.sort_by_key(|(_, stored)| stored.newest_unix_seconds);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let oldest = i64::try_from(now.saturating_sub(max_age).as_secs()).unwrap_or(i64::MAX);
+        let age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+        let oldest = unix_seconds().saturating_sub(age);
         let room = max_uploads.saturating_sub(usize::from(wanted.is_some()));
         let surplus = unfinished.len().saturating_sub(room);
         for (index, (sha256, stored)) in unfinished.into_iter().enumerate() {

@@ -5,7 +5,7 @@ use sphinx_proto::{
     conversion::key_kind,
     v1::{DeleteKeyRequest, DeleteKeyResponse, KeyKind},
 };
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::{error::VaultError, vault::Vault};
@@ -15,11 +15,11 @@ struct Query {
     key_id: KeyId,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     vault: &Vault,
     request: Request<DeleteKeyRequest>,
 ) -> Result<Response<DeleteKeyResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let query = Query::try_from(request.into_inner())?;
     let key = vault.delete_evaluation(&tenant, &query.key_id).await?;
     tracing::info!(key_id = key.key_id, fingerprint = key.fingerprint, "evaluation keys removed");

@@ -1,7 +1,5 @@
 //! `ExchangeKeys`: registers key material that comes as a stream.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use sphinx_proto::{
     TenantId,
     conversion::required,
@@ -9,7 +7,7 @@ use sphinx_proto::{
         ExchangeKeysRequest, ExchangeKeysResponse, KeyHeader, KeyKind, exchange_keys_request::Part,
     },
 };
-use sphinx_runtime::tenant;
+use sphinx_runtime::{Principal, unix_seconds};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
@@ -20,11 +18,11 @@ use crate::{
     vault::Vault,
 };
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     vault: &Vault,
     request: Request<Streaming<ExchangeKeysRequest>>,
 ) -> Result<Response<ExchangeKeysResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let mut parts = request.into_inner();
     let header = header(parts.message().await?)?;
     let announced = Announcement::parse(header, vault.limits())?;
@@ -32,10 +30,10 @@ pub(super) async fn handle(
         let sha256 = hex::encode(announced.sha256);
         vault.admit(&tenant, &announced, &sha256).await?;
         receive_parts(vault, &tenant, parts, &announced, &sha256).await?;
-        vault.register_evaluation(&tenant, &announced, &sha256, now_unix_seconds()).await?
+        vault.register_evaluation(&tenant, &announced, &sha256, unix_seconds()).await?
     } else {
         let key = receive(parts, announced, vault.limits()).await?;
-        vault.register(&tenant, key, now_unix_seconds()).await?
+        vault.register(&tenant, key, unix_seconds()).await?
     };
     let (key, already) = (registered.key, registered.already);
     tracing::info!(key_id = key.key_id, fingerprint = key.fingerprint, already, "key registered");
@@ -91,10 +89,4 @@ fn header(first: Option<ExchangeKeysRequest>) -> Result<KeyHeader, Status> {
         Some(Part::Header(header)) => Ok(header),
         Some(Part::Chunk(_)) | None => Ok(required("header", expected, None)?),
     }
-}
-
-fn now_unix_seconds() -> i64 {
-    // A clock before 1970 is shown as 1970: the date is for people only.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

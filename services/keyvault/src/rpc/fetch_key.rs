@@ -7,7 +7,7 @@ use sphinx_proto::{
     conversion::key_kind,
     v1::{FetchKeyRequest, FetchKeyResponse, KeyKind, fetch_key_response::Part},
 };
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::{error::VaultError, evaluation::part_count, layout::KeyRecord, vault::Vault};
@@ -18,11 +18,11 @@ struct Query {
     fingerprint: String,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     vault: &Vault,
     request: Request<FetchKeyRequest>,
 ) -> Result<Response<BoxStream<'static, Result<FetchKeyResponse, Status>>>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let Query { key_id, fingerprint } = Query::try_from(request.into_inner())?;
     let key = vault.get(&tenant, KeyKind::Evaluation, &key_id).await?;
     if !fingerprint.is_empty() && fingerprint != key.fingerprint {

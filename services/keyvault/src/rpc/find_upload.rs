@@ -4,16 +4,16 @@ use sphinx_proto::{
     conversion::required,
     v1::{FindUploadRequest, FindUploadResponse, KeyKind},
 };
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::{material::Announcement, vault::Vault};
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     vault: &Vault,
     request: Request<FindUploadRequest>,
 ) -> Result<Response<FindUploadResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let mut header = required("header", "a KeyHeader", request.into_inner().header)?;
     header.offset = 0;
     let announced = Announcement::parse(header, vault.limits())?;

@@ -5,7 +5,7 @@ use sphinx_proto::{
     conversion::key_kind,
     v1::{GetKeyRequest, GetKeyResponse, KeyKind},
 };
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::vault::Vault;
@@ -16,11 +16,11 @@ struct Query {
     kind: KeyKind,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     vault: &Vault,
     request: Request<GetKeyRequest>,
 ) -> Result<Response<GetKeyResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let query = Query::try_from(request.into_inner())?;
     let key = vault.get(&tenant, query.kind, &query.key_id).await?;
     Ok(Response::new(GetKeyResponse { key: Some(key.into()) }))

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
-use sphinx_keyvault::{Config, RunError, SERVICE, run};
+use sphinx_keyvault::{Config, SERVICE, run};
 use sphinx_proto::v1::{
     ExchangeKeysRequest, KeyHeader, KeyKind, ParameterSet, exchange_keys_request::Part,
     key_vault_client::KeyVaultClient,
 };
-use sphinx_runtime::CancellationToken;
+use sphinx_runtime::{CancellationToken, RunError};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Request, transport::Channel};

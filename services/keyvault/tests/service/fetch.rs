@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use sphinx_channel::{KeyDirectory, KeyDirectoryError};
 use sphinx_evaluation_keys::{MAX_KEY_BYTES, OneShotProfile};
 use sphinx_proto::v1::{DeleteKeyRequest, Key};
 use sphinx_proto::{ErrorCode, KeyId, RpcError, TenantId};
-use sphinx_runtime::{KeyDirectory, KeyError};
 use sphinx_secret::SecretKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -71,7 +71,7 @@ async fn fetch_while(
     vault: &Vault,
     key: &Key,
     change: impl AsyncFnOnce(&Vault),
-) -> Result<Vec<u8>, KeyError> {
+) -> Result<Vec<u8>, KeyDirectoryError> {
     let relay = Arc::new(Relay::default());
     let directory = KeyDirectory::connect(&relay.start(vault.address).await).unwrap();
     let (tenant, key_id) = names();
@@ -97,7 +97,7 @@ async fn keys_removed_while_they_are_fetched_are_no_fault_of_the_service() {
     let fetched = fetch_while(&vault, &key, async |_| ()).await.unwrap();
     assert!(fetched == keys());
     let error = fetch_while(&vault, &key, remove).await.unwrap_err();
-    assert!(matches!(error, KeyError::NoEvaluation { .. }), "{error}");
+    assert!(matches!(error, KeyDirectoryError::NoEvaluation { .. }), "{error}");
     assert_eq!(error.code(), ErrorCode::FailedPrecondition);
 }
 
@@ -115,7 +115,8 @@ async fn keys_exchanged_while_they_are_fetched_are_named() {
     };
     let error = fetch_while(&vault, &key, exchange).await.unwrap_err();
     let expected = key.fingerprint;
-    let exchanged = matches!(&error, KeyError::Exchanged { expected: e, .. } if *e == expected);
+    let exchanged =
+        matches!(&error, KeyDirectoryError::Exchanged { expected: e, .. } if *e == expected);
     assert!(exchanged, "{error}");
     // Registered again while they are under way, they arrive.
     remove(&vault).await;

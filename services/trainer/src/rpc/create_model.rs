@@ -8,18 +8,18 @@ use sphinx_models::{ModelMeta, ModelVersion};
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_proto::v1::{CreateModelRequest, CreateModelResponse, Network};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, conversion, to_status};
-use sphinx_runtime::tenant;
+use sphinx_runtime::{Principal, unix_seconds};
 use tonic::{Request, Response, Status};
 
 use crate::config::TrainerLimits;
 use crate::error::TrainerError;
-use crate::service::{TrainerService, described, unix_seconds};
+use crate::service::{TrainerService, described};
 
 pub async fn handle(
     service: &TrainerService,
     request: Request<CreateModelRequest>,
 ) -> Result<Response<CreateModelResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let creation = Creation::parse(request.into_inner(), &service.limits).map_err(to_status)?;
     service.keys.require(&tenant, &creation.key_id).await.map_err(to_status)?;
     let created = create(service, tenant, creation).await.map_err(to_status)?;

@@ -2,7 +2,7 @@
 
 use sphinx_proto::v1::{DeleteModelRequest, DeleteModelResponse};
 use sphinx_proto::{ModelId, to_status};
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::service::TrainerService;
@@ -11,7 +11,7 @@ pub async fn handle(
     service: &TrainerService,
     request: Request<DeleteModelRequest>,
 ) -> Result<Response<DeleteModelResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let model_id = ModelId::parse(request.into_inner().model_id)?;
     service.store.delete(&tenant, &model_id).await.map_err(to_status)?;
     tracing::info!(model = %model_id, "model deleted");

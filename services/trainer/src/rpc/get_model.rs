@@ -6,7 +6,7 @@ use sphinx_models::ModelVersion;
 use sphinx_proto::v1::get_model_request::Part;
 use sphinx_proto::v1::{BiasesPart, GetModelRequest, GetModelResponse, WeightsPart};
 use sphinx_proto::{ModelId, TenantId, to_status};
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::error::TrainerError;
@@ -20,7 +20,7 @@ pub async fn handle(
     service: &TrainerService,
     request: Request<GetModelRequest>,
 ) -> Result<Response<GetModelResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let request = request.into_inner();
     let model_id = ModelId::parse(request.model_id)?;
     let reply = get(service, &tenant, &model_id, request.version, request.part).await;

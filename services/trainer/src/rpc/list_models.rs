@@ -2,7 +2,7 @@
 
 use sphinx_proto::to_status;
 use sphinx_proto::v1::{ListModelsRequest, ListModelsResponse};
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::service::{TrainerService, described};
@@ -11,7 +11,7 @@ pub async fn handle(
     service: &TrainerService,
     request: Request<ListModelsRequest>,
 ) -> Result<Response<ListModelsResponse>, Status> {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let stored = service.store.list(&tenant).await.map_err(to_status)?;
     let models = stored.iter().map(described).collect::<Result<_, _>>().map_err(to_status)?;
     Ok(Response::new(ListModelsResponse { models }))

@@ -4,7 +4,7 @@ use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{TrainRequest, TrainResponse};
 use sphinx_proto::{TenantId, to_status};
-use sphinx_runtime::tenant;
+use sphinx_runtime::Principal;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -23,7 +23,7 @@ pub async fn handle(
     Response<<TrainerService as sphinx_proto::v1::trainer_server::Trainer>::TrainStream>,
     Status,
 > {
-    let tenant = tenant(request.metadata())?;
+    let Principal { tenant } = Principal::of(&request)?;
     let mut inbound = Inbound::new(request.into_inner(), service.shutdown.clone());
     let (session, permit) = open(service, &tenant, &mut inbound).await?;
     let (sender, replies) = mpsc::channel(REPLIES);

@@ -10,11 +10,12 @@ use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Commit, Committed, EncryptedBiases as BiasChange, WeightGradient};
 use sphinx_proto::{ConversionError, TrainingRule, to_status};
+use sphinx_runtime::unix_seconds;
 use tonic::Status;
 
 use crate::error::TrainerError;
 use crate::rpc::train::out_of_order;
-use crate::service::{TrainerService, unix_seconds};
+use crate::service::TrainerService;
 use crate::training::optimizer_state::RuleState;
 use crate::training::prepared::Geometries;
 use crate::training::session::{Session, State};

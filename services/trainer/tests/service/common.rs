@@ -9,8 +9,8 @@ use sphinx_proto::v1::{
     Shape, Tanh, WeightsPart, exchange_keys_request, get_model_request::Part,
     key_vault_client::KeyVaultClient, layer::Kind, trainer_client::TrainerClient,
 };
-use sphinx_runtime::{CancellationToken, Config};
-use sphinx_trainer::{RunError, SERVICE, TrainerLimits};
+use sphinx_runtime::{CancellationToken, Config, RunError};
+use sphinx_trainer::{SERVICE, TrainerLimits};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Request, Status, transport::Channel};
@@ -22,7 +22,7 @@ pub const KEY: &str = "laptop";
 pub struct Vault {
     pub address: SocketAddr,
     shutdown: CancellationToken,
-    served: JoinHandle<Result<(), sphinx_keyvault::RunError>>,
+    served: JoinHandle<Result<(), RunError>>,
     _dir: TempDir,
 }
 

@@ -55,7 +55,7 @@ async fn a_request_never_gets_others_than_those_it_was_checked_against() {
     let before = Key { fingerprint: "00".repeat(32), ..now.clone() };
 
     let directory = KeyDirectory::connect(&address).unwrap();
-    let keys = Keys::new(directory, Compute::new(2).unwrap(), 200 << 20);
+    let keys = KeyCache::new(directory, Compute::new(2).unwrap(), 200 << 20);
     let prepared = |key: &Key| keys.prepared(tenant.clone(), key_id.clone(), key.clone());
     // The first one is polled first, so the second comes while it is under way.
     let (new, old) = tokio::join!(prepared(&now), prepared(&before));
@@ -66,7 +66,7 @@ async fn a_request_never_gets_others_than_those_it_was_checked_against() {
     keys.forget(&tenant, &key_id, Some(&now.fingerprint)).await;
     assert!(Arc::ptr_eq(&new, &prepared(&now).await.unwrap()));
     keys.forget(&tenant, &key_id, None).await;
-    assert!(keys.prepared.iter().next().is_none());
+    assert!(keys.prepared.keys().is_empty());
     shutdown.cancel();
     vault.await.unwrap().unwrap();
 }

@@ -1,15 +1,14 @@
 //! Evaluation keys: asked for at every request, and fetched as material.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
-use sphinx_proto::{
-    Fingerprint, KeyId, TenantId,
-    conversion::parameter_set,
-    v1::{FetchKeyRequest, Key, KeyKind, fetch_key_response::Part},
-};
+use sphinx_proto::conversion::parameter_set;
+use sphinx_proto::v1::fetch_key_response::Part;
+use sphinx_proto::v1::{FetchKeyRequest, Key, KeyKind};
+use sphinx_proto::{Fingerprint, KeyId, TenantId};
 use tonic::{Code, Status};
 
-use crate::keys::{KeyDirectory, KeyError, of_tenant};
+use crate::directory::{KeyDirectory, KeyDirectoryError};
 
 /// Longest wait for the next part of a material, a mebibyte.
 const PART_TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,9 +20,13 @@ impl KeyDirectory {
     /// trip.
     ///
     /// # Errors
-    /// [`KeyError::NoEvaluation`] (FAILED_PRECONDITION), [`KeyError::Unreachable`] (UNAVAILABLE) or [`KeyError::Answer`]
+    /// [`KeyDirectoryError::NoEvaluation`] (FAILED_PRECONDITION), [`KeyDirectoryError::Unreachable`] (UNAVAILABLE) or [`KeyDirectoryError::Answer`]
     /// (INTERNAL).
-    pub async fn evaluation(&self, tenant: &TenantId, key_id: &KeyId) -> Result<Key, KeyError> {
+    pub async fn evaluation(
+        &self,
+        tenant: &TenantId,
+        key_id: &KeyId,
+    ) -> Result<Key, KeyDirectoryError> {
         let asked = self.patiently(|| self.ask(tenant, key_id, KeyKind::Evaluation)).await?;
         asked.ok_or_else(|| no_evaluation(tenant, key_id))
     }
@@ -32,27 +35,33 @@ impl KeyDirectory {
     /// for again, as they may be registered anew.
     ///
     /// # Errors
-    /// As [`KeyDirectory::evaluation`]; [`KeyError::Exchanged`] (FAILED_PRECONDITION) if others are registered by now;
-    /// [`KeyError::Answer`] for more bytes than were announced.
+    /// As [`KeyDirectory::evaluation`]; [`KeyDirectoryError::Exchanged`] (FAILED_PRECONDITION) if others are registered by now;
+    /// [`KeyDirectoryError::Answer`] for more bytes than were announced.
     pub async fn fetch_evaluation(
         &self,
         tenant: &TenantId,
         key_id: &KeyId,
         key: &Key,
         limit: usize,
-    ) -> Result<Vec<u8>, KeyError> {
+    ) -> Result<Vec<u8>, KeyDirectoryError> {
         let mut aborted = false;
         loop {
             let fetched = self.patiently(|| self.fetch(tenant, key_id, key, limit)).await;
             match fetched {
                 // Of parts that are missing a second time, the key vault's disk is the cause.
-                Err(KeyError::Answer { code: Code::Aborted, .. }) if !aborted => aborted = true,
+                Err(KeyDirectoryError::Answer { code: Code::Aborted, .. }) if !aborted => {
+                    aborted = true
+                }
                 fetched => return fetched?.ok_or_else(|| no_evaluation(tenant, key_id)),
             }
             let now = self.evaluation(tenant, key_id).await?;
             if now.fingerprint != key.fingerprint {
                 let (key_id, got) = (key_id.clone(), now.fingerprint);
-                return Err(KeyError::Exchanged { key_id, got, expected: key.fingerprint.clone() });
+                return Err(KeyDirectoryError::Exchanged {
+                    key_id,
+                    got,
+                    expected: key.fingerprint.clone(),
+                });
             }
         }
     }
@@ -60,8 +69,8 @@ impl KeyDirectory {
     /// Whether `material` has the fingerprint of `key`. Some 10 ms for 20 MB: not for asynchronous threads.
     ///
     /// # Errors
-    /// [`KeyError::Material`], or [`KeyError::Answer`] for a parameter set that there is not.
-    pub fn verify(&self, key: &Key, material: &[u8]) -> Result<(), KeyError> {
+    /// [`KeyDirectoryError::Material`], or [`KeyDirectoryError::Answer`] for a parameter set that there is not.
+    pub fn verify(&self, key: &Key, material: &[u8]) -> Result<(), KeyDirectoryError> {
         let set = parameter_set(key.parameter_set)
             .map_err(|error| self.answer(Code::Internal, &error.to_string()))?;
         let got = Fingerprint::new(set, KeyKind::Evaluation, material).to_string();
@@ -69,7 +78,7 @@ impl KeyDirectory {
             return Ok(());
         }
         let (address, expected) = (self.address.to_string(), key.fingerprint.clone());
-        Err(KeyError::Material { address, got, expected })
+        Err(KeyDirectoryError::Material { address, got, expected })
     }
 
     async fn fetch(
@@ -79,14 +88,13 @@ impl KeyDirectory {
         key: &Key,
         limit: usize,
     ) -> Result<Vec<u8>, Status> {
-        let message = FetchKeyRequest {
+        let request = FetchKeyRequest {
             key_id: key_id.to_string(),
             kind: KeyKind::Evaluation.into(),
             fingerprint: key.fingerprint.clone(),
         };
-        let mut client = self.client.clone();
         // The deadline of a try ends with the reply's head, so that its messages need their own.
-        let mut parts = client.fetch_key(of_tenant(tenant, message)?).await?.into_inner();
+        let mut parts = self.client(tenant).fetch_key(request).await?.into_inner();
         let receive = async {
             let mut material = Vec::new();
             while let Some(message) = in_time(PART_TIMEOUT, parts.message()).await? {
@@ -117,6 +125,6 @@ async fn in_time<T>(
     tokio::time::timeout(limit, receive).await.map_err(late)?
 }
 
-fn no_evaluation(tenant: &TenantId, key_id: &KeyId) -> KeyError {
-    KeyError::NoEvaluation { tenant: tenant.clone(), key_id: key_id.clone() }
+fn no_evaluation(tenant: &TenantId, key_id: &KeyId) -> KeyDirectoryError {
+    KeyDirectoryError::NoEvaluation { tenant: tenant.clone(), key_id: key_id.clone() }
 }

@@ -1,31 +1,48 @@
-//! The RPCs of the key vault, one file each.
+//! The service: what its RPCs share, and the list of them.
 
-mod delete_key;
-mod exchange_keys;
-mod fetch_key;
-mod find_upload;
-mod get_key;
-mod list_keys;
+use std::convert::Infallible;
 
 use futures::stream::BoxStream;
+use sphinx_proto::v1::key_vault_server::{KeyVault, KeyVaultServer};
 use sphinx_proto::v1::{
     DeleteKeyRequest, DeleteKeyResponse, ExchangeKeysRequest, ExchangeKeysResponse,
     FetchKeyRequest, FetchKeyResponse, FindUploadRequest, FindUploadResponse, GetKeyRequest,
-    GetKeyResponse, ListKeysRequest, ListKeysResponse, key_vault_server::KeyVault,
+    GetKeyResponse, ListKeysRequest, ListKeysResponse,
 };
+use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
+use crate::config::VaultLimits;
 use crate::vault::Vault;
+use crate::{SERVICE, rpc};
 
-/// The gRPC face of a [`Vault`].
+/// The key vault. Clones share its keys.
 #[derive(Debug, Clone)]
-pub(crate) struct KeyVaultService {
+pub struct KeyVaultService {
     vault: Vault,
 }
 
-impl KeyVaultService {
-    pub(crate) fn new(vault: Vault) -> Self {
-        Self { vault }
+impl Service for KeyVaultService {
+    const INFO: ServiceInfo = SERVICE;
+    type Limits = VaultLimits;
+
+    async fn open(
+        config: &Config<VaultLimits>,
+        compute: Compute,
+        _: CancellationToken,
+    ) -> Result<Self, OpenError> {
+        let vault = Vault::open(&config.store, config.limits, compute)?;
+        vault.sweep().await?;
+        Ok(Self { vault })
+    }
+
+    fn routes(&self) -> Routes {
+        Routes::new(KeyVaultServer::new(self.clone()))
+    }
+
+    async fn background(&self) -> Infallible {
+        self.vault.keep_sweeping().await
     }
 }
 
@@ -37,41 +54,41 @@ impl KeyVault for KeyVaultService {
         &self,
         request: Request<Streaming<ExchangeKeysRequest>>,
     ) -> Result<Response<ExchangeKeysResponse>, Status> {
-        exchange_keys::handle(&self.vault, request).await
+        rpc::exchange_keys::handle(&self.vault, request).await
     }
 
     async fn get_key(
         &self,
         request: Request<GetKeyRequest>,
     ) -> Result<Response<GetKeyResponse>, Status> {
-        get_key::handle(&self.vault, request).await
+        rpc::get_key::handle(&self.vault, request).await
     }
 
     async fn list_keys(
         &self,
         request: Request<ListKeysRequest>,
     ) -> Result<Response<ListKeysResponse>, Status> {
-        list_keys::handle(&self.vault, request).await
+        rpc::list_keys::handle(&self.vault, request).await
     }
 
     async fn find_upload(
         &self,
         request: Request<FindUploadRequest>,
     ) -> Result<Response<FindUploadResponse>, Status> {
-        find_upload::handle(&self.vault, request).await
+        rpc::find_upload::handle(&self.vault, request).await
     }
 
     async fn fetch_key(
         &self,
         request: Request<FetchKeyRequest>,
     ) -> Result<Response<Self::FetchKeyStream>, Status> {
-        fetch_key::handle(&self.vault, request).await
+        rpc::fetch_key::handle(&self.vault, request).await
     }
 
     async fn delete_key(
         &self,
         request: Request<DeleteKeyRequest>,
     ) -> Result<Response<DeleteKeyResponse>, Status> {
-        delete_key::handle(&self.vault, request).await
+        rpc::delete_key::handle(&self.vault, request).await
     }
 }

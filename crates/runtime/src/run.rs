@@ -1,0 +1,42 @@
+//! From a configuration and a listener to a service that has drained.
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::compute::{Compute, ComputeError};
+use crate::config::Config;
+use crate::serve::{ServeError, serve};
+use crate::service::{OpenError, Service};
+
+/// Why a service ended other than by its drain.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The compute threads cannot be started.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
+    /// The store or an address cannot be used.
+    #[error("{0}")]
+    Open(OpenError),
+    /// The transport failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// Opens a service and serves it on `listener` until `shutdown` is cancelled and its RPCs have ended.
+///
+/// # Errors
+/// [`RunError`] when threads cannot be started, the service cannot open or the transport fails.
+pub async fn run<S: Service>(
+    config: Config<S::Limits>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let compute = Compute::new(config.compute_threads)?;
+    let opened = S::open(&config, compute, shutdown.clone()).await;
+    let service = opened.map_err(RunError::Open)?;
+    let served = serve(&S::INFO, &config.server, listener, service.routes(), shutdown);
+    tokio::select! {
+        served = served => Ok(served?),
+        never = service.background() => match never {},
+    }
+}

@@ -1,0 +1,104 @@
+//! The service: what its RPCs share, and the list of them.
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use sphinx_channel::KeyDirectory;
+use sphinx_models::ModelStore;
+use sphinx_proto::v1::inference_server::{Inference, InferenceServer};
+use sphinx_proto::v1::{
+    DescribeModelRequest, DescribeModelResponse, InferOnceRequest, InferOnceResponse, InferRequest,
+    InferResponse, PrepareRequest, PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
+};
+use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
+use tokio::sync::Semaphore;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use crate::config::InferenceLimits;
+use crate::models::Models;
+use crate::one_shot::OneShot;
+use crate::{SERVICE, rpc};
+
+/// The messages of a `Prepare`.
+pub(crate) type PrepareStream = BoxStream<'static, Result<PrepareResponse, Status>>;
+
+/// The messages of a `SyncTickets`.
+pub(crate) type SyncStream = BoxStream<'static, Result<SyncTicketsResponse, Status>>;
+
+/// The inference service: what its RPCs share. Clones share it all.
+#[derive(Debug, Clone)]
+pub struct InferenceService {
+    pub(crate) models: Models,
+    pub(crate) keys: KeyDirectory,
+    pub(crate) compute: Compute,
+    pub(crate) one_shot: OneShot,
+    /// One permit per ciphertext row that may be held.
+    pub(crate) rows: Arc<Semaphore>,
+    pub(crate) max_rows: u32,
+}
+
+impl Service for InferenceService {
+    const INFO: ServiceInfo = SERVICE;
+    type Limits = InferenceLimits;
+
+    async fn open(
+        config: &Config<InferenceLimits>,
+        compute: Compute,
+        _: CancellationToken,
+    ) -> Result<Self, OpenError> {
+        let limits = &config.limits;
+        let store = ModelStore::open(&config.store)?;
+        let keys = KeyDirectory::connect(&config.keyvault)?;
+        let one_shot = OneShot::new(store.clone(), keys.clone(), compute.clone(), limits);
+        let models = Models::new(store, compute.clone(), limits.max_cache_bytes);
+        let max_rows = limits.max_preparation_rows;
+        let rows = Arc::new(Semaphore::new(max_rows as usize));
+        Ok(Self { models, keys, compute, one_shot, rows, max_rows })
+    }
+
+    fn routes(&self) -> Routes {
+        Routes::new(InferenceServer::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Inference for InferenceService {
+    type PrepareStream = PrepareStream;
+    type SyncTicketsStream = SyncStream;
+
+    async fn prepare(
+        &self,
+        request: Request<Streaming<PrepareRequest>>,
+    ) -> Result<Response<PrepareStream>, Status> {
+        rpc::prepare::handle(self, request).await
+    }
+
+    async fn infer(
+        &self,
+        request: Request<InferRequest>,
+    ) -> Result<Response<InferResponse>, Status> {
+        rpc::infer::handle(self, request).await
+    }
+
+    async fn infer_once(
+        &self,
+        request: Request<InferOnceRequest>,
+    ) -> Result<Response<InferOnceResponse>, Status> {
+        rpc::infer_once::handle(&self.one_shot, request).await
+    }
+
+    async fn describe_model(
+        &self,
+        request: Request<DescribeModelRequest>,
+    ) -> Result<Response<DescribeModelResponse>, Status> {
+        rpc::describe_model::handle(&self.models, request).await
+    }
+
+    async fn sync_tickets(
+        &self,
+        request: Request<SyncTicketsRequest>,
+    ) -> Result<Response<SyncStream>, Status> {
+        rpc::sync_tickets::handle(self, request).await
+    }
+}
