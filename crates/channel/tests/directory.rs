@@ -2,33 +2,26 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use sphinx_channel::{AddressError, KeyDirectory, KeyDirectoryError};
-use sphinx_proto::{
-    ErrorCode, KeyId, RpcError, TenantId,
-    v1::{
-        DeleteKeyRequest, DeleteKeyResponse, ExchangeKeysRequest, ExchangeKeysResponse,
-        FetchKeyRequest, FetchKeyResponse, FindUploadRequest, FindUploadResponse, GetKeyRequest,
-        GetKeyResponse, Key, ListKeysRequest, ListKeysResponse, ParameterSet,
-        fetch_key_response::Part,
-        key_vault_server::{KeyVault, KeyVaultServer},
-    },
+use sphinx_proto::v1::fetch_key_response::Part;
+use sphinx_proto::v1::key_vault_server::{KeyVault, KeyVaultServer};
+use sphinx_proto::v1::{
+    DeleteKeyRequest, DeleteKeyResponse, ExchangeKeysRequest, ExchangeKeysResponse,
+    FetchKeyRequest, FetchKeyResponse, FindUploadRequest, FindUploadResponse, GetKeyRequest,
+    GetKeyResponse, Key, ListKeysRequest, ListKeysResponse, ParameterSet,
 };
+use sphinx_proto::{ErrorCode, KeyId, RpcError, TenantId};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Code, Request, Response, Status, Streaming, async_trait, transport::Server};
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
 /// Knows `known` of tenant `acme`, answers `broken` with INTERNAL, and counts the questions.
 #[derive(Clone, Default)]

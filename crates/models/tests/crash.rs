@@ -1,17 +1,16 @@
 //! A writing process killed at random moments loses nothing that it had acknowledged.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sphinx_models::{CommitId, ModelMeta, ModelStore, ModelVersion};
 use sphinx_proto::{KeyId, ModelId, SessionId, TenantId};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
-};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 /// Tells the second copy of this program where to write.
 const DIRECTORY: &str = "SPHINX_MODELS_CRASH_TEST_DIR";

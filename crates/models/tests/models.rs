@@ -1,7 +1,11 @@
 //! The model store on a real directory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::{fs, num::NonZeroU64, path::PathBuf, sync::Arc, time::Instant};
+use std::fs;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use object_store::memory::InMemory;

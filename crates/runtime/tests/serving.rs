@@ -2,29 +2,27 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::{net::SocketAddr, pin::Pin, time::Duration};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
+use sphinx_proto::v1::trainer_client::TrainerClient;
+use sphinx_proto::v1::trainer_server::{SERVICE_NAME, Trainer, TrainerServer};
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
     GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, TrainRequest,
     TrainResponse,
-    trainer_client::TrainerClient,
-    trainer_server::{SERVICE_NAME, Trainer, TrainerServer},
 };
 use sphinx_runtime::{CancellationToken, Compute, ServeError, ServerConfig, ServiceInfo, serve};
-use tokio::{
-    net::TcpListener,
-    sync::mpsc,
-    task::JoinHandle,
-    time::{Instant, timeout},
-};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    Code, Request, Response, Status, Streaming, async_trait,
-    service::Routes,
-    transport::{Channel, Endpoint},
-};
+use tonic::service::Routes;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
 const SERVICE: ServiceInfo = ServiceInfo {
     name: "servingtest",
@@ -118,7 +116,8 @@ fn get(model_id: &str) -> GetModelRequest {
 }
 
 fn echo() -> TrainRequest {
-    use sphinx_proto::v1::{OpenSession, train_request::Part};
+    use sphinx_proto::v1::OpenSession;
+    use sphinx_proto::v1::train_request::Part;
     TrainRequest { part: Some(Part::Open(OpenSession::default())) }
 }
 

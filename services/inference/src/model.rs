@@ -6,10 +6,8 @@ use bytes::Bytes;
 use sphinx_linalg::{BIAS_WIDTH, BiasError, LinearMap, POLYNOMIAL_SIZE, PackedMap, PlainMap};
 use sphinx_models::{ModelMeta, ModelVersion, StoredNetwork};
 use sphinx_network::Stage;
-use sphinx_proto::{
-    KeyId, ModelId,
-    v1::{IntegerStage, Network, PrepareBiases},
-};
+use sphinx_proto::v1::{IntegerStage, Network, PrepareBiases};
+use sphinx_proto::{KeyId, ModelId};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, InferenceStage};
 
 use crate::error::{InferenceError, ModelFault};

@@ -1,18 +1,15 @@
 //! The models of all tenants, loaded on demand and shared by all requests.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use sphinx_models::{ModelStore, StoreError, StoredModel};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
 use sphinx_runtime::{ByteCache, Compute};
 
-use crate::{error::InferenceError, model::LoadedModel};
+use crate::error::InferenceError;
+use crate::model::LoadedModel;
 
 /// How long a loaded model is used without asking whether it still exists.
 const RECHECK: Duration = Duration::from_secs(5);

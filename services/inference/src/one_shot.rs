@@ -3,10 +3,8 @@
 mod keys;
 mod models;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sphinx_bootstrap::{Control, LayerDone, OneShotModel, PreparedKeys};
 use sphinx_channel::KeyDirectory;
@@ -15,7 +13,8 @@ use sphinx_models::ModelStore;
 use sphinx_runtime::Compute;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-use crate::{config::InferenceLimits, error::InferenceError};
+use crate::config::InferenceLimits;
+use crate::error::InferenceError;
 
 pub(crate) use keys::KeyCache;
 pub(crate) use models::OneShotModels;

@@ -8,10 +8,8 @@ use bytes::Bytes;
 use object_store::path::Path;
 use prost::Message;
 use sphinx_objects::record::Record;
-use sphinx_proto::{
-    KeyId, TenantId,
-    v1::{self, KeyKind},
-};
+use sphinx_proto::v1::{self, KeyKind};
+use sphinx_proto::{KeyId, TenantId};
 
 /// The folder of a tenant's keys of one kind.
 pub(crate) fn keys(tenant: &TenantId, kind: KeyKind) -> Path {

@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
-use sphinx_proto::{
-    ConversionError, Fingerprint, KeyId,
-    conversion::{key_kind, parameter_set},
-    v1::{KeyHeader, KeyKind, ParameterSet},
-};
+use sphinx_proto::conversion::{key_kind, parameter_set};
+use sphinx_proto::v1::{KeyHeader, KeyKind, ParameterSet};
+use sphinx_proto::{ConversionError, Fingerprint, KeyId};
 
-use crate::{config::VaultLimits, error::VaultError, secrets};
+use crate::config::VaultLimits;
+use crate::error::VaultError;
+use crate::secrets;
 
 /// A 16-byte seed, then 2048 words of 8 bytes.
 const PUBLIC_ENCRYPTION_BYTES: u64 = 16 + 2048 * 8;

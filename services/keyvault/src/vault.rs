@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use sphinx_objects::{
-    ObjectError, Objects, Put,
-    record::{RecordError, seal, unseal},
-};
-use sphinx_proto::{KeyId, TenantId, v1::KeyKind};
+use sphinx_objects::record::{RecordError, seal, unseal};
+use sphinx_objects::{ObjectError, Objects, Put};
+use sphinx_proto::v1::KeyKind;
+use sphinx_proto::{KeyId, TenantId};
 use sphinx_runtime::Compute;
 use tokio::sync::Mutex;
 
-use crate::{
-    config::VaultLimits,
-    error::VaultError,
-    evaluation::{Checks, Parts},
-    layout::{self, KeyRecord, MaterialRecord},
-    material::CheckedKey,
-};
+use crate::config::VaultLimits;
+use crate::error::VaultError;
+use crate::evaluation::{Checks, Parts};
+use crate::layout::{self, KeyRecord, MaterialRecord};
+use crate::material::CheckedKey;
 
 /// The keys of all tenants. Clones share them.
 #[derive(Debug, Clone)]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use sphinx_bootstrap::PreparedKeys;
 use sphinx_channel::{KeyDirectory, KeyDirectoryError};
 use sphinx_evaluation_keys::{EvaluationKeys, MAX_KEY_BYTES, OneShotProfile};
-use sphinx_proto::{KeyId, TenantId, v1::Key};
+use sphinx_proto::v1::Key;
+use sphinx_proto::{KeyId, TenantId};
 use sphinx_runtime::{ByteCache, Compute, ComputeError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 

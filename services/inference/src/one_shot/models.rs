@@ -10,10 +10,8 @@ use sphinx_network::Plan;
 use sphinx_proto::{KeyId, ModelId, TenantId};
 use sphinx_runtime::{ByteCache, Compute};
 
-use crate::{
-    error::{InferenceError, ModelFault},
-    models::VersionId,
-};
+use crate::error::{InferenceError, ModelFault};
+use crate::models::VersionId;
 
 /// Prepared model versions. Clones share them.
 #[derive(Debug, Clone)]

@@ -1,13 +1,12 @@
 //! `DescribeModel`: the integer form of a model version.
 
-use sphinx_proto::{
-    ConversionError, ModelId,
-    v1::{DescribeModelRequest, DescribeModelResponse, IntegerStage},
-};
+use sphinx_proto::v1::{DescribeModelRequest, DescribeModelResponse, IntegerStage};
+use sphinx_proto::{ConversionError, ModelId};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
-use crate::{model::LoadedModel, models::Models};
+use crate::model::LoadedModel;
+use crate::models::Models;
 
 /// A checked request.
 struct Query {

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rayon::prelude::*;
 use sphinx_linalg::{pack_bits, packed_bits_len, unpack_bits};
-use sphinx_proto::{
-    ConversionError, KeyId, TenantId,
-    v1::{InferRequest, InferResponse},
-};
+use sphinx_proto::v1::{InferRequest, InferResponse};
+use sphinx_proto::{ConversionError, KeyId, TenantId};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
-use crate::{
-    error::InferenceError, model::LoadedStage, models::VersionId, service::InferenceService,
-};
+use crate::error::InferenceError;
+use crate::model::LoadedStage;
+use crate::models::VersionId;
+use crate::service::InferenceService;
 
 /// Largest `values` of a request or a reply, bytes; below the transport's 4 MiB per message.
 const MAX_VALUES: usize = 3 << 20;

@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use sphinx_evaluation_keys::Query;
-use sphinx_proto::{
-    ConversionError, KeyId, ModelId, TenantId,
-    v1::{InferOnceRequest, InferOnceResponse},
-};
+use sphinx_proto::v1::{InferOnceRequest, InferOnceResponse};
+use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
-use crate::{error::InferenceError, one_shot::OneShot};
+use crate::error::InferenceError;
+use crate::one_shot::OneShot;
 
 /// A checked request.
 struct Asked {

@@ -6,21 +6,18 @@ mod upload;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use sphinx_proto::{
-    ConversionError, KeyId, TenantId,
-    conversion::{parameter_set, required},
-    v1::{PrepareHeader, PrepareRequest, prepare_request::Part},
-};
+use sphinx_proto::conversion::{parameter_set, required};
+use sphinx_proto::v1::prepare_request::Part;
+use sphinx_proto::v1::{PrepareHeader, PrepareRequest};
+use sphinx_proto::{ConversionError, KeyId, TenantId};
 use sphinx_runtime::{Compute, Principal};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::{
-    error::InferenceError,
-    model::LoadedStage,
-    models::VersionId,
-    service::{InferenceService, PrepareStream},
-};
+use crate::error::InferenceError;
+use crate::model::LoadedStage;
+use crate::models::VersionId;
+use crate::service::{InferenceService, PrepareStream};
 
 /// Units of results under way per compute thread: one in work, one ready to be sent.
 const UNITS_PER_THREAD: usize = 2;

@@ -4,23 +4,17 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use sphinx_linalg::{pack_bits, packed_bits_len};
-use sphinx_proto::{
-    ConversionError, KeyId, TenantId,
-    v1::{
-        SyncBiases, SyncDifference, SyncTicketsRequest, SyncTicketsResponse,
-        sync_tickets_response::Part,
-    },
-};
+use sphinx_proto::v1::sync_tickets_response::Part;
+use sphinx_proto::v1::{SyncBiases, SyncDifference, SyncTicketsRequest, SyncTicketsResponse};
+use sphinx_proto::{ConversionError, KeyId, TenantId};
 use sphinx_quantise::weight_difference;
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
-use crate::{
-    error::InferenceError,
-    model::LoadedModel,
-    models::VersionId,
-    service::{InferenceService, SyncStream},
-};
+use crate::error::InferenceError;
+use crate::model::LoadedModel;
+use crate::models::VersionId;
+use crate::service::{InferenceService, SyncStream};
 
 /// Weights per message: at most 1.2 MB.
 const WEIGHTS_PER_MESSAGE: usize = 1 << 20;

@@ -9,12 +9,10 @@ use sphinx_proto::{Fingerprint, TenantId};
 use sphinx_runtime::{Compute, ComputeError};
 use tokio::sync::Semaphore;
 
-use crate::{
-    error::VaultError,
-    evaluation::{Parts, part_count},
-    material::Announcement,
-    secrets,
-};
+use crate::error::VaultError;
+use crate::evaluation::{Parts, part_count};
+use crate::material::Announcement;
+use crate::secrets;
 
 /// Materials checked at once. Each is in memory as a whole, and once more while it is decoded.
 const MAX_CHECKS: usize = 2;

@@ -6,17 +6,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sphinx_objects::{
-    ObjectError, Objects,
-    record::{seal, unseal},
-};
+use sphinx_objects::record::{seal, unseal};
+use sphinx_objects::{ObjectError, Objects};
 use sphinx_proto::TenantId;
 use sphinx_runtime::unix_seconds;
 
-use crate::{
-    evaluation::part_count,
-    layout::{self, PartRecord},
-};
+use crate::evaluation::part_count;
+use crate::layout::{self, PartRecord};
 
 /// Bytes of every part but the last.
 pub(crate) const PART_BYTES: usize = 1 << 20;

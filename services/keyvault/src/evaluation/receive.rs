@@ -3,11 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use sphinx_proto::TenantId;
 
-use crate::{
-    error::VaultError,
-    evaluation::{PART_BYTES, Parts, check},
-    material::Announcement,
-};
+use crate::error::VaultError;
+use crate::evaluation::{PART_BYTES, Parts, check};
+use crate::material::Announcement;
 
 /// An upload under way. It holds less than a part and a chunk in memory.
 #[derive(Debug)]

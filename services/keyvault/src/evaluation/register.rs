@@ -1,16 +1,18 @@
 //! From a complete upload to a registered key, and back.
 
-use std::{collections::HashSet, convert::Infallible, time::Duration};
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::time::Duration;
 
-use sphinx_objects::{ObjectError, Put, record::seal};
-use sphinx_proto::{KeyId, TenantId, v1::KeyKind};
+use sphinx_objects::record::seal;
+use sphinx_objects::{ObjectError, Put};
+use sphinx_proto::v1::KeyKind;
+use sphinx_proto::{KeyId, TenantId};
 
-use crate::{
-    error::VaultError,
-    layout::{self, KeyRecord},
-    material::Announcement,
-    vault::{Registered, Vault, same},
-};
+use crate::error::VaultError;
+use crate::layout::{self, KeyRecord};
+use crate::material::Announcement;
+use crate::vault::{Registered, Vault, same};
 
 const KIND: KeyKind = KeyKind::Evaluation;
 

@@ -1,14 +1,13 @@
 //! `DeleteKey`: removes evaluation keys.
 
-use sphinx_proto::{
-    KeyId,
-    conversion::key_kind,
-    v1::{DeleteKeyRequest, DeleteKeyResponse, KeyKind},
-};
+use sphinx_proto::KeyId;
+use sphinx_proto::conversion::key_kind;
+use sphinx_proto::v1::{DeleteKeyRequest, DeleteKeyResponse, KeyKind};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
-use crate::{error::VaultError, vault::Vault};
+use crate::error::VaultError;
+use crate::vault::Vault;
 
 /// A checked request.
 struct Query {

@@ -1,22 +1,17 @@
 //! `ExchangeKeys`: registers key material that comes as a stream.
 
-use sphinx_proto::{
-    TenantId,
-    conversion::required,
-    v1::{
-        ExchangeKeysRequest, ExchangeKeysResponse, KeyHeader, KeyKind, exchange_keys_request::Part,
-    },
-};
+use sphinx_proto::TenantId;
+use sphinx_proto::conversion::required;
+use sphinx_proto::v1::exchange_keys_request::Part;
+use sphinx_proto::v1::{ExchangeKeysRequest, ExchangeKeysResponse, KeyHeader, KeyKind};
 use sphinx_runtime::{Principal, unix_seconds};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::{
-    config::VaultLimits,
-    error::VaultError,
-    evaluation::Receiver,
-    material::{Announcement, CheckedKey, Upload},
-    vault::Vault,
-};
+use crate::config::VaultLimits;
+use crate::error::VaultError;
+use crate::evaluation::Receiver;
+use crate::material::{Announcement, CheckedKey, Upload};
+use crate::vault::Vault;
 
 pub(crate) async fn handle(
     vault: &Vault,

@@ -1,16 +1,19 @@
 //! `FetchKey`: the material of evaluation keys, part by part.
 
 use bytes::Bytes;
-use futures::{StreamExt, stream, stream::BoxStream};
-use sphinx_proto::{
-    KeyId, TenantId,
-    conversion::key_kind,
-    v1::{FetchKeyRequest, FetchKeyResponse, KeyKind, fetch_key_response::Part},
-};
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use sphinx_proto::conversion::key_kind;
+use sphinx_proto::v1::fetch_key_response::Part;
+use sphinx_proto::v1::{FetchKeyRequest, FetchKeyResponse, KeyKind};
+use sphinx_proto::{KeyId, TenantId};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
-use crate::{error::VaultError, evaluation::part_count, layout::KeyRecord, vault::Vault};
+use crate::error::VaultError;
+use crate::evaluation::part_count;
+use crate::layout::KeyRecord;
+use crate::vault::Vault;
 
 /// A checked request.
 struct Query {

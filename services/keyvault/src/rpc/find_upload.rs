@@ -1,13 +1,12 @@
 //! `FindUpload`: how much of a material is stored.
 
-use sphinx_proto::{
-    conversion::required,
-    v1::{FindUploadRequest, FindUploadResponse, KeyKind},
-};
+use sphinx_proto::conversion::required;
+use sphinx_proto::v1::{FindUploadRequest, FindUploadResponse, KeyKind};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
-use crate::{material::Announcement, vault::Vault};
+use crate::material::Announcement;
+use crate::vault::Vault;
 
 pub(crate) async fn handle(
     vault: &Vault,

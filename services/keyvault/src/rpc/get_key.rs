@@ -1,10 +1,8 @@
 //! `GetKey`: what is registered under one key id.
 
-use sphinx_proto::{
-    ConversionError, KeyId,
-    conversion::key_kind,
-    v1::{GetKeyRequest, GetKeyResponse, KeyKind},
-};
+use sphinx_proto::conversion::key_kind;
+use sphinx_proto::v1::{GetKeyRequest, GetKeyResponse, KeyKind};
+use sphinx_proto::{ConversionError, KeyId};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 

@@ -5,10 +5,9 @@ use std::sync::mpsc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
-use sphinx_proto::v1::{
-    ExchangeKeysRequest, KeyHeader, KeyKind, ParameterSet, exchange_keys_request::Part,
-    key_vault_client::KeyVaultClient,
-};
+use sphinx_proto::v1::exchange_keys_request::Part;
+use sphinx_proto::v1::key_vault_client::KeyVaultClient;
+use sphinx_proto::v1::{ExchangeKeysRequest, KeyHeader, KeyKind, ParameterSet};
 use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
 use tokio::net::TcpListener;

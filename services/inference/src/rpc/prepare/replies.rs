@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use sphinx_linalg::{CipherMatrix, POLYNOMIAL_SIZE, ROW_WORDS, Unit, Width, pack};
-use sphinx_proto::v1::{
-    PrepareOutput, PrepareRequest, PrepareResponse, PrepareResult, prepare_response::Part,
-};
+use sphinx_proto::v1::prepare_response::Part;
+use sphinx_proto::v1::{PrepareOutput, PrepareRequest, PrepareResponse, PrepareResult};
 use tonic::{Status, Streaming};
 
 use super::{Preparation, upload};

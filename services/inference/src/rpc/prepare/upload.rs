@@ -1,10 +1,9 @@
 //! Receiving the encrypted masks of a stage.
 
 use sphinx_linalg::{CipherMatrix, Upload, Width};
-use sphinx_proto::{
-    conversion::required,
-    v1::{PrepareRequest, prepare_request::Part},
-};
+use sphinx_proto::conversion::required;
+use sphinx_proto::v1::PrepareRequest;
+use sphinx_proto::v1::prepare_request::Part;
 use tonic::{Status, Streaming};
 
 use super::Preparation;
