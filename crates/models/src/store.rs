@@ -124,7 +124,7 @@ impl ModelStore {
     /// [`StoreError::Object`].
     pub async fn list(&self, tenant: &TenantId) -> Result<Vec<StoredModel>, StoreError> {
         let names = self.objects.folders(&layout::tenant(tenant)).await?;
-        // A folder whose name is none, or without a description, is what a crash or a deletion left.
+        // A crash or a deletion leaves folders that are not named like a model or have no description.
         let models = names.into_iter().filter_map(|name| ModelId::parse(name).ok());
         let found = stream::iter(models).map(|model| async move {
             match self.get(tenant, &model).await {

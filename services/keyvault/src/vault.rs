@@ -116,7 +116,7 @@ impl Vault {
     ) -> Result<Vec<KeyRecord>, ObjectError> {
         let mut keys = Vec::new();
         for entry in self.objects.list(&layout::keys(tenant, kind)).await? {
-            // Files of other names are none of ours.
+            // A file of another name does not describe a key.
             let Ok(key_id) = KeyId::parse(entry.name) else { continue };
             keys.extend(self.find(tenant, kind, &key_id).await?);
         }

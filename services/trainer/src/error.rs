@@ -115,3 +115,9 @@ impl RpcError for TrainerError {
         matches!(self, Self::Busy { .. }).then_some(Duration::from_secs(1))
     }
 }
+
+impl From<TrainerError> for tonic::Status {
+    fn from(error: TrainerError) -> Self {
+        sphinx_proto::to_status(error)
+    }
+}

@@ -8,8 +8,8 @@ use tonic::{Request, Response, Status};
 use crate::model::LoadedModel;
 use crate::models::Models;
 
-/// A checked request.
-struct Query {
+/// Which version of which model to describe.
+struct Description {
     model_id: ModelId,
     version: Option<u64>,
 }
@@ -19,12 +19,12 @@ pub(crate) async fn handle(
     request: Request<DescribeModelRequest>,
 ) -> Result<Response<DescribeModelResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
-    let query = Query::try_from(request.into_inner())?;
-    let model = models.describe(tenant, query.model_id, query.version).await?;
+    let wanted = Description::try_from(request.into_inner())?;
+    let model = models.describe(tenant, wanted.model_id, wanted.version).await?;
     Ok(Response::new(model.as_ref().into()))
 }
 
-impl TryFrom<DescribeModelRequest> for Query {
+impl TryFrom<DescribeModelRequest> for Description {
     type Error = ConversionError;
 
     fn try_from(request: DescribeModelRequest) -> Result<Self, ConversionError> {

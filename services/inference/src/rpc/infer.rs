@@ -22,9 +22,9 @@ const MAX_VALUES: usize = 3 << 20;
 /// and asynchronous threads must not be held for longer than a few hundred.
 const INLINE_NANOS: usize = 100_000;
 
-/// A checked request.
-struct Query {
-    wanted: VersionId,
+/// One stage of a recognition, and what enters it.
+struct Round {
+    version: VersionId,
     key_id: KeyId,
     stage: u32,
     images: u32,
@@ -36,9 +36,9 @@ pub(crate) async fn handle(
     request: Request<InferRequest>,
 ) -> Result<Response<InferResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
-    let query = Query::parse(tenant, request.into_inner())?;
-    let model = service.models.get(query.wanted, &query.key_id).await?;
-    let batch = Batch::new(model.stage(query.stage)?, query.images, query.values)?;
+    let round = Round::parse(tenant, request.into_inner())?;
+    let model = service.models.get(round.version, &round.key_id).await?;
+    let batch = Batch::new(model.stage(round.stage)?, round.images, round.values)?;
     let values = if batch.nanos() <= INLINE_NANOS {
         batch.apply()
     } else {
@@ -51,12 +51,12 @@ pub(crate) async fn handle(
     Ok(Response::new(InferResponse { version: model.version, values: values.into() }))
 }
 
-impl Query {
+impl Round {
     fn parse(tenant: TenantId, request: InferRequest) -> Result<Self, ConversionError> {
         let InferRequest { model_id, key_id, version, stage, images, values, incarnation } =
             request;
-        let wanted = VersionId::parse(tenant, model_id, &incarnation, version)?;
-        Ok(Self { wanted, key_id: KeyId::parse(key_id)?, stage, images, values })
+        let version = VersionId::parse(tenant, model_id, &incarnation, version)?;
+        Ok(Self { version, key_id: KeyId::parse(key_id)?, stage, images, values })
     }
 }
 

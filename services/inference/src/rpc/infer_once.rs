@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status};
 use crate::error::InferenceError;
 use crate::one_shot::OneShot;
 
-/// A checked request.
-struct Asked {
+/// An encrypted image, and what it is to be recognised with.
+struct Recognition {
     tenant: TenantId,
     model_id: ModelId,
     key_id: KeyId,
@@ -27,12 +27,15 @@ pub(crate) async fn handle(
     request: Request<InferOnceRequest>,
 ) -> Result<Response<InferOnceResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
-    let asked = Asked::parse(tenant, request.into_inner())?;
+    let asked = Recognition::parse(tenant, request.into_inner())?;
     Ok(Response::new(answer(service, asked).await?))
 }
 
-async fn answer(service: &OneShot, asked: Asked) -> Result<InferOnceResponse, InferenceError> {
-    let Asked { tenant, model_id, key_id, version, incarnation, .. } = &asked;
+async fn answer(
+    service: &OneShot,
+    asked: Recognition,
+) -> Result<InferOnceResponse, InferenceError> {
+    let Recognition { tenant, model_id, key_id, version, incarnation, .. } = &asked;
     let models = &service.models;
     let model = models.find(tenant, model_id, *version, incarnation, key_id).await?;
     let key = service.keys.registered(tenant, key_id, &asked.fingerprint).await?;
@@ -52,7 +55,7 @@ async fn answer(service: &OneShot, asked: Asked) -> Result<InferOnceResponse, In
     })
 }
 
-impl Asked {
+impl Recognition {
     fn parse(tenant: TenantId, request: InferOnceRequest) -> Result<Self, ConversionError> {
         let InferOnceRequest { version, incarnation, fingerprint, seed, bodies, .. } = request;
         let (model_id, key_id) = (ModelId::parse(request.model_id)?, KeyId::parse(request.key_id)?);

@@ -1,4 +1,4 @@
-//! `Prepare`: one stage on the encrypted masks of up to 2048 future queries.
+//! `Prepare`: one stage on the encrypted masks of up to 2048 future images.
 
 mod replies;
 mod upload;
@@ -22,15 +22,15 @@ use crate::service::{InferenceService, PrepareStream};
 /// Units of results under way per compute thread: one in work, one ready to be sent.
 const UNITS_PER_THREAD: usize = 2;
 
-/// A checked header.
-struct Query {
-    wanted: VersionId,
+/// Which stage of which version to apply to rows that follow.
+struct Preparation {
+    version: VersionId,
     key_id: KeyId,
     stage: u32,
 }
 
 /// A stage and the rows it may hold, shared by all the work of one stream.
-struct Preparation {
+struct Reservation {
     stage: Arc<LoadedStage>,
     version: u64,
     compute: Compute,
@@ -44,12 +44,12 @@ pub(crate) async fn handle(
 ) -> Result<Response<PrepareStream>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
     let mut parts = request.into_inner();
-    let query = Query::parse(tenant, header(parts.message().await?)?)?;
-    let tenant = query.wanted.tenant.clone();
-    let model = service.models.get(query.wanted, &query.key_id).await?;
-    service.keys.require(&tenant, &query.key_id).await.map_err(InferenceError::from)?;
-    let preparation = Preparation::new(service, model.stage(query.stage)?, model.version)?;
-    Ok(Response::new(replies::stream(preparation, parts).boxed()))
+    let preparation = Preparation::parse(tenant, header(parts.message().await?)?)?;
+    let tenant = preparation.version.tenant.clone();
+    let model = service.models.get(preparation.version, &preparation.key_id).await?;
+    service.keys.require(&tenant, &preparation.key_id).await.map_err(InferenceError::from)?;
+    let reservation = Reservation::new(service, model.stage(preparation.stage)?, model.version)?;
+    Ok(Response::new(replies::stream(reservation, parts).boxed()))
 }
 
 fn header(first: Option<PrepareRequest>) -> Result<PrepareHeader, ConversionError> {
@@ -60,19 +60,19 @@ fn header(first: Option<PrepareRequest>) -> Result<PrepareHeader, ConversionErro
     }
 }
 
-impl Query {
+impl Preparation {
     fn parse(tenant: TenantId, header: PrepareHeader) -> Result<Self, ConversionError> {
         let PrepareHeader { model_id, key_id, version, stage, incarnation, .. } = &header;
         parameter_set(header.parameter_set)?;
         Ok(Self {
-            wanted: VersionId::parse(tenant, model_id.clone(), incarnation, *version)?,
+            version: VersionId::parse(tenant, model_id.clone(), incarnation, *version)?,
             key_id: KeyId::parse(key_id.clone())?,
             stage: *stage,
         })
     }
 }
 
-impl Preparation {
+impl Reservation {
     /// Reserves the rows of a stage: its inputs, and the results under way, as words and packed.
     fn new(
         service: &InferenceService,

@@ -19,8 +19,8 @@ use crate::service::{InferenceService, SyncStream};
 /// Weights per message: at most 1.2 MB.
 const WEIGHTS_PER_MESSAGE: usize = 1 << 20;
 
-/// A checked request.
-struct Query {
+/// Between which versions tickets are to be carried.
+struct Synchronisation {
     from: VersionId,
     to: VersionId,
     key_id: KeyId,
@@ -32,21 +32,21 @@ pub(crate) async fn handle(
     request: Request<SyncTicketsRequest>,
 ) -> Result<Response<SyncStream>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
-    let query = Query::parse(tenant, request.into_inner())?;
-    let from = service.models.get(query.from, &query.key_id).await?;
-    let to = service.models.get(query.to, &query.key_id).await?;
+    let wanted = Synchronisation::parse(tenant, request.into_inner())?;
+    let from = service.models.get(wanted.from, &wanted.key_id).await?;
+    let to = service.models.get(wanted.to, &wanted.key_id).await?;
     let (old, new) = (Arc::clone(&from), Arc::clone(&to));
     let compared = service.compute.run(move || differences(&old, &new)).await;
     let compared = compared.map_err(InferenceError::from)?;
     // Copied message by message, as the client reads.
-    let old_biases = query.old_biases.then(|| biases(from)).into_iter().flatten();
+    let old_biases = wanted.old_biases.then(|| biases(from)).into_iter().flatten();
     let biases = biases(to).chain(old_biases).map(Part::Biases);
     let parts = compared.into_iter().map(Part::Difference).chain(biases);
     let messages = parts.map(|part| Ok(SyncTicketsResponse { part: Some(part) }));
     Ok(Response::new(stream::iter(messages).boxed()))
 }
 
-impl Query {
+impl Synchronisation {
     fn parse(tenant: TenantId, request: SyncTicketsRequest) -> Result<Self, ConversionError> {
         let SyncTicketsRequest { model_id, key_id, incarnation, from_version, to_version, .. } =
             request;

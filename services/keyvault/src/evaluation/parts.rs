@@ -131,7 +131,7 @@ impl Parts {
     async fn stored(&self, tenant: &TenantId) -> Result<BTreeMap<String, Stored>, ObjectError> {
         let mut materials: BTreeMap<String, Stored> = BTreeMap::new();
         for entry in self.objects.list(&layout::parts(tenant)).await? {
-            // Files of other names are none of ours.
+            // A file of another name is not a part.
             let Some((sha256, number)) = layout::parse_part(&entry.name) else { continue };
             let stored = materials.entry(sha256.to_owned()).or_default();
             stored.numbers.push(number);

@@ -41,7 +41,7 @@ impl Vault {
         Ok(self.parts.make_room(tenant, &registered, Some(sha256), uploads, max_age).await?)
     }
 
-    /// Checks the parts of a complete upload and registers the key. Material that is none is removed.
+    /// Checks the parts of a complete upload and registers the key. Material that is not evaluation keys is removed.
     pub(crate) async fn register_evaluation(
         &self,
         tenant: &TenantId,

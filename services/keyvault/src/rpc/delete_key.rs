@@ -9,8 +9,8 @@ use tonic::{Request, Response, Status};
 use crate::error::VaultError;
 use crate::vault::Vault;
 
-/// A checked request.
-struct Query {
+/// Which evaluation keys to remove.
+struct Deletion {
     key_id: KeyId,
 }
 
@@ -19,13 +19,13 @@ pub(crate) async fn handle(
     request: Request<DeleteKeyRequest>,
 ) -> Result<Response<DeleteKeyResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
-    let query = Query::try_from(request.into_inner())?;
-    let key = vault.delete_evaluation(&tenant, &query.key_id).await?;
+    let deletion = Deletion::try_from(request.into_inner())?;
+    let key = vault.delete_evaluation(&tenant, &deletion.key_id).await?;
     tracing::info!(key_id = key.key_id, fingerprint = key.fingerprint, "evaluation keys removed");
     Ok(Response::new(DeleteKeyResponse { key: Some(key.into()) }))
 }
 
-impl TryFrom<DeleteKeyRequest> for Query {
+impl TryFrom<DeleteKeyRequest> for Deletion {
     type Error = VaultError;
 
     fn try_from(request: DeleteKeyRequest) -> Result<Self, VaultError> {

@@ -15,8 +15,8 @@ use crate::evaluation::part_count;
 use crate::layout::KeyRecord;
 use crate::vault::Vault;
 
-/// A checked request.
-struct Query {
+/// Which evaluation keys to send; those of any fingerprint if it is empty.
+struct Fetch {
     key_id: KeyId,
     fingerprint: String,
 }
@@ -26,7 +26,7 @@ pub(crate) async fn handle(
     request: Request<FetchKeyRequest>,
 ) -> Result<Response<BoxStream<'static, Result<FetchKeyResponse, Status>>>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
-    let Query { key_id, fingerprint } = Query::try_from(request.into_inner())?;
+    let Fetch { key_id, fingerprint } = Fetch::try_from(request.into_inner())?;
     let key = vault.get(&tenant, KeyKind::Evaluation, &key_id).await?;
     if !fingerprint.is_empty() && fingerprint != key.fingerprint {
         let (got, expected) = (key.fingerprint, fingerprint);
@@ -58,7 +58,7 @@ async fn part(
     part.ok_or(VaultError::Removed { key_id })
 }
 
-impl TryFrom<FetchKeyRequest> for Query {
+impl TryFrom<FetchKeyRequest> for Fetch {
     type Error = VaultError;
 
     fn try_from(request: FetchKeyRequest) -> Result<Self, VaultError> {

@@ -8,8 +8,8 @@ use tonic::{Request, Response, Status};
 
 use crate::vault::Vault;
 
-/// A checked request.
-struct Query {
+/// Which key to describe.
+struct Lookup {
     key_id: KeyId,
     kind: KeyKind,
 }
@@ -19,12 +19,12 @@ pub(crate) async fn handle(
     request: Request<GetKeyRequest>,
 ) -> Result<Response<GetKeyResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
-    let query = Query::try_from(request.into_inner())?;
-    let key = vault.get(&tenant, query.kind, &query.key_id).await?;
+    let lookup = Lookup::try_from(request.into_inner())?;
+    let key = vault.get(&tenant, lookup.kind, &lookup.key_id).await?;
     Ok(Response::new(GetKeyResponse { key: Some(key.into()) }))
 }
 
-impl TryFrom<GetKeyRequest> for Query {
+impl TryFrom<GetKeyRequest> for Lookup {
     type Error = ConversionError;
 
     fn try_from(request: GetKeyRequest) -> Result<Self, ConversionError> {

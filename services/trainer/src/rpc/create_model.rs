@@ -7,7 +7,7 @@ use sphinx_linalg::EncryptedBiases;
 use sphinx_models::{ModelMeta, ModelVersion};
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_proto::v1::{CreateModelRequest, CreateModelResponse, Network};
-use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, conversion, to_status};
+use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, conversion};
 use sphinx_runtime::{Principal, unix_seconds};
 use tonic::{Request, Response, Status};
 
@@ -20,13 +20,11 @@ pub async fn handle(
     request: Request<CreateModelRequest>,
 ) -> Result<Response<CreateModelResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
-    let creation = Creation::parse(request.into_inner(), &service.limits).map_err(to_status)?;
-    service.keys.require(&tenant, &creation.key_id).await.map_err(to_status)?;
-    let created = create(service, tenant, creation).await.map_err(to_status)?;
-    Ok(Response::new(created))
+    let creation = Creation::parse(request.into_inner(), &service.limits)?;
+    Ok(Response::new(create(service, tenant, creation).await?))
 }
 
-/// A checked request.
+/// A model to be made, within the limits.
 struct Creation {
     model_id: ModelId,
     key_id: KeyId,
@@ -66,6 +64,7 @@ async fn create(
     tenant: TenantId,
     creation: Creation,
 ) -> Result<CreateModelResponse, TrainerError> {
+    service.keys.require(&tenant, &creation.key_id).await?;
     let Creation { model_id, key_id, network, plan, seed } = creation;
     let now = unix_seconds();
     let mut incarnation = [0u8; 16];

@@ -1,10 +1,11 @@
 //! `DeleteModel`.
 
+use sphinx_proto::ModelId;
 use sphinx_proto::v1::{DeleteModelRequest, DeleteModelResponse};
-use sphinx_proto::{ModelId, to_status};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
+use crate::error::TrainerError;
 use crate::service::TrainerService;
 
 pub async fn handle(
@@ -13,7 +14,7 @@ pub async fn handle(
 ) -> Result<Response<DeleteModelResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
     let model_id = ModelId::parse(request.into_inner().model_id)?;
-    service.store.delete(&tenant, &model_id).await.map_err(to_status)?;
+    service.store.delete(&tenant, &model_id).await.map_err(TrainerError::from)?;
     tracing::info!(model = %model_id, "model deleted");
     Ok(Response::new(DeleteModelResponse {}))
 }

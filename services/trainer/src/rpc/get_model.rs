@@ -5,7 +5,7 @@ use sphinx_linalg::{BIAS_WIDTH, ROW_WORDS};
 use sphinx_models::ModelVersion;
 use sphinx_proto::v1::get_model_request::Part;
 use sphinx_proto::v1::{BiasesPart, GetModelRequest, GetModelResponse, WeightsPart};
-use sphinx_proto::{ModelId, TenantId, to_status};
+use sphinx_proto::{ModelId, TenantId};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
@@ -23,8 +23,8 @@ pub async fn handle(
     let Principal { tenant } = Principal::of(&request)?;
     let request = request.into_inner();
     let model_id = ModelId::parse(request.model_id)?;
-    let reply = get(service, &tenant, &model_id, request.version, request.part).await;
-    Ok(Response::new(reply.map_err(to_status)?))
+    let reply = get(service, &tenant, &model_id, request.version, request.part).await?;
+    Ok(Response::new(reply))
 }
 
 async fn get(

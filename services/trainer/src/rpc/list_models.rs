@@ -1,10 +1,10 @@
 //! `ListModels`.
 
-use sphinx_proto::to_status;
 use sphinx_proto::v1::{ListModelsRequest, ListModelsResponse};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
+use crate::error::TrainerError;
 use crate::service::{TrainerService, described};
 
 pub async fn handle(
@@ -12,7 +12,7 @@ pub async fn handle(
     request: Request<ListModelsRequest>,
 ) -> Result<Response<ListModelsResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
-    let stored = service.store.list(&tenant).await.map_err(to_status)?;
-    let models = stored.iter().map(described).collect::<Result<_, _>>().map_err(to_status)?;
+    let stored = service.store.list(&tenant).await.map_err(TrainerError::from)?;
+    let models = stored.iter().map(described).collect::<Result<_, _>>()?;
     Ok(Response::new(ListModelsResponse { models }))
 }

@@ -8,7 +8,7 @@ use sphinx_proto::v1::prepare_response::Part;
 use sphinx_proto::v1::{PrepareOutput, PrepareRequest, PrepareResponse, PrepareResult};
 use tonic::{Status, Streaming};
 
-use super::{Preparation, upload};
+use super::{Reservation, upload};
 use crate::error::InferenceError;
 
 /// Width of the results' words; with it the rounding adds about as much noise as the encryption has.
@@ -17,22 +17,22 @@ const RESULT_WIDTH: Width = Width::Five;
 const HALF_BYTES: usize = POLYNOMIAL_SIZE * RESULT_WIDTH.bytes();
 
 pub(super) fn stream(
-    preparation: Preparation,
+    reservation: Reservation,
     parts: Streaming<PrepareRequest>,
 ) -> impl Stream<Item = Result<PrepareResponse, Status>> + Send + 'static {
-    let head = head(&preparation);
+    let head = head(&reservation);
     let results = async move {
-        let inputs = upload::receive(&preparation, parts).await?;
-        Ok::<_, Status>(results(Arc::new(preparation), Arc::new(inputs)))
+        let inputs = upload::receive(&reservation, parts).await?;
+        Ok::<_, Status>(results(Arc::new(reservation), Arc::new(inputs)))
     };
     stream::iter(head).map(Ok).chain(stream::once(results).try_flatten())
 }
 
 /// The messages that do not depend on the inputs.
-fn head(preparation: &Preparation) -> Vec<PrepareResponse> {
-    let stage = &preparation.stage;
+fn head(reservation: &Reservation) -> Vec<PrepareResponse> {
+    let stage = &reservation.stage;
     let result = Part::Result(PrepareResult {
-        version: preparation.version,
+        version: reservation.version,
         rows: stage.outputs() as u32,
         biases: stage.biases.len() as u32,
     });
@@ -43,15 +43,15 @@ fn head(preparation: &Preparation) -> Vec<PrepareResponse> {
 
 /// Result rows, unit by unit; a bounded number of units is computed ahead of what the client reads.
 fn results(
-    preparation: Arc<Preparation>,
+    reservation: Arc<Reservation>,
     inputs: Arc<CipherMatrix<u64>>,
 ) -> impl Stream<Item = Result<PrepareResponse, Status>> + Send + 'static {
-    let (units, ahead) = (preparation.stage.cipher.units(), preparation.units_under_way());
+    let (units, ahead) = (reservation.stage.cipher.units(), reservation.units_under_way());
     let compute = move |unit: Unit| {
-        let (preparation, inputs) = (Arc::clone(&preparation), Arc::clone(&inputs));
+        let (reservation, inputs) = (Arc::clone(&reservation), Arc::clone(&inputs));
         async move {
-            let pool = preparation.compute.clone();
-            let result = pool.run(move || output(&preparation, &unit, &inputs)).await;
+            let pool = reservation.compute.clone();
+            let result = pool.run(move || output(&reservation, &unit, &inputs)).await;
             Ok(result.map_err(InferenceError::from)??)
         }
     };
@@ -60,11 +60,11 @@ fn results(
 
 /// Computes and packs the rows of one unit: at most 1.3 MB.
 fn output(
-    preparation: &Preparation,
+    reservation: &Reservation,
     unit: &Unit,
     inputs: &CipherMatrix<u64>,
 ) -> Result<PrepareResponse, InferenceError> {
-    let outputs = preparation.stage.cipher.evaluate(unit, inputs)?;
+    let outputs = reservation.stage.cipher.evaluate(unit, inputs)?;
     let mut masks = vec![0; outputs.rows.len() * HALF_BYTES];
     let mut bodies = vec![0; outputs.rows.len() * HALF_BYTES];
     let packed = masks.chunks_exact_mut(HALF_BYTES).zip(bodies.chunks_exact_mut(HALF_BYTES));

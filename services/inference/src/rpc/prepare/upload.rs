@@ -6,15 +6,15 @@ use sphinx_proto::v1::PrepareRequest;
 use sphinx_proto::v1::prepare_request::Part;
 use tonic::{Status, Streaming};
 
-use super::Preparation;
+use super::Reservation;
 use crate::error::InferenceError;
 
 /// Reads the stream to its end; every chunk is expanded on the compute pool while the next one arrives.
 pub(super) async fn receive(
-    preparation: &Preparation,
+    reservation: &Reservation,
     mut parts: Streaming<PrepareRequest>,
 ) -> Result<CipherMatrix<u64>, Status> {
-    let mut upload = Upload::<u64>::new(preparation.stage.inputs(), Width::Six);
+    let mut upload = Upload::<u64>::new(reservation.stage.inputs(), Width::Six);
     while let Some(message) = parts.message().await? {
         let input = match required("part", "input rows", message.part)? {
             Part::Input(input) => input,
@@ -27,7 +27,7 @@ pub(super) async fn receive(
             upload.push(first_row, &input.seeds, &input.bodies)?;
             Ok::<_, InferenceError>(upload)
         };
-        upload = preparation.compute.run(push).await.map_err(InferenceError::from)??;
+        upload = reservation.compute.run(push).await.map_err(InferenceError::from)??;
     }
     Ok(upload.finish().map_err(InferenceError::from)?)
 }
