@@ -12,7 +12,7 @@ use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_evaluation_keys::{Answer, QueryLayout};
 use sphinx_features::PublicStem;
-use sphinx_network::{NetworkSpec, Plan, client_forward};
+use sphinx_network::{NetworkSpec, Plan, apply_steps};
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{self, DescribeModelRequest};
 use sphinx_proto::{KeyId, ModelId};
@@ -206,7 +206,7 @@ impl OneShot {
         if got != expected {
             return Err(RecognitionError::ImageSize { got, expected }.into());
         }
-        let input = Zeroizing::new(client_forward(&plan.input_steps, stem.apply(image)?));
+        let input = Zeroizing::new(apply_steps(&plan.input_steps, stem.apply(image)?));
         let query = self.key.encrypt_query(layout, &input, rng)?;
         Ok(OneShotRequest {
             model_id: self.model.model_id.clone(),

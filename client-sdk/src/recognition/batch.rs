@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use rayon::prelude::*;
 use sphinx_linalg::{pack_bits, packed_bits_len, unpack_bits};
-use sphinx_network::client_forward;
+use sphinx_network::apply_steps;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{InferRequest, InferResponse};
 use zeroize::Zeroizing;
@@ -173,7 +173,7 @@ impl Query {
             });
         }
         let steps = &ticket.model.plan.input_steps;
-        let values = Zeroizing::new(client_forward(steps, std::mem::take(&mut *features)));
+        let values = Zeroizing::new(apply_steps(steps, std::mem::take(&mut *features)));
         Ok(Self { ticket, values })
     }
 }
@@ -229,7 +229,7 @@ fn unmask(
         let mut words = vec![0; layer.outputs];
         unpack_bits(packed, layer.modulus_bits, &mut words);
         let sums = layer.unmask(&words, &query.ticket.answers[stage]);
-        query.values = Zeroizing::new(client_forward(&layer.steps, sums));
+        query.values = Zeroizing::new(apply_steps(&layer.steps, sums));
     };
     if parallel {
         queries.par_iter_mut().zip(reply.par_chunks_exact(size)).for_each(unmask_one);

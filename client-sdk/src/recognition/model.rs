@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use sphinx_features::PublicStem;
 use sphinx_linalg::{ResultNoise, Width};
-use sphinx_network::{ClientStep, NetworkSpec, Plan, Stage};
+use sphinx_network::{NetworkSpec, Plan, Stage, Step};
 use sphinx_proto::v1::{DescribeModelResponse, IntegerStage};
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_quantise::{MAX_MODULUS_BITS, weight_norm_squared_limit};
@@ -57,7 +57,7 @@ pub(crate) struct IntegerLayer {
     /// Integers per unit of result, one per output channel.
     pub(crate) scales: Vec<f64>,
     pub(crate) rows_per_channel: usize,
-    pub(crate) steps: Vec<ClientStep>,
+    pub(crate) steps: Vec<Step>,
     input_scale: f64,
     input_limit: f64,
 }

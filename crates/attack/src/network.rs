@@ -1,7 +1,7 @@
 //! A network as the attacker computes it.
 
 use rayon::prelude::*;
-use sphinx_network::{Activation, ClientOp, ClientStep, Plan};
+use sphinx_network::{Activation, Plan, StepOp};
 
 use crate::dual::{Dual, Number};
 use crate::tape::{Layer, Step, cross_entropy};
@@ -208,14 +208,14 @@ impl Network {
     }
 }
 
-fn smooth(steps: &[ClientStep]) -> Result<Vec<Step>, AttackError> {
-    let smooth = |step: &ClientStep| {
+fn smooth(steps: &[sphinx_network::Step]) -> Result<Vec<Step>, AttackError> {
+    let smooth = |step: &sphinx_network::Step| {
         let (input, output) = (step.input, step.output);
-        if let ClientOp::Activation(Activation::Tanh) = step.op {
+        if let StepOp::Activation(Activation::Tanh) = step.op {
             Ok(Step::Tanh)
-        } else if let ClientOp::Activation(Activation::Sigmoid) = step.op {
+        } else if let StepOp::Activation(Activation::Sigmoid) = step.op {
             Ok(Step::Sigmoid)
-        } else if let ClientOp::AvgPool { size } = step.op {
+        } else if let StepOp::AvgPool { size } = step.op {
             Ok(Step::Pool { size, input, output })
         } else {
             Err(AttackError::Step { step: format!("{:?}", step.op) })

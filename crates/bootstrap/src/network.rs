@@ -11,7 +11,7 @@ pub use limits::{DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, M
 pub(crate) use lookup::Lookup;
 
 use sphinx_evaluation_keys::{INPUT_SCALE_LOG2, LayoutError, OneShotProfile, QueryLayout};
-use sphinx_network::{Activation, ClientOp, FoldedStage, Plan, Stage};
+use sphinx_network::{Activation, FoldedStage, Plan, Stage, StepOp};
 
 use crate::linear::{FirstLayer, Transform};
 use crate::noise::{NetworkNoise, NoiseBudget};
@@ -135,8 +135,8 @@ fn activation(
     match (stage.steps.as_slice(), last) {
         ([], true) => Ok(None),
         ([step], false) => match step.op {
-            ClientOp::Activation(activation) => Ok(Some(activation)),
-            op @ (ClientOp::AvgPool { .. } | ClientOp::MaxPool { .. }) => {
+            StepOp::Activation(activation) => Ok(Some(activation)),
+            op @ (StepOp::AvgPool { .. } | StepOp::MaxPool { .. }) => {
                 Err(OneShotNetworkError::Unsupported { stage: index, op: format!("{op:?}") })
             }
         },

@@ -19,7 +19,7 @@ use sphinx_network::{Linear, Stage};
 
 use self::conv::{ConvGeometry, ConvSum};
 use self::tile::{Copies, Span, SpanSum, StageFactors};
-use crate::pass::PassError;
+use crate::error::PassError;
 use crate::tensor::{SLOT_GROUP, Tensor};
 
 /// How the gradient of one example is bounded.

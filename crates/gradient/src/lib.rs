@@ -10,6 +10,7 @@
 
 mod clear;
 mod elementwise;
+mod error;
 mod gradient;
 mod loss;
 mod pass;
@@ -17,8 +18,9 @@ mod pooling;
 mod tensor;
 
 pub use clear::{ClearError, ClearStage};
-pub use elementwise::{activate, sigmoid, tanh};
+pub use elementwise::activate;
+pub use error::{PassError, Turn};
 pub use gradient::{BlockGradient, Clipping};
 pub use loss::BlockLoss;
-pub use pass::{BlockPass, Delta, PassError, Turn};
+pub use pass::{BlockPass, Delta};
 pub use tensor::{SLOT_GROUP, Tensor, TensorError};

@@ -1,19 +1,18 @@
 //! One block of examples through one training step.
 
 mod delta;
-mod error;
 mod steps;
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use sphinx_network::{ClientOp, Plan, Stage};
+use sphinx_network::{Plan, Stage, StepOp};
 
 pub use self::delta::Delta;
 use self::delta::{multiply_slots, slot_scale};
-pub use self::error::{PassError, Turn};
 use self::steps::Saved;
+use crate::error::{PassError, Turn};
 use crate::gradient::{BlockGradient, Clipping, clipped_gradient};
 use crate::loss::{BlockLoss, softmax_cross_entropy};
 use crate::pooling::Pooling;
@@ -258,7 +257,7 @@ fn check_labels(plan: &Plan, labels: &[Option<u8>], slots: usize) -> Result<(), 
 fn check_pools(plan: &Plan) -> Result<(), PassError> {
     let steps = plan.stages.iter().flat_map(|stage| &stage.steps).chain(&plan.input_steps);
     for step in steps {
-        if let ClientOp::MaxPool { size, .. } = step.op
+        if let StepOp::MaxPool { size, .. } = step.op
             && size > Pooling::MAX_SIZE
         {
             return Err(PassError::MaxPoolSize { got: size, limit: Pooling::MAX_SIZE });

@@ -7,8 +7,9 @@ mod tests;
 use rand::{Rng, RngExt};
 
 use crate::activation::Activation;
-use crate::plan::{ClientOp, Linear, Plan, Stage, StageParameters};
+use crate::plan::{Linear, Plan, Stage, StageParameters};
 use crate::spec::Filters;
+use crate::steps::StepOp;
 
 /// Initial parameters of every stage: weights uniform in `±gain·√(3 / fan_in)` (LeCun et al. 1998), with the gain
 /// that keeps the variance of activations from layer to layer: √2 before a ReLU (He et al. 2015), 5/3 before tanh, 1
@@ -38,13 +39,8 @@ fn weight_limit(stage: &Stage) -> f32 {
         Linear::Dense { inputs, .. } => inputs,
     };
     let activation = stage.steps.iter().find_map(|step| match step.op {
-        ClientOp::Activation(activation) => Some(activation),
-        ClientOp::AvgPool { .. } | ClientOp::MaxPool { .. } => None,
+        StepOp::Activation(activation) => Some(activation),
+        StepOp::AvgPool { .. } | StepOp::MaxPool { .. } => None,
     });
-    let gain = match activation {
-        Some(Activation::Relu { .. }) => f32::sqrt(2.0),
-        Some(Activation::Tanh | Activation::QuantisedTanh { .. }) => 5.0 / 3.0,
-        Some(Activation::Sigmoid) | None => 1.0,
-    };
-    gain * (3.0 / fan_in as f32).sqrt()
+    activation.map_or(1.0, Activation::gain) * (3.0 / fan_in as f32).sqrt()
 }

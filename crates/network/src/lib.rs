@@ -6,19 +6,20 @@
 //! stages into maps of integers.
 
 mod activation;
-mod client;
+mod error;
 mod folded;
 mod init;
 mod plan;
 mod spec;
+mod steps;
 
-pub use activation::{Activation, MAX_LEVELS, quantised};
-pub use client::client_forward;
+pub use activation::{Activation, FunctionVisitor, MAX_LEVELS, sigmoid, tanh};
+pub use error::SpecError;
 pub use folded::FoldedStage;
 pub use init::initial_parameters;
 pub use plan::{
-    ClientOp, ClientStep, Direction, Linear, MAX_ANGLES, MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS,
-    MAX_SCALES, MAX_WEIGHTS, Plan, SCATTER_BOUND, SpecError, Stage, StageParameters, Stem, StemOp,
-    StemStep,
+    Direction, Linear, MAX_ANGLES, MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS, MAX_SCALES,
+    MAX_WEIGHTS, Plan, SCATTER_BOUND, Stage, StageParameters, Stem, StemOp, StemStep,
 };
 pub use spec::{Filters, LayerKind, LayerSpec, NetworkSpec, Shape};
+pub use steps::{Step, StepOp, apply_steps};

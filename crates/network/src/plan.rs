@@ -1,19 +1,19 @@
 //! A checked network, cut into stages that client and server take in turn.
 
+mod at;
 mod build;
-mod error;
 mod stem;
 #[cfg(test)]
 mod tests;
 
-pub use build::{MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_ROWS, MAX_WEIGHTS};
-pub use error::SpecError;
+pub use at::MAX_ROWS;
+pub use build::{MAX_LAYERS, MAX_MULTIPLY_ADDS, MAX_WEIGHTS};
 pub use stem::{MAX_ANGLES, MAX_SCALES, SCATTER_BOUND, Stem, StemOp, StemStep};
 
 use std::fmt;
 
-use crate::activation::Activation;
 use crate::spec::{Filters, Shape};
+use crate::steps::Step;
 
 /// How a network is evaluated: stem and client's steps on the image, then the stages in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +23,7 @@ pub struct Plan {
     /// What the client computes from an image once and for all: public features.
     pub stem: Stem,
     /// What the client does to the stem's output before it encrypts it.
-    pub input_steps: Vec<ClientStep>,
+    pub input_steps: Vec<Step>,
     /// One stage per linear layer; the last one yields the logits.
     pub stages: Vec<Stage>,
     /// Number of logits.
@@ -48,7 +48,7 @@ pub struct Stage {
     /// Largest absolute value of an input scalar; 1 for images, the stem's bound for its output.
     pub input_bound: f32,
     /// The client's steps after this stage; none after the last.
-    pub steps: Vec<ClientStep>,
+    pub steps: Vec<Step>,
 }
 
 /// Which way a stage's linear map is taken.
@@ -83,36 +83,6 @@ pub enum Linear {
         /// Number of outputs.
         outputs: usize,
     },
-}
-
-/// What the client does to decrypted values.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ClientOp {
-    /// A non-linearity on every scalar.
-    Activation(Activation),
-    /// Mean over windows of `size × size`.
-    AvgPool {
-        /// Side of the window.
-        size: usize,
-    },
-    /// Maximum over windows of `size × size`.
-    MaxPool {
-        /// Side of the window.
-        size: usize,
-        /// Distance between two windows; less than the size if they overlap.
-        stride: usize,
-    },
-}
-
-/// A client operation with its shapes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ClientStep {
-    /// The operation.
-    pub op: ClientOp,
-    /// Shape before it.
-    pub input: Shape,
-    /// Shape after it.
-    pub output: Shape,
 }
 
 /// The parameters of one stage, in real units. `Debug` shows sizes only: biases are secret.

@@ -3,12 +3,14 @@
 mod builtin;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumDiscriminants};
 
-use crate::plan::SpecError;
+use crate::activation::Activation;
 
 /// A network as declared, not yet checked; [`crate::Plan::new`] checks it.
 ///
@@ -66,7 +68,14 @@ pub struct Shape {
 }
 
 /// One layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, EnumDiscriminants)]
+#[strum_discriminants(
+    name(LayerKind),
+    doc = "The kind of a [`LayerSpec`]; displayed as it is written in a spec.",
+    derive(Display),
+    strum(serialize_all = "snake_case"),
+    allow(missing_docs, reason = "documented where the layer is")
+)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LayerSpec {
     /// Convolution with a square kernel (cross-correlation, as everywhere in the field).
@@ -170,53 +179,6 @@ impl Filters {
     }
 }
 
-/// The name of a layer's kind, as written in a spec.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LayerKind {
-    /// [`LayerSpec::Conv`].
-    Conv,
-    /// [`LayerSpec::Dense`].
-    Dense,
-    /// [`LayerSpec::AvgPool`].
-    AvgPool,
-    /// [`LayerSpec::MaxPool`].
-    MaxPool,
-    /// [`LayerSpec::Relu`].
-    Relu,
-    /// [`LayerSpec::Tanh`].
-    Tanh,
-    /// [`LayerSpec::Sigmoid`].
-    Sigmoid,
-    /// [`LayerSpec::QuantisedTanh`].
-    QuantisedTanh,
-    /// [`LayerSpec::Flatten`].
-    Flatten,
-    /// [`LayerSpec::Deskew`].
-    Deskew,
-    /// [`LayerSpec::Normalise`].
-    Normalise,
-    /// [`LayerSpec::Scatter`].
-    Scatter,
-}
-
-impl NetworkSpec {
-    /// Reads a spec from TOML. Whether its shapes fit is checked by [`crate::Plan::new`].
-    ///
-    /// # Errors
-    /// [`SpecError::Toml`] with the line and what was expected there.
-    pub fn from_toml(text: &str) -> Result<Self, SpecError> {
-        Ok(toml::from_str(text)?)
-    }
-
-    /// Writes the spec as TOML that [`NetworkSpec::from_toml`] reads back unchanged.
-    ///
-    /// # Errors
-    /// [`SpecError::TomlEncoding`] when a size exceeds the integers of TOML (2^63 - 1).
-    pub fn to_toml(&self) -> Result<String, SpecError> {
-        Ok(toml::to_string(self)?)
-    }
-}
-
 impl Shape {
     /// A map of `channels × height × width`.
     pub const fn new(channels: usize, height: usize, width: usize) -> Self {
@@ -242,19 +204,24 @@ impl Shape {
 impl LayerSpec {
     /// The kind of this layer.
     pub fn kind(&self) -> LayerKind {
-        match self {
-            Self::Conv { .. } => LayerKind::Conv,
-            Self::Dense { .. } => LayerKind::Dense,
-            Self::AvgPool { .. } => LayerKind::AvgPool,
-            Self::MaxPool { .. } => LayerKind::MaxPool,
-            Self::Relu { .. } => LayerKind::Relu,
-            Self::Tanh => LayerKind::Tanh,
-            Self::Sigmoid => LayerKind::Sigmoid,
-            Self::QuantisedTanh { .. } => LayerKind::QuantisedTanh,
-            Self::Flatten => LayerKind::Flatten,
-            Self::Deskew => LayerKind::Deskew,
-            Self::Normalise { .. } => LayerKind::Normalise,
-            Self::Scatter { .. } => LayerKind::Scatter,
+        self.into()
+    }
+
+    /// The non-linearity of an activation layer.
+    pub fn activation(&self) -> Option<Activation> {
+        match *self {
+            Self::Tanh => Some(Activation::Tanh),
+            Self::Sigmoid => Some(Activation::Sigmoid),
+            Self::Relu { cap } => Some(Activation::Relu { cap }),
+            Self::QuantisedTanh { levels } => Some(Activation::QuantisedTanh { levels }),
+            Self::Conv { .. }
+            | Self::Dense { .. }
+            | Self::AvgPool { .. }
+            | Self::MaxPool { .. }
+            | Self::Deskew
+            | Self::Normalise { .. }
+            | Self::Scatter { .. }
+            | Self::Flatten => None,
         }
     }
 }
@@ -262,25 +229,6 @@ impl LayerSpec {
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}x{}", self.channels, self.height, self.width)
-    }
-}
-
-impl fmt::Display for LayerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Conv => "conv",
-            Self::Dense => "dense",
-            Self::AvgPool => "avg_pool",
-            Self::MaxPool => "max_pool",
-            Self::Relu => "relu",
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-            Self::QuantisedTanh => "quantised_tanh",
-            Self::Flatten => "flatten",
-            Self::Deskew => "deskew",
-            Self::Normalise => "normalise",
-            Self::Scatter => "scatter",
-        })
     }
 }
 

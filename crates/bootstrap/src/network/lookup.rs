@@ -26,11 +26,7 @@ pub(crate) struct Lookup {
 
 impl Lookup {
     pub(crate) fn new(activation: Activation) -> Self {
-        let (centre, offset) = match activation {
-            Activation::Tanh | Activation::QuantisedTanh { .. } => (0.0, 0.0),
-            Activation::Sigmoid => (0.0, 0.5),
-            Activation::Relu { cap } => (f64::from(cap) / 2.0, f64::from(cap) / 2.0),
-        };
+        let (centre, offset) = activation.centre();
         Self { activation, centre, offset, amplitude: 0.0, words: Vec::new() }
     }
 
@@ -49,17 +45,6 @@ impl Lookup {
         self.offset
     }
 
-    /// How far from its centre the activation is not yet saturated (to a thousandth of its range).
-    fn slope(&self) -> f64 {
-        match self.activation {
-            Activation::Tanh => 3.5,
-            Activation::Sigmoid => 7.0,
-            Activation::Relu { cap } => f64::from(cap) / 2.0,
-            // Its outermost threshold.
-            Activation::QuantisedTanh { levels } => (1.0 - 2.0 / f64::from(levels)).atanh(),
-        }
-    }
-
     /// Half the torus in units of pre-activations of at most `reach`; at most `declared`.
     ///
     /// Off the centre they lie within T = reach + |c|. Up to a quarter turn a table has every value. Beyond, t finds the
@@ -75,7 +60,7 @@ impl Lookup {
         reach: f64,
         declared: f64,
     ) -> Result<f64, OneShotNetworkError> {
-        let (centre, slope) = (self.centre.abs(), self.slope());
+        let (centre, slope) = (self.centre.abs(), self.activation.slope());
         let farthest = reach + centre;
         let enough = with_margin(farthest + farthest.min(slope));
         if enough <= declared {

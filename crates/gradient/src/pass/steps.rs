@@ -1,6 +1,6 @@
 //! The client's steps between two stages, forward and backward.
 
-use sphinx_network::{Activation, ClientOp, ClientStep};
+use sphinx_network::{Activation, Step, StepOp};
 
 use crate::elementwise::{activate, scale_by_derivative};
 use crate::pooling::{Argmax, Pooling};
@@ -19,24 +19,24 @@ pub(super) enum Saved {
 /// Carries `values` through the steps.
 ///
 /// Activations work in place; their output moves into the tape when a later step replaces it.
-pub(super) fn forward(steps: &[ClientStep], mut values: Tensor) -> (Tensor, Vec<Saved>) {
+pub(super) fn forward(steps: &[Step], mut values: Tensor) -> (Tensor, Vec<Saved>) {
     let mut tape = Vec::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
         let after_activation = index > 0 && activation(&steps[index - 1]).is_some();
         let saved = match step.op {
-            ClientOp::Activation(activation) => {
+            StepOp::Activation(activation) => {
                 if after_activation {
                     keep_outputs(&mut tape, values.clone());
                 }
                 activate(activation, &mut values);
                 Saved::Nothing
             }
-            ClientOp::AvgPool { size } => {
+            StepOp::AvgPool { size } => {
                 let pooled = pooling(step, size, size).average(&values);
                 replace(&mut tape, after_activation, &mut values, pooled);
                 Saved::Nothing
             }
-            ClientOp::MaxPool { size, stride } => {
+            StepOp::MaxPool { size, stride } => {
                 let (pooled, argmax) = pooling(step, size, stride).maximum(&values);
                 replace(&mut tape, after_activation, &mut values, pooled);
                 Saved::Argmax(argmax)
@@ -52,20 +52,20 @@ pub(super) fn forward(steps: &[ClientStep], mut values: Tensor) -> (Tensor, Vec<
 /// A pooling writes its gradient over the outputs of the activation before it: the largest tensor of a pass is
 /// neither allocated nor read a second time.
 pub(super) fn backward(
-    steps: &[ClientStep],
+    steps: &[Step],
     mut tape: Vec<Saved>,
     output: &Tensor,
     mut delta: Tensor,
 ) -> Tensor {
     while let (Some(saved), Some(step)) = (tape.pop(), steps.get(tape.len())) {
         let (size, stride) = match step.op {
-            ClientOp::Activation(activation) => {
+            StepOp::Activation(activation) => {
                 let outputs = if let Saved::Outputs(outputs) = &saved { outputs } else { output };
                 scale_by_derivative(activation, outputs, &mut delta);
                 continue;
             }
-            ClientOp::AvgPool { size } => (size, size),
-            ClientOp::MaxPool { size, stride } => (size, stride),
+            StepOp::AvgPool { size } => (size, size),
+            StepOp::MaxPool { size, stride } => (size, stride),
         };
         let (activation, mut target) = match tape.pop_if(|saved| matches!(saved, Saved::Outputs(_)))
         {
@@ -85,14 +85,14 @@ pub(super) fn backward(
     delta
 }
 
-fn activation(step: &ClientStep) -> Option<Activation> {
+fn activation(step: &Step) -> Option<Activation> {
     match step.op {
-        ClientOp::Activation(activation) => Some(activation),
-        ClientOp::AvgPool { .. } | ClientOp::MaxPool { .. } => None,
+        StepOp::Activation(activation) => Some(activation),
+        StepOp::AvgPool { .. } | StepOp::MaxPool { .. } => None,
     }
 }
 
-fn pooling(step: &ClientStep, size: usize, stride: usize) -> Pooling {
+fn pooling(step: &Step, size: usize, stride: usize) -> Pooling {
     Pooling { size, stride, input: step.input, output: step.output }
 }
 

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sphinx_gradient::{BlockPass, ClearStage, Tensor};
 use sphinx_network::{
-    Activation, ClientOp, ClientStep, LayerSpec, Linear, NetworkSpec, Plan, Shape, Stage,
-    StageParameters, initial_parameters,
+    Activation, LayerSpec, Linear, NetworkSpec, Plan, Shape, Stage, StageParameters, Step, StepOp,
+    initial_parameters,
 };
 
 pub const SLOTS: usize = 48;
@@ -174,14 +174,14 @@ pub fn reference(case: &Case, flat: &[f64], slot: usize, label: u8) -> (f64, usi
     (sum.ln() - values[usize::from(label)], best)
 }
 
-fn reference_steps(steps: &[ClientStep], mut values: Vec<f64>) -> Vec<f64> {
+fn reference_steps(steps: &[Step], mut values: Vec<f64>) -> Vec<f64> {
     for step in steps {
         values = match step.op {
-            ClientOp::Activation(activation) => {
+            StepOp::Activation(activation) => {
                 values.into_iter().map(|z| reference_activation(activation, z)).collect()
             }
-            ClientOp::AvgPool { size } => reference_pool(step.input, [size; 2], &values, mean),
-            ClientOp::MaxPool { size, stride } => {
+            StepOp::AvgPool { size } => reference_pool(step.input, [size; 2], &values, mean),
+            StepOp::MaxPool { size, stride } => {
                 reference_pool(step.input, [size, stride], &values, |window| {
                     window.iter().copied().fold(f64::NEG_INFINITY, f64::max)
                 })

@@ -1,16 +1,17 @@
 //! Checks a spec and cuts it into stages.
 
 use crate::activation::{Activation, MAX_LEVELS};
-use crate::plan::{ClientOp, ClientStep, Linear, Plan, SpecError, Stage, Stem};
-use crate::spec::{Filters, LayerKind, LayerSpec, NetworkSpec, Shape};
+use crate::error::SpecError;
+use crate::plan::at::{At, MAX_ROWS, is_positive};
+use crate::plan::{Linear, Plan, Stage, Stem};
+use crate::spec::{Filters, LayerSpec, NetworkSpec, Shape};
+use crate::steps::{Step, StepOp};
 
 /// Most layers of a network.
 pub const MAX_LAYERS: usize = 256;
-/// Most scalars of one sample anywhere in a network; each is a ciphertext row per block.
-pub const MAX_ROWS: usize = 65_536;
 /// Most weights of a network, so that a tenant cannot exhaust a server's memory by a few lines of TOML.
 pub const MAX_WEIGHTS: usize = 16 << 20;
-/// Most multiply-adds of one stage per sample; also bounds the row numbers a [`crate::Geometry`] stores.
+/// Most multiply-adds of one stage per sample; also bounds the row numbers that are stored of its map.
 pub const MAX_MULTIPLY_ADDS: usize = 128 << 20;
 
 /// Side of the smallest kernel that holds a wave.
@@ -56,21 +57,10 @@ fn check_head(spec: &NetworkSpec) -> Result<(), SpecError> {
     Ok(())
 }
 
-pub(super) fn is_positive(value: f32) -> bool {
-    value.is_finite() && value > 0.0
-}
-
-/// The layer being looked at, for errors.
-#[derive(Clone, Copy)]
-pub(super) struct At {
-    pub(super) layer: usize,
-    pub(super) kind: LayerKind,
-}
-
 struct Builder {
     input: Shape,
     stem: Stem,
-    input_steps: Vec<ClientStep>,
+    input_steps: Vec<Step>,
     stages: Vec<Stage>,
     /// Shape after the layers so far.
     shape: Shape,
@@ -116,29 +106,21 @@ impl Builder {
             LayerSpec::MaxPool { size, stride } => {
                 let stride = stride.unwrap_or(size);
                 let output = self.pooled(at, size, stride)?;
-                self.step(ClientOp::MaxPool { size, stride }, output);
+                self.step(StepOp::MaxPool { size, stride }, output);
                 Ok(())
-            }
-            LayerSpec::Relu { cap } if !is_positive(cap) => {
-                Err(SpecError::Cap { layer: at.layer, kind: at.kind, got: cap })
-            }
-            LayerSpec::Relu { cap } => self.activation(Activation::Relu { cap }),
-            LayerSpec::Tanh => self.activation(Activation::Tanh),
-            LayerSpec::Sigmoid => self.activation(Activation::Sigmoid),
-            LayerSpec::QuantisedTanh { levels } if !(2..=MAX_LEVELS).contains(&levels) => {
-                let At { layer, kind } = at;
-                Err(SpecError::Levels { layer, kind, got: levels, limit: MAX_LEVELS })
-            }
-            LayerSpec::QuantisedTanh { levels } => {
-                self.activation(Activation::QuantisedTanh { levels })
             }
             LayerSpec::Flatten => {
                 self.flatten();
                 Ok(())
             }
-            LayerSpec::Deskew | LayerSpec::Normalise { .. } | LayerSpec::Scatter { .. } => {
-                Err(SpecError::LateStem { layer: at.layer, kind: at.kind })
-            }
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "the spec says which of the other kinds are activations"
+            )]
+            _ => match layer.activation() {
+                Some(activation) => self.activation(at, activation),
+                None => Err(SpecError::LateStem { layer: at.layer, kind: at.kind }),
+            },
         }
     }
 
@@ -217,19 +199,30 @@ impl Builder {
                 at.check_cost(stage)?;
                 self.shape = output;
             }
-            Some(_) | None => self.step(ClientOp::AvgPool { size }, output),
+            Some(_) | None => self.step(StepOp::AvgPool { size }, output),
         }
         Ok(())
     }
 
-    fn activation(&mut self, activation: Activation) -> Result<(), SpecError> {
-        self.step(ClientOp::Activation(activation), self.shape);
+    fn activation(&mut self, at: At, activation: Activation) -> Result<(), SpecError> {
+        let At { layer, kind } = at;
+        if let Activation::Relu { cap } = activation
+            && !is_positive(cap)
+        {
+            return Err(SpecError::Cap { layer, kind, got: cap });
+        }
+        if let Activation::QuantisedTanh { levels } = activation
+            && !(2..=MAX_LEVELS).contains(&levels)
+        {
+            return Err(SpecError::Levels { layer, kind, got: levels, limit: MAX_LEVELS });
+        }
+        self.step(StepOp::Activation(activation), self.shape);
         self.bound = Some(activation.bound());
         Ok(())
     }
 
-    fn step(&mut self, op: ClientOp, output: Shape) {
-        let step = ClientStep { op, input: self.shape, output };
+    fn step(&mut self, op: StepOp, output: Shape) {
+        let step = Step { op, input: self.shape, output };
         match self.stages.last_mut() {
             Some(stage) => stage.steps.push(step),
             None => self.input_steps.push(step),
@@ -289,23 +282,6 @@ impl Builder {
 }
 
 impl At {
-    pub(super) fn check_size(self, field: &'static str, got: usize) -> Result<(), SpecError> {
-        self.check_range(field, got, MAX_ROWS)
-    }
-
-    pub(super) fn check_range(
-        self,
-        field: &'static str,
-        got: usize,
-        limit: usize,
-    ) -> Result<(), SpecError> {
-        let Self { layer, kind } = self;
-        if got == 0 || got > limit {
-            return Err(SpecError::Size { layer, kind, field, got, limit });
-        }
-        Ok(())
-    }
-
     fn check_cost(self, stage: &Stage) -> Result<(), SpecError> {
         let Self { layer, kind } = self;
         let taps = match stage.linear {

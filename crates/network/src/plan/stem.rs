@@ -2,8 +2,8 @@
 //!
 //! Only shapes and bounds are needed here: whoever does not hold the images never computes a stem.
 
-use crate::plan::SpecError;
-use crate::plan::build::{At, MAX_ROWS, is_positive};
+use crate::error::SpecError;
+use crate::plan::at::{At, MAX_ROWS, is_positive};
 use crate::spec::{LayerSpec, NetworkSpec, Shape};
 
 /// Features of a scattering transform are clipped to `±` this after group normalisation.

@@ -1,8 +1,6 @@
 mod rejections;
 
-use crate::{
-    Activation, ClientOp, ClientStep, LayerSpec, Linear, NetworkSpec, Plan, SCATTER_BOUND, Shape,
-};
+use crate::{Activation, LayerSpec, Linear, NetworkSpec, Plan, SCATTER_BOUND, Shape, Step, StepOp};
 
 fn plan_of(input: Shape, layers: Vec<LayerSpec>) -> Plan {
     Plan::new(&NetworkSpec { name: "test".into(), input, layers, bias_bound: 4.0 }).unwrap()
@@ -33,12 +31,8 @@ fn sphinx_mnist_is_the_network_of_the_paper() {
     assert_eq!((plan.weight_count(), plan.bias_count(), plan.classes), (33_400, 142, 10));
     let [after_conv, pooled] = [Shape::new(16, 24, 24), Shape::new(16, 12, 12)];
     let steps = [
-        ClientStep {
-            op: ClientOp::Activation(Activation::Tanh),
-            input: after_conv,
-            output: after_conv,
-        },
-        ClientStep { op: ClientOp::AvgPool { size: 2 }, input: after_conv, output: pooled },
+        Step { op: StepOp::Activation(Activation::Tanh), input: after_conv, output: after_conv },
+        Step { op: StepOp::AvgPool { size: 2 }, input: after_conv, output: pooled },
     ];
     assert_eq!(plan.stages[0].steps, steps);
     assert!(plan.input_steps.is_empty() && plan.stages[3].steps.is_empty());
@@ -87,7 +81,7 @@ fn max_pool_and_pools_on_the_image_are_the_clients() {
     let plan = plan_of(Shape::new(1, 28, 28), layers);
     assert_eq!(plan.input_steps[0].output, Shape::new(1, 14, 14));
     assert_eq!(plan.stages[0].pool, None);
-    assert_eq!(plan.stages[0].steps[0].op, ClientOp::MaxPool { size: 5, stride: 5 });
+    assert_eq!(plan.stages[0].steps[0].op, StepOp::MaxPool { size: 5, stride: 5 });
     assert_eq!(plan.stages[1].input, Shape::flat(16));
     assert_eq!(plan.stages[1].input_bound, 6.0);
 }

@@ -1,7 +1,7 @@
 //! The quantised network on single images in the clear: what encrypted recognition must agree with.
 
 use sphinx_linalg::LinearMap;
-use sphinx_network::{ClientStep, Plan, StageParameters, client_forward};
+use sphinx_network::{Plan, StageParameters, Step, apply_steps};
 
 use crate::inference::{InferenceStage, QuantisationError, quantised_bias};
 
@@ -11,7 +11,7 @@ use crate::inference::{InferenceStage, QuantisationError, quantised_bias};
 #[derive(Clone)]
 pub struct QuantisedNetwork {
     inputs: usize,
-    input_steps: Vec<ClientStep>,
+    input_steps: Vec<Step>,
     stages: Vec<ClearStage>,
 }
 
@@ -20,7 +20,7 @@ struct ClearStage {
     quantised: InferenceStage,
     /// One per output channel.
     biases: Vec<i64>,
-    steps: Vec<ClientStep>,
+    steps: Vec<Step>,
 }
 
 impl QuantisedNetwork {
@@ -62,13 +62,13 @@ impl QuantisedNetwork {
     /// [`QuantisationError::Count`] when it is not as long as the output of [`sphinx_network::Stem`].
     pub fn classify(&self, image: &[f32]) -> Result<Vec<f32>, QuantisationError> {
         check_count("inputs", image.len(), self.inputs)?;
-        let mut values = client_forward(&self.input_steps, image.to_vec());
+        let mut values = apply_steps(&self.input_steps, image.to_vec());
         for ClearStage { quantised, biases, steps } in &self.stages {
             let mut sums = apply_clear(&quantised.map, &quantised.encode(&values));
             for (rows, bias) in sums.chunks_mut(quantised.rows_per_channel).zip(biases) {
                 rows.iter_mut().for_each(|sum| *sum += bias);
             }
-            values = client_forward(steps, quantised.decode(&sums));
+            values = apply_steps(steps, quantised.decode(&sums));
         }
         Ok(values)
     }

@@ -1,8 +1,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sphinx_network::{
-    Activation, ClientOp, ClientStep, LayerSpec, Linear, NetworkSpec, Plan, StageParameters,
-    client_forward, initial_parameters,
+    Activation, LayerSpec, Linear, NetworkSpec, Plan, StageParameters, Step, StepOp, apply_steps,
+    initial_parameters,
 };
 
 use crate::lower::LowerError;
@@ -43,7 +43,7 @@ fn input(plan: &Plan, seed: u64) -> Vec<f32> {
 
 /// The network in f32, layer by layer from the definitions.
 fn real_logits(plan: &Plan, parameters: &[StageParameters], image: &[f32]) -> Vec<f32> {
-    let mut values = client_forward(&plan.input_steps, image.to_vec());
+    let mut values = apply_steps(&plan.input_steps, image.to_vec());
     for (stage, StageParameters { weights, biases }) in plan.stages.iter().zip(parameters) {
         let (from, to) = (stage.input, stage.output);
         let mut sums = Vec::with_capacity(to.len());
@@ -73,7 +73,7 @@ fn real_logits(plan: &Plan, parameters: &[StageParameters], image: &[f32]) -> Ve
                 }
             });
         }
-        values = client_forward(&stage.steps, sums);
+        values = apply_steps(&stage.steps, sums);
     }
     values
 }
@@ -112,8 +112,8 @@ fn folded_pool_gives_the_network_with_the_pool_on_the_client() {
     first.pool = None;
     let (input, output) = (first.linear_output, first.output);
     first.output = input;
-    let op = ClientOp::AvgPool { size: 2 };
-    first.steps.insert(0, ClientStep { op, input, output });
+    let op = StepOp::AvgPool { size: 2 };
+    first.steps.insert(0, Step { op, input, output });
     let folded = quantise(&plan, &parameters).classify(&image(1)).unwrap();
     let unfolded = quantise(&unfolded, &parameters).classify(&image(1)).unwrap();
     for (folded, unfolded) in folded.iter().zip(&unfolded) {
