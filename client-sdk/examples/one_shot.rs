@@ -15,8 +15,7 @@ use sphinx_client::{Endpoints, ModelId, Workspace, secure_rng};
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model_id = ModelId::parse(arguments.next().ok_or("which model?")?)?;
-    let digit = Digit::open(arguments.next().ok_or("which picture?")?.as_ref())?;
-    let image: Vec<f32> = digit.pixels().iter().map(|&level| f32::from(level) / 255.0).collect();
+    let image = Digit::open(arguments.next().ok_or("which picture?")?.as_ref())?.pixels();
     let home = std::env::var_os("SPHINX_HOME").unwrap_or_else(|| "sphinx-home".into());
     let workspace = Workspace::open(&Endpoints::from_environment()?, home.into())?;
 

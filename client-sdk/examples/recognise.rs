@@ -17,8 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let names: Vec<String> = arguments.collect();
     let mut images: Vec<Vec<f32>> = Vec::new();
     for name in &names {
-        let digit = Digit::open(name.as_ref())?;
-        images.push(digit.pixels().iter().map(|&level| f32::from(level) / 255.0).collect());
+        images.push(Digit::open(name.as_ref())?.pixels());
     }
     let home = std::env::var_os("SPHINX_HOME").unwrap_or_else(|| "sphinx-home".into());
     let workspace = Workspace::open(&Endpoints::from_environment()?, home.into())?;

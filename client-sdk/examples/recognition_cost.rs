@@ -12,7 +12,6 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use sphinx_client::Traffic;
-use sphinx_client::data::Mnist;
 use sphinx_client::recognition::Recogniser;
 use world::{Model, World};
 
@@ -26,11 +25,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut world = World::start().await;
     let model = world.model(&network).await;
     let recogniser = world.recogniser(&model).await;
-    let (_, test) = Mnist::bundled()?.into_train_test();
-    let units = |level: &u8| f32::from(*level) * (1.0 / 255.0);
-    let images: Vec<Vec<f32>> = (0..SINGLE + BATCH)
-        .filter_map(|index| Some(test.image(index)?.iter().map(units).collect()))
-        .collect();
+    let test = sphinx_mnist::load()?.test;
+    let images: Vec<Vec<f32>> =
+        (0..SINGLE + BATCH).filter_map(|index| test.pixels(index)).collect();
     println!("network         {network}");
     for round in 0..3 {
         println!("round {round}");

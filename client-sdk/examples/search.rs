@@ -19,7 +19,8 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
-use sphinx_client::data::Mnist;
+use sphinx_client::data::TrainTest;
+use sphinx_client::data::sources::mnist;
 use sphinx_client::{
     Augmentation, ClearTwin, Inputs, Privacy, TrainingOptions, View, train_with_inputs,
 };
@@ -116,9 +117,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Configuration(DEFAULTS.into_iter().map(|(key, value)| (key, value.to_owned())).collect());
     let data = arguments.iter().take_while(|argument| *argument != "--");
     let data = data.filter_map(|argument| argument.strip_prefix("data=")).last();
-    let (train, test) = data
-        .map_or_else(Mnist::bundled, |directory| Mnist::open(Path::new(directory)))?
-        .into_train_test();
+    let TrainTest { train, test } =
+        data.map_or_else(sphinx_mnist::load, |directory| mnist::open(Path::new(directory)))?;
     // Features of the last network's stem.
     let mut cached: Option<(Plan, Inputs<'_>, Inputs<'_>)> = None;
     for arguments in arguments.split(|argument| argument == "--") {

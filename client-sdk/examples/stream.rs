@@ -9,6 +9,7 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
+use sphinx_client::data::pixels;
 use sphinx_client::tickets::SupplyOptions;
 use sphinx_client::{Endpoints, ModelId, Workspace, secure_rng};
 use tokio::fs::File;
@@ -30,8 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
             read => read?,
         };
-        let image: Vec<f32> = levels.iter().map(|&level| f32::from(level) / 255.0).collect();
-        println!("{}", supply.infer(&image).await?.class);
+        println!("{}", supply.infer(&pixels(&levels)).await?.class);
     }
     // Tickets that were taken in advance go back to the store.
     supply.close().await?;

@@ -9,7 +9,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use sphinx_client::data::Mnist;
+use sphinx_client::data::TrainTest;
 use sphinx_client::workspace::{AskedModel, NewModel};
 use sphinx_client::{
     Decay, Delta, Endpoints, KeyId, ModelId, NetworkSpec, OptimizerSpec, Privacy, Target,
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     workspace.register_key(&key, "of the examples").await?;
 
-    let (train, test) = Mnist::bundled()?.into_train_test();
+    let TrainTest { train, test } = sphinx_mnist::load()?;
     let (model_id, delta) = (ModelId::parse(name.as_str())?, Delta::new(1e-5)?);
     let model = match workspace.find_model(&model_id, AskedModel::default()).await? {
         Some(model) => model,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
-use sphinx_client::data::{Dataset, Mnist};
+use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_client::{
     ClearTwin, EncryptedSession, Endpoints, KeyId, ModelId, Privacy, Progress, SessionOptions,
     SphinxClient, TenantId, TrainingOptions, train_without_ledger,
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let epochs = arguments.get(1).map_or(Ok(10.0), |text| text.parse())?;
     let seed: u64 = arguments.get(2).map_or(Ok(1), |text| text.parse())?;
     let spec = NetworkSpec::builtin(network).ok_or("no such network")?;
-    let (data, test) = Mnist::bundled()?.into_train_test();
+    let TrainTest { train: data, test } = sphinx_mnist::load()?;
     let options = TrainingOptions {
         epochs,
         blocks: 1,
@@ -123,9 +123,7 @@ fn accuracy(
     let network =
         QuantisedNetwork::new(&plan, parameters, spec.bias_bound, DEFAULT_ACTIVATION_BITS)?;
     let correct = |index: usize| -> Option<usize> {
-        let image: Vec<f32> =
-            test.image(index)?.iter().map(|&level| f32::from(level) / 255.0).collect();
-        let logits = network.classify(&image).ok()?;
+        let logits = network.classify(&test.pixels(index)?).ok()?;
         let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?.0;
         Some(usize::from(best == usize::from(*test.labels().get(index)?)))
     };

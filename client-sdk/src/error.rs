@@ -90,7 +90,7 @@ pub enum ClientError {
     EvaluationKeys(#[from] sphinx_evaluation_keys::EvaluationKeyError),
     /// The data set is unusable.
     #[error(transparent)]
-    Data(#[from] crate::data::DatasetError),
+    Data(#[from] sphinx_data::DatasetError),
     /// The network's public features cannot be computed.
     #[error(transparent)]
     Features(#[from] sphinx_features::FeatureError),

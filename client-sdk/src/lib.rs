@@ -5,7 +5,6 @@
 
 mod client;
 mod connection;
-pub mod data;
 mod error;
 mod evaluation_keys;
 mod keys;
@@ -36,6 +35,7 @@ pub use workspace::{Workspace, WorkspaceError};
 
 // What the items above are made of, so that a program needs no other crate of the workspace.
 pub use bytes::Bytes;
+pub use sphinx_data as data;
 pub use sphinx_evaluation_keys::OneShotProfile;
 pub use sphinx_features as features;
 pub use sphinx_gradient::Tensor;

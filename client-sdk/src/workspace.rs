@@ -6,6 +6,7 @@
 //! takes the key that a model was made with, and puts the ledger of a deleted model aside. Programs that
 //! train models for people use it.
 
+mod confusion;
 mod error;
 mod evaluation;
 mod history;
@@ -17,8 +18,9 @@ mod training;
 
 use std::path::PathBuf;
 
+pub use confusion::Confusion;
 pub use error::WorkspaceError;
-pub use evaluation::{Confusion, Evaluation};
+pub use evaluation::Evaluation;
 pub use history::EpochReport;
 pub use home::{Home, public_fingerprint, write_new};
 pub use models::{AskedModel, NewModel, TrainableModel};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use image::GrayImage;
-use sphinx_client::data::{Dataset, Mnist};
+use sphinx_client::data::Dataset;
 use sphinx_client::{Endpoints, ModelId, SphinxClient};
 use sphinx_runtime::{CancellationToken, Config, Limits, ServiceInfo};
 use tempfile::TempDir;
@@ -99,8 +99,8 @@ fn program(example: &str) -> PathBuf {
 fn pictures(folder: &Path, set: &Dataset) -> Vec<String> {
     let name = |index: usize| {
         let name = format!("{index}.png");
-        let pixels = set.image(index).unwrap().to_vec();
-        GrayImage::from_raw(28, 28, pixels).unwrap().save(folder.join(&name)).unwrap();
+        let levels = set.levels(index).unwrap().to_vec();
+        GrayImage::from_raw(28, 28, levels).unwrap().save(folder.join(&name)).unwrap();
         name
     };
     (0..IMAGES).map(name).collect()
@@ -127,7 +127,7 @@ async fn a_user_trains_and_recognises_in_every_way() {
     let steps = |text: &str| text.lines().filter(|line| line.starts_with("step")).count() as u64;
     assert_eq!(version, steps(&trained) + steps(&further));
 
-    let test = Mnist::bundled().unwrap().into_train_test().1;
+    let test = sphinx_mnist::load().unwrap().test;
     let names = pictures(world.directory.path(), &test);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let seen = world.run("recognise", &[&["mlp-100"], names.as_slice()].concat(), &[]).await;
@@ -135,9 +135,9 @@ async fn a_user_trains_and_recognises_in_every_way() {
     let recognised: Vec<u8> = seen.lines().map(class).collect();
     assert!(right(&recognised, &test) > IMAGES / 2, "{seen}");
 
-    let pixels: Vec<u8> =
-        (0..IMAGES).flat_map(|index| test.image(index).unwrap()).copied().collect();
-    let seen = world.run("stream", &["mlp-100", "/dev/stdin"], &pixels).await;
+    let levels: Vec<u8> =
+        (0..IMAGES).flat_map(|index| test.levels(index).unwrap()).copied().collect();
+    let seen = world.run("stream", &["mlp-100", "/dev/stdin"], &levels).await;
     let streamed: Vec<u8> = seen.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(streamed, recognised);
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sphinx_client::data::{Dataset, DatasetError, Mnist};
+use sphinx_client::data::sources::mnist;
+use sphinx_client::data::{Dataset, DatasetError, TrainTest};
 
 /// Where the images are.
 #[derive(Debug, Clone, Args)]
@@ -15,22 +16,18 @@ pub struct DataArgs {
 
 impl DataArgs {
     /// Training images and test images.
-    pub fn load(&self) -> Result<(Dataset, Dataset), DatasetError> {
-        let set = match &self.data {
-            Some(directory) => Mnist::open(directory)?,
-            None => Mnist::bundled()?,
-        };
-        Ok(set.into_train_test())
+    pub fn load(&self) -> Result<TrainTest, DatasetError> {
+        match &self.data {
+            Some(directory) => mnist::open(directory),
+            None => sphinx_mnist::load(),
+        }
     }
 }
 
 /// The first `limit` images of a set; all without a limit.
-pub fn first(set: Dataset, limit: Option<usize>) -> Result<Dataset, DatasetError> {
-    let count = match limit {
-        Some(limit) if limit < set.len() => limit,
-        Some(_) | None => return Ok(set),
-    };
-    let images = (0..count).filter_map(|index| set.image(index)).flatten().copied().collect();
-    let labels = set.labels().iter().take(count).copied().collect();
-    Dataset::new(images, labels, set.rows(), set.cols())
+pub fn first(mut set: Dataset, limit: Option<usize>) -> Dataset {
+    if let Some(limit) = limit {
+        set.truncate(limit);
+    }
+    set
 }

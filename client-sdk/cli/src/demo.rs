@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use sphinx_client::data::Dataset;
+use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
 
@@ -58,9 +58,9 @@ impl Demo {
         let (epochs, budget) = (defaults::DEMO_EPOCHS, None);
         let setting = Setting { epochs, delta, examples: None, budget };
         self.recipe.over(None, &setting)?;
-        let (train, test) = self.data.load()?;
+        let TrainTest { train, test } = self.data.load()?;
         let limit = self.limit.map(|limit| limit as usize);
-        let (train, test) = (Arc::new(first(train, limit)?), first(test, limit)?);
+        let (train, test) = (Arc::new(first(train, limit)), first(test, limit));
         let setting = Setting { examples: Some(train.len()), ..setting };
         let options = self.recipe.over(None, &setting)?;
         options.preview(train.len())?;

@@ -25,8 +25,8 @@ impl Evaluate {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
         let recogniser = context.workspace.recogniser(&model_id).await?;
-        let (_, images) = self.data.load()?;
-        let images = first(images, self.limit.map(|limit| limit as usize))?;
+        let images = self.data.load()?.test;
+        let images = first(images, self.limit.map(|limit| limit as usize));
         let output = context.output;
         let evaluation = evaluation::run(&recogniser, &images, output).await?;
         output.result(&evaluation, || {

@@ -252,5 +252,5 @@ fn too_long(context: &Context) -> impl Future<Output = ()> {
 /// The pixels of a picture, in [0, 1].
 pub fn pixels(path: &Path) -> Result<Vec<f32>, CliError> {
     let digit = Digit::open(path)?;
-    Ok(input::in_units(digit.pixels()))
+    Ok(digit.pixels())
 }

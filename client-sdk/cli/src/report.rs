@@ -25,7 +25,8 @@ pub struct RunReport {
     pub epochs: u32,
     /// Share of test images recognised, 0 to 1.
     pub test_accuracy: f64,
-    /// Test images by class, `[true][predicted]`.
+    /// Test images by class.
+    #[serde(flatten)]
     pub confusion: Confusion,
     /// ε spent, improved conversion; `None` without differential privacy.
     pub epsilon: Option<f64>,

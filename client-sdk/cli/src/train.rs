@@ -66,7 +66,7 @@ impl Train {
         };
         self.options(followed, &setting)?;
         let spec = self.spec(followed)?;
-        let (images, _) = self.data.load()?;
+        let images = self.data.load()?.train;
         let examples = images.len();
         let setting = Setting { examples: Some(examples), ..setting };
         let options = self.options(followed, &setting)?;

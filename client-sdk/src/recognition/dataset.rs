@@ -1,9 +1,9 @@
 //! Recognising a whole data set: tickets block by block, images in batches.
 
 use rand::CryptoRng;
+use sphinx_data::Dataset;
 use sphinx_linalg::SLOTS;
 
-use crate::data::Dataset;
 use crate::error::ClientError;
 use crate::recognition::{Prediction, Recogniser};
 use crate::traffic::Traffic;
@@ -54,8 +54,8 @@ impl Recogniser {
             let mut tickets = self.prepare(count, rng).await?;
             let prepared = self.traffic();
             progress(DatasetProgress { prepared: first + count, recognised: first, total });
-            let pixels = |index| dataset.image(index).map(in_units);
-            let images: Vec<_> = (first..first + count).filter_map(pixels).collect();
+            let images: Vec<_> =
+                (first..first + count).filter_map(|index| dataset.pixels(index)).collect();
             let predictions = self.infer_batch(tickets.take_many(count)?, &images).await?;
             done.predictions.extend(predictions);
             let end = self.traffic();
@@ -66,11 +66,6 @@ impl Recogniser {
         }
         Ok(done)
     }
-}
-
-/// Grey levels as pixels in [0, 1].
-fn in_units(levels: &[u8]) -> Vec<f32> {
-    levels.iter().map(|&level| f32::from(level) * (1.0 / 255.0)).collect()
 }
 
 fn add(sum: &mut Traffic, from: Traffic, to: Traffic) {

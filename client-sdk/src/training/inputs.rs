@@ -1,11 +1,11 @@
 //! What the first stage of a network gets of the examples.
 
 use rayon::prelude::*;
+use sphinx_data::{Dataset, DatasetError, pixel};
 use sphinx_features::{FeatureError, PublicStem, StemWorker};
 use sphinx_gradient::Tensor;
 use sphinx_network::Plan;
 
-use crate::data::{Dataset, DatasetError};
 use crate::error::ClientError;
 
 /// Integers of a kept feature from 0 to the stem's bound.
@@ -58,7 +58,7 @@ impl<'a> Inputs<'a> {
     /// [`FeatureError::ImageLength`] if the images have another size than the network's input.
     pub fn new(plan: &Plan, data: &'a Dataset) -> Result<Self, ClientError> {
         let stem = PublicStem::new(plan)?;
-        let (got, expected) = (data.pixels(), plan.input.len());
+        let (got, expected) = (data.shape().len(), plan.input.len());
         if got != expected {
             return Err(FeatureError::ImageLength { got, expected }.into());
         }
@@ -169,16 +169,23 @@ impl<'a> Inputs<'a> {
     /// The pixels of a view in [0, 1].
     fn pixels(&self, View { example, dx, dy }: View) -> Result<Vec<f32>, DatasetError> {
         let (got, len) = (example, self.data.len());
-        let levels = self.data.image(example).ok_or(DatasetError::ImageIndex { got, len })?;
-        let (rows, cols) = (self.data.rows(), self.data.cols());
+        let levels = self.data.levels(example).ok_or(DatasetError::ImageIndex { got, len })?;
+        let shape = self.data.shape();
         let moved = |at: usize, by: i8, side: usize| {
             at.checked_add_signed(-isize::from(by)).filter(|&from| from < side)
         };
-        let pixel = |at: usize| {
-            let (y, x) = (moved(at / cols, dy, rows)?, moved(at % cols, dx, cols)?);
-            Some(f32::from(levels[y * cols + x]) * (1.0 / 255.0))
-        };
-        Ok((0..rows * cols).map(|at| pixel(at).unwrap_or(0.0)).collect())
+        let mut pixels = Vec::with_capacity(levels.len());
+        for channel in levels.chunks_exact((shape.height * shape.width).max(1)) {
+            for y in 0..shape.height {
+                let row = moved(y, dy, shape.height);
+                let row = row.map(|y| &channel[y * shape.width..][..shape.width]);
+                pixels.extend((0..shape.width).map(|x| {
+                    let level = row.zip(moved(x, dx, shape.width)).map(|(row, x)| row[x]);
+                    level.map_or(0.0, pixel)
+                }));
+            }
+        }
+        Ok(pixels)
     }
 
     fn kept(&self, value: f32) -> i16 {

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use sphinx_data::Dataset;
 use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_proto::SessionId;
 
-use crate::data::Dataset;
 use crate::error::ClientError;
 use crate::training::augmentation::copies;
 use crate::training::batches::{Batches, blocks};

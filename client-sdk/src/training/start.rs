@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand::Rng;
+use sphinx_data::Dataset;
 use sphinx_network::Plan;
 use sphinx_privacy::Delta;
 use sphinx_proto::{KeyId, ModelId, SessionId};
 use sphinx_secret::SecretKey;
 
 use crate::client::SphinxClient;
-use crate::data::Dataset;
 use crate::error::ClientError;
 use crate::training::cloud::LinearCloud;
 use crate::training::inputs::Inputs;

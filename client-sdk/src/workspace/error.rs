@@ -79,7 +79,7 @@ pub enum WorkspaceError {
         expected: String,
     },
     /// A data set cannot test the network.
-    #[error("the network tells {got} classes apart, data sets of MNIST's form have {expected}")]
+    #[error("the network tells {got} classes apart, the data set has {expected}")]
     Classes {
         /// Classes of the network.
         got: usize,

@@ -3,19 +3,13 @@
 use std::time::Instant;
 
 use serde::Serialize;
+use sphinx_data::Dataset;
 use sphinx_network::Plan;
 
 use crate::ModelId;
-use crate::data::Dataset;
 use crate::error::ClientError;
 use crate::recognition::{DatasetProgress, Recogniser};
-use crate::workspace::{Workspace, WorkspaceError};
-
-/// Digits 0 to 9.
-const CLASSES: usize = 10;
-
-/// Counts by class: `confusion[true digit][predicted digit]`.
-pub type Confusion = [[u64; CLASSES]; CLASSES];
+use crate::workspace::{Confusion, Workspace, WorkspaceError};
 
 /// What a test came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,7 +22,8 @@ pub struct Evaluation {
     pub images: u64,
     /// Share of images recognised, 0 to 1.
     pub accuracy: f64,
-    /// Counts, `[true][predicted]`.
+    /// Images by class.
+    #[serde(flatten)]
     pub confusion: Confusion,
     /// Time of the whole test.
     pub seconds: f64,
@@ -46,7 +41,7 @@ impl Evaluation {
     /// Recognises every image of `set`; `progress` is called after each block of images.
     ///
     /// # Errors
-    /// [`WorkspaceError::Classes`] if the network does not tell ten classes apart; others as
+    /// [`WorkspaceError::Classes`] if the network tells another number of classes apart; others as
     /// [`Recogniser::classify_dataset`].
     pub async fn of(
         recogniser: &Recogniser,
@@ -54,25 +49,22 @@ impl Evaluation {
         progress: impl FnMut(DatasetProgress),
     ) -> Result<Self, WorkspaceError> {
         let started = Instant::now();
-        let got = Plan::new(recogniser.network()).map_err(ClientError::from)?.classes;
-        if got != CLASSES {
-            return Err(WorkspaceError::Classes { got, expected: CLASSES });
+        let plan = Plan::new(recogniser.network()).map_err(ClientError::from)?;
+        let (got, expected) = (plan.classes, set.classes().len());
+        if got != expected {
+            return Err(WorkspaceError::Classes { got, expected });
         }
         let mut rng = crate::secure_rng();
         let done = recogniser.classify_dataset(set, &mut rng, progress).await?;
-        let mut confusion = Confusion::default();
+        let mut confusion = Confusion::new(set.classes().clone());
         for (label, prediction) in set.labels().iter().zip(&done.predictions) {
-            let row = confusion.get_mut(usize::from(*label));
-            if let Some(count) = row.and_then(|row| row.get_mut(prediction.class)) {
-                *count += 1;
-            }
+            confusion.add(usize::from(*label), prediction.class, 1);
         }
-        let correct: u64 = (0..CLASSES).map(|digit| confusion[digit][digit]).sum();
         Ok(Self {
             model: recogniser.model_id().to_string(),
             version: recogniser.version(),
             images: set.len() as u64,
-            accuracy: correct as f64 / set.len().max(1) as f64,
+            accuracy: confusion.recognised() as f64 / set.len().max(1) as f64,
             confusion,
             seconds: started.elapsed().as_secs_f64(),
             preparing_bytes_up: done.preparing.up,

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sphinx_data::Dataset;
+
 use crate::client::SphinxClient;
-use crate::data::Dataset;
 use crate::error::ClientError;
 use crate::training::{Progress, TrainingOptions, TrainingRequest, TrainingSummary};
 use crate::workspace::history::History;

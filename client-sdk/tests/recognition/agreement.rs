@@ -1,14 +1,12 @@
 //! Encrypted recognition gives the very logits of the quantised network.
 
 use rayon::prelude::*;
-use sphinx_client::data::{Dataset, Mnist};
 
 use crate::world::{Model, World};
 
 pub fn test_images(count: usize) -> Vec<Vec<f32>> {
-    let (_, test) = Mnist::bundled().unwrap().into_train_test();
-    let units = |level: &u8| f32::from(*level) * (1.0 / 255.0);
-    (0..count).map(|index| test.image(index).unwrap().iter().map(units).collect()).collect()
+    let test = sphinx_mnist::load().unwrap().test;
+    (0..count).map(|index| test.pixels(index).unwrap()).collect()
 }
 
 async fn check(world: &mut World, model: &Model, images: &[Vec<f32>]) {
@@ -43,7 +41,7 @@ async fn logits_equal_those_of_the_quantised_network() {
 async fn all_ten_thousand_test_images_get_the_logits_of_the_quantised_network() {
     let mut world = World::start().await;
     let model = world.model("sphinx-mnist").await;
-    let (_, test) = Mnist::bundled().unwrap().into_train_test();
+    let test = sphinx_mnist::load().unwrap().test;
     let recogniser = world.recogniser(&model).await;
     let done = recogniser.classify_dataset(&test, &mut world.rng, |_| ()).await.unwrap();
     assert_eq!(done.predictions.len(), 10_000);
@@ -83,11 +81,10 @@ async fn every_client_has_its_own_answers_when_many_ask_at_once() {
 async fn a_data_set_is_recognised_in_order_and_its_bytes_are_counted() {
     let mut world = World::start().await;
     let model = world.model("mlp-100").await;
-    let (_, test) = Mnist::bundled().unwrap().into_train_test();
+    let mut images = sphinx_mnist::load().unwrap().test;
     // One more than a block.
     let count = 2049;
-    let levels: Vec<u8> = (0..count).flat_map(|i| test.image(i).unwrap().to_vec()).collect();
-    let images = Dataset::new(levels, test.labels()[..count].to_vec(), 28, 28).unwrap();
+    images.truncate(count);
     let recogniser = world.recogniser(&model).await;
     let before = recogniser.traffic();
     let mut reports = Vec::new();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use sphinx_client::TenantId;
-use sphinx_client::data::Mnist;
 use sphinx_client::recognition::{Prediction, Repair};
 use sphinx_network::NetworkSpec;
 use sphinx_quantise::QuantisedNetwork;
@@ -12,9 +11,8 @@ use sphinx_quantise::QuantisedNetwork;
 use crate::world::World;
 
 fn test_images() -> Vec<Vec<f32>> {
-    let (_, test) = Mnist::bundled().unwrap().into_train_test();
-    let units = |level: &u8| f32::from(*level) * (1.0 / 255.0);
-    (0..test.len()).map(|i| test.image(i).unwrap().iter().map(units).collect()).collect()
+    let test = sphinx_mnist::load().unwrap().test;
+    (0..test.len()).map(|index| test.pixels(index).unwrap()).collect()
 }
 
 /// How many images have the logits of the network in the clear.

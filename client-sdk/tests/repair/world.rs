@@ -5,7 +5,6 @@ use std::sync::{Arc, mpsc};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::data::Mnist;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::{
     ClientError, Endpoints, KeyId, ModelId, ModelLedger, Privacy, SphinxClient, TrainingOptions,
@@ -102,7 +101,7 @@ impl World {
     /// A private training planned for so many steps at the rate that `sphinx train` begins with, each on its word. The
     /// steps of several trainings share the budget.
     pub fn train(&self, steps: u64) -> Training {
-        let (data, _) = Mnist::bundled().unwrap().into_train_test();
+        let data = sphinx_mnist::load().unwrap().train;
         let delta = Delta::new(1e-5).unwrap();
         let ledger = self.directory.path().join("ledger");
         if !ledger.exists() {

@@ -73,8 +73,9 @@ impl LinearCloud for Tap {
 }
 
 fn first(data: &Dataset, count: usize) -> Dataset {
-    let images = (0..count).flat_map(|index| data.image(index).unwrap().to_vec()).collect();
-    Dataset::new(images, data.labels()[..count].to_vec(), data.rows(), data.cols()).unwrap()
+    let mut first = data.clone();
+    first.truncate(count);
+    first
 }
 
 /// The sum that the first step releases, all examples drawn, and what the step reports. With descent at rate 1 the

@@ -3,7 +3,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
-use sphinx_client::data::{Dataset, Mnist};
+use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_client::{
     ClearTwin, EncryptedSession, LinearCloud, TrainingOptions, train_without_ledger,
 };
@@ -25,7 +25,7 @@ async fn training_on_ciphertexts_follows_training_in_the_clear() {
     let world = World::start().await;
     let spec = NetworkSpec::builtin("sphinx-mnist").unwrap();
     world.client.create_model(&model_id(), &key_id(), &spec, 5).await.unwrap();
-    let (data, test) = Mnist::bundled().unwrap().into_train_test();
+    let TrainTest { train: data, test } = sphinx_mnist::load().unwrap();
     let options = TrainingOptions {
         optimizer: OptimizerSpec::ADAM,
         learning_rate: 0.004,
@@ -83,8 +83,7 @@ fn losses(
 fn accuracy(spec: &NetworkSpec, plan: &Plan, stages: &[StageParameters], test: &Dataset) -> f64 {
     let network = QuantisedNetwork::new(plan, stages, spec.bias_bound, 11).unwrap();
     let recognised = |index: &usize| {
-        let image = test.image(*index).unwrap().iter().map(|pixel| f32::from(*pixel) / 255.0);
-        let logits = network.classify(&image.collect::<Vec<_>>()).unwrap();
+        let logits = network.classify(&test.pixels(*index).unwrap()).unwrap();
         let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
         best == usize::from(test.labels()[*index])
     };

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::data::Dataset;
+use sphinx_client::data::{Classes, Dataset};
 use sphinx_client::{
     Endpoints, KeyId, ModelId, ModelLedger, Privacy, SessionOptions, SphinxClient, TrainingOptions,
     TrainingRequest,
 };
 use sphinx_models::ModelStore;
-use sphinx_network::NetworkSpec;
+use sphinx_network::{NetworkSpec, Shape};
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 use sphinx_privacy::ledger::Ledger;
 use sphinx_privacy::{Delta, Target};
@@ -220,7 +220,7 @@ pub fn examples(count: usize) -> Dataset {
         .flat_map(|&label| (0..64).map(move |at| (label, at)))
         .map(|(label, at)| pixel(label, at, rng.random_range(0..100)))
         .collect();
-    Dataset::new(images, labels, 8, 8).unwrap()
+    Dataset::new(images, labels, Shape::new(1, 8, 8), Classes::numbered(10)).unwrap()
 }
 
 pub fn request(key: &Arc<SecretKey>, ledger: &Path, options: TrainingOptions) -> TrainingRequest {

@@ -10,7 +10,6 @@ mod steps;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::data::Mnist;
 use sphinx_network::{Plan, StageParameters, initial_parameters};
 
 use crate::gradient_space::{Claim, DIMENSION};
@@ -38,7 +37,7 @@ fn rejects_noise_ten_times_too_small() {
 
 /// A network with 127 examples, trained at the default learning rate of `sphinx train`.
 fn neighbours_of(variant: Variant) -> (Neighbours, Vec<StageParameters>) {
-    let (data, _) = Mnist::bundled().unwrap().into_train_test();
+    let data = sphinx_mnist::load().unwrap().train;
     let plan = Plan::new(&steps::small_network()).unwrap();
     let initial = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(5));
     (Neighbours::new(plan, &data, 127, (0.1, 24.0), variant).unwrap(), initial)

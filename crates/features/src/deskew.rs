@@ -54,9 +54,6 @@ fn skew(image: &[f32], shape: Shape) -> Option<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
-    use flate2::read::GzDecoder;
     use sphinx_network::Shape;
 
     use super::{deskew, skew};
@@ -92,12 +89,10 @@ mod tests {
 
     #[test]
     fn digits_lose_their_skew_and_keep_the_range_of_pixels() {
-        let file = include_bytes!("../../../data/mnist/t10k-images-idx3-ubyte.gz");
-        let mut bytes = vec![0; 16 + 200 * 784];
-        GzDecoder::new(&file[..]).read_exact(&mut bytes).unwrap();
+        let test = sphinx_mnist::load().unwrap().test;
         let (mut before, mut after) = (0.0, 0.0);
-        for levels in bytes[16..].chunks_exact(784) {
-            let image: Vec<f32> = levels.iter().map(|&level| f32::from(level) / 255.0).collect();
+        for index in 0..200 {
+            let image = test.pixels(index).unwrap();
             let straight = deskew(&image, SHAPE);
             assert!(straight.iter().all(|value| (0.0..=1.0).contains(value)));
             before += skew(&image, SHAPE).unwrap().0.abs();

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::io::Read;
-
 use sphinx_features::{MAX_SIDE, Scattering, ScatteringError};
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
@@ -15,23 +13,19 @@ fn compare(got: &[f32], expected: &[f32]) -> f32 {
     got.iter().zip(expected).map(|(got, expected)| (got - expected).abs()).fold(0.0, f32::max)
 }
 
-fn digits() -> Vec<Vec<f32>> {
-    let file = include_bytes!("../../../data/mnist/t10k-images-idx3-ubyte.gz");
-    let mut bytes = vec![0; 16 + 4 * 784];
-    flate2::read::GzDecoder::new(&file[..]).read_exact(&mut bytes).unwrap();
-    let images = bytes[16..].chunks_exact(784);
-    images.map(|image| image.iter().map(|&level| f32::from(level) / 255.0).collect()).collect()
-}
-
 #[test]
 fn features_of_digits_are_those_of_kymatio() {
     let expected = floats(include_bytes!("reference/digits.f32"));
     let scattering = Scattering::new(28, 28, 2, 8).unwrap();
     assert_eq!(scattering.output(), [81, 7, 7]);
     let mut workspace = scattering.workspace();
-    for (image, expected) in digits().iter().zip(expected.chunks_exact(81 * 49)) {
+    let digits = sphinx_mnist::load().unwrap().test;
+    assert_eq!(expected.len(), 4 * 81 * 49);
+    for (index, expected) in expected.chunks_exact(81 * 49).enumerate() {
         let mut features = vec![f32::NAN; 81 * 49];
-        scattering.transform(image, &mut workspace, &mut features).unwrap();
+        scattering
+            .transform(&digits.pixels(index).unwrap(), &mut workspace, &mut features)
+            .unwrap();
         let difference = compare(&features, expected);
         assert!(difference < 2e-5, "largest difference {difference}");
     }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotNetwork, Simulation, SimulationNoise};
-use sphinx_client::data::{Dataset, Mnist};
+use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_client::one_shot::OneShot;
 use sphinx_client::{ClientError, ModelParameters};
 use sphinx_cluster::{LocalCluster, Service, Usage};
@@ -62,7 +62,7 @@ pub async fn measure(
     epochs: f64,
 ) -> Result<Figures, CliError> {
     let spec = network::load(name)?;
-    let (data, test) = Mnist::bundled()?.into_train_test();
+    let TrainTest { train: data, test } = sphinx_mnist::load()?;
     let model = create(cluster, &spec, &format!("one-shot-{name}")).await?;
     trained::store(&model, &spec, data, epochs).await?;
     let Model { client, model_id, key_id, key } = model;
@@ -142,6 +142,5 @@ fn simulate(
 }
 
 fn pixels(set: &Dataset, index: usize) -> Vec<f32> {
-    let image = set.image(index).unwrap_or_default();
-    image.iter().map(|&level| f32::from(level) / 255.0).collect()
+    set.pixels(index).unwrap_or_default()
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use sphinx_client::data::Mnist;
 use sphinx_client::recognition::{Recogniser, TicketBook};
 use sphinx_client::{Endpoints, SphinxClient};
 use sphinx_cluster::LocalCluster;
@@ -55,7 +54,7 @@ pub async fn measure(
     images: usize,
 ) -> Result<(Prepare, Infer), CliError> {
     let recogniser = recogniser(&model, &model.client).await?;
-    let (_, test) = Mnist::bundled()?.into_train_test();
+    let test = sphinx_mnist::load()?.test;
     let mut rng = sphinx_client::secure_rng();
     let bytes = || {
         let traffic = recogniser.traffic();
@@ -68,10 +67,7 @@ pub async fn measure(
     let ms_per_ticket = started.elapsed().as_secs_f64() * 1e3 / SLOTS as f64;
     let bytes_per_ticket = (bytes() - before) / SLOTS as u64;
 
-    let pixels = |index: usize| -> Vec<f32> {
-        let image = test.image(index % test.len()).unwrap_or_default();
-        image.iter().map(|&level| f32::from(level) / 255.0).collect()
-    };
+    let pixels = |index: usize| test.pixels(index % test.len()).unwrap_or_default();
     let before = bytes();
     let times = one_by_one(&recogniser, &mut tickets, images, pixels).await?;
     let bytes_per_image = (bytes() - before) / images as u64;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
-use sphinx_client::data::{Dataset, Mnist};
+use sphinx_client::data::Dataset;
 use sphinx_client::recognition::{self, Recogniser, TicketBook};
 use sphinx_client::{
     ClientError, EncryptedSession, Privacy, SessionOptions, TenantId, TrainingOptions,
@@ -45,7 +45,7 @@ pub struct Repair {
 
 /// Trains `model` further; `prepare_ms` is what preparing a ticket takes.
 pub async fn measure(model: &Model, prepare_ms: f64) -> Result<Repair, CliError> {
-    let (data, _) = Mnist::bundled()?.into_train_test();
+    let data = sphinx_mnist::load()?.train;
     let mut rng = sphinx_client::secure_rng();
     let key = Arc::clone(&model.key);
     let mut recogniser =

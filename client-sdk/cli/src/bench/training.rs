@@ -6,7 +6,6 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
-use sphinx_client::data::Mnist;
 use sphinx_client::{
     ClearTwin, Endpoints, KeyId, ModelId, ModelLedger, Privacy, Progress, SphinxClient, TenantId,
     Traffic, TrainingOptions, TrainingRequest, train_without_ledger,
@@ -72,7 +71,7 @@ pub async fn measure(
     steps: u64,
 ) -> Result<(Figures, Model), CliError> {
     let spec = network::load(name)?;
-    let (data, _) = Mnist::bundled()?.into_train_test();
+    let data = sphinx_mnist::load()?.train;
     let options = options(WARM_UP + steps, data.len())?;
     let model = create(cluster, &spec, name).await?;
     let directory = tempfile::tempdir().map_err(CliError::System)?;

@@ -26,7 +26,7 @@ pub fn report(
         network: material.spec.name.clone(),
         epochs: history.len() as u32,
         test_accuracy: evaluation.accuracy,
-        confusion: evaluation.confusion,
+        confusion: evaluation.confusion.clone(),
         epsilon: summary.epsilon.map(|epsilon| epsilon.improved),
         epsilon_classical: summary.epsilon.map(|epsilon| epsilon.classical),
         delta: summary.epsilon.map(|_| material.delta.get()),

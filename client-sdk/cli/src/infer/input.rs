@@ -87,9 +87,10 @@ fn frames(mut input: impl Read, scalars: usize, sender: &Sender) {
     let mut frame = vec![0; scalars.max(1)];
     for number in 0_u64.. {
         let image = match fill(&mut input, &mut frame) {
-            Ok(got) if got == frame.len() => {
-                Ok(Image { name: number.to_string(), pixels: in_units(&frame).into() })
-            }
+            Ok(got) if got == frame.len() => Ok(Image {
+                name: number.to_string(),
+                pixels: sphinx_client::data::pixels(&frame).into(),
+            }),
             Ok(0) => return,
             Ok(got) => Err(CliError::PartOfImage { got, expected: frame.len() }),
             Err(error) => Err(CliError::System(error)),
@@ -113,11 +114,6 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// Bytes as numbers in [0, 1].
-pub(super) fn in_units(levels: &[u8]) -> Vec<f32> {
-    levels.iter().map(|&level| f32::from(level) * (1.0 / 255.0)).collect()
 }
 
 #[cfg(test)]

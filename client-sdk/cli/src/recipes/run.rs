@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use sphinx_client::data::Dataset;
+use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_client::recipe::Recipe;
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
@@ -54,9 +54,9 @@ impl Run {
         let recipe = Recipe::load(&self.recipe)?;
         let seeds = self.seeds(&recipe)?;
         let spec = recipe.spec()?;
-        let (train, test) = self.data.load()?;
+        let TrainTest { train, test } = self.data.load()?;
         let limit = self.limit.map(|limit| limit as usize);
-        let (train, test) = (Arc::new(first(train, limit)?), first(test, limit)?);
+        let (train, test) = (Arc::new(first(train, limit)), first(test, limit));
         let options = recipe.options()?;
         // What cannot be planned shows before anything is started.
         let promise = Promise::new(&recipe.name, &options, recipe.published, train.len())?;

@@ -1,22 +1,25 @@
 //! The confusion matrix for a terminal.
 
-use super::Confusion;
+use sphinx_client::workspace::Confusion;
 
-/// Aligned counts, true digits down, predicted digits across, and the recall of each class; zeros
+/// Aligned counts, true classes down, predicted classes across, and the recall of each class; zeros
 /// off the diagonal are dots.
 pub fn confusion_text(confusion: &Confusion) -> String {
-    let widest = confusion.iter().flatten().max().map_or(1, |count| count.to_string().len());
-    let width = widest + 2;
-    let header: String = (0..10).map(|digit| format!("{digit:>width$}")).collect();
-    let mut text = format!("true \\ predicted\n    {header}    recall\n");
-    for (digit, row) in confusion.iter().enumerate() {
-        text.push_str(&format!("{digit:>4}"));
+    let names = confusion.classes().names();
+    let counts = confusion.counts();
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let widest = counts.iter().flatten().max().map_or(1, |count| count.to_string().len());
+    let (margin, width) = (longest.max(4), widest.max(longest) + 2);
+    let header: String = names.iter().map(|name| format!("{name:>width$}")).collect();
+    let mut text = format!("true \\ predicted\n{:margin$}{header}    recall\n", "");
+    for (class, (name, row)) in names.iter().zip(counts).enumerate() {
+        text.push_str(&format!("{name:>margin$}"));
         for (predicted, &count) in row.iter().enumerate() {
             let cell =
-                if count == 0 && predicted != digit { "·".to_owned() } else { count.to_string() };
+                if count == 0 && predicted != class { "·".to_owned() } else { count.to_string() };
             text.push_str(&format!("{cell:>width$}"));
         }
-        let share = match recall(row, digit) {
+        let share = match confusion.recall(class) {
             Some(recall) => format!("{:.2} %", 100.0 * recall),
             None => "–".to_owned(),
         };
@@ -25,23 +28,19 @@ pub fn confusion_text(confusion: &Confusion) -> String {
     text
 }
 
-/// Share of the images of `digit` that were recognised; `None` if there were none.
-pub(super) fn recall(row: &[u64; 10], digit: usize) -> Option<f64> {
-    let total: u64 = row.iter().sum();
-    (total > 0).then(|| row[digit] as f64 / total as f64)
-}
-
 #[cfg(test)]
 mod tests {
+    use sphinx_client::data::Classes;
+
     use super::*;
 
     #[test]
     fn columns_line_up_and_recall_is_per_true_class() {
-        let mut confusion = [[0; 10]; 10];
-        for (digit, row) in confusion.iter_mut().enumerate().skip(1) {
-            row[digit] = 999;
+        let mut confusion = Confusion::new(Classes::numbered(10));
+        for digit in 1..10 {
+            confusion.add(digit, digit, 999);
         }
-        confusion[3][5] = 1;
+        confusion.add(3, 5, 1);
         let text = confusion_text(&confusion);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 12);
@@ -49,5 +48,16 @@ mod tests {
         assert_eq!(lines[2], "   0    0    ·    ·    ·    ·    ·    ·    ·    ·    ·         –");
         assert_eq!(lines[5], "   3    ·    ·    ·  999    ·    1    ·    ·    ·    ·   99.90 %");
         assert!(lines[1..].iter().all(|l| l.chars().count() == lines[1].chars().count()));
+    }
+
+    #[test]
+    fn names_longer_than_counts_line_up() {
+        let mut confusion = Confusion::new(Classes::named(["ship", "aeroplane"]));
+        confusion.add(1, 0, 12);
+        let text = confusion_text(&confusion);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "                ship  aeroplane    recall");
+        assert_eq!(lines[2], "     ship          0          ·         –");
+        assert_eq!(lines[3], "aeroplane         12          0    0.00 %");
     }
 }

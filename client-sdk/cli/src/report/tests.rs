@@ -5,7 +5,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use sphinx_client::workspace::EpochReport;
+use sphinx_client::data::Classes;
+use sphinx_client::workspace::{Confusion, EpochReport};
 use svg::node::element::tag::Type;
 use svg::parser::Event;
 
@@ -27,12 +28,12 @@ fn report() -> RunReport {
             }
         })
         .collect();
-    let mut confusion = [[0; 10]; 10];
-    for (digit, row) in confusion.iter_mut().enumerate() {
-        row[digit] = 973;
-        row[(digit + 3) % 10] += 15;
-        row[(digit + 5) % 10] += 9;
-        row[(digit * 7 + 1) % 10] += 3;
+    let mut confusion = Confusion::new(Classes::numbered(10));
+    for digit in 0..10 {
+        confusion.add(digit, digit, 973);
+        confusion.add(digit, (digit + 3) % 10, 15);
+        confusion.add(digit, (digit + 5) % 10, 9);
+        confusion.add(digit, (digit * 7 + 1) % 10, 3);
     }
     RunReport {
         network: "sphinx-mnist".into(),
@@ -106,6 +107,7 @@ fn a_report_is_written_whole_and_read_back() {
         assert!(fields.get(field).is_some_and(|v| !v.is_null()), "{field}");
     }
     assert_eq!(fields["confusion"][3][3], 973);
+    assert!(fields.get("classes").is_none(), "digits need no names");
 }
 
 #[test]
@@ -124,6 +126,21 @@ fn plots_are_well_formed_and_say_what_they_show() {
     assert_eq!(confusion.iter().filter(|t| *t == "973").count(), 10);
     assert!(confusion.iter().any(|t| t == "predicted digit"));
     assert!(confusion.iter().any(|t| t == "97.30 %"));
+}
+
+#[test]
+fn classes_with_names_are_called_by_them() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let mut report = report();
+    report.confusion = Confusion::new(Classes::named(["ship", "aeroplane", "cat"]));
+    report.confusion.add(1, 2, 7);
+    write_report(directory.path(), &report).unwrap();
+    let back: RunReport = serde_json::from_value(json(directory.path())).unwrap();
+    assert_eq!(back, report);
+    let plot = texts(&directory.path().join("confusion.svg"));
+    for expected in ["true class", "predicted class", "aeroplane", "aeropl", "ship", "7"] {
+        assert!(plot.iter().any(|text| text == expected), "{expected} in {plot:?}");
+    }
 }
 
 #[test]
@@ -161,7 +178,7 @@ fn an_old_curve_goes_when_there_is_no_history() {
     let mut report = report();
     write_report(directory.path(), &report).unwrap();
     report.history.clear();
-    report.confusion = [[0; 10]; 10];
+    report.confusion = Confusion::new(Classes::numbered(10));
     let written = write_report(directory.path(), &report).unwrap();
     assert_eq!(written.len(), 2);
     assert!(!directory.path().join("curve.svg").exists());

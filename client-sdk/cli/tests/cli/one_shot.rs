@@ -7,7 +7,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::GrayImage;
 use serde_json::{Value, json};
-use sphinx_client::data::Mnist;
 use sphinx_proto::v1::InferOnceRequest;
 use sphinx_proto::v1::inference_client::InferenceClient;
 
@@ -81,8 +80,8 @@ async fn images_are_recognised_in_one_shot_until_the_keys_are_removed() {
     let network = world.machine.file("few-bits.toml", NETWORK);
     let train = ["train", "--network", &network, "--epochs", "0.3", "--privacy", "none"];
     world.run(&[&train[..], &["--lr", "0.02", "--warmup", "0"]].concat()).succeeded();
-    let test = Mnist::bundled().unwrap().into_train_test().1;
-    let digit = GrayImage::from_raw(28, 28, test.image(0).unwrap().to_vec()).unwrap();
+    let test = sphinx_mnist::load().unwrap().test;
+    let digit = GrayImage::from_raw(28, 28, test.levels(0).unwrap().to_vec()).unwrap();
     digit.save(world.machine.directory.path().join("digit.png")).unwrap();
 
     let clear = world.run(&["infer", "few-bits", "digit.png", "--json"]).json();

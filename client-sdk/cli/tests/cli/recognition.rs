@@ -5,7 +5,7 @@ use std::fs;
 use image::imageops::{FilterType, resize};
 use image::{GrayImage, Luma};
 use safetensors::SafeTensors;
-use sphinx_client::data::{Digit, Mnist};
+use sphinx_client::data::Digit;
 use sphinx_network::{NetworkSpec, Plan, StageParameters};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
 
@@ -26,9 +26,8 @@ fn exported(world: &World) -> QuantisedNetwork {
     QuantisedNetwork::new(&plan, &[stage], spec.bias_bound, DEFAULT_ACTIVATION_BITS).unwrap()
 }
 
-fn class(network: &QuantisedNetwork, pixels: &[u8]) -> u64 {
-    let image: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-    let logits = network.classify(&image).unwrap();
+fn class(network: &QuantisedNetwork, image: &[f32]) -> u64 {
+    let logits = network.classify(image).unwrap();
     let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
     best.0 as u64
 }
@@ -38,11 +37,11 @@ async fn pictures_and_test_sets_are_recognised_as_by_the_network_in_the_clear() 
     let world = World::with_key().await;
     world.train_tiny(&["--privacy", "none", "--lr", "0.05", "--warmup", "0"]).succeeded();
     let clear = exported(&world);
-    let test = Mnist::bundled().unwrap().into_train_test().1;
+    let test = sphinx_mnist::load().unwrap().test;
 
     // A digit as MNIST has it, and one drawn large, dark on light.
-    let pixels = |index| test.image(index).unwrap().to_vec();
-    let digit = GrayImage::from_raw(28, 28, pixels(0)).unwrap();
+    let pixels = |index| test.pixels(index).unwrap();
+    let digit = GrayImage::from_raw(28, 28, test.levels(0).unwrap().to_vec()).unwrap();
     let path = world.machine.directory.path();
     digit.save(path.join("small.png")).unwrap();
     let mut large = resize(&digit, 200, 200, FilterType::CatmullRom);
@@ -51,7 +50,7 @@ async fn pictures_and_test_sets_are_recognised_as_by_the_network_in_the_clear() 
     let seen = world.run(&["infer", "tiny", "small.png", "large.jpg", "--json"]).json();
     assert_eq!(seen[0]["class"].as_u64(), Some(class(&clear, &pixels(0))));
     let normalised = Digit::open(&path.join("large.jpg")).unwrap();
-    assert_eq!(seen[1]["class"].as_u64(), Some(class(&clear, normalised.pixels())));
+    assert_eq!(seen[1]["class"].as_u64(), Some(class(&clear, &normalised.pixels())));
     let probabilities = seen[0]["probabilities"].as_array().unwrap();
     let sum: f64 = probabilities.iter().map(|p| p.as_f64().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-5, "{sum}");

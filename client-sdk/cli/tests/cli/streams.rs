@@ -11,14 +11,13 @@ use std::time::Duration;
 use image::GrayImage;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use sphinx_client::data::Mnist;
 
 use crate::world::{Machine, World, assert_says};
 
 /// Images of the test set, in its grey levels.
 fn digits(count: usize) -> Vec<Vec<u8>> {
-    let test = Mnist::bundled().unwrap().into_train_test().1;
-    (0..count).map(|index| test.image(index).unwrap().to_vec()).collect()
+    let test = sphinx_mnist::load().unwrap().test;
+    (0..count).map(|index| test.levels(index).unwrap().to_vec()).collect()
 }
 
 fn png(digit: &[u8]) -> Vec<u8> {

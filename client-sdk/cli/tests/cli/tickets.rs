@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use image::GrayImage;
 use serde_json::{Value, json};
-use sphinx_client::data::Mnist;
 
 use crate::world::{Machine, World, assert_says};
 
 /// A digit beside the user, as a picture.
 fn picture(world: &World, name: &str, index: usize) {
-    let test = Mnist::bundled().unwrap().into_train_test().1;
-    let digit = GrayImage::from_raw(28, 28, test.image(index).unwrap().to_vec()).unwrap();
+    let test = sphinx_mnist::load().unwrap().test;
+    let digit = GrayImage::from_raw(28, 28, test.levels(index).unwrap().to_vec()).unwrap();
     digit.save(world.machine.directory.path().join(name)).unwrap();
 }
 

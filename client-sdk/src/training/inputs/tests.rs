@@ -1,9 +1,9 @@
+use sphinx_data::{Classes, Dataset, DatasetError};
 use sphinx_features::{FeatureError, PublicStem};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
 
 use super::{Inputs, View};
 use crate::ClientError;
-use crate::data::{Dataset, DatasetError};
 
 fn spec(stem: Vec<LayerSpec>) -> NetworkSpec {
     let layers = stem.into_iter().chain([LayerSpec::Dense { outputs: 10 }]).collect();
@@ -20,11 +20,11 @@ fn scattering() -> NetworkSpec {
 /// 20 images of 8 × 12.
 fn data() -> Dataset {
     let levels = (0..20 * 96_u32).map(|i| (i * i % 251) as u8).collect();
-    Dataset::new(levels, (0..20).map(|i| i % 10).collect(), 8, 12).unwrap()
+    set(levels, (0..20).map(|i| i % 10).collect(), Shape::new(1, 8, 12))
 }
 
-fn units(levels: &[u8]) -> Vec<f32> {
-    levels.iter().map(|&level| f32::from(level) * (1.0 / 255.0)).collect()
+fn set(levels: Vec<u8>, labels: Vec<u8>, shape: Shape) -> Dataset {
+    Dataset::new(levels, labels, shape, Classes::numbered(10)).unwrap()
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn features_are_those_of_the_stem_on_a_fine_grid() {
     let tensor = inputs.tensor(&views).unwrap();
     for (slot, view) in views.iter().enumerate() {
         let expected = match view {
-            Some(view) => stem.apply(&units(data.image(view.example).unwrap())).unwrap(),
+            Some(view) => stem.apply(&data.pixels(view.example).unwrap()).unwrap(),
             None => vec![0.0; inputs.scalars()],
         };
         for (row, expected) in expected.iter().enumerate() {
@@ -69,10 +69,10 @@ fn moved_examples_are_features_of_moved_pixels() {
     let mut levels = vec![0; 96];
     for y in 1..8 {
         for x in 0..10 {
-            levels[y * 12 + x] = data.image(5).unwrap()[(y - 1) * 12 + x + 2];
+            levels[y * 12 + x] = data.levels(5).unwrap()[(y - 1) * 12 + x + 2];
         }
     }
-    let moved = Dataset::new(levels, vec![5], 8, 12).unwrap();
+    let moved = set(levels, vec![5], Shape::new(1, 8, 12));
     let view = View { example: 5, dx: -2, dy: 1 };
     for spec in [scattering(), spec(vec![LayerSpec::Deskew]), spec(vec![])] {
         let plan = Plan::new(&spec).unwrap();
@@ -85,15 +85,29 @@ fn moved_examples_are_features_of_moved_pixels() {
     }
     let inputs = Inputs::new(&plan, &data).unwrap();
     let far = View { example: 5, dx: i8::MIN, dy: i8::MAX };
-    let black = Dataset::new(vec![0; 96], vec![0], 8, 12).unwrap();
+    let black = set(vec![0; 96], vec![0], Shape::new(1, 8, 12));
     let black = Inputs::new(&plan, &black).unwrap().example(View::of(0)).unwrap();
     assert_eq!(inputs.example(far).unwrap(), black);
 }
 
 #[test]
+fn channels_move_together_and_apart_from_each_other() {
+    let shape = Shape::new(2, 2, 2);
+    let layers = vec![LayerSpec::Dense { outputs: 10 }];
+    let spec = NetworkSpec { name: "two".into(), bias_bound: 4.0, input: shape, layers };
+    let data = set(vec![51, 102, 153, 204, 255, 204, 153, 102], vec![0], shape);
+    let plan = Plan::new(&spec).unwrap();
+    let inputs = Inputs::new(&plan, &data).unwrap();
+    let right = inputs.example(View { example: 0, dx: 1, dy: 0 }).unwrap();
+    assert_eq!(right, [0, 51, 0, 153, 0, 255, 0, 153].map(sphinx_data::pixel));
+    let down = inputs.example(View { example: 0, dx: 0, dy: 1 }).unwrap();
+    assert_eq!(down, [0, 0, 51, 102, 0, 0, 255, 204].map(sphinx_data::pixel));
+}
+
+#[test]
 fn rejects_images_of_another_size_and_examples_that_are_not_there() {
     let (data, plan) = (data(), Plan::new(&scattering()).unwrap());
-    let small = Dataset::new(vec![0; 64], vec![0], 8, 8).unwrap();
+    let small = set(vec![0; 64], vec![0], Shape::new(1, 8, 8));
     let error = Inputs::new(&plan, &small).unwrap_err();
     let expected = FeatureError::ImageLength { got: 64, expected: 96 };
     assert!(matches!(error, ClientError::Features(error) if error == expected));

@@ -3,12 +3,12 @@ use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use sphinx_network::{NetworkSpec, initial_parameters};
+use sphinx_data::{Classes, Dataset};
+use sphinx_network::{NetworkSpec, Shape, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
 
 use super::*;
-use crate::data::Dataset;
 use crate::training::batches;
 use crate::training::clear::ClearTwin;
 use crate::training::inputs::Inputs;
@@ -57,7 +57,8 @@ fn options(blocks: u64) -> TrainingOptions {
 fn alike(examples: usize) -> Dataset {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let images = (0..examples * 64).map(|at| ((at % 64) * 3) as u8 + rng.random_range(0..16));
-    Dataset::new(images.collect(), vec![1; examples], 8, 8).unwrap()
+    let (shape, classes) = (Shape::new(1, 8, 8), Classes::numbered(10));
+    Dataset::new(images.collect(), vec![1; examples], shape, classes).unwrap()
 }
 
 /// The slack that the mechanism of a training allows for.

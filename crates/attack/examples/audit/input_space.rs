@@ -120,8 +120,7 @@ impl Experiment {
         index: usize,
         label: u8,
     ) -> Result<Vec<f32>, String> {
-        let levels = data.image(index).unwrap_or_default();
-        let image: Vec<f32> = levels.iter().map(|&level| f32::from(level) / 255.0).collect();
+        let image = data.pixels(index).unwrap_or_default();
         let (weights, biases) = parts(&seen.before);
         let gradient = network.gradient(&weights, &biases, &image, label);
         let gradient = gradient.map_err(|error| error.to_string())?;
@@ -203,8 +202,8 @@ fn pick(
 ) -> Result<Dataset, Box<dyn Error>> {
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for (index, label) in examples {
-        images.extend_from_slice(data.image(index).unwrap_or_default());
+        images.extend_from_slice(data.levels(index).unwrap_or_default());
         labels.push(label);
     }
-    Ok(Dataset::new(images, labels, data.rows(), data.cols())?)
+    Ok(Dataset::new(images, labels, data.shape(), data.classes().clone())?)
 }

@@ -14,7 +14,6 @@ use std::error::Error;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
-use sphinx_client::data::Mnist;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 
 use crate::gradient_space::{Claim, DIMENSION, Outcome};
@@ -86,7 +85,7 @@ fn gradient_line(
 
 /// Canaries in input space.
 fn images() -> Result<(), Box<dyn Error>> {
-    let (data, _) = Mnist::bundled()?.into_train_test();
+    let data = sphinx_mnist::load()?.train;
     println!("\n| network | claimed ε | steps | canaries | right guesses | one run: ε ≥ |");
     println!("|---|---|---|---|---|---|");
     for epsilon in [2.0, 8.0] {
@@ -115,7 +114,7 @@ fn neighbours() -> Result<(), Box<dyn Error>> {
     const EPSILON: f64 = 2.0;
     const EXAMPLES: usize = 127;
     const CLIPPING_NORM: f32 = 0.1;
-    let (data, _) = Mnist::bundled()?.into_train_test();
+    let data = sphinx_mnist::load()?.train;
     let initial = |plan: &Plan| initial_parameters(plan, &mut ChaCha20Rng::seed_from_u64(5));
     let small = Plan::new(&steps::small_network())?;
     let built_in = Plan::new(&NetworkSpec::builtin("sphinx-mnist").ok_or("not built in")?)?;

@@ -72,7 +72,7 @@ impl Neighbours {
     ) -> Result<Self, Box<dyn Error>> {
         let indices: Vec<usize> = (0..=examples).collect();
         let slots = indices.len().next_multiple_of(SLOT_GROUP);
-        let images = Tensor::new(data.pixels(), slots, data.tensor(&indices, slots)?)?;
+        let images = Tensor::new(data.shape().len(), slots, data.tensor(&indices, slots)?)?;
         let mut labels = vec![None; slots];
         for (label, &index) in labels.iter_mut().zip(&indices) {
             *label = data.labels().get(index).copied();

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::data::{Dataset, Mnist};
+use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_client::{ClearTwin, LinearCloud, Privacy, TrainingOptions, train_without_ledger};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
@@ -88,12 +88,10 @@ impl Protection {
 
 impl Victim {
     pub fn new(spec: NetworkSpec, count: usize) -> Result<Self, Box<dyn Error>> {
-        let (earlier, test) = Mnist::bundled()?.into_train_test();
+        let TrainTest { train: earlier, test } = sphinx_mnist::load()?;
         let indices: Vec<usize> = (0..count).collect();
-        let attacked = subset(&test, &indices)?;
-        let levels = |index: usize| attacked.image(index).unwrap_or_default();
-        let image = |index| levels(index).iter().map(|&level| f32::from(level) / 255.0).collect();
-        let images = (0..count).map(image).collect();
+        let attacked = test.select(&indices)?;
+        let images = (0..count).filter_map(|index| attacked.pixels(index)).collect();
         let labels = attacked.labels().to_vec();
         Ok(Self { spec, images, labels, earlier, attacked })
     }
@@ -154,7 +152,7 @@ impl Victim {
 
     /// A data set of one of the attacked images.
     pub fn single(&self, index: usize) -> Result<Dataset, Box<dyn Error>> {
-        subset(&self.attacked, &[index])
+        Ok(self.attacked.select(&[index])?)
     }
 
     /// All of it on the twin in the clear, from one and the same model.
@@ -194,10 +192,4 @@ fn options(learning_rate: f32, privacy: Privacy) -> TrainingOptions {
         augmentation: None,
         privacy,
     }
-}
-
-fn subset(data: &Dataset, indices: &[usize]) -> Result<Dataset, Box<dyn Error>> {
-    let image = |&index: &usize| data.image(index).unwrap_or_default().iter().copied();
-    let labels = indices.iter().map(|&index| data.labels()[index]).collect();
-    Ok(Dataset::new(indices.iter().flat_map(image).collect(), labels, data.rows(), data.cols())?)
 }

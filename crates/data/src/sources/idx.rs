@@ -1,72 +1,48 @@
 //! IDX files: checked by their header before a byte of the contents is believed.
 //!
 //! Format: big-endian magic number, one big-endian `u32` per dimension, then one byte per value
-//! (Y. LeCun, <http://yann.lecun.com/exdb/mnist/>).
+//! (Y. LeCun, <http://yann.lecun.com/exdb/mnist/>). The magic number's last byte is the number of
+//! dimensions, the one before it says what a value is; the first dimension counts the items. How
+//! many items of which size a file must hold is for the source that opens it to say.
 
+use std::cmp::Ordering;
 use std::io::{BufReader, Cursor, ErrorKind, Read};
 
 use flate2::read::MultiGzDecoder;
 
-use super::DatasetError;
+use crate::error::DatasetError;
 
-/// What an IDX file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IdxKind {
-    /// `[count][28][28]` pixels.
-    Images,
-    /// `[count]` labels.
-    Labels,
-}
+/// Magic number of a file of bytes, without the number of its dimensions.
+const BYTES: u32 = 0x0000_0800;
+/// Length of the magic number and of a dimension.
+const WORD: usize = 4;
 
-impl IdxKind {
-    const fn magic(self) -> u32 {
-        match self {
-            Self::Images => 0x0000_0803,
-            Self::Labels => 0x0000_0801,
-        }
-    }
-
-    const fn header_len(self) -> usize {
-        match self {
-            Self::Images => 16,
-            Self::Labels => 8,
-        }
-    }
-
-    const fn item_len(self) -> u64 {
-        match self {
-            Self::Images => (SIDE as u64) * (SIDE as u64),
-            Self::Labels => 1,
-        }
-    }
-}
-
-/// Rows and columns of an MNIST image.
-pub(super) const SIDE: u32 = 28;
-
-/// An IDX file whose header has been checked and whose contents have not been read.
-pub(super) struct IdxFile<'a> {
+/// An IDX file of `N` dimensions whose header has been checked and whose contents have not been
+/// read.
+pub(super) struct IdxFile<'a, const N: usize> {
     name: String,
-    kind: IdxKind,
-    count: u32,
+    dimensions: [u32; N],
     header: Vec<u8>,
     contents: Box<dyn Read + 'a>,
 }
 
-impl<'a> IdxFile<'a> {
+impl<'a, const N: usize> IdxFile<'a, N> {
+    const HEADER: usize = WORD * (1 + N);
+    const MAGIC: u32 = BYTES | N as u32;
+
     /// Reads and checks the header; gzip is recognised by its first bytes, not by the name.
-    pub(super) fn open(
-        name: String,
-        kind: IdxKind,
-        mut raw: impl Read + 'a,
-    ) -> Result<Self, DatasetError> {
+    ///
+    /// # Errors
+    /// [`DatasetError::Magic`], [`DatasetError::Truncated`], [`DatasetError::Gzip`] or
+    /// [`DatasetError::Io`].
+    pub(super) fn open(name: String, mut raw: impl Read + 'a) -> Result<Self, DatasetError> {
         let mut start = Vec::new();
         raw.by_ref().take(2).read_to_end(&mut start).map_err(|e| read_error(&name, &e))?;
         let gzip = start == [0x1f, 0x8b];
         let raw = BufReader::with_capacity(1 << 16, Cursor::new(start).chain(raw));
         let contents: Box<dyn Read + 'a> =
             if gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
-        let mut file = Self { name, kind, count: 0, header: Vec::new(), contents };
+        let mut file = Self { name, dimensions: [0; N], header: Vec::new(), contents };
         file.read_header()?;
         Ok(file)
     }
@@ -76,55 +52,44 @@ impl<'a> IdxFile<'a> {
         &self.name
     }
 
-    /// Items that the header announces.
-    pub(super) fn count(&self) -> u32 {
-        self.count
+    /// The dimensions that the header announces, the number of items first.
+    pub(super) fn dimensions(&self) -> [u32; N] {
+        self.dimensions
     }
 
     /// The whole file, header included, decompressed; its length is the one announced. Memory is
     /// bounded by the announced length, whatever a gzip stream expands to.
     pub(super) fn into_bytes(mut self) -> Result<Vec<u8>, DatasetError> {
-        let expected = self.header.len() as u64 + u64::from(self.count) * self.kind.item_len();
+        let values = self.dimensions.iter().map(|&d| u64::from(d)).fold(1, u64::saturating_mul);
+        let expected = values.saturating_add(self.header.len() as u64);
         let mut bytes = std::mem::take(&mut self.header);
         let rest = expected - bytes.len() as u64;
         // One byte beyond the end: shows trailing bytes, and makes gzip verify its checksum.
-        self.read(rest + 1, expected, &mut bytes)?;
+        self.read(rest.saturating_add(1), expected, &mut bytes)?;
         match (bytes.len() as u64).cmp(&expected) {
-            std::cmp::Ordering::Less => Err(self.truncated(bytes.len(), expected)),
-            std::cmp::Ordering::Equal => Ok(bytes),
-            std::cmp::Ordering::Greater => {
-                Err(DatasetError::TrailingBytes { file: self.name, expected })
-            }
+            Ordering::Less => Err(self.truncated(bytes.len(), expected)),
+            Ordering::Equal => Ok(bytes),
+            Ordering::Greater => Err(DatasetError::TrailingBytes { file: self.name, expected }),
         }
     }
 
     fn read_header(&mut self) -> Result<(), DatasetError> {
-        let len = self.kind.header_len();
+        let (len, expected) = (Self::HEADER, Self::MAGIC);
         let mut header = Vec::with_capacity(len);
         self.read(len as u64, len as u64, &mut header)?;
         // The magic number first: of a short foreign file it says more than the length.
-        if let Some(got) = word(&header, 0)
-            && got != self.kind.magic()
+        let words = header.as_chunks().0;
+        if let Some(got) = words.first().map(|word| u32::from_be_bytes(*word))
+            && got != expected
         {
-            let expected = self.kind.magic();
             return Err(DatasetError::Magic { file: self.name.clone(), got, expected });
         }
-        let Some(count) = word(&header, 1).filter(|_| header.len() == len) else {
+        if header.len() != len {
             return Err(self.truncated(header.len(), len as u64));
-        };
-        if self.kind == IdxKind::Images
-            && let (Some(got_rows), Some(got_cols)) = (word(&header, 2), word(&header, 3))
-            && (got_rows, got_cols) != (SIDE, SIDE)
-        {
-            return Err(DatasetError::ImageSize {
-                file: self.name.clone(),
-                got_rows,
-                got_cols,
-                expected_rows: SIDE,
-                expected_cols: SIDE,
-            });
         }
-        self.count = count;
+        for (dimension, word) in self.dimensions.iter_mut().zip(words.iter().skip(1)) {
+            *dimension = u32::from_be_bytes(*word);
+        }
         self.header = header;
         Ok(())
     }
@@ -144,12 +109,6 @@ impl<'a> IdxFile<'a> {
     fn truncated(&self, got: usize, expected: u64) -> DatasetError {
         DatasetError::Truncated { file: self.name.clone(), got: got as u64, expected }
     }
-}
-
-/// The `index`-th big-endian word.
-fn word(bytes: &[u8], index: usize) -> Option<u32> {
-    let word = bytes.get(4 * index..)?.first_chunk::<4>()?;
-    Some(u32::from_be_bytes(*word))
 }
 
 fn read_error(file: &str, error: &std::io::Error) -> DatasetError {

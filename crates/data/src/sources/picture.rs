@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageReader, Luma};
 
-use normalise::{Blank, normalise};
+use self::normalise::{Blank, normalise};
+use super::mnist::SIDE;
+use crate::levels::pixels;
 
-/// Rows and columns of an MNIST image.
-const SIDE: usize = 28;
 /// Largest picture decoded: 64 megapixels, some 256 MB decoded. A small file can announce more
 /// pixels than the machine has memory (a decompression bomb).
 const MAX_PIXELS: u64 = 64_000_000;
@@ -42,9 +42,14 @@ impl Digit {
             .map_err(|Blank| DigitError::Blank { path: path.to_owned() })
     }
 
-    /// The pixels, row-major, 0 = black.
-    pub fn pixels(&self) -> &[u8; SIDE * SIDE] {
+    /// The levels, row-major, 0 = black, 255 = white.
+    pub fn levels(&self) -> &[u8; SIDE * SIDE] {
         &self.0
+    }
+
+    /// The digit as pixels in [0, 1], row-major, 0 = black.
+    pub fn pixels(&self) -> Vec<f32> {
+        pixels(&self.0)
     }
 }
 

@@ -1,33 +1,37 @@
 //! Loading MNIST-format sets, good and bad.
-#![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use flate2::{Compression, write::GzEncoder};
-use sphinx_client::data::{DatasetError, Mnist};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use sphinx_data::sources::mnist;
+use sphinx_data::{DatasetError, TrainTest};
+use sphinx_network::Shape;
 use tempfile::TempDir;
 
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
 
-fn bundle() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist")
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist")
 }
 
-/// A directory with the four bundled files.
+/// A directory with the four files of the repository.
 fn copy() -> TempDir {
     let dir = TempDir::new().unwrap();
-    for entry in fs::read_dir(bundle()).unwrap() {
+    for entry in fs::read_dir(repository()).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
     }
     dir
 }
 
-/// The bundled set with one file replaced by `bytes`.
+/// The set of the repository with one file replaced by `bytes`.
 fn with(name: &str, bytes: &[u8]) -> TempDir {
     let dir = copy();
     fs::remove_file(dir.path().join(format!("{name}.gz"))).unwrap();
@@ -46,7 +50,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn refusal(dir: &TempDir) -> DatasetError {
-    Mnist::open(dir.path()).unwrap_err()
+    mnist::open(dir.path()).unwrap_err()
 }
 
 fn file(dir: &TempDir, name: &str) -> String {
@@ -54,36 +58,36 @@ fn file(dir: &TempDir, name: &str) -> String {
 }
 
 #[test]
-fn bundled_set_is_mnist() {
-    let set = Mnist::bundled().unwrap();
-    assert_eq!((set.train().len(), set.test().len()), (60_000, 10_000));
-    assert_eq!((set.train().rows(), set.train().cols()), (28, 28));
-    assert_eq!(set.train().labels()[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
-    assert_eq!(set.test().labels()[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+fn the_set_in_the_repository_is_mnist() {
+    let TrainTest { train, test } = mnist::open(&repository()).unwrap();
+    assert_eq!((train.len(), test.len()), (60_000, 10_000));
+    assert_eq!((train.shape(), train.classes().len()), (Shape::new(1, 28, 28), 10));
+    assert_eq!(train.labels()[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    assert_eq!(test.labels()[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
     let mut per_class = [0; 10];
-    set.test().labels().iter().for_each(|&l| per_class[usize::from(l)] += 1);
+    test.labels().iter().for_each(|&l| per_class[usize::from(l)] += 1);
     assert_eq!(per_class, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
     // Published mean of the training pixels: 0.1307.
     let sum: u64 = (0..60_000)
-        .map(|i| set.train().image(i).unwrap().iter().map(|&p| u64::from(p)).sum::<u64>())
+        .map(|i| train.levels(i).unwrap().iter().map(|&level| u64::from(level)).sum::<u64>())
         .sum();
     let mean = sum as f64 / (60_000.0 * 784.0 * 255.0);
     assert!((mean - 0.1307).abs() < 5e-5, "mean {mean}");
 }
 
 #[test]
-fn plain_and_compressed_files_mix_and_equal_the_bundle() {
+fn plain_and_compressed_files_mix() {
     let mut labels = Vec::new();
-    let packed = fs::File::open(bundle().join(format!("{TRAIN_LABELS}.gz"))).unwrap();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut labels).unwrap();
-    let opened = Mnist::open(with(TRAIN_LABELS, &labels).path()).unwrap();
-    let bundled = Mnist::bundled().unwrap();
-    assert!(opened.train() == bundled.train() && opened.test() == bundled.test());
+    let packed = fs::File::open(repository().join(format!("{TRAIN_LABELS}.gz"))).unwrap();
+    GzDecoder::new(packed).read_to_end(&mut labels).unwrap();
+    let mixed = mnist::open(with(TRAIN_LABELS, &labels).path()).unwrap();
+    let packed = mnist::open(&repository()).unwrap();
+    assert!(mixed.train == packed.train && mixed.test == packed.test);
 }
 
 #[test]
 fn batch_of_a_whole_block_takes_milliseconds() {
-    let (train, _) = Mnist::bundled().unwrap().into_train_test();
+    let train = mnist::open(&repository()).unwrap().train;
     let indices: Vec<usize> = (0..2048).map(|i| (i * 7919) % 60_000).collect();
     let mut tensor = vec![0.0; 784 * 2048];
     let best = (0..20)
@@ -196,5 +200,5 @@ fn rejects_other_image_sizes_and_labels() {
     let mut labels = vec![3; 60_000];
     labels[41_234] = 10;
     let dir = with(TRAIN_LABELS, &idx(&[0x0801, 60_000], &labels));
-    assert_eq!(refusal(&dir), DatasetError::Label { index: 41_234, got: 10 });
+    assert_eq!(refusal(&dir), DatasetError::Label { index: 41_234, got: 10, classes: 10 });
 }

@@ -8,10 +8,11 @@ use image::{ImageFormat, LumaA};
 use tempfile::TempDir;
 
 use super::*;
-use crate::data::{Dataset, Mnist};
+use crate::dataset::Dataset;
+use crate::sources::mnist;
 
 fn test_set() -> Dataset {
-    Mnist::bundled().unwrap().into_train_test().1
+    mnist::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/mnist").as_ref()).unwrap().test
 }
 
 fn field(pixels: &[u8]) -> GrayImage {
@@ -87,9 +88,9 @@ fn round_trip(make: impl Fn(&[u8], usize) -> GrayImage) -> (f64, f64) {
     let dir = TempDir::new().unwrap();
     let (mut sum, mut least) = (0.0, f64::INFINITY);
     for i in 0..200 {
-        let digit = set.image(i).unwrap();
+        let digit = set.levels(i).unwrap();
         let path = saved(&dir, "digit.png", &png(&make(digit, i)));
-        let r = likeness(Digit::open(&path).unwrap().pixels(), digit);
+        let r = likeness(Digit::open(&path).unwrap().levels(), digit);
         sum += r;
         least = least.min(r);
     }
@@ -129,13 +130,13 @@ fn digits_come_back_from_large_jpegs() {
     let set = test_set();
     let dir = TempDir::new().unwrap();
     for i in 0..10 {
-        let mut image = picture(set.image(i).unwrap(), 40.0, 1999, 1301);
+        let mut image = picture(set.levels(i).unwrap(), 40.0, 1999, 1301);
         imageops::invert(&mut image);
         let mut bytes = Vec::new();
         image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 60)).unwrap();
         // The extension does not matter.
         let path = saved(&dir, "digit.txt", &bytes);
-        let r = likeness(Digit::open(&path).unwrap().pixels(), set.image(i).unwrap());
+        let r = likeness(Digit::open(&path).unwrap().levels(), set.levels(i).unwrap());
         assert!(r > 0.93, "digit {i}: {r}");
     }
 }
@@ -145,13 +146,13 @@ fn transparent_pictures_are_read_dark_or_light() {
     let set = test_set();
     let dir = TempDir::new().unwrap();
     for ink in [0, 255] {
-        let grey = picture(set.image(0).unwrap(), 5.0, 200, 180);
+        let grey = picture(set.levels(0).unwrap(), 5.0, 200, 180);
         let image =
             image::ImageBuffer::from_fn(200, 180, |x, y| LumaA([ink, grey.get_pixel(x, y).0[0]]));
         let mut bytes = Cursor::new(Vec::new());
         image.write_to(&mut bytes, ImageFormat::Png).unwrap();
         let path = saved(&dir, "digit.png", &bytes.into_inner());
-        let r = likeness(Digit::open(&path).unwrap().pixels(), set.image(0).unwrap());
+        let r = likeness(Digit::open(&path).unwrap().levels(), set.levels(0).unwrap());
         assert!(r > 0.95, "ink {ink}: {r}");
     }
 }
@@ -161,9 +162,9 @@ fn mnist_images_pass_unchanged() {
     let set = test_set();
     let dir = TempDir::new().unwrap();
     for i in 0..50 {
-        let digit = set.image(i).unwrap();
+        let digit = set.levels(i).unwrap();
         let path = saved(&dir, "digit.png", &png(&field(digit)));
-        assert!(Digit::open(&path).unwrap().pixels() == digit, "image {i}");
+        assert!(Digit::open(&path).unwrap().levels() == digit, "image {i}");
     }
 }
 
@@ -186,7 +187,7 @@ fn rejects_a_text_file_and_a_missing_file() {
 fn rejects_truncated_images() {
     let set = test_set();
     let dir = TempDir::new().unwrap();
-    let image = picture(set.image(0).unwrap(), 6.0, 200, 200);
+    let image = picture(set.levels(0).unwrap(), 6.0, 200, 200);
     let whole = png(&image);
     for len in [0, 4, 20, whole.len() / 2, whole.len() - 20] {
         let path = saved(&dir, "digit.png", &whole[..len]);

@@ -5,7 +5,7 @@
 use image::imageops::{self, FilterType};
 use image::{GrayImage, ImageBuffer, Luma};
 
-use super::SIDE;
+use crate::sources::mnist::SIDE;
 
 /// Longer side of the digit in an MNIST image.
 const BOX: u32 = 20;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// A data set that cannot be read, or a batch that cannot be cut from it.
 ///
-/// `file` is the path of the file, or its name within the bundled set.
+/// `file` is the path of the file, or its standard name where only its contents were given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatasetError {
     /// None of the accepted names exists.
@@ -99,20 +99,22 @@ pub enum DatasetError {
         /// 60 000 for training, 10 000 for testing.
         expected: u32,
     },
-    /// A label that is no digit.
-    #[error("label {index} is {got}, expected 0 to 9")]
+    /// A label without a class.
+    #[error("label {index} is {got}, {}", expected_labels(*classes))]
     Label {
         /// Position of the label.
         index: usize,
         /// Its value.
         got: u8,
+        /// Number of classes.
+        classes: usize,
     },
-    /// Pixels that do not fill the announced images.
+    /// Levels that do not fill the announced images.
     #[error("{got} bytes of pixels, expected {expected}")]
-    PixelCount {
+    LevelCount {
         /// Bytes given.
         got: usize,
-        /// images × rows × columns.
+        /// images × channels × rows × columns.
         expected: usize,
     },
     /// More images than slots in a block.
@@ -139,4 +141,11 @@ pub enum DatasetError {
         /// pixels × slots.
         expected: usize,
     },
+}
+
+fn expected_labels(classes: usize) -> String {
+    match classes.checked_sub(1) {
+        Some(last) => format!("expected 0 to {last}"),
+        None => "but there are no classes".to_owned(),
+    }
 }
