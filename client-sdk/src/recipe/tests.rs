@@ -37,8 +37,10 @@ fn every_recipe_of_the_folder_is_built_in_and_right() {
     let mut files: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "README.md")
         .collect();
     files.sort();
+    let read_me = std::fs::read_to_string(format!("{folder}/README.md")).unwrap();
     let mut names: Vec<String> =
         Recipe::builtin_names().map(|name| format!("{name}.toml")).collect();
     names.sort();
@@ -46,6 +48,7 @@ fn every_recipe_of_the_folder_is_built_in_and_right() {
     for name in Recipe::builtin_names() {
         let recipe = Recipe::load(name).unwrap();
         assert_eq!(recipe.name, name);
+        assert!(read_me.contains(&format!("| `{name}` |")), "{name} in recipes/README.md");
         assert_eq!(recipe.spec().unwrap().name, recipe.network);
         let rule = recipe.options().unwrap().rule(60_000);
         assert!(rule.is_ok(), "{name}: {:?}", rule.err());
