@@ -27,9 +27,9 @@ pub use keys::{KeyKind, KeyReceipt, RegisteredKey};
 pub use models::{Model, ModelParameters};
 pub use traffic::Traffic;
 pub use training::{
-    Augmentation, ClearTwin, Direction, EncryptedSession, Inputs, LinearCloud, ModelLedger,
-    Preview, Privacy, Progress, SessionOptions, TrainingOptions, TrainingRequest, TrainingSummary,
-    Update, View, train_with_inputs, train_without_ledger,
+    Augmentation, ClearTwin, Direction, EncryptedSession, Evaluator, Event, Inputs, ModelLedger,
+    Observed, Preview, Privacy, Progress, SessionOptions, TrainingOptions, TrainingRequest,
+    TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
 };
 pub use workspace::{Workspace, WorkspaceError};
 
@@ -42,6 +42,7 @@ pub use sphinx_gradient::Tensor;
 pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
 pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 pub use sphinx_privacy::{Delta, Epsilon, Target};
+pub use sphinx_wire::sealed::Sealed;
 pub use sphinx_proto::{
     ConversionError, Fingerprint, KeyId, ModelId, SessionId, TenantId, TrainingRule,
 };

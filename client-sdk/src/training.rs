@@ -7,14 +7,14 @@
 mod augmentation;
 mod batches;
 mod clear;
-mod cloud;
+mod evaluator;
 mod inputs;
 mod ledger;
 mod options;
 mod preview;
 mod progress;
+mod rows;
 mod run;
-mod seal;
 mod session;
 mod start;
 mod step;
@@ -23,7 +23,7 @@ mod update;
 
 pub use augmentation::Augmentation;
 pub use clear::ClearTwin;
-pub use cloud::{Direction, LinearCloud, Update};
+pub use evaluator::{Direction, Evaluator, Event, Observed, Update};
 pub use inputs::{Inputs, View};
 pub use ledger::ModelLedger;
 pub use options::{Privacy, TrainingOptions};

@@ -4,10 +4,11 @@ use sphinx_gradient::{ClearStage, Tensor};
 use sphinx_network::{Plan, StageParameters};
 use sphinx_optimizer::{Optimizer, WeightAverage};
 use sphinx_proto::TrainingRule;
+use sphinx_wire::sealed::Sealed;
 
 use crate::error::ClientError;
 use crate::traffic::Traffic;
-use crate::training::cloud::{Direction, LinearCloud, Update};
+use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::session::no_product;
 
 /// A session without a server: the same training loop on layers in the clear, in this process.
@@ -53,7 +54,7 @@ impl ClearTwin {
     }
 }
 
-impl LinearCloud for ClearTwin {
+impl Evaluator for ClearTwin {
     fn version(&self) -> u64 {
         self.version
     }
@@ -66,24 +67,28 @@ impl LinearCloud for ClearTwin {
         &mut self,
         stage: usize,
         direction: Direction,
-        input: &Tensor,
-    ) -> Result<Tensor, ClientError> {
+        blocks: &[&Tensor],
+    ) -> Result<Vec<Tensor>, ClientError> {
         let (Some(layer), Some(parameters)) = (self.layers.get(stage), self.parameters.get(stage))
         else {
-            return Err(no_product(stage, input, self.layers.len()));
+            return Err(no_product(stage, blocks, self.layers.len()));
         };
-        Ok(match direction {
-            Direction::Forward => layer.forward(parameters, input)?,
-            Direction::Backward => layer.backward(parameters, input)?,
-        })
+        let mut results = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            results.push(match direction {
+                Direction::Forward => layer.forward(parameters, block)?,
+                Direction::Backward => layer.backward(parameters, block)?,
+            });
+        }
+        Ok(results)
     }
 
     /// Nothing travels, so nothing is sealed.
-    fn seal(&mut self, _update: &Update) -> Result<Vec<u8>, ClientError> {
-        Ok(Vec::new())
+    fn seal(&mut self, _update: &Update) -> Result<Sealed, ClientError> {
+        Ok(Sealed::default())
     }
 
-    fn commit(&mut self, step: u64, _sealed: &[u8], update: &Update) -> Result<(), ClientError> {
+    fn commit(&mut self, step: u64, _sealed: &Sealed, update: &Update) -> Result<(), ClientError> {
         let rate = self.rule.schedule.rate(step);
         if update.adopts_average && self.averages.is_none() {
             return Err(ClientError::NoAverage);
@@ -132,7 +137,7 @@ mod tests {
         let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(1));
         let mut twin = ClearTwin::new(&plan, parameters, rule).unwrap();
         let input = Tensor::zeros(100, 16).unwrap();
-        let error = twin.evaluate(2, Direction::Forward, &input).unwrap_err();
+        let error = twin.evaluate(2, Direction::Forward, &[&input]).unwrap_err();
         assert!(matches!(error, ClientError::NoProduct { stage: 2, stages: 2, .. }), "{error}");
     }
 
@@ -143,7 +148,7 @@ mod tests {
         let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule, averaging: None };
         let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(1));
         let mut twin = ClearTwin::new(&plan, parameters.clone(), rule).unwrap();
-        let error = twin.commit(0, &[], &Update { adopts_average: true, ..Update::default() });
+        let error = twin.commit(0, &Sealed::default(), &Update { adopts_average: true, ..Update::default() });
         assert!(matches!(error, Err(ClientError::NoAverage)), "{error:?}");
         assert!(twin.version() == 0 && twin.parameters() == parameters);
         let rule = TrainingRule { averaging: Some(1.0), ..rule };

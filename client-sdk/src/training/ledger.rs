@@ -5,11 +5,11 @@ use std::path::Path;
 use sphinx_privacy::ledger::{Binding, Charge, Entry, Ledger, LedgerError, PrivacyUnit};
 use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 use sphinx_proto::SessionId;
+use sphinx_wire::sealed::Sealed;
 
 use crate::error::ClientError;
-use crate::training::cloud::Update;
+use crate::training::evaluator::Update;
 use crate::training::options::Privacy;
-use crate::training::seal::{self, Sealed};
 
 /// A model's ledger together with what this training charges to it.
 #[derive(Debug)]
@@ -27,7 +27,6 @@ pub(crate) struct Unconfirmed {
     pub step: u64,
     /// Version it was computed on.
     pub base_version: u64,
-    pub bytes: Vec<u8>,
     pub sealed: Sealed,
 }
 
@@ -81,9 +80,8 @@ impl ModelLedger {
     pub(crate) fn unconfirmed(&self) -> Result<Option<Unconfirmed>, ClientError> {
         let Some(pending) = self.ledger.pending() else { return Ok(None) };
         let (session_id, step) = parse_session(&pending.entry.session)?;
-        let (base_version, bytes) = (pending.entry.step, pending.bytes.clone());
-        let sealed = seal::unseal(&bytes)?;
-        Ok(Some(Unconfirmed { session_id, step, base_version, bytes, sealed }))
+        let (base_version, sealed) = (pending.entry.step, Sealed::read(pending.bytes.clone())?);
+        Ok(Some(Unconfirmed { session_id, step, base_version, sealed }))
     }
 
     /// Records a step durably; only then may its bytes leave. `false` if the budget does not allow it. The adoption of
@@ -94,7 +92,7 @@ impl ModelLedger {
         step: u64,
         base_version: u64,
         update: &Update,
-        sealed: &[u8],
+        sealed: &Sealed,
     ) -> Result<bool, ClientError> {
         let session = format_session(session_id, step);
         let (charge, target) = if update.adopts_average {
@@ -103,7 +101,7 @@ impl ModelLedger {
             (self.charge, self.target)
         };
         let entry = Entry { session, step: base_version, charge };
-        match self.ledger.reserve(&entry, target, sealed) {
+        match self.ledger.reserve(&entry, target, sealed.bytes()) {
             Ok(_) => Ok(true),
             Err(LedgerError::BudgetExhausted { .. }) => Ok(false),
             Err(error) => Err(error.into()),

@@ -13,12 +13,12 @@ use sphinx_proto::SessionId;
 use crate::error::ClientError;
 use crate::training::augmentation::copies;
 use crate::training::batches::{Batches, blocks};
-use crate::training::cloud::{LinearCloud, Update};
+use crate::training::evaluator::{Evaluator, Update};
 use crate::training::inputs::{Inputs, View};
 use crate::training::ledger::ModelLedger;
 use crate::training::options::{Planned, TrainingOptions};
 use crate::training::progress::{Progress, TrainingSummary};
-use crate::training::step::block_gradient;
+use crate::training::step::{blocks_together, gradients};
 use crate::training::update::UpdateMaker;
 
 /// How often a step is tried again after a transient failure.
@@ -44,7 +44,7 @@ pub(crate) struct Training<'a> {
 /// # Errors
 /// [`ClientError`]; the model stays at its last committed version.
 pub fn train_without_ledger(
-    cloud: &mut dyn LinearCloud,
+    cloud: &mut dyn Evaluator,
     spec: &NetworkSpec,
     data: &Dataset,
     options: &TrainingOptions,
@@ -61,7 +61,7 @@ pub fn train_without_ledger(
 /// # Errors
 /// As [`train_without_ledger`].
 pub fn train_with_inputs(
-    cloud: &mut dyn LinearCloud,
+    cloud: &mut dyn Evaluator,
     spec: &NetworkSpec,
     inputs: &Inputs<'_>,
     options: &TrainingOptions,
@@ -77,7 +77,7 @@ pub fn train_with_inputs(
 impl Training<'_> {
     pub(crate) fn run(
         &self,
-        cloud: &mut dyn LinearCloud,
+        cloud: &mut dyn Evaluator,
         mut ledger: Option<&mut ModelLedger>,
         progress: &mut dyn FnMut(&Progress) -> bool,
     ) -> Result<TrainingSummary, ClientError> {
@@ -155,7 +155,7 @@ impl Training<'_> {
     /// depends on the data in the clear has left by then.
     fn pass(
         &self,
-        cloud: &mut dyn LinearCloud,
+        cloud: &mut dyn Evaluator,
         plan: &Arc<Plan>,
         maker: &UpdateMaker,
         slots: &[Vec<Option<View>>],
@@ -172,22 +172,23 @@ impl Training<'_> {
 
     fn blocks(
         &self,
-        cloud: &mut dyn LinearCloud,
+        cloud: &mut dyn Evaluator,
         plan: &Arc<Plan>,
         maker: &UpdateMaker,
         slots: &[Vec<Option<View>>],
     ) -> Result<Pass, ClientError> {
-        let copies = copies(self.options.augmentation);
+        let (copies, clipping) = (copies(self.options.augmentation), maker.clipping());
         let mut pass = Pass::default();
-        for views in slots {
-            let (gradient, loss) =
-                block_gradient(cloud, plan, self.inputs, views, copies, maker.clipping())?;
-            pass.loss += loss.loss_sum;
-            pass.correct += loss.correct;
-            pass.views += loss.examples;
-            pass.examples += gradient.examples;
-            pass.clipped += gradient.clipped;
-            pass.gradients.push(gradient);
+        for together in slots.chunks(blocks_together(plan)) {
+            let results = gradients(cloud, plan, self.inputs, together, copies, clipping)?;
+            for (gradient, loss) in results {
+                pass.loss += loss.loss_sum;
+                pass.correct += loss.correct;
+                pass.views += loss.examples;
+                pass.examples += gradient.examples;
+                pass.clipped += gradient.clipped;
+                pass.gradients.push(gradient);
+            }
         }
         Ok(pass)
     }
@@ -196,7 +197,7 @@ impl Training<'_> {
     /// is spent. An update that the service refuses for good stays spent and is not sent again.
     fn commit(
         &self,
-        cloud: &mut dyn LinearCloud,
+        cloud: &mut dyn Evaluator,
         mut ledger: Option<&mut ModelLedger>,
         step: u64,
         update: &Update,
@@ -233,7 +234,7 @@ impl Training<'_> {
 
 /// Connects again after a transient failure, as often as a step may be tried, and says whether `step` had arrived.
 fn reopen(
-    cloud: &mut dyn LinearCloud,
+    cloud: &mut dyn Evaluator,
     step: u64,
     mut error: ClientError,
     tries: &mut usize,

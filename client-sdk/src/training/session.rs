@@ -4,32 +4,25 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use rayon::prelude::*;
 use sphinx_gradient::Tensor;
-use sphinx_linalg::{SEED_BYTES, SLOTS, Width};
+use sphinx_linalg::{BIAS_WIDTH, SLOTS};
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_proto::v1::{
-    Commit, Direction as WireDirection, Evaluate, EvaluateResult, InputRows, Model, OpenSession,
-    OutputRows, ParameterSet, StageScales,
-};
+use sphinx_proto::v1::{Commit, Model, OpenSession, ParameterSet, StageScales};
 use sphinx_proto::{KeyId, ModelId, SessionId, TrainingRule};
 use sphinx_secret::SecretKey;
+use sphinx_wire::commit::{self, SeededBiases};
+use sphinx_wire::sealed::{Sealed, SealedError};
 use tokio::runtime::Handle;
+use zeroize::Zeroizing;
 
 use crate::client::SphinxClient;
 use crate::error::ClientError;
 use crate::traffic::Traffic;
-use crate::training::cloud::{Direction, LinearCloud, Update};
-use crate::training::seal::{self, Sealed};
+use crate::training::evaluator::{Direction, Evaluator, Update};
+use crate::training::rows::{self, Evaluation, RowCodec, TrainerRows};
 use crate::training::stream::TrainStream;
-
-/// Rows per uploaded message: 0.5 MiB.
-const CHUNK_ROWS: usize = 64;
-const UPLOAD_WIDTH: Width = Width::Four;
-const MASK_WIDTH: Width = Width::Three;
-const BODY_WIDTH: Width = Width::Two;
 
 /// What a session needs to be opened, and opened again.
 #[derive(Clone)]
@@ -115,108 +108,29 @@ impl EncryptedSession {
         self.last_step
     }
 
-    fn send_inputs(&mut self, input: &Tensor, scale: f64) -> Result<(), ClientError> {
-        for first in (0..input.rows()).step_by(CHUNK_ROWS) {
-            let rows = first..input.rows().min(first + CHUNK_ROWS);
-            let values = &input.as_slice()[rows.start * SLOTS..rows.end * SLOTS];
-            let mut messages = vec![0u32; values.len()];
-            messages.par_chunks_mut(SLOTS).zip(values.par_chunks(SLOTS)).for_each(|(to, from)| {
-                encode(from, scale as f32, to);
-            });
-            let sealed = self.options.key.encrypt_rows(&messages, UPLOAD_WIDTH, &mut self.rng);
-            debug_assert_eq!(sealed.seeds.len(), rows.len() * SEED_BYTES);
-            self.stream.send(Part::Input(InputRows {
-                first_row: first as u32,
-                seeds: sealed.seeds.into(),
-                bodies: sealed.bodies.into(),
-            }))?;
-        }
-        Ok(())
-    }
-
-    fn receive_outputs(&mut self, expected: usize, channels: usize) -> Result<Tensor, ClientError> {
-        let reply = self.stream.receive()?;
-        let Reply::Result(header) = reply else {
-            return Err(self.stream.unexpected(&reply, "result"));
-        };
-        self.check_header(&header, expected, channels)?;
-        let rows_per_channel = expected / channels;
-        let mut tensor = Tensor::zeros(expected, SLOTS)?;
-        let mut missing = expected;
-        let mut seen = vec![false; expected];
-        while missing > 0 {
-            let reply = self.stream.receive()?;
-            let Reply::Output(rows) = reply else {
-                return Err(self.stream.unexpected(&reply, "output"));
-            };
-            for &row in &rows.rows {
-                match seen.get_mut(row as usize) {
-                    Some(seen) if !*seen => *seen = true,
-                    Some(_) | None => {
-                        let got = format!("output row {row} again or beyond {expected}");
-                        return Err(self.stream.protocol(got, "each output row once"));
-                    }
-                }
+    /// The product of a stage on some blocks, `None` if the network has no such product or the
+    /// tensors are not blocks of its rows.
+    fn evaluation(
+        &self,
+        stage: usize,
+        direction: Direction,
+        blocks: &[&Tensor],
+    ) -> Option<Evaluation> {
+        let (shape, scales) = (self.plan.stages.get(stage)?, self.scales.get(stage)?);
+        let (outputs, channels, scale) = match direction {
+            Direction::Forward => {
+                (shape.output.len(), shape.output.channels, scales.forward_input)
             }
-            missing -= rows.rows.len();
-            self.decrypt(&rows, &header.scales, rows_per_channel, &mut tensor)?;
-        }
-        Ok(tensor)
-    }
-
-    fn check_header(
-        &self,
-        header: &EvaluateResult,
-        rows: usize,
-        channels: usize,
-    ) -> Result<(), ClientError> {
-        let usable = |scale: &f64| scale.is_finite() && *scale > 0.0;
-        let fits = header.call == self.calls
-            && header.version == self.version
-            && header.rows as usize == rows
-            && header.scales.len() == channels
-            && header.scales.iter().all(usable);
-        if fits {
-            return Ok(());
-        }
-        let got = format!(
-            "result of call {} on version {} with {} rows and {} scales",
-            header.call,
-            header.version,
-            header.rows,
-            header.scales.len()
-        );
-        let (call, version) = (self.calls, self.version);
-        let expected = format!("call {call}, version {version}, {rows} rows, {channels} scales");
-        Err(self.stream.protocol(got, expected))
-    }
-
-    fn decrypt(
-        &self,
-        output: &OutputRows,
-        scales: &[f64],
-        rows_per_channel: usize,
-        tensor: &mut Tensor,
-    ) -> Result<(), ClientError> {
-        let mut values = vec![0f32; output.rows.len() * SLOTS];
-        self.options.key.decrypt_rows(
-            (&output.masks, MASK_WIDTH),
-            (&output.bodies, BODY_WIDTH),
-            &mut values,
-            |index, phase: &[u32], out: &mut [f32]| {
-                let scale = scales[output.rows[index] as usize / rows_per_channel];
-                decode(phase, (1.0 / scale) as f32, out);
-            },
-        )?;
-        let slice = tensor.as_mut_slice();
-        for (row, values) in output.rows.iter().zip(values.chunks_exact(SLOTS)) {
-            slice[*row as usize * SLOTS..][..SLOTS].copy_from_slice(values);
-        }
-        Ok(())
+            Direction::Backward => (shape.input.len(), shape.input.channels, scales.backward_input),
+        };
+        let inputs = blocks.first()?.rows();
+        let alike = blocks.iter().all(|block| (block.rows(), block.slots()) == (inputs, SLOTS));
+        let blocks = blocks.len();
+        alike.then_some(Evaluation { stage, direction, blocks, inputs, outputs, channels, scale })
     }
 }
 
-impl LinearCloud for EncryptedSession {
+impl Evaluator for EncryptedSession {
     fn version(&self) -> u64 {
         self.version
     }
@@ -229,36 +143,31 @@ impl LinearCloud for EncryptedSession {
         &mut self,
         stage: usize,
         direction: Direction,
-        input: &Tensor,
-    ) -> Result<Tensor, ClientError> {
-        let (Some(shape), Some(&scales), SLOTS) =
-            (self.plan.stages.get(stage), self.scales.get(stage), input.slots())
-        else {
-            return Err(no_product(stage, input, self.plan.stages.len()));
-        };
-        let (scale, result) = match direction {
-            Direction::Forward => (scales.forward_input, shape.output),
-            Direction::Backward => (scales.backward_input, shape.input),
+        blocks: &[&Tensor],
+    ) -> Result<Vec<Tensor>, ClientError> {
+        let Some(evaluation) = self.evaluation(stage, direction, blocks) else {
+            return Err(no_product(stage, blocks, self.plan.stages.len()));
         };
         self.calls += 1;
-        self.stream.send(Part::Evaluate(Evaluate {
-            call: self.calls,
-            stage: stage as u32,
-            direction: WireDirection::from(direction).into(),
-            rows: input.rows() as u32,
-        }))?;
-        self.send_inputs(input, scale)?;
-        self.receive_outputs(result.len(), result.channels)
+        let mut server = TrainerRows::new(&mut self.stream, self.version, self.calls);
+        let mut codec = RowCodec { key: &self.options.key, rng: &mut self.rng };
+        rows::evaluate(&mut server, &mut codec, &evaluation, blocks)
     }
 
-    fn seal(&mut self, update: &Update) -> Result<Vec<u8>, ClientError> {
+    fn seal(&mut self, update: &Update) -> Result<Sealed, ClientError> {
         let step = self.last_step.map_or(0, |last| last + 1);
         let (base_version, adopt_average) = (self.version, update.adopts_average);
-        let (open, header) = (opening(&self.options), Commit { step, base_version, adopt_average });
-        Ok(seal::seal(open, header, update, &self.options.key, &mut self.rng))
+        let header = Commit { step, base_version, adopt_average };
+        let (key, rng) = (&self.options.key, &mut self.rng);
+        let parts = commit::parts(&update.gradient, &update.bias_change, |changes| {
+            let messages = Zeroizing::new(commit::bias_messages(changes));
+            let rows = key.encrypt_rows(&messages, BIAS_WIDTH, rng);
+            SeededBiases { seeds: rows.seeds, bodies: rows.bodies }
+        });
+        Ok(Sealed::new(opening(&self.options), header, parts))
     }
 
-    fn commit(&mut self, step: u64, sealed: &[u8], update: &Update) -> Result<(), ClientError> {
+    fn commit(&mut self, step: u64, sealed: &Sealed, update: &Update) -> Result<(), ClientError> {
         self.commit_sealed(step, sealed)?;
         for (biases, changes) in self.biases.iter_mut().zip(&update.bias_change) {
             biases.iter_mut().zip(changes).for_each(|(bias, change)| *bias += change);
@@ -285,12 +194,12 @@ impl LinearCloud for EncryptedSession {
 }
 
 impl EncryptedSession {
-    /// Sends sealed bytes as they are and waits until they are stored.
+    /// Sends a sealed commit as it is and waits until it is stored.
     ///
     /// # Errors
-    /// [`ClientError::Sealed`] for bytes of another step or version; after a transient error reopen and repeat.
-    pub fn commit_sealed(&mut self, step: u64, sealed: &[u8]) -> Result<(), ClientError> {
-        let Sealed { header, chunks, .. } = seal::unseal(sealed)?;
+    /// [`ClientError::Sealed`] for one of another step or version; after a transient error reopen and repeat.
+    pub fn commit_sealed(&mut self, step: u64, sealed: &Sealed) -> Result<(), ClientError> {
+        let header = sealed.header();
         if (header.step, header.base_version) != (step, self.version) {
             let cause = format!(
                 "it is step {} on version {}, asked for is step {step} on version {}",
@@ -299,8 +208,8 @@ impl EncryptedSession {
             return Err(ClientError::Sealed { cause });
         }
         self.stream.send(Part::Commit(header))?;
-        for chunk in chunks {
-            self.stream.send(Part::CommitChunk(chunk))?;
+        for part in sealed.parts() {
+            self.stream.send(Part::CommitChunk(part.clone()))?;
         }
         let reply = self.stream.receive()?;
         let Reply::Committed(committed) = reply else {
@@ -314,6 +223,12 @@ impl EncryptedSession {
         self.version = committed.version;
         self.last_step = Some(step);
         Ok(())
+    }
+}
+
+impl From<SealedError> for ClientError {
+    fn from(error: SealedError) -> Self {
+        Self::Sealed { cause: error.to_string() }
     }
 }
 
@@ -355,22 +270,8 @@ async fn open(client: &SphinxClient, options: &SessionOptions) -> Result<Opened,
     Ok(Opened { stream, spec, plan, scales, version, last_step, biases })
 }
 
-/// A product that the network does not have, or a tensor that is no block.
-pub(crate) fn no_product(stage: usize, input: &Tensor, stages: usize) -> ClientError {
-    let (rows, slots) = (input.rows(), input.slots());
+/// A product that the network does not have, or tensors that are not blocks of its rows.
+pub(crate) fn no_product(stage: usize, blocks: &[&Tensor], stages: usize) -> ClientError {
+    let (rows, slots) = blocks.first().map_or((0, 0), |block| (block.rows(), block.slots()));
     ClientError::NoProduct { stage, rows, slots, stages, expected: SLOTS }
-}
-
-/// Activations as integers modulo 2^32, rounded.
-fn encode(values: &[f32], scale: f32, messages: &mut [u32]) {
-    for (message, value) in messages.iter_mut().zip(values) {
-        *message = ((value * scale).round_ties_even() as i32).cast_unsigned();
-    }
-}
-
-/// Integers modulo 2^32 as values.
-fn decode(phase: &[u32], unit: f32, values: &mut [f32]) {
-    for (value, word) in values.iter_mut().zip(phase) {
-        *value = word.cast_signed() as f32 * unit;
-    }
 }

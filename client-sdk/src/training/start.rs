@@ -12,7 +12,7 @@ use sphinx_secret::SecretKey;
 
 use crate::client::SphinxClient;
 use crate::error::ClientError;
-use crate::training::cloud::LinearCloud;
+use crate::training::evaluator::Evaluator;
 use crate::training::inputs::Inputs;
 use crate::training::ledger::{ModelLedger, Unconfirmed};
 use crate::training::options::TrainingOptions;
@@ -135,7 +135,7 @@ fn settle(
     }
     if !arrived {
         tracing::info!(base, "repeating the update that an earlier run could not confirm");
-        match session.commit_sealed(unconfirmed.step, &unconfirmed.bytes) {
+        match session.commit_sealed(unconfirmed.step, &unconfirmed.sealed) {
             Err(error) if error.refuses_for_good() => return Err(ledger.abandon(base, error)),
             committed => committed?,
         }

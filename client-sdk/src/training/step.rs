@@ -1,37 +1,73 @@
-//! One block of examples through forward and backward pass.
+//! Blocks of examples through forward and backward pass.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use sphinx_gradient::{BlockGradient, BlockLoss, BlockPass, Clipping};
+use sphinx_gradient::{BlockGradient, BlockLoss, BlockPass, Clipping, Tensor};
 use sphinx_network::Plan;
+use sphinx_wire::training::MAX_EVALUATION_ROWS;
 
 use crate::error::ClientError;
-use crate::training::cloud::{Direction, LinearCloud};
+use crate::training::evaluator::{Direction, Evaluator};
 use crate::training::inputs::{Inputs, View};
 
-/// The clipped gradient sum of the examples shown in the slots, each in `copies` of them, and the loss over the slots.
-pub(crate) fn block_gradient(
-    cloud: &mut dyn LinearCloud,
+/// Most blocks that go through the layers together: what is kept of more for the way back would
+/// take over 1 GB here for `sphinx-mnist`.
+const MOST_TOGETHER: usize = 4;
+
+/// How many blocks of a network go through its layers together: as many as the trainer takes in
+/// one evaluation and this side has room for.
+pub(crate) fn blocks_together(plan: &Plan) -> usize {
+    let rows = plan.stages.iter().map(|stage| stage.input.len().max(stage.output.len()));
+    (MAX_EVALUATION_ROWS / rows.max().unwrap_or(1).max(1)).clamp(1, MOST_TOGETHER)
+}
+
+/// The clipped gradient sum of every block, over the examples shown in its slots, each in `copies`
+/// of them, and the loss over the slots. All blocks go through each layer together, so that a
+/// step takes as many exchanges for several blocks as for one.
+pub(crate) fn gradients(
+    evaluator: &mut dyn Evaluator,
+    plan: &Arc<Plan>,
+    inputs: &Inputs<'_>,
+    blocks: &[Vec<Option<View>>],
+    copies: NonZeroUsize,
+    clipping: Clipping,
+) -> Result<Vec<(BlockGradient, BlockLoss)>, ClientError> {
+    let mut passes = Vec::with_capacity(blocks.len());
+    for views in blocks {
+        passes.push(begin(plan, inputs, views)?);
+    }
+    let stages = plan.stages.len();
+    for stage in 0..stages {
+        let activations: Vec<&Tensor> =
+            passes.iter().map(|pass| pass.input(stage)).collect::<Result<_, _>>()?;
+        let results = evaluator.evaluate(stage, Direction::Forward, &activations)?;
+        for (pass, z) in passes.iter_mut().zip(results) {
+            pass.absorb(stage, z)?;
+        }
+    }
+    for stage in (1..stages).rev() {
+        let deltas: Vec<_> =
+            passes.iter().map(|pass| pass.delta(stage)).collect::<Result<_, _>>()?;
+        let tensors: Vec<&Tensor> = deltas.iter().map(|delta| &delta.tensor).collect();
+        let results = evaluator.evaluate(stage, Direction::Backward, &tensors)?;
+        for (pass, e) in passes.iter_mut().zip(results) {
+            pass.absorb_backward(stage, e)?;
+        }
+    }
+    passes
+        .iter()
+        .map(|pass| Ok((pass.clipped_mean_gradient(copies, clipping)?, pass.loss()?)))
+        .collect()
+}
+
+/// A block before its first layer.
+fn begin(
     plan: &Arc<Plan>,
     inputs: &Inputs<'_>,
     views: &[Option<View>],
-    copies: NonZeroUsize,
-    clipping: Clipping,
-) -> Result<(BlockGradient, BlockLoss), ClientError> {
+) -> Result<BlockPass, ClientError> {
     let label = |view: &Option<View>| inputs.data().labels().get(view.as_ref()?.example).copied();
     let labels: Vec<Option<u8>> = views.iter().map(label).collect();
-    let images = inputs.tensor(views)?;
-    let mut pass = BlockPass::new(Arc::clone(plan), &images, &labels)?;
-    let stages = plan.stages.len();
-    for stage in 0..stages {
-        let z = cloud.evaluate(stage, Direction::Forward, pass.input(stage)?)?;
-        pass.absorb(stage, z)?;
-    }
-    for stage in (1..stages).rev() {
-        let delta = pass.delta(stage)?;
-        let e = cloud.evaluate(stage, Direction::Backward, &delta.tensor)?;
-        pass.absorb_backward(stage, e)?;
-    }
-    Ok((pass.clipped_mean_gradient(copies, clipping)?, pass.loss()?))
+    Ok(BlockPass::new(Arc::clone(plan), &inputs.tensor(views)?, &labels)?)
 }

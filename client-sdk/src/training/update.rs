@@ -9,7 +9,7 @@ use sphinx_privacy::{GaussianMechanism, MechanismSpec, PrivacyPlan};
 use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
-use crate::training::cloud::Update;
+use crate::training::evaluator::Update;
 use crate::training::options::Privacy;
 
 /// Makes updates: noise on everything, then the biases' own optimiser. It runs here because the server cannot see

@@ -4,10 +4,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::Dataset;
 use sphinx_client::{
-    Augmentation, AugmentationError, ClearTwin, ClientError, Direction, EncryptedSession,
-    LinearCloud, Privacy, Progress, Traffic, TrainingOptions, Update, train_without_ledger,
+    Augmentation, AugmentationError, ClearTwin, ClientError, EncryptedSession, Evaluator, Event,
+    Observed, Privacy, Progress, TrainingOptions, Update, train_without_ledger,
 };
-use sphinx_gradient::Tensor;
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_privacy::ledger::{Charge, Ledger};
 use sphinx_privacy::{PlanError, PlanRequest, PrivacyPlan, Target};
@@ -30,48 +29,6 @@ fn twin(spec: &NetworkSpec, options: &TrainingOptions, examples: usize) -> Clear
     ClearTwin::new(&plan, parameters, options.rule(examples).unwrap()).unwrap()
 }
 
-/// Keeps the updates that a training sends.
-struct Tap {
-    cloud: ClearTwin,
-    seen: Vec<Update>,
-}
-
-impl LinearCloud for Tap {
-    fn version(&self) -> u64 {
-        self.cloud.version()
-    }
-
-    fn biases(&self) -> &[Vec<f32>] {
-        self.cloud.biases()
-    }
-
-    fn evaluate(
-        &mut self,
-        stage: usize,
-        direction: Direction,
-        input: &Tensor,
-    ) -> Result<Tensor, ClientError> {
-        self.cloud.evaluate(stage, direction, input)
-    }
-
-    fn seal(&mut self, update: &Update) -> Result<Vec<u8>, ClientError> {
-        self.cloud.seal(update)
-    }
-
-    fn commit(&mut self, step: u64, sealed: &[u8], update: &Update) -> Result<(), ClientError> {
-        self.seen.push(update.clone());
-        self.cloud.commit(step, sealed, update)
-    }
-
-    fn reopen(&mut self, step: u64) -> Result<bool, ClientError> {
-        self.cloud.reopen(step)
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.cloud.traffic()
-    }
-}
-
 fn first(data: &Dataset, count: usize) -> Dataset {
     let mut first = data.clone();
     first.truncate(count);
@@ -81,14 +38,20 @@ fn first(data: &Dataset, count: usize) -> Dataset {
 /// The sum that the first step releases, all examples drawn, and what the step reports. With descent at rate 1 the
 /// biases' change is less the mean.
 fn released(data: &Dataset, options: &TrainingOptions) -> (Vec<f64>, Progress) {
-    let mut tap = Tap { cloud: twin(&small(), options, data.len()), seen: Vec::new() };
-    let mut report = None;
+    let (mut seen, mut report) = (Vec::new(), None);
+    let twin = twin(&small(), options, data.len());
+    let mut tap = Observed::new(twin, |_: &ClearTwin, event: Event<'_>| {
+        if let Event::Committed { update } = event {
+            seen.push(update.clone());
+        }
+    });
     train_without_ledger(&mut tap, &small(), data, options, SEED, &mut |progress| {
         report = Some(progress.clone());
         false
     })
     .unwrap();
-    let update = &tap.seen[0];
+    drop(tap);
+    let update: &Update = &seen[0];
     let (gradient, biases) =
         (update.gradient.iter().flatten(), update.bias_change.iter().flatten());
     let mean = gradient.map(|value| f64::from(*value)).chain(biases.map(|b| -f64::from(*b)));
@@ -150,7 +113,7 @@ async fn training_in_copies_follows_its_twin_in_the_clear() {
     let session = world.session(SessionId([1; 16]), rule);
     let mut session = EncryptedSession::open(&world.client, session).await.unwrap();
     let (encrypted, losses, clear) = blocking(move || {
-        let run = |cloud: &mut dyn LinearCloud| {
+        let run = |cloud: &mut dyn Evaluator| {
             let mut losses = Vec::new();
             let (spec, data) = (small(), examples(EXAMPLES));
             let mut report = |progress: &Progress| {

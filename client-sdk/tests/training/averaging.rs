@@ -3,10 +3,9 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::{
-    ClearTwin, ClientError, Direction, EncryptedSession, LinearCloud, SessionOptions, Traffic,
+    ClearTwin, ClientError, EncryptedSession, Evaluator, Event, Observed, Sealed, SessionOptions,
     TrainingOptions, Update, train_without_ledger,
 };
-use sphinx_gradient::Tensor;
 use sphinx_models::ModelVersion;
 use sphinx_network::{Plan, initial_parameters};
 use sphinx_optimizer::{OptimizerSpec, WeightAverage};
@@ -81,7 +80,7 @@ async fn averages_agree_with_the_twin_across_broken_streams_and_killed_services(
         }
         let mut session = opened(&world, &options).await;
         let update = if step == 5 { adoption(&mut rng) } else { random_update(&mut rng) };
-        twin.commit(step, &[], &update).unwrap();
+        twin.commit(step, &Sealed::default(), &update).unwrap();
         blocking(move || {
             let sealed = session.seal(&update).unwrap();
             session.commit(step, &sealed, &update).unwrap();
@@ -125,62 +124,24 @@ async fn a_repeated_adoption_changes_nothing() {
     assert!(stored(&world, 2).await == adopted);
 }
 
-/// Passes everything on and keeps the biases of every version.
-struct Witness {
-    session: EncryptedSession,
-    biases: Vec<Vec<Vec<f32>>>,
-}
-
-impl LinearCloud for Witness {
-    fn version(&self) -> u64 {
-        self.session.version()
-    }
-
-    fn biases(&self) -> &[Vec<f32>] {
-        self.session.biases()
-    }
-
-    fn evaluate(
-        &mut self,
-        stage: usize,
-        direction: Direction,
-        input: &Tensor,
-    ) -> Result<Tensor, ClientError> {
-        self.session.evaluate(stage, direction, input)
-    }
-
-    fn seal(&mut self, update: &Update) -> Result<Vec<u8>, ClientError> {
-        self.session.seal(update)
-    }
-
-    fn commit(&mut self, step: u64, sealed: &[u8], update: &Update) -> Result<(), ClientError> {
-        self.session.commit(step, sealed, update)?;
-        self.biases.push(self.session.biases().to_vec());
-        Ok(())
-    }
-
-    fn reopen(&mut self, step: u64) -> Result<bool, ClientError> {
-        self.session.reopen(step)
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.session.traffic()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_training_ends_with_the_averages_of_weights_and_biases() {
     let world = World::with_model().await;
     let options = averaged(private(3.0));
     let rule = options.rule(3000).unwrap();
     let session = opened(&world, &world.session(SESSION, rule)).await;
-    let start = session.biases().to_vec();
-    let mut witness = Witness { session, biases: vec![start] };
+    let mut versions = vec![session.biases().to_vec()];
     let (summary, versions) = blocking(move || {
         let (spec, data) = (small(), examples(3000));
+        let mut witness = Observed::new(session, |session: &EncryptedSession, event| {
+            if let Event::Committed { .. } = event {
+                versions.push(session.biases().to_vec());
+            }
+        });
         let summary =
             train_without_ledger(&mut witness, &spec, &data, &options, [1; 32], &mut |_| true);
-        (summary.unwrap(), witness.biases)
+        drop(witness);
+        (summary.unwrap(), versions)
     })
     .await;
     assert!(summary.averaged && (4..8).contains(&summary.steps), "{summary:?}");
@@ -251,7 +212,7 @@ async fn an_adoption_that_was_not_confirmed_is_made_by_the_rule_it_was_recorded_
             {
                 let sealed = session.seal(update).unwrap();
                 let entry = crate::pending::entry(step, step, charge);
-                ledger.reserve(&entry, None, &sealed).unwrap();
+                ledger.reserve(&entry, None, sealed.bytes()).unwrap();
                 if step == 0 || arrives {
                     session.commit(step, &sealed, update).unwrap();
                 }
@@ -303,10 +264,12 @@ async fn rejects_sealed_bytes_of_another_step_or_that_are_damaged() {
     blocking(move || {
         let update = random_update(&mut ChaCha20Rng::seed_from_u64(8));
         let sealed = session.seal(&update).unwrap();
-        for (step, bytes) in [(1, &sealed[..]), (0, &sealed[..100]), (0, &sealed[1..]), (0, b"")] {
-            let error = session.commit_sealed(step, bytes).unwrap_err();
-            assert!(matches!(error, ClientError::Sealed { .. }), "{error}");
+        let bytes = sealed.bytes();
+        for damaged in [&bytes[..100], &bytes[1..], b""] {
+            assert!(Sealed::read(damaged.to_vec()).is_err());
         }
+        let error = session.commit_sealed(1, &sealed).unwrap_err();
+        assert!(matches!(error, ClientError::Sealed { .. }), "{error}");
         session.commit(0, &sealed, &update).unwrap();
     })
     .await;

@@ -1,6 +1,6 @@
 //! Biases that reach the network's bound.
 
-use sphinx_client::{EncryptedSession, LinearCloud, ModelLedger, TrainingOptions};
+use sphinx_client::{EncryptedSession, Evaluator, ModelLedger, TrainingOptions};
 use sphinx_network::NetworkSpec;
 use sphinx_proto::SessionId;
 

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_client::{
-    ClearTwin, EncryptedSession, LinearCloud, TrainingOptions, train_without_ledger,
+    ClearTwin, EncryptedSession, Evaluator, TrainingOptions, train_without_ledger,
 };
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
@@ -65,7 +65,7 @@ async fn training_on_ciphertexts_follows_training_in_the_clear() {
 }
 
 fn losses(
-    cloud: &mut dyn LinearCloud,
+    cloud: &mut dyn Evaluator,
     spec: &NetworkSpec,
     data: &Dataset,
     options: &TrainingOptions,

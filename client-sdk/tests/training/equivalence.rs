@@ -2,22 +2,19 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::{ClearTwin, Direction, EncryptedSession, LinearCloud, Update};
+use sphinx_client::{ClearTwin, Direction, EncryptedSession, Evaluator, Sealed, Update};
 use sphinx_gradient::Tensor;
-use sphinx_linalg::{ResultNoise, SLOTS, Width, bias_scale_step};
+use sphinx_linalg::{ResultNoise, SLOTS};
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 use sphinx_proto::{SessionId, TrainingRule};
-use sphinx_quantise::{Geometry, TrainingBudget};
+use sphinx_quantise::Geometry;
+use sphinx_wire::rows::TRAINING;
+use sphinx_wire::training::{INPUT_SCALE, backward_budget, forward_budget};
 
 use crate::world::{World, blocking, key_id, model_id};
 
 const SEED: u64 = 5;
-/// As the trainer encodes (services/trainer/src/training/prepared.rs): integers of the largest input, of the
-/// largest result, and the largest weight.
-const INPUT: f64 = 16_384.0;
-const RANGE: f64 = ((1u64 << 31) - (1 << 23)) as f64;
-const MAX_WEIGHT: i32 = 1 << 20;
 /// Largest error in standard deviations: of 10^8 Gaussian results, one in five hundred trainings exceeds it.
 const DEVIATIONS: f64 = 6.5;
 
@@ -92,15 +89,19 @@ async fn agrees(spec: NetworkSpec) {
         for (step, update) in (0..).zip(&updates) {
             let sealed = session.seal(update).unwrap();
             session.commit(step, &sealed, update).unwrap();
-            twin.commit(step, &[], update).unwrap();
+            twin.commit(step, &Sealed::default(), update).unwrap();
         }
         assert_eq!((session.version(), twin.version()), (2, 2));
         for (stage, direction, input) in inputs {
-            let got = session.evaluate(stage, direction, &input).unwrap();
-            let expected = twin.evaluate(stage, direction, &input).unwrap();
+            let blocks = [&input, &mirrored(&input)];
+            let got = session.evaluate(stage, direction, &blocks).unwrap();
+            let expected = twin.evaluate(stage, direction, &blocks).unwrap();
             let weights = &twin.parameters()[stage].weights;
             let deviations = deviations(&plan, stage, direction, weights, spec.bias_bound);
-            compare(&got, &expected, &deviations, &format!("stage {stage} {direction:?}"));
+            for (block, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                let place = format!("stage {stage} {direction:?}, block {block}");
+                compare(got, expected, &deviations, &place);
+            }
         }
         (session, twin)
     })
@@ -146,6 +147,13 @@ fn random_inputs(plan: &Plan, rng: &mut ChaCha20Rng) -> Vec<(usize, Direction, T
     inputs
 }
 
+/// Another block: the same values with the slots in reverse order.
+fn mirrored(tensor: &Tensor) -> Tensor {
+    let rows = tensor.as_slice().chunks_exact(SLOTS);
+    let values = rows.flat_map(|row| row.iter().rev().copied()).collect();
+    Tensor::new(tensor.rows(), SLOTS, values).unwrap()
+}
+
 /// The standard deviation of every result row's error, in units.
 ///
 /// In integers it is the noise of encryption and of rounding the result ([`ResultNoise`]), the rounding of inputs
@@ -159,29 +167,18 @@ fn deviations(
     bias_bound: f32,
 ) -> Vec<f64> {
     let stage = &plan.stages[index];
-    let (input_bound, bias_bound, scale_step) = match direction {
-        Direction::Forward => {
-            let bound = f64::from(stage.input_bound);
-            (bound, f64::from(bias_bound), bias_scale_step())
-        }
-        Direction::Backward => (1.0, 0.0, 1.0),
-    };
-    let budget = TrainingBudget {
-        range: RANGE,
-        input_scale: INPUT / input_bound,
-        input_bound,
-        bias_bound,
-        scale_step,
-        max_weight: MAX_WEIGHT,
+    let budget = match direction {
+        Direction::Forward => forward_budget(stage, f64::from(bias_bound)),
+        Direction::Backward => backward_budget(),
     };
     let lowered = Geometry::new(index, stage, direction).lower(weights, &budget).unwrap();
     let mut deviations = vec![0.0; lowered.map.outputs()];
     for group in lowered.map.groups() {
         for (row, weights) in group.weights.chunks_exact(group.taps).enumerate() {
             let norm: f64 = weights.iter().map(|weight| f64::from(*weight).powi(2)).sum();
-            let noise = ResultNoise::new::<u32>(norm, Width::Four, Width::Three, Width::Two);
+            let noise = ResultNoise::new::<u32>(norm, TRAINING.upload, TRAINING.mask, TRAINING.body);
             let inputs = norm / 12.0;
-            let rounded_weights = group.taps as f64 / 12.0 * INPUT * INPUT / 3.0;
+            let rounded_weights = group.taps as f64 / 12.0 * INPUT_SCALE * INPUT_SCALE / 3.0;
             let deviation = (noise.variance() + inputs + rounded_weights).sqrt();
             for patch in group.patches.iter() {
                 let output = patch.scatter[row] as usize;

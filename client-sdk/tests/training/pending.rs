@@ -2,7 +2,7 @@
 
 use prost::Message;
 use sphinx_client::{
-    ClientError, EncryptedSession, LinearCloud, TrainingOptions, TrainingSummary, Update,
+    ClientError, EncryptedSession, Evaluator, Sealed, TrainingOptions, TrainingSummary, Update,
 };
 use sphinx_linalg::EncryptedBiases;
 use sphinx_models::ModelVersion;
@@ -30,8 +30,8 @@ async fn recorded_of(world: &World, update: &Update) -> (EncryptedSession, Pendi
     let sealed = session.seal(update).unwrap();
     let mut ledger = Ledger::open(&world.ledger(), &binding()).unwrap();
     let entry = entry(0, session.version(), Charge::Unproven);
-    ledger.reserve(&entry, None, &sealed).unwrap();
-    (session, PendingUpdate { entry, bytes: sealed })
+    ledger.reserve(&entry, None, sealed.bytes()).unwrap();
+    (session, PendingUpdate { entry, bytes: sealed.bytes().to_vec() })
 }
 
 /// What the ledger of the world's model is for.
@@ -118,8 +118,8 @@ async fn an_update_that_never_arrived_is_sent_byte_by_byte() {
 async fn an_update_that_had_arrived_is_not_committed_again() {
     let world = World::with_model().await;
     let (mut session, pending) = recorded(&world).await;
-    let bytes = pending.bytes.clone();
-    blocking(move || session.commit_sealed(0, &bytes).unwrap()).await;
+    let sealed = Sealed::read(pending.bytes.clone()).unwrap();
+    blocking(move || session.commit_sealed(0, &sealed).unwrap()).await;
     assert_committed(&world, &pending).await;
     let summary = world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
     assert_eq!((summary.steps, summary.version, world.version().await), (1, 2, 2));

@@ -35,21 +35,37 @@ impl SecretKey {
     ///
     /// # Errors
     /// [`DecryptError::Length`] if the byte counts do not fit.
-    pub fn decrypt_rows<W: Word, T: Send + Copy + Default>(
+    pub fn decrypt_rows<W: Word, T: Send>(
         &self,
         masks: (&[u8], Width),
         bodies: (&[u8], Width),
         out: &mut [T],
         decode: impl Fn(usize, &[W], &mut [T]) + Sync,
     ) -> Result<(), DecryptError> {
-        let rows = out.len() / POLYNOMIAL_SIZE;
+        let places = out.chunks_exact_mut(POLYNOMIAL_SIZE).collect();
+        self.decrypt_rows_into(masks, bodies, places, decode)
+    }
+
+    /// As [`Self::decrypt_rows`], each row to its own place of N values.
+    ///
+    /// # Errors
+    /// [`DecryptError::Length`] if the byte counts are not those of as many rows as places.
+    pub fn decrypt_rows_into<W: Word, T: Send>(
+        &self,
+        masks: (&[u8], Width),
+        bodies: (&[u8], Width),
+        places: Vec<&mut [T]>,
+        decode: impl Fn(usize, &[W], &mut [T]) + Sync,
+    ) -> Result<(), DecryptError> {
+        let rows = places.len();
         let mask_row = POLYNOMIAL_SIZE * masks.1.bytes();
         let body_row = POLYNOMIAL_SIZE * bodies.1.bytes();
         if masks.0.len() != rows * mask_row || bodies.0.len() != rows * body_row {
             let (masks, bodies) = (masks.0.len(), bodies.0.len());
             return Err(DecryptError::Length { masks, bodies, rows, mask_row, body_row });
         }
-        out.par_chunks_exact_mut(POLYNOMIAL_SIZE)
+        places
+            .into_par_iter()
             .zip(masks.0.par_chunks_exact(mask_row).zip(bodies.0.par_chunks_exact(body_row)))
             .enumerate()
             .for_each_init(Scratch::default, |scratch, (row, (out, (mask, body)))| {

@@ -44,6 +44,10 @@ pub(crate) enum TrainerError {
     BackwardOfFirst,
     #[error("{got} input rows announced for stage {stage}, expected {expected}")]
     RowsAnnounced { stage: u32, got: u32, expected: usize },
+    #[error("{got} blocks have {rows} input rows, one evaluation takes at most {limit}")]
+    Blocks { got: u32, rows: u64, limit: usize },
+    #[error("input rows of block {got}, expected block {expected}: send the blocks in order")]
+    BlockOrder { got: u32, expected: usize },
     #[error("part from {offset} of {total} scalars")]
     Part { offset: u64, total: usize },
     #[error("received {got}, expected {expected}")]
@@ -96,6 +100,8 @@ impl RpcError for TrainerError {
             | Self::Stage { .. }
             | Self::BackwardOfFirst
             | Self::RowsAnnounced { .. }
+            | Self::Blocks { .. }
+            | Self::BlockOrder { .. }
             | Self::Part { .. }
             | Self::Order { .. }
             | Self::CutShort { .. }

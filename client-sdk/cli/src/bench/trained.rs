@@ -5,7 +5,7 @@ use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::Dataset;
 use sphinx_client::recipe::Recipe;
 use sphinx_client::{
-    ClearTwin, ClientError, EncryptedSession, LinearCloud, SessionOptions, TrainingOptions, Update,
+    ClearTwin, ClientError, EncryptedSession, Evaluator, SessionOptions, TrainingOptions, Update,
     train_without_ledger,
 };
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};

@@ -13,7 +13,7 @@ use crate::training::batches;
 use crate::training::clear::ClearTwin;
 use crate::training::inputs::Inputs;
 use crate::training::options::TrainingOptions;
-use crate::training::step::block_gradient;
+use crate::training::step::gradients;
 
 const NORM: f32 = 0.1;
 
@@ -86,11 +86,9 @@ fn the_slack_covers_what_a_neighbour_moves_over_two_blocks() {
     let mut sums = |batch: &[usize]| -> Vec<BlockGradient> {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let slots = batches::blocks(batch, 2, None, &mut rng);
-        let gradient = |views: &Vec<_>| {
-            let (once, clipping) = (NonZeroUsize::MIN, Clipping::Flat(NORM));
-            block_gradient(&mut twin, &plan, &inputs, views, once, clipping).unwrap().0
-        };
-        slots.iter().map(gradient).collect()
+        let (once, clipping) = (NonZeroUsize::MIN, Clipping::Flat(NORM));
+        let sums = gradients(&mut twin, &plan, &inputs, &slots, once, clipping).unwrap();
+        sums.into_iter().map(|(gradient, _)| gradient).collect()
     };
     let everybody: Vec<usize> = (0..data.len()).collect();
     let whole = sums(&everybody);

@@ -14,7 +14,7 @@ use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, PlanRequest, PrivacyPlan, Target};
 
 use crate::gradient_space::{DELTA, Outcome};
-use crate::tap::{Seen, Tap};
+use crate::tap::{Seen, tapped};
 
 /// A training with canaries.
 pub struct Experiment {
@@ -54,9 +54,12 @@ impl Experiment {
         let target = Target::new(self.epsilon, Delta::new(DELTA)?)?;
         let options = self.options(target);
         let mut twin = ClearTwin::new(&plan, initial, options.rule(training.len())?)?;
-        let mut tap = Tap::new(&mut twin);
+        let mut steps = Vec::new();
+        let mut tap = tapped(&mut twin, &mut steps);
         let bytes = std::array::from_fn(|at| if at == 0 { seed as u8 } else { 77 });
         train_without_ledger(&mut tap, &self.spec, &training, &options, bytes, &mut |_| true)?;
+
+        drop(tap);
 
         let request = PlanRequest {
             target,
@@ -70,7 +73,7 @@ impl Experiment {
         let deviation = noise * f64::from(self.clipping_norm);
         let network = Network::new(&plan)?;
         let mut decoder = Decoder::new(self.canaries);
-        for seen in &tap.seen {
+        for seen in &steps {
             let gradient =
                 |&(index, label): &(usize, u8)| self.clipped(&network, seen, data, index, label);
             let rows: Vec<Vec<f32>> =

@@ -5,12 +5,12 @@ use std::error::Error;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::{Dataset, TrainTest};
-use sphinx_client::{ClearTwin, LinearCloud, Privacy, TrainingOptions, train_without_ledger};
+use sphinx_client::{ClearTwin, Evaluator, Privacy, TrainingOptions, train_without_ledger};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, PlanRequest, PrivacyPlan, Target};
 
-use crate::capture::Tap;
+use crate::capture::{Captured, tapped};
 
 /// ε of the step under attack at δ = 10⁻⁵, the whole budget in one step that surely contains the image.
 pub const EPSILON: f64 = 3.0;
@@ -122,7 +122,7 @@ impl Victim {
     }
 
     /// Trains on the earlier data for [`STEPS_BEFORE`] steps.
-    pub fn prepare(&self, cloud: &mut dyn LinearCloud) -> Result<(), Box<dyn Error>> {
+    pub fn prepare(&self, cloud: &mut dyn Evaluator) -> Result<(), Box<dyn Error>> {
         let options = Self::options_before()?;
         let mut stop = |progress: &sphinx_client::Progress| progress.step < STEPS_BEFORE;
         train_without_ledger(cloud, &self.spec, &self.earlier, &options, [1; 32], &mut stop)?;
@@ -132,21 +132,23 @@ impl Victim {
     /// One step on `data` through `cloud`, whose parameters are `before`.
     pub fn attacked_step(
         &self,
-        cloud: &mut dyn LinearCloud,
+        cloud: &mut dyn Evaluator,
         before: &[StageParameters],
         data: &Dataset,
         protection: Protection,
         seed: u8,
     ) -> Result<Commit, Box<dyn Error>> {
-        let mut tap = Tap::new(cloud);
+        let mut captured = Captured::default();
         let options = Self::options(protection)?;
+        let mut tap = tapped(cloud, &mut captured);
         train_without_ledger(&mut tap, &self.spec, data, &options, [seed; 32], &mut |_| true)?;
+        drop(tap);
         let gradient = |change: &Vec<f32>| change.iter().map(|c| -c / ATTACKED_RATE).collect();
         Ok(Commit {
             weights: before.iter().map(|stage| stage.weights.clone()).collect(),
             biases: before.iter().map(|stage| stage.biases.clone()).collect(),
-            bias_gradient: tap.bias_change.iter().map(gradient).collect(),
-            gradient: tap.gradient,
+            bias_gradient: captured.bias_change.iter().map(gradient).collect(),
+            gradient: captured.gradient,
         })
     }
 

@@ -1,18 +1,18 @@
-//! One linear product on one block of ciphertexts.
+//! One linear product on blocks of ciphertexts.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use sphinx_linalg::{
-    CipherMatrix, POLYNOMIAL_SIZE, ROW_WORDS, RowCountError, Unit, Upload, Width, pack,
-};
+use sphinx_linalg::{CipherMatrix, RowCountError, Unit, Upload};
 use sphinx_network::Direction;
 use sphinx_proto::network::direction;
 use sphinx_proto::to_status;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Evaluate, EvaluateResult, OutputRows};
+use sphinx_wire::rows::TRAINING;
+use sphinx_wire::training::MAX_EVALUATION_ROWS;
+use tokio::sync::mpsc;
 use tonic::Status;
 
 use crate::error::TrainerError;
@@ -22,12 +22,8 @@ use crate::training::prepared::Product;
 use crate::training::session::Session;
 use crate::training::streams::{Inbound, Outbound};
 
-/// Bytes per word on the wire: uploaded bodies whole, results rounded (docs/cryptography.md).
-const UPLOAD_WIDTH: Width = Width::Four;
-const MASK_WIDTH: Width = Width::Three;
-const BODY_WIDTH: Width = Width::Two;
-
-/// Receives the inputs of `call`, multiplies, and sends the results unit by unit as they are ready.
+/// Receives the inputs of `call` block by block, multiplies, and sends the results unit by unit as
+/// they are ready, those of a block while the next one arrives.
 pub(crate) async fn evaluate(
     service: &TrainerService,
     session: &Session,
@@ -36,20 +32,55 @@ pub(crate) async fn evaluate(
     outbound: &Outbound,
 ) -> Result<(), Status> {
     let product = product(session, call).map_err(to_status)?;
-    let inputs = Arc::new(receive(service, &product, inbound).await?);
-    let result = EvaluateResult {
+    let blocks = blocks(call, &product).map_err(to_status)?;
+    // Room for all of them: a client may send everything before it reads.
+    let (complete, mut waiting) = mpsc::channel(blocks);
+    let receive = async {
+        for block in 0..blocks {
+            let inputs = receive(service, &product, block, inbound).await?;
+            // The other half has ended only if the client is gone, which it reports itself.
+            let _ = complete.send(inputs).await;
+        }
+        drop(complete);
+        Ok(())
+    };
+    let answer = async {
+        for block in 0..blocks {
+            let Some(inputs) = waiting.recv().await else { return Ok(()) };
+            if block == 0 {
+                outbound.send(Reply::Result(header(session, call, &product))).await?;
+            }
+            answer(service, &product, block, inputs, outbound).await?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(receive, answer).map(|((), ())| ())
+}
+
+fn header(session: &Session, call: &Evaluate, product: &Product) -> EvaluateResult {
+    EvaluateResult {
         call: call.call,
         version: session.state.version,
         scales: product.scales.clone(),
         rows: product.map.map().outputs() as u32,
-    };
-    outbound.send(Reply::Result(result)).await?;
+    }
+}
+
+/// Computes and sends the results of one block.
+async fn answer(
+    service: &TrainerService,
+    product: &Arc<Product>,
+    block: usize,
+    inputs: CipherMatrix<u32>,
+    outbound: &Outbound,
+) -> Result<(), Status> {
+    let inputs = Arc::new(inputs);
     // Ordered, so that a slow reader holds back the work and not a growing heap of results.
     let in_flight = 2 * service.compute.width();
     let mut outputs = stream::iter(product.map.units())
         .map(|unit| {
-            let (product, inputs) = (Arc::clone(&product), Arc::clone(&inputs));
-            service.compute.run(move || compute_unit(&product, &unit, &inputs))
+            let (product, inputs) = (Arc::clone(product), Arc::clone(&inputs));
+            service.compute.run(move || compute_unit(&product, &unit, &inputs, block))
         })
         .buffered(in_flight)
         .map_err(TrainerError::from);
@@ -76,18 +107,33 @@ fn product(session: &Session, call: &Evaluate) -> Result<Arc<Product>, TrainerEr
     Ok(Arc::clone(product))
 }
 
+/// The number of blocks of a call, whose rows are held in memory together.
+fn blocks(call: &Evaluate, product: &Product) -> Result<usize, TrainerError> {
+    let blocks = call.blocks.max(1);
+    let rows = u64::from(blocks) * product.map.map().inputs() as u64;
+    if rows > MAX_EVALUATION_ROWS as u64 {
+        return Err(TrainerError::Blocks { got: blocks, rows, limit: MAX_EVALUATION_ROWS });
+    }
+    Ok(blocks as usize)
+}
+
+/// The input rows of one block.
 async fn receive(
     service: &TrainerService,
     product: &Product,
+    block: usize,
     inbound: &mut Inbound,
 ) -> Result<CipherMatrix<u32>, Status> {
     let rows = product.map.map().inputs();
-    let mut upload = Upload::new(rows, UPLOAD_WIDTH);
+    let mut upload = Upload::new(rows, TRAINING.upload);
     while upload.received() < rows {
         let part = inbound.next("an upload").await?;
         let Part::Input(chunk) = part else {
             return Err(to_status(out_of_order(&part, "input")));
         };
+        if chunk.block as usize != block {
+            return Err(to_status(TrainerError::BlockOrder { got: chunk.block, expected: block }));
+        }
         let (back, stored) = service
             .compute
             .run(move || {
@@ -107,20 +153,13 @@ fn compute_unit(
     product: &Product,
     unit: &Unit,
     inputs: &CipherMatrix<u32>,
+    block: usize,
 ) -> Result<OutputRows, RowCountError> {
     let mut outputs = product.map.evaluate(unit, inputs)?;
     if let Some(biases) = &product.biases {
         biases.add_to(&mut outputs, product.rows_per_channel);
     }
-    let (mask_row, body_row) =
-        (POLYNOMIAL_SIZE * MASK_WIDTH.bytes(), POLYNOMIAL_SIZE * BODY_WIDTH.bytes());
-    let mut masks = vec![0; outputs.rows.len() * mask_row];
-    let mut bodies = vec![0; outputs.rows.len() * body_row];
-    let packed = masks.chunks_exact_mut(mask_row).zip(bodies.chunks_exact_mut(body_row));
-    for (words, (mask, body)) in outputs.words.chunks_exact(ROW_WORDS).zip(packed) {
-        let (mask_words, body_words) = words.split_at(POLYNOMIAL_SIZE);
-        pack(mask_words, MASK_WIDTH, mask);
-        pack(body_words, BODY_WIDTH, body);
-    }
-    Ok(OutputRows { rows: outputs.rows, masks: Bytes::from(masks), bodies: Bytes::from(bodies) })
+    let packed = TRAINING.pack(&outputs);
+    let (masks, bodies) = (packed.masks.into(), packed.bodies.into());
+    Ok(OutputRows { rows: outputs.rows, masks, bodies, block: block as u32 })
 }

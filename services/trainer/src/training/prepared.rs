@@ -2,18 +2,10 @@
 
 use std::sync::Arc;
 
-use sphinx_linalg::{BiasError, EncryptedBiases, PackedMap, ScaledBiases, bias_scale_step};
+use sphinx_linalg::{BiasError, EncryptedBiases, PackedMap, ScaledBiases};
 use sphinx_network::{Direction, Plan, Stage};
-use sphinx_quantise::{Geometry, LowerError, TrainingBudget};
-
-/// Integers per unit of a stage's largest input. With the weights' share of the range this balances, for layers
-/// of a few hundred taps, the noise of encryption against the rounding of weights (docs/cryptography.md).
-const INPUT_SCALE: f64 = (1 << 14) as f64;
-/// Largest absolute integer result. The room up to 2^31 is for noise: a result's absolute weights sum to at most
-/// 2^31 / 2^14, so six deviations of the noise of its inputs (9.25 each) are below 2^23 however they are spread.
-const RANGE: f64 = ((1u64 << 31) - (1 << 23)) as f64;
-/// Largest absolute integer weight; finer weights than this would only amplify noise.
-const MAX_WEIGHT: i32 = 1 << 20;
+use sphinx_quantise::{Geometry, LowerError};
+use sphinx_wire::training::{backward_budget, forward_budget};
 
 /// What never changes of a network: where each stage's products gather from.
 #[derive(Debug)]
@@ -63,16 +55,6 @@ impl Geometries {
         Self { bias_bound: f64::from(bias_bound), forward, backward, plan }
     }
 
-    /// Integers per unit of a stage's input.
-    pub fn forward_input_scale(stage: &Stage) -> f64 {
-        INPUT_SCALE / f64::from(stage.input_bound)
-    }
-
-    /// Integers per unit of a normalised delta.
-    pub fn backward_input_scale() -> f64 {
-        INPUT_SCALE
-    }
-
     /// Quantises the weights of all stages and scales their biases.
     pub fn prepare(
         &self,
@@ -102,14 +84,7 @@ impl Geometries {
         weights: &[f32],
         biases: &EncryptedBiases,
     ) -> Result<Product, LowerError> {
-        let budget = TrainingBudget {
-            range: RANGE,
-            input_scale: Self::forward_input_scale(stage),
-            input_bound: f64::from(stage.input_bound),
-            bias_bound: self.bias_bound,
-            scale_step: bias_scale_step(),
-            max_weight: MAX_WEIGHT,
-        };
+        let budget = forward_budget(stage, self.bias_bound);
         let lowered = geometry.lower(weights, &budget)?;
         let biases = Some(biases.at_scales(&lowered.scales));
         let (scales, rows_per_channel) = (lowered.scales, lowered.rows_per_channel);
@@ -117,15 +92,7 @@ impl Geometries {
     }
 
     fn backward(geometry: &Geometry, weights: &[f32]) -> Result<Product, LowerError> {
-        let budget = TrainingBudget {
-            range: RANGE,
-            input_scale: Self::backward_input_scale(),
-            input_bound: 1.0,
-            bias_bound: 0.0,
-            scale_step: 1.0,
-            max_weight: MAX_WEIGHT,
-        };
-        let lowered = geometry.lower(weights, &budget)?;
+        let lowered = geometry.lower(weights, &backward_budget())?;
         let (scales, rows_per_channel) = (lowered.scales, lowered.rows_per_channel);
         Ok(Product { map: PackedMap::new(lowered.map), scales, biases: None, rows_per_channel })
     }

@@ -7,6 +7,7 @@ use sphinx_models::{CommitId, ModelMeta, ModelVersion, StoredNetwork};
 use sphinx_network::Linear;
 use sphinx_proto::v1::{Model, OpenSession, SessionOpened, StageScales};
 use sphinx_proto::{KeyId, ModelId, SessionId, TenantId, TrainingRule, conversion};
+use sphinx_wire::training::{backward_input_scale, forward_input_scale};
 
 use crate::error::TrainerError;
 use crate::service::{TrainerService, described, network};
@@ -79,8 +80,8 @@ impl Session {
     pub fn opened(&self) -> SessionOpened {
         let last_step = self.state.commit.filter(|commit| commit.session == self.id);
         let stages = self.geometries.plan.stages.iter().enumerate().map(|(index, stage)| {
-            let backward_input = if index == 0 { 0.0 } else { Geometries::backward_input_scale() };
-            StageScales { forward_input: Geometries::forward_input_scale(stage), backward_input }
+            let backward_input = if index == 0 { 0.0 } else { backward_input_scale() };
+            StageScales { forward_input: forward_input_scale(stage), backward_input }
         });
         SessionOpened {
             model: Some(self.model.clone()),

@@ -65,6 +65,8 @@ async fn rejects_products_that_the_network_does_not_have() {
         (Evaluate { rows: 37, ..forward() }, "37 input rows announced"),
         (Evaluate { rows: u32::MAX, ..forward() }, "4294967295 input rows announced"),
         (Evaluate { rows: 0, ..forward() }, "0 input rows announced"),
+        (Evaluate { blocks: 1821, ..forward() }, "1821 blocks have 65556 input rows"),
+        (Evaluate { blocks: u32::MAX, ..forward() }, "4294967295 blocks have 154618822620 input"),
     ];
     for (call, words) in cases {
         let talk = Talk::open(&trainer, 1).await;
@@ -86,6 +88,7 @@ async fn rejects_uploads_that_do_not_fit() {
         (vec![input(0, 37)], "rows end at 37, the matrix has 36"),
         (vec![input(0, 30), input(30, 7)], "rows end at 37, the matrix has 36"),
         (vec![InputRows { first_row: u32::MAX, ..good() }], "rows start at 4294967295"),
+        (vec![InputRows { block: 1, ..good() }], "input rows of block 1, expected block 0"),
         (vec![InputRows { seeds: cut(&good().seeds, 1), ..good() }], "159 bytes of seeds"),
         (vec![InputRows { seeds: vec![].into(), ..good() }], "0 bytes of seeds"),
         (vec![InputRows::default()], "0 bytes of seeds"),

@@ -176,7 +176,7 @@ fn output_rows(output: &OutputRows) -> impl Iterator<Item = (u32, &[u8], &[u8])>
 pub fn announcement(stage: u32, direction: Direction) -> Evaluate {
     let rows = if direction == Direction::Backward { OUTPUTS } else { INPUTS };
     let rows = rows.get(stage as usize).copied().unwrap_or(1) as u32;
-    Evaluate { call: 40 + u64::from(stage), stage, direction: direction.into(), rows }
+    Evaluate { call: 40 + u64::from(stage), stage, direction: direction.into(), rows, blocks: 1 }
 }
 
 /// Rows from `first` on. Random bytes are as good a ciphertext as any to those without the key.
@@ -185,6 +185,7 @@ pub fn input(first: usize, count: usize) -> InputRows {
         first_row: first as u32,
         seeds: noise(count * SEED, first as u8).into(),
         bodies: noise(count * BODY, first as u8).into(),
+        block: 0,
     }
 }
 

@@ -1,0 +1,105 @@
+//! The seam between training and whoever evaluates the linear layers.
+
+mod observed;
+
+use sphinx_gradient::Tensor;
+pub use sphinx_network::Direction;
+use sphinx_wire::sealed::Sealed;
+
+pub use self::observed::{Event, Observed};
+use crate::error::ClientError;
+use crate::traffic::Traffic;
+
+/// What one step changes. The gradient may be seen by the server, the bias change only encrypted.
+#[derive(Clone, Default, PartialEq)]
+pub struct Update {
+    /// Noised gradient of the weights by stage, divided by the expected batch size.
+    pub gradient: Vec<Vec<f32>>,
+    /// Change of the biases by stage, multiples of 2^-16.
+    pub bias_change: Vec<Vec<f32>>,
+    /// Instead of a step: the session's average of the weights becomes the weights. There is no
+    /// gradient then, and the biases change to their average.
+    pub adopts_average: bool,
+}
+
+/// Evaluates linear layers and takes updates: the trainer on ciphertexts
+/// ([`crate::EncryptedSession`]), or its twin in the clear ([`crate::ClearTwin`]). Calls block;
+/// training runs on a thread of its own.
+pub trait Evaluator: Send {
+    /// The version that evaluations use.
+    fn version(&self) -> u64;
+
+    /// The current biases by stage. Only this side knows them.
+    fn biases(&self) -> &[Vec<f32>];
+
+    /// One linear product on blocks of 2048 slots each, in one exchange: rows × slots in and out,
+    /// one tensor per block.
+    ///
+    /// # Errors
+    /// [`ClientError`]; transient ones leave the evaluator to be [`reopened`](Evaluator::reopen).
+    fn evaluate(
+        &mut self,
+        stage: usize,
+        direction: Direction,
+        blocks: &[&Tensor],
+    ) -> Result<Vec<Tensor>, ClientError>;
+
+    /// The exact bytes that commit an update as the session's next step: fresh encryptions of the
+    /// bias change, so every call differs.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the update does not fit the network.
+    fn seal(&mut self, update: &Update) -> Result<Sealed, ClientError>;
+
+    /// Commits a sealed update as step `step` of this session. Repeating a commit that was stored
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`ClientError`]; after a transient one reopen and repeat with the same bytes.
+    fn commit(&mut self, step: u64, sealed: &Sealed, update: &Update) -> Result<(), ClientError>;
+
+    /// Connects again at the last committed version and says whether `step` of this session is the
+    /// last commit.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the service does not come back.
+    fn reopen(&mut self, step: u64) -> Result<bool, ClientError>;
+
+    /// Bytes moved so far.
+    fn traffic(&self) -> Traffic;
+}
+
+impl<E: Evaluator + ?Sized> Evaluator for &mut E {
+    fn version(&self) -> u64 {
+        (**self).version()
+    }
+
+    fn biases(&self) -> &[Vec<f32>] {
+        (**self).biases()
+    }
+
+    fn evaluate(
+        &mut self,
+        stage: usize,
+        direction: Direction,
+        blocks: &[&Tensor],
+    ) -> Result<Vec<Tensor>, ClientError> {
+        (**self).evaluate(stage, direction, blocks)
+    }
+
+    fn seal(&mut self, update: &Update) -> Result<Sealed, ClientError> {
+        (**self).seal(update)
+    }
+
+    fn commit(&mut self, step: u64, sealed: &Sealed, update: &Update) -> Result<(), ClientError> {
+        (**self).commit(step, sealed, update)
+    }
+
+    fn reopen(&mut self, step: u64) -> Result<bool, ClientError> {
+        (**self).reopen(step)
+    }
+
+    fn traffic(&self) -> Traffic {
+        (**self).traffic()
+    }
+}
