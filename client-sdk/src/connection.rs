@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use sphinx_proto::TenantId;
 use sphinx_proto::code::RETRY_AFTER_MS;
+use sphinx_wire::Mismatch;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -191,6 +192,11 @@ impl Connection {
             message: status.message().to_owned(),
             request_id: id.map(str::to_owned),
         }
+    }
+
+    /// A payload that does not have the agreed form.
+    pub(crate) fn mismatch(&self, Mismatch { got, expected }: Mismatch) -> ClientError {
+        self.protocol(got, expected)
     }
 
     /// An answer that the protocol does not allow.

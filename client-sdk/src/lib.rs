@@ -42,11 +42,11 @@ pub use sphinx_gradient::Tensor;
 pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
 pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 pub use sphinx_privacy::{Delta, Epsilon, Target};
-pub use sphinx_wire::sealed::Sealed;
 pub use sphinx_proto::{
     ConversionError, Fingerprint, KeyId, ModelId, SessionId, TenantId, TrainingRule,
 };
 pub use sphinx_secret::{PublicMaterial, SecretKey};
+pub use sphinx_wire::sealed::Sealed;
 pub use tonic::Code;
 
 /// A generator for secrets: keys, masks, noise. Seeded by the operating system.

@@ -1,6 +1,6 @@
 //! Models at the trainer: create, list, show, delete, bring home.
 
-use sphinx_linalg::{BIAS_GRID_LOG2, BIAS_SCALE_LOG2, EncryptedBiases, POLYNOMIAL_SIZE};
+use sphinx_linalg::{BIAS_GRID_LOG2, BIAS_SCALE_LOG2, POLYNOMIAL_SIZE};
 use sphinx_network::{NetworkSpec, Plan, StageParameters};
 use sphinx_proto::conversion::required;
 use sphinx_proto::v1::get_model_request::Part;
@@ -11,14 +11,11 @@ use sphinx_proto::v1::{
 };
 use sphinx_proto::{ConversionError, KeyId, ModelId};
 use sphinx_secret::SecretKey;
+use sphinx_wire::parameters::{BIASES_PER_PART, WEIGHTS_PER_PART, append_weights, read_biases};
 use zeroize::Zeroizing;
 
 use crate::client::SphinxClient;
 use crate::error::ClientError;
-
-/// Scalars and biases asked for at a time; the trainer's limits.
-const WEIGHTS_PER_PART: u32 = 262_144;
-const BIASES_PER_PART: u32 = 64;
 
 /// A model at the trainer.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,12 +162,8 @@ impl SphinxClient {
             let part = WeightsPart { stage: stage as u32, offset, count: WEIGHTS_PER_PART };
             let part = Some(Part::Weights(part));
             let (_, reply) = self.get_model(model_id, Some(version), part).await?;
-            let (values, rest) = reply.weights.as_chunks::<4>();
-            if values.is_empty() || !rest.is_empty() || weights.len() + values.len() > expected {
-                let got = format!("{} bytes of weights at {offset}", reply.weights.len());
-                return Err(self.trainer.protocol(got, format_args!("{expected} f32 in all")));
-            }
-            weights.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
+            append_weights(&reply.weights, expected, &mut weights)
+                .map_err(|wrong| self.trainer.mismatch(wrong))?;
         }
         Ok(weights)
     }
@@ -190,7 +183,7 @@ impl SphinxClient {
             let count = BIASES_PER_PART.min(expected as u32 - offset);
             let part = Some(Part::Biases(BiasesPart { stage: stage as u32, offset, count }));
             let (_, reply) = self.get_model(model_id, Some(version), part).await?;
-            let rows = EncryptedBiases::from_bytes(&reply.biases, count as usize)
+            let rows = read_biases(&reply.biases, count)
                 .map_err(|error| self.trainer.protocol(error, "whole encrypted biases"))?;
             biases.extend((0..rows.len()).map(|bias| decrypt_bias(rows.row(bias), key)));
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use rayon::prelude::*;
-use sphinx_linalg::{pack_bits, packed_bits_len, unpack_bits};
 use sphinx_network::apply_steps;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{InferRequest, InferResponse};
+use sphinx_wire::masked::GROUP_VALUES;
 use zeroize::Zeroizing;
 
 use crate::error::{ClientError, RecognitionError};
@@ -17,8 +17,6 @@ use crate::recognition::model::{IntegerLayer, IntegerModel};
 use crate::recognition::offload::{INLINE_NANOS, offload};
 use crate::recognition::{Prediction, Recogniser, Ticket};
 
-/// Largest values of one message, bytes.
-const MESSAGE_BYTES: usize = 3 << 19;
 /// Groups of images on their way through the rounds at once: while one waits for the server, another computes.
 const GROUPS: usize = 4;
 /// Rough cost of one scalar on this side: encode, mask, unmask, decode and, above all, its activation.
@@ -140,7 +138,7 @@ impl Recogniser {
             self.counter.sent(&request);
             async move { InferenceClient::new(channel).infer(request).await }
         };
-        let result_bytes = images * result_bytes(&model.stages[stage]);
+        let result_bytes = images * model.stages[stage].masked().result_bytes();
         let deadline = self.round_deadline(request.values.len() + result_bytes);
         let reply = self.inference.call_within(deadline, infer).await?.into_inner();
         self.counter.received(&reply);
@@ -183,8 +181,8 @@ fn grouped(queries: Vec<Query>) -> Vec<Vec<Query>> {
     let mut groups: Vec<Vec<Query>> = Vec::new();
     for query in queries {
         let layers = query.ticket.model.stages.iter();
-        let bytes = layers.map(|layer| query_bytes(layer).max(result_bytes(layer))).max();
-        let limit = (MESSAGE_BYTES / bytes.unwrap_or(1).max(1)).max(1);
+        let images = layers.map(|layer| layer.masked().images_within(GROUP_VALUES));
+        let limit = images.min().unwrap_or(1).max(1);
         let fits = |group: &&mut Vec<Query>| {
             group.len() < limit
                 && group.iter().all(|other| Arc::ptr_eq(&other.ticket.model, &query.ticket.model))
@@ -199,14 +197,14 @@ fn grouped(queries: Vec<Query>) -> Vec<Vec<Query>> {
 
 /// Masks and packs the activations of all images.
 fn mask(layer: &IntegerLayer, stage: usize, queries: &[Query], parallel: bool) -> Vec<u8> {
-    let size = query_bytes(layer);
+    let (form, size) = (layer.masked(), layer.masked().query_bytes());
     let mut packed = vec![0; queries.len() * size];
     let mask_one = |(packed, query): (&mut [u8], &Query)| {
         let mut masks = Zeroizing::new(vec![0; layer.inputs]);
         expand(&query.ticket.seed, stage, layer.modulus_bits, &mut masks);
         let mut words = vec![0; layer.inputs];
         layer.mask(&query.values, &masks, &mut words);
-        pack_bits(&words, layer.modulus_bits, packed);
+        form.pack(&words, packed);
     };
     if parallel {
         packed.par_chunks_exact_mut(size).zip(queries).for_each(mask_one);
@@ -224,10 +222,10 @@ fn unmask(
     reply: &[u8],
     parallel: bool,
 ) -> Vec<Query> {
-    let size = result_bytes(layer);
+    let (form, size) = (layer.masked(), layer.masked().result_bytes());
     let unmask_one = |(query, packed): (&mut Query, &[u8])| {
         let mut words = vec![0; layer.outputs];
-        unpack_bits(packed, layer.modulus_bits, &mut words);
+        form.unpack(packed, &mut words);
         let sums = layer.unmask(&words, &query.ticket.answers[stage]);
         query.values = Zeroizing::new(apply_steps(&layer.steps, sums));
     };
@@ -237,14 +235,6 @@ fn unmask(
         queries.iter_mut().zip(reply.chunks_exact(size)).for_each(unmask_one);
     }
     queries
-}
-
-fn query_bytes(layer: &IntegerLayer) -> usize {
-    packed_bits_len(layer.inputs, layer.modulus_bits)
-}
-
-fn result_bytes(layer: &IntegerLayer) -> usize {
-    packed_bits_len(layer.outputs, layer.modulus_bits)
 }
 
 /// Does short work here and long work, in parallel, on another thread.

@@ -5,19 +5,18 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use sphinx_features::PublicStem;
-use sphinx_linalg::{ResultNoise, Width};
+use sphinx_linalg::ResultNoise;
 use sphinx_network::{NetworkSpec, Plan, Stage, Step};
 use sphinx_proto::v1::{DescribeModelResponse, IntegerStage};
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_quantise::{MAX_MODULUS_BITS, weight_norm_squared_limit};
+use sphinx_wire::masked::MaskedForm;
+use sphinx_wire::rows::TICKET_ROWS;
 use zeroize::Zeroizing;
 
 use crate::connection::Connection;
 use crate::error::{ClientError, RecognitionError};
 
-/// Bytes per word of uploaded masks and of result ciphertexts; fixed by the schema.
-pub(crate) const UPLOAD_WIDTH: Width = Width::Six;
-pub(crate) const RESULT_WIDTH: Width = Width::Five;
 /// Standard deviations of noise that must fit into half a step.
 const NEEDED_DEVIATIONS: f64 = 6.0;
 /// Largest integer activation that is still exact; int8 weights make no use of more.
@@ -165,6 +164,12 @@ impl IntegerLayer {
         })
     }
 
+    /// The form of an online round.
+    pub(crate) fn masked(&self) -> MaskedForm {
+        let Self { inputs, outputs, modulus_bits, .. } = *self;
+        MaskedForm { inputs, outputs, modulus_bits }
+    }
+
     /// The activations as integers less the mask, modulo 2^t (in the low t bits of `words`).
     ///
     /// The integers are those of `InferenceStage::encode`.
@@ -207,7 +212,12 @@ fn noise_limit(
     modulus_bits: u32,
     norm_squared: f64,
 ) -> Result<u64, RecognitionError> {
-    let noise = ResultNoise::new::<u64>(norm_squared, UPLOAD_WIDTH, RESULT_WIDTH, RESULT_WIDTH);
+    let noise = ResultNoise::new::<u64>(
+        norm_squared,
+        TICKET_ROWS.upload,
+        TICKET_ROWS.mask,
+        TICKET_ROWS.body,
+    );
     let half_step = 1u64 << (63 - modulus_bits);
     let deviations = half_step as f64 / noise.standard_deviation();
     if deviations < NEEDED_DEVIATIONS {

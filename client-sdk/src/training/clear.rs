@@ -148,7 +148,11 @@ mod tests {
         let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule, averaging: None };
         let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(1));
         let mut twin = ClearTwin::new(&plan, parameters.clone(), rule).unwrap();
-        let error = twin.commit(0, &Sealed::default(), &Update { adopts_average: true, ..Update::default() });
+        let error = twin.commit(
+            0,
+            &Sealed::default(),
+            &Update { adopts_average: true, ..Update::default() },
+        );
         assert!(matches!(error, Err(ClientError::NoAverage)), "{error:?}");
         assert!(twin.version() == 0 && twin.parameters() == parameters);
         let rule = TrainingRule { averaging: Some(1.0), ..rule };

@@ -118,9 +118,7 @@ impl EncryptedSession {
     ) -> Option<Evaluation> {
         let (shape, scales) = (self.plan.stages.get(stage)?, self.scales.get(stage)?);
         let (outputs, channels, scale) = match direction {
-            Direction::Forward => {
-                (shape.output.len(), shape.output.channels, scales.forward_input)
-            }
+            Direction::Forward => (shape.output.len(), shape.output.channels, scales.forward_input),
             Direction::Backward => (shape.input.len(), shape.input.channels, scales.backward_input),
         };
         let inputs = blocks.first()?.rows();

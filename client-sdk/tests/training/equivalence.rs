@@ -9,7 +9,7 @@ use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 use sphinx_proto::{SessionId, TrainingRule};
 use sphinx_quantise::Geometry;
-use sphinx_wire::rows::TRAINING;
+use sphinx_wire::rows::TRAINING_ROWS;
 use sphinx_wire::training::{INPUT_SCALE, backward_budget, forward_budget};
 
 use crate::world::{World, blocking, key_id, model_id};
@@ -176,7 +176,12 @@ fn deviations(
     for group in lowered.map.groups() {
         for (row, weights) in group.weights.chunks_exact(group.taps).enumerate() {
             let norm: f64 = weights.iter().map(|weight| f64::from(*weight).powi(2)).sum();
-            let noise = ResultNoise::new::<u32>(norm, TRAINING.upload, TRAINING.mask, TRAINING.body);
+            let noise = ResultNoise::new::<u32>(
+                norm,
+                TRAINING_ROWS.upload,
+                TRAINING_ROWS.mask,
+                TRAINING_ROWS.body,
+            );
             let inputs = norm / 12.0;
             let rounded_weights = group.taps as f64 / 12.0 * INPUT_SCALE * INPUT_SCALE / 3.0;
             let deviation = (noise.variance() + inputs + rounded_weights).sqrt();

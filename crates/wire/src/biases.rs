@@ -74,11 +74,7 @@ fn first_word(body: &[u8]) -> impl Iterator<Item = &u8> {
 ///
 /// # Errors
 /// [`Mismatch`] if the message is not whole biases from `next` on, or more than `left`.
-pub fn rows(
-    message: &PrepareBiases,
-    next: usize,
-    left: usize,
-) -> Result<Vec<Vec<u64>>, Mismatch> {
+pub fn rows(message: &PrepareBiases, next: usize, left: usize) -> Result<Vec<Vec<u64>>, Mismatch> {
     let (first, masks, bodies) = (message.first as usize, &message.masks, &message.bodies);
     let count = bodies.len() / WORD_BYTES;
     let sound = first == next

@@ -2,8 +2,8 @@
 //! largest of a message needs.
 
 use sphinx_linalg::{pack_bits, packed_bits_len, unpack_bits};
-use sphinx_quantise::{MAX_WEIGHT_DIFFERENCE, weight_difference};
 use sphinx_proto::v1::SyncDifference;
+use sphinx_quantise::{MAX_WEIGHT_DIFFERENCE, weight_difference};
 
 use crate::Mismatch;
 
@@ -56,7 +56,9 @@ pub fn append(
     if !sound || folded.iter().any(|&word| word > MAX_FOLDED) {
         let bytes = message.values.len();
         return Err(Mismatch::new(
-            format!("{count} weights of {bits} bits from {first} on of stage {of} in {bytes} bytes"),
+            format!(
+                "{count} weights of {bits} bits from {first} on of stage {of} in {bytes} bytes"
+            ),
             format!("1 to {left} weights from {next} on of stage {stage}"),
         ));
     }

@@ -2,9 +2,7 @@
 //!
 //! Every image's words are packed without gaps in t bits each, and every image starts at a byte.
 
-use sphinx_linalg::packed_bits_len;
-
-use crate::Mismatch;
+use sphinx_linalg::{pack_bits, packed_bits_len, unpack_bits};
 
 /// Largest `values` of a request or a reply, bytes; below the transport's 4 MiB per message.
 pub const MAX_VALUES: usize = 3 << 20;
@@ -20,7 +18,7 @@ pub struct MaskedForm {
     pub inputs: usize,
     /// Scalars of an image that leave it.
     pub outputs: usize,
-    /// Bits t of the modulus of all words.
+    /// Bits t (1 to 32) of the modulus of all words.
     pub modulus_bits: u32,
 }
 
@@ -40,32 +38,21 @@ impl MaskedForm {
         bytes / self.query_bytes().max(self.result_bytes()).max(1)
     }
 
-    /// Checks the size of a request's values.
-    ///
-    /// # Errors
-    /// [`Mismatch`] unless they are those of `images` images.
-    pub fn check_query(self, images: usize, values: usize) -> Result<(), Mismatch> {
-        check(values, images.saturating_mul(self.query_bytes()))
+    /// Writes one image's words modulo 2^t.
+    pub fn pack(self, words: &[u32], bytes: &mut [u8]) {
+        pack_bits(words, self.modulus_bits, bytes);
     }
 
-    /// Checks the size of a reply's values.
-    ///
-    /// # Errors
-    /// [`Mismatch`] unless they are those of `images` images.
-    pub fn check_result(self, images: usize, values: usize) -> Result<(), Mismatch> {
-        check(values, images.saturating_mul(self.result_bytes()))
+    /// Reads one image's words.
+    pub fn unpack(self, bytes: &[u8], words: &mut [u32]) {
+        unpack_bits(bytes, self.modulus_bits, words);
     }
-}
-
-fn check(got: usize, expected: usize) -> Result<(), Mismatch> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(Mismatch::new(format!("{got} bytes of values"), format!("{expected} bytes")))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -73,16 +60,22 @@ mod tests {
         let form = MaskedForm { inputs: 784, outputs: 100, modulus_bits: 29 };
         assert_eq!((form.query_bytes(), form.result_bytes()), (2842, 363));
         assert_eq!(form.images_within(MAX_VALUES), MAX_VALUES / 2842);
-        assert_eq!(form.check_query(3, 3 * 2842), Ok(()));
-        assert_eq!(form.check_result(2, 726), Ok(()));
+        assert_eq!(form.images_within(2841), 0);
     }
 
-    #[test]
-    fn rejects_values_of_another_size() {
-        let form = MaskedForm { inputs: 10, outputs: 3, modulus_bits: 32 };
-        let error = form.check_query(2, 79).unwrap_err();
-        assert_eq!(error.to_string(), "79 bytes of values, expected 80 bytes");
-        assert!(form.check_query(usize::MAX, 79).is_err());
-        assert!(form.check_result(1, 13).is_err());
+    proptest! {
+        #[test]
+        fn words_survive_modulo_two_to_the_t(
+            words in proptest::collection::vec(any::<u32>(), 1..90),
+            modulus_bits in 1u32..=32,
+        ) {
+            let form = MaskedForm { inputs: words.len(), outputs: 1, modulus_bits };
+            let mut bytes = vec![0; form.query_bytes()];
+            form.pack(&words, &mut bytes);
+            let mut back = vec![0; words.len()];
+            form.unpack(&bytes, &mut back);
+            let low = u32::MAX >> (32 - modulus_bits);
+            prop_assert!(words.iter().zip(&back).all(|(word, back)| word & low == *back));
+        }
     }
 }

@@ -26,11 +26,7 @@ pub fn weights_part(weights: &[f32], offset: u64, count: u32) -> Option<Bytes> {
 ///
 /// # Errors
 /// [`Mismatch`] if the part is empty, not whole f32, or more than is missing.
-pub fn append_weights(
-    part: &[u8],
-    total: usize,
-    weights: &mut Vec<f32>,
-) -> Result<(), Mismatch> {
+pub fn append_weights(part: &[u8], total: usize, weights: &mut Vec<f32>) -> Result<(), Mismatch> {
     let (values, rest) = part.as_chunks::<4>();
     if values.is_empty() || !rest.is_empty() || weights.len() + values.len() > total {
         let got = format!("{} bytes of weights at {}", part.len(), weights.len());

@@ -20,12 +20,13 @@ pub struct RowForm {
 
 /// Training, modulo 2^32: uploads whole, results rounded to what the noise leaves of them
 /// (docs/cryptography.md).
-pub const TRAINING: RowForm =
+pub const TRAINING_ROWS: RowForm =
     RowForm { upload: Width::Four, mask: Width::Three, body: Width::Two };
 
 /// Preparation of tickets, modulo 2^64. At these widths rounding adds about as much noise as the
 /// encryption has.
-pub const TICKETS: RowForm = RowForm { upload: Width::Six, mask: Width::Five, body: Width::Five };
+pub const TICKET_ROWS: RowForm =
+    RowForm { upload: Width::Six, mask: Width::Five, body: Width::Five };
 
 /// Packed result rows: their bytes, row after row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,13 +120,13 @@ mod tests {
         fn rows_survive_to_half_a_step(seed in any::<u32>()) {
             let words: Vec<u32> =
                 (0..2 * ROW_WORDS as u32).map(|i| seed.wrapping_add(i).wrapping_mul(2_654_435_761)).collect();
-            let packed = TRAINING.pack(&OutputRows { rows: vec![7, 3], words: words.clone() });
-            prop_assert_eq!(packed.masks.len(), 2 * TRAINING.mask_bytes());
-            prop_assert_eq!(packed.bodies.len(), 2 * TRAINING.body_bytes());
+            let packed = TRAINING_ROWS.pack(&OutputRows { rows: vec![7, 3], words: words.clone() });
+            prop_assert_eq!(packed.masks.len(), 2 * TRAINING_ROWS.mask_bytes());
+            prop_assert_eq!(packed.bodies.len(), 2 * TRAINING_ROWS.body_bytes());
             for row in 0..2 {
                 let mut mask = vec![0u32; POLYNOMIAL_SIZE];
-                let bytes = packed.masks.chunks(TRAINING.mask_bytes()).nth(row).unwrap();
-                unpack(bytes, TRAINING.mask, &mut mask);
+                let bytes = packed.masks.chunks(TRAINING_ROWS.mask_bytes()).nth(row).unwrap();
+                unpack(bytes, TRAINING_ROWS.mask, &mut mask);
                 let sent = words.chunks(POLYNOMIAL_SIZE).nth(2 * row).unwrap();
                 let worst = mask.iter().zip(sent).map(|(a, b)| a.wrapping_sub(*b).cast_signed().abs());
                 prop_assert!(worst.max().unwrap() <= 1 << 7);
@@ -135,8 +136,8 @@ mod tests {
 
     #[test]
     fn rejects_rows_twice_beyond_the_last_or_cut_short() {
-        let (mask, body) = (TICKETS.mask_bytes(), TICKETS.body_bytes());
-        let mut awaited = AwaitedRows::new(TICKETS, 3);
+        let (mask, body) = (TICKET_ROWS.mask_bytes(), TICKET_ROWS.body_bytes());
+        let mut awaited = AwaitedRows::new(TICKET_ROWS, 3);
         assert_eq!(awaited.take(&[2, 0], 2 * mask, 2 * body), Ok(()));
         assert_eq!(awaited.missing(), 1);
         for (rows, masks, text) in [

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use sphinx_linalg::{BIAS_WIDTH, BiasError, LinearMap, POLYNOMIAL_SIZE, PackedMap, PlainMap};
+use sphinx_linalg::{LinearMap, PackedMap, PlainMap};
 use sphinx_models::{ModelMeta, ModelVersion, StoredNetwork};
-use sphinx_network::Stage;
-use sphinx_proto::v1::{IntegerStage, Network, PrepareBiases};
+use sphinx_proto::v1::{IntegerStage, Network};
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, InferenceStage};
+use sphinx_wire::biases::StoredBiases;
+use sphinx_wire::masked::MaskedForm;
 
 use crate::error::{InferenceError, ModelFault};
-
-/// Biases per message: 0.8 MB.
-const BIASES_PER_MESSAGE: usize = 64;
 
 /// A model version in memory.
 #[derive(Debug)]
@@ -42,10 +39,6 @@ pub(crate) struct LoadedStage {
     weight_norm_squared: f64,
 }
 
-/// Encrypted biases as stored: per bias the mask, then the body, each 2048 words of [`BIAS_WIDTH`] in planes.
-#[derive(Debug)]
-pub(crate) struct StoredBiases(Bytes);
-
 impl LoadedModel {
     /// Quantises the weights of a version and orders them. About 10 ms for `sphinx-mnist`.
     pub(crate) fn new(meta: &ModelMeta, version: ModelVersion) -> Result<Self, InferenceError> {
@@ -68,7 +61,7 @@ impl LoadedModel {
                 version: version.version,
                 cause,
             })?;
-            let biases = StoredBiases::new(biases, stage)
+            let biases = StoredBiases::new(biases, stage.linear.bias_count())
                 .map_err(|cause| damaged(ModelFault::Biases { stage: index, cause }))?;
             stages.push(Arc::new(LoadedStage::new(quantised, biases)));
         }
@@ -129,6 +122,12 @@ impl LoadedStage {
         self.plain.outputs()
     }
 
+    /// The form of an online round.
+    pub(crate) fn masked(&self) -> MaskedForm {
+        let (inputs, outputs) = (self.inputs(), self.outputs());
+        MaskedForm { inputs, outputs, modulus_bits: self.modulus_bits }
+    }
+
     fn bytes(&self) -> usize {
         let map = self.cipher.map();
         let places: usize = map
@@ -137,7 +136,7 @@ impl LoadedStage {
             .map(|group| group.patches.len() * (group.taps + group.rows) * size_of::<u32>())
             .sum();
         // The map's weights as i32, as u64 and as u32, and as bytes.
-        places + 4 * self.plain.weight_bytes() + self.weights.len() + self.biases.0.len()
+        places + 4 * self.plain.weight_bytes() + self.weights.len() + self.biases.bytes()
     }
 }
 
@@ -153,53 +152,6 @@ impl From<&LoadedStage> for IntegerStage {
             weight_norm_squared: stage.weight_norm_squared,
         }
     }
-}
-
-impl StoredBiases {
-    /// Bytes of a mask or of a body.
-    pub(crate) const HALF_BYTES: usize = POLYNOMIAL_SIZE * BIAS_WIDTH.bytes();
-
-    fn new(bytes: Bytes, stage: &Stage) -> Result<Self, BiasError> {
-        let expected = 2 * Self::HALF_BYTES * stage.linear.bias_count();
-        if bytes.len() == expected {
-            Ok(Self(bytes))
-        } else {
-            Err(BiasError::StoredLength { got: bytes.len(), expected })
-        }
-    }
-
-    /// Number of biases.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len() / (2 * Self::HALF_BYTES)
-    }
-
-    /// Number of messages the biases take.
-    pub(crate) fn messages(&self) -> usize {
-        self.len().div_ceil(BIASES_PER_MESSAGE)
-    }
-
-    /// One message: of each bias the mask and the first word of the body. A copy.
-    pub(crate) fn message(&self, index: usize) -> PrepareBiases {
-        let first = index * BIASES_PER_MESSAGE;
-        let (mut masks, mut bodies) = (Vec::new(), Vec::new());
-        for (mask, body) in self.rows().skip(first).take(BIASES_PER_MESSAGE) {
-            masks.extend_from_slice(mask);
-            bodies.extend(first_word(body));
-        }
-        PrepareBiases { first: first as u32, masks: masks.into(), bodies: bodies.into() }
-    }
-
-    /// Mask and body of every bias.
-    fn rows(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0.chunks_exact(2 * Self::HALF_BYTES).map(|row| row.split_at(Self::HALF_BYTES))
-    }
-}
-
-/// The bytes of the first word of a packed body: the first piece of each plane.
-fn first_word(body: &[u8]) -> impl Iterator<Item = &u8> {
-    const { assert!(StoredBiases::HALF_BYTES == POLYNOMIAL_SIZE * 6 && BIAS_WIDTH.bytes() == 6) };
-    let (high, low) = body.split_at(POLYNOMIAL_SIZE * 4);
-    high.iter().take(4).chain(low.iter().take(2))
 }
 
 /// The largest sum of squared weights of one output.

@@ -6,25 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{Stream, TryStreamExt};
 use rayon::prelude::*;
-use sphinx_linalg::{POLYNOMIAL_SIZE, SLOTS};
+use sphinx_linalg::SLOTS;
 use sphinx_proto::v1::prepare_response::Part;
 use sphinx_proto::v1::{PrepareOutput, PrepareResponse};
+use sphinx_wire::rows::{AwaitedRows, TICKET_ROWS};
 use tonic::Streaming;
 use zeroize::Zeroizing;
 
 use super::{Interrupted, StageAnswers, biases};
 use crate::error::{ClientError, RecognitionError};
 use crate::recognition::Recogniser;
-use crate::recognition::model::RESULT_WIDTH;
 use crate::recognition::offload::offload;
 
 /// Messages being decrypted at once.
 const AHEAD: usize = 2;
 /// Tickets that are filled together: a cache line of every decrypted row.
 const TICKETS: usize = 16;
-
-/// Bytes of the masks, and of the bodies, of a row.
-const ROW_BYTES: usize = POLYNOMIAL_SIZE * RESULT_WIDTH.bytes();
 
 /// Decrypted rows of one message.
 struct Rows {
@@ -60,11 +57,15 @@ pub(super) async fn read(
     }
     layer.biases.learn(&biases);
     let biases = Arc::new(biases);
+    let mut awaited = AwaitedRows::new(TICKET_ROWS, layer.outputs);
     let decrypted = parts
         .map_err(Interrupted::from)
         .and_then(|part| {
             ready(match part {
-                Some(Part::Output(output)) => Ok(output),
+                Some(Part::Output(output)) => awaited
+                    .take(&output.rows, output.masks.len(), output.bodies.len())
+                    .map(|()| output)
+                    .map_err(|wrong| recogniser.inference.mismatch(wrong).into()),
                 Some(Part::Result(_) | Part::Biases(_)) | None => {
                     Err(recogniser.inference.protocol("another message", "result rows").into())
                 }
@@ -78,7 +79,7 @@ pub(super) async fn read(
     collect(recogniser, stage, tickets, decrypted).await
 }
 
-/// Puts decrypted rows in their places and checks that each came once.
+/// Puts decrypted rows in their places and checks that all have come.
 async fn collect(
     recogniser: &Recogniser,
     stage: usize,
@@ -88,16 +89,10 @@ async fn collect(
     let outputs = recogniser.model.stages[stage].outputs;
     let zeros = || Zeroizing::new(vec![0; outputs]);
     let mut answers: StageAnswers = (0..tickets).map(|_| zeros()).collect();
-    let (mut seen, mut count) = (vec![false; outputs], 0);
+    let mut count = 0;
     let mut rows = std::pin::pin!(rows);
     while let Some(rows) = rows.try_next().await? {
-        for &row in &rows.numbers {
-            if std::mem::replace(&mut seen[row as usize], true) {
-                let got = format_args!("row {row} of stage {stage} twice");
-                return Err(recogniser.inference.protocol(got, "each row once").into());
-            }
-            count += 1;
-        }
+        count += rows.numbers.len();
         let place = move || {
             scatter(&rows, &mut answers);
             answers
@@ -143,20 +138,6 @@ fn decrypt(
     output: PrepareOutput,
 ) -> Result<Rows, ClientError> {
     let layer = &recogniser.model.stages[stage];
-    if let Some(row) = output.rows.iter().find(|&&row| row as usize >= layer.outputs) {
-        let expected = format_args!("a row below {}", layer.outputs);
-        return Err(recogniser.inference.protocol(format_args!("row {row}"), expected));
-    }
-    // Before room is made for what they say they are: a row's number takes a byte, the row 8 kB.
-    let bytes = output.rows.len() * ROW_BYTES;
-    if output.rows.len() > layer.outputs
-        || (output.masks.len(), output.bodies.len()) != (bytes, bytes)
-    {
-        let (rows, masks, bodies) = (output.rows.len(), output.masks.len(), output.bodies.len());
-        let got = format_args!("{rows} rows in {masks} and {bodies} bytes");
-        let expected = format_args!("at most {} rows of {ROW_BYTES} bytes each", layer.outputs);
-        return Err(recogniser.inference.protocol(got, expected));
-    }
     let dropped = 64 - layer.ticket_bits;
     let low = u32::MAX >> (32 - layer.ticket_bits);
     let worst_noise = AtomicU64::new(0);
@@ -172,7 +153,7 @@ fn decrypt(
         }
         worst_noise.fetch_max(worst, Ordering::Relaxed);
     };
-    let (masks, bodies) = ((&*output.masks, RESULT_WIDTH), (&*output.bodies, RESULT_WIDTH));
+    let (masks, bodies) = ((&*output.masks, TICKET_ROWS.mask), (&*output.bodies, TICKET_ROWS.body));
     recogniser.key.decrypt_rows::<u64, u32>(masks, bodies, &mut values, decode)?;
     if worst_noise.into_inner() > layer.noise_limit {
         return Err(ClientError::WrongKey { key_id: recogniser.model.key_id.to_string() });

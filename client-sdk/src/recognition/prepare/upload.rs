@@ -12,15 +12,13 @@ use sphinx_linalg::SLOTS;
 use sphinx_proto::v1::prepare_request::Part;
 use sphinx_proto::v1::{PrepareHeader, PrepareInput, PrepareRequest};
 use sphinx_secret::SecretKey;
+use sphinx_wire::rows::{ROWS_PER_UPLOAD, TICKET_ROWS};
 use zeroize::Zeroizing;
 
 use crate::recognition::Recogniser;
 use crate::recognition::masks::StageMasks;
-use crate::recognition::model::UPLOAD_WIDTH;
 use crate::recognition::offload::offload;
 
-/// Rows per message: 0.8 MB.
-const ROWS: usize = 64;
 /// Messages encrypted ahead of what has been sent.
 const AHEAD: usize = 2;
 
@@ -33,7 +31,7 @@ pub(super) fn requests(
     mut rng: ChaCha20Rng,
 ) -> impl Stream<Item = PrepareRequest> + Send + 'static {
     let (key, masks) = (Arc::clone(&recogniser.key), Arc::clone(masks));
-    let chunks = (0..masks.inputs).step_by(ROWS);
+    let chunks = (0..masks.inputs).step_by(ROWS_PER_UPLOAD);
     let chunks = chunks.map(move |first| (first, ChaCha20Rng::from_rng(&mut rng)));
     let inputs = stream::iter(chunks)
         .map(move |(first, rng)| {
@@ -59,7 +57,7 @@ fn encrypt(
     first: usize,
     mut rng: ChaCha20Rng,
 ) -> PrepareInput {
-    let rows = ROWS.min(masks.inputs - first);
+    let rows = ROWS_PER_UPLOAD.min(masks.inputs - first);
     let mut messages = Zeroizing::new(vec![0u64; rows * SLOTS]);
     // From ticket after ticket to row after row; slots without a ticket stay zero.
     messages.par_chunks_exact_mut(SLOTS).enumerate().for_each(|(row, slots)| {
@@ -68,7 +66,7 @@ fn encrypt(
             *slot = u64::from(words[first + row]) << (64 - ticket_bits);
         }
     });
-    let encrypted = key.encrypt_rows(&messages, UPLOAD_WIDTH, &mut rng);
+    let encrypted = key.encrypt_rows(&messages, TICKET_ROWS.upload, &mut rng);
     let (seeds, bodies) = (encrypted.seeds.into(), encrypted.bodies.into());
     PrepareInput { first_row: first as u32, seeds, bodies }
 }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use rayon::prelude::*;
-use sphinx_linalg::{SparseMap, packed_bits_len, unpack_bits};
+use sphinx_linalg::SparseMap;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::sync_tickets_response::Part;
-use sphinx_proto::v1::{
-    PrepareBiases, SyncBiases, SyncDifference, SyncTicketsRequest, SyncTicketsResponse,
-};
-use sphinx_quantise::{MAX_WEIGHT_DIFFERENCE, integer_map, integer_weight_count};
+use sphinx_proto::v1::{PrepareBiases, SyncBiases, SyncTicketsRequest, SyncTicketsResponse};
+use sphinx_quantise::{integer_map, integer_weight_count};
+use sphinx_wire::difference;
 use tonic::Streaming;
 use zeroize::Zeroizing;
 
@@ -20,9 +19,6 @@ use crate::recognition::model::IntegerModel;
 use crate::recognition::offload::offload;
 use crate::recognition::prepare::{Interrupted, biases};
 use crate::recognition::repair::difference::{Difference, StageDifference};
-
-/// Most bits of a folded difference: 2 · 254.
-const MAX_BITS: u32 = (2 * MAX_WEIGHT_DIFFERENCE).ilog2() + 1;
 
 /// Brings home what turns tickets of `old` into those of the recogniser's version.
 pub(super) async fn fetch(
@@ -77,7 +73,8 @@ async fn read(
                 let got = format_args!("{} weights of stage {index}", weights.len());
                 return Err(recogniser.inference.protocol(got, expected).into());
             };
-            append(recogniser, index, expected, &mut weights, &message)?;
+            difference::append(&message, index, expected, &mut weights)
+                .map_err(|wrong| recogniser.inference.mismatch(wrong))?;
         }
         stages.push(weights);
     }
@@ -101,38 +98,6 @@ async fn read(
     }
 }
 
-/// Adds the weights of a message to those of its stage.
-fn append(
-    recogniser: &Recogniser,
-    index: usize,
-    expected: usize,
-    weights: &mut Vec<i32>,
-    message: &SyncDifference,
-) -> Result<(), ClientError> {
-    let &SyncDifference { stage, first, count, bits, .. } = message;
-    let (next, left) = (weights.len(), expected - weights.len());
-    let got = count as usize;
-    let sound = (stage as usize, first as usize) == (index, next)
-        && (1..=left).contains(&got)
-        && bits <= MAX_BITS
-        && message.values.len() == packed_bits_len(got, bits);
-    let mut folded = vec![0; if sound { got } else { 0 }];
-    if bits > 0 && sound {
-        unpack_bits(&message.values, bits, &mut folded);
-    }
-    let limit = 2 * MAX_WEIGHT_DIFFERENCE.unsigned_abs();
-    if !sound || folded.iter().any(|&word| word > limit) {
-        let bytes = message.values.len();
-        let got = format!(
-            "{count} weights of {bits} bits from {first} on of stage {stage} in {bytes} bytes"
-        );
-        let expected = format!("1 to {left} weights from {next} on of stage {index}");
-        return Err(recogniser.inference.protocol(got, expected));
-    }
-    weights.extend(folded.into_iter().map(unfold));
-    Ok(())
-}
-
 fn biases_of(
     recogniser: &Recogniser,
     model: &IntegerModel,
@@ -150,11 +115,6 @@ fn biases_of(
             Err(recogniser.inference.protocol("another message", expected))
         }
     }
-}
-
-/// 0, 1, 2, 3, … as 0, -1, 1, -2, …
-fn unfold(word: u32) -> i32 {
-    (word >> 1).cast_signed() ^ -((word & 1).cast_signed())
 }
 
 /// The maps and what is added. All biases are known by now.

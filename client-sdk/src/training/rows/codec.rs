@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use sphinx_gradient::Tensor;
 use sphinx_linalg::SLOTS;
 use sphinx_secret::{SecretKey, SeededRows};
-use sphinx_wire::rows::{ROWS_PER_UPLOAD, TRAINING};
+use sphinx_wire::rows::{ROWS_PER_UPLOAD, TRAINING_ROWS};
 use sphinx_wire::training::{decode, encode};
 use zeroize::Zeroizing;
 
@@ -33,7 +33,7 @@ impl RowCodec<'_> {
                 .par_chunks_mut(SLOTS)
                 .zip(values.par_chunks(SLOTS))
                 .for_each(|(messages, values)| encode(values, scale, messages));
-            send(first_row, self.key.encrypt_rows(&messages, TRAINING.upload, self.rng))?;
+            send(first_row, self.key.encrypt_rows(&messages, TRAINING_ROWS.upload, self.rng))?;
         }
         Ok(())
     }
@@ -47,7 +47,7 @@ impl RowCodec<'_> {
         places: Vec<&mut [f32]>,
         scale: impl Fn(usize) -> f64 + Sync,
     ) -> Result<(), ClientError> {
-        let (masks, bodies) = ((masks, TRAINING.mask), (bodies, TRAINING.body));
+        let (masks, bodies) = ((masks, TRAINING_ROWS.mask), (bodies, TRAINING_ROWS.body));
         let decode = |index, phase: &[u32], out: &mut [f32]| decode(phase, scale(index), out);
         Ok(self.key.decrypt_rows_into(masks, bodies, places, decode)?)
     }

@@ -3,7 +3,7 @@
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Direction as DirectionMessage, Evaluate, EvaluateResult, InputRows};
-use sphinx_wire::rows::{AwaitedRows, TRAINING};
+use sphinx_wire::rows::{AwaitedRows, TRAINING_ROWS};
 
 use super::{Evaluation, ResultRows, RowServer, UploadRows};
 use crate::error::ClientError;
@@ -53,7 +53,7 @@ impl<'a> TrainerRows<'a> {
 impl RowServer for TrainerRows<'_> {
     fn announce(&mut self, evaluation: &Evaluation) -> Result<(), ClientError> {
         self.evaluation = Some(*evaluation);
-        let rows = AwaitedRows::new(TRAINING, evaluation.outputs);
+        let rows = AwaitedRows::new(TRAINING_ROWS, evaluation.outputs);
         self.awaited = vec![rows; evaluation.blocks];
         let direction = DirectionMessage::from(evaluation.direction);
         self.stream.send(Part::Evaluate(Evaluate {
@@ -98,7 +98,7 @@ impl RowServer for TrainerRows<'_> {
         };
         awaited
             .take(&output.rows, output.masks.len(), output.bodies.len())
-            .map_err(|mismatch| self.stream.protocol(mismatch.got, mismatch.expected))?;
+            .map_err(|wrong| self.stream.protocol(wrong.got, wrong.expected))?;
         let (rows, masks, bodies) = (output.rows, output.masks, output.bodies);
         Ok(Some(ResultRows { block, rows, masks, bodies }))
     }

@@ -4,19 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rayon::prelude::*;
-use sphinx_linalg::{pack_bits, packed_bits_len, unpack_bits};
 use sphinx_proto::v1::{InferRequest, InferResponse};
 use sphinx_proto::{ConversionError, KeyId, TenantId};
 use sphinx_runtime::Principal;
+use sphinx_wire::masked::MAX_VALUES;
 use tonic::{Request, Response, Status};
 
 use crate::error::InferenceError;
 use crate::model::LoadedStage;
 use crate::models::VersionId;
 use crate::service::InferenceService;
-
-/// Largest `values` of a request or a reply, bytes; below the transport's 4 MiB per message.
-const MAX_VALUES: usize = 3 << 20;
 
 /// Work that takes less is done where the request is: a hop to the compute pool and back costs about 20 µs,
 /// and asynchronous threads must not be held for longer than a few hundred.
@@ -70,14 +67,13 @@ struct Batch {
 
 impl Batch {
     fn new(stage: Arc<LoadedStage>, images: u32, values: Bytes) -> Result<Self, InferenceError> {
-        let bytes = |scalars| packed_bits_len(scalars, stage.modulus_bits).max(1);
-        let (input_bytes, output_bytes) = (bytes(stage.inputs()), bytes(stage.outputs()));
-        let limit = MAX_VALUES / input_bytes.max(output_bytes);
+        let form = stage.masked();
+        let limit = form.images_within(MAX_VALUES);
         let count = usize::try_from(images).unwrap_or(usize::MAX);
         if !(1..=limit).contains(&count) {
             return Err(InferenceError::Images { got: images, limit });
         }
-        let expected = count * input_bytes;
+        let expected = count * form.query_bytes();
         if values.len() != expected {
             let (field, got) = ("values", values.len());
             return Err(ConversionError::Length { field, got, expected }.into());
@@ -114,7 +110,7 @@ impl Batch {
 
     /// Space for the packed results, and the size of one image's.
     fn results(&self) -> (Vec<u8>, usize) {
-        let size = packed_bits_len(self.stage.outputs(), self.stage.modulus_bits);
+        let size = self.stage.masked().result_bytes();
         (vec![0; self.images * size], size)
     }
 }
@@ -132,8 +128,9 @@ impl Scratch {
 
     /// Modulo 2^32, which the reduction to t bits while packing turns into modulo 2^t.
     fn apply(&mut self, stage: &LoadedStage, values: &[u8], results: &mut [u8]) {
-        unpack_bits(values, stage.modulus_bits, &mut self.inputs);
+        let form = stage.masked();
+        form.unpack(values, &mut self.inputs);
         stage.plain.apply(&self.inputs, &mut self.outputs);
-        pack_bits(&self.outputs, stage.modulus_bits, results);
+        form.pack(&self.outputs, results);
     }
 }

@@ -1,20 +1,16 @@
 //! `GetModel`: the description and, on request, a part of the parameters.
 
 use bytes::Bytes;
-use sphinx_linalg::{BIAS_WIDTH, ROW_WORDS};
 use sphinx_models::ModelVersion;
 use sphinx_proto::v1::get_model_request::Part;
 use sphinx_proto::v1::{BiasesPart, GetModelRequest, GetModelResponse, WeightsPart};
 use sphinx_proto::{ModelId, TenantId};
 use sphinx_runtime::Principal;
+use sphinx_wire::parameters;
 use tonic::{Request, Response, Status};
 
 use crate::error::TrainerError;
 use crate::service::{TrainerService, described};
-
-/// Most scalars and biases of one answer: 1 MiB and 1.5 MiB, below the 4 MiB that gRPC clients accept.
-const MAX_WEIGHTS: u32 = 262_144;
-const MAX_BIASES: u32 = 64;
 
 pub async fn handle(
     service: &TrainerService,
@@ -57,24 +53,16 @@ fn weights(version: &ModelVersion, part: &WeightsPart) -> Result<(Bytes, usize),
     let stages = version.weights.len();
     let weights = version.weights.get(part.stage as usize);
     let weights = weights.ok_or(TrainerError::Stage { got: part.stage, stages })?;
-    let offset = usize::try_from(part.offset).unwrap_or(usize::MAX);
-    let count = part.count.min(MAX_WEIGHTS) as usize;
-    let values = weights.get(offset..weights.len().min(offset.saturating_add(count)));
-    let out_of_range = TrainerError::Part { offset: part.offset, total: weights.len() };
-    let bytes = values.ok_or(out_of_range)?.iter().flat_map(|value| value.to_le_bytes());
-    Ok((bytes.collect(), weights.len()))
+    let (offset, total) = (part.offset, weights.len());
+    let bytes = parameters::weights_part(weights, offset, part.count);
+    Ok((bytes.ok_or(TrainerError::Part { offset, total })?, total))
 }
 
 fn biases(version: &ModelVersion, part: &BiasesPart) -> Result<(Bytes, usize), TrainerError> {
     let stages = version.biases.len();
     let biases = version.biases.get(part.stage as usize);
     let biases = biases.ok_or(TrainerError::Stage { got: part.stage, stages })?;
-    let row = ROW_WORDS * BIAS_WIDTH.bytes();
-    let total = biases.len() / row;
-    let first = part.offset as usize;
-    if first > total {
-        return Err(TrainerError::Part { offset: u64::from(part.offset), total });
-    }
-    let end = total.min(first + part.count.min(MAX_BIASES) as usize);
-    Ok((biases.slice(first * row..end * row), total))
+    let (offset, total) = (u64::from(part.offset), parameters::stored_biases(biases));
+    let bytes = parameters::biases_part(biases, part.offset, part.count);
+    Ok((bytes.ok_or(TrainerError::Part { offset, total })?, total))
 }

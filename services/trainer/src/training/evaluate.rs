@@ -10,7 +10,7 @@ use sphinx_proto::to_status;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Evaluate, EvaluateResult, OutputRows};
-use sphinx_wire::rows::TRAINING;
+use sphinx_wire::rows::TRAINING_ROWS;
 use sphinx_wire::training::MAX_EVALUATION_ROWS;
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -125,7 +125,7 @@ async fn receive(
     inbound: &mut Inbound,
 ) -> Result<CipherMatrix<u32>, Status> {
     let rows = product.map.map().inputs();
-    let mut upload = Upload::new(rows, TRAINING.upload);
+    let mut upload = Upload::new(rows, TRAINING_ROWS.upload);
     while upload.received() < rows {
         let part = inbound.next("an upload").await?;
         let Part::Input(chunk) = part else {
@@ -159,7 +159,7 @@ fn compute_unit(
     if let Some(biases) = &product.biases {
         biases.add_to(&mut outputs, product.rows_per_channel);
     }
-    let packed = TRAINING.pack(&outputs);
+    let packed = TRAINING_ROWS.pack(&outputs);
     let (masks, bodies) = (packed.masks.into(), packed.bodies.into());
     Ok(OutputRows { rows: outputs.rows, masks, bodies, block: block as u32 })
 }

@@ -3,18 +3,14 @@
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use sphinx_linalg::{CipherMatrix, POLYNOMIAL_SIZE, ROW_WORDS, Unit, Width, pack};
+use sphinx_linalg::{CipherMatrix, Unit};
 use sphinx_proto::v1::prepare_response::Part;
 use sphinx_proto::v1::{PrepareOutput, PrepareRequest, PrepareResponse, PrepareResult};
+use sphinx_wire::rows::TICKET_ROWS;
 use tonic::{Status, Streaming};
 
 use super::{Reservation, upload};
 use crate::error::InferenceError;
-
-/// Width of the results' words; with it the rounding adds about as much noise as the encryption has.
-const RESULT_WIDTH: Width = Width::Five;
-/// Bytes of a result's mask or body.
-const HALF_BYTES: usize = POLYNOMIAL_SIZE * RESULT_WIDTH.bytes();
 
 pub(super) fn stream(
     reservation: Reservation,
@@ -34,7 +30,7 @@ fn head(reservation: &Reservation) -> Vec<PrepareResponse> {
     let result = Part::Result(PrepareResult {
         version: reservation.version,
         rows: stage.outputs() as u32,
-        biases: stage.biases.len() as u32,
+        biases: stage.biases.count() as u32,
     });
     let biases =
         (0..stage.biases.messages()).map(|index| stage.biases.message(index)).map(Part::Biases);
@@ -65,15 +61,8 @@ fn output(
     inputs: &CipherMatrix<u64>,
 ) -> Result<PrepareResponse, InferenceError> {
     let outputs = reservation.stage.cipher.evaluate(unit, inputs)?;
-    let mut masks = vec![0; outputs.rows.len() * HALF_BYTES];
-    let mut bodies = vec![0; outputs.rows.len() * HALF_BYTES];
-    let packed = masks.chunks_exact_mut(HALF_BYTES).zip(bodies.chunks_exact_mut(HALF_BYTES));
-    for (words, (mask, body)) in outputs.words.chunks_exact(ROW_WORDS).zip(packed) {
-        let (mask_words, body_words) = words.split_at(POLYNOMIAL_SIZE);
-        pack(mask_words, RESULT_WIDTH, mask);
-        pack(body_words, RESULT_WIDTH, body);
-    }
-    let (masks, bodies) = (masks.into(), bodies.into());
+    let packed = TICKET_ROWS.pack(&outputs);
+    let (masks, bodies) = (packed.masks.into(), packed.bodies.into());
     let output = PrepareOutput { rows: outputs.rows, masks, bodies };
     Ok(PrepareResponse { part: Some(Part::Output(output)) })
 }

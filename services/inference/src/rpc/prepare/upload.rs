@@ -1,9 +1,10 @@
 //! Receiving the encrypted masks of a stage.
 
-use sphinx_linalg::{CipherMatrix, Upload, Width};
+use sphinx_linalg::{CipherMatrix, Upload};
 use sphinx_proto::conversion::required;
 use sphinx_proto::v1::PrepareRequest;
 use sphinx_proto::v1::prepare_request::Part;
+use sphinx_wire::rows::TICKET_ROWS;
 use tonic::{Status, Streaming};
 
 use super::Reservation;
@@ -14,7 +15,7 @@ pub(super) async fn receive(
     reservation: &Reservation,
     mut parts: Streaming<PrepareRequest>,
 ) -> Result<CipherMatrix<u64>, Status> {
-    let mut upload = Upload::<u64>::new(reservation.stage.inputs(), Width::Six);
+    let mut upload = Upload::<u64>::new(reservation.stage.inputs(), TICKET_ROWS.upload);
     while let Some(message) = parts.message().await? {
         let input = match required("part", "input rows", message.part)? {
             Part::Input(input) => input,
