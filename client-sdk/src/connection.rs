@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::RngExt;
-use sphinx_proto::TenantId;
 use sphinx_proto::code::RETRY_AFTER_MS;
+use sphinx_proto::{Reason, TenantId};
 use sphinx_wire::Mismatch;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -14,7 +14,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use crate::error::{ClientError, transient};
+use crate::error::ClientError;
+use crate::verdict::Verdict;
 
 /// Deadline for making a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -119,7 +120,18 @@ impl Connection {
         F: FnMut(TenantChannel) -> A,
         A: Future<Output = Result<T, Status>>,
     {
-        self.tries(None, attempt).await
+        self.tries(None, again, attempt).await
+    }
+
+    /// As [`Connection::call`], for attempts that begin by reading the state which the rest depends on: also again
+    /// when that state has changed meanwhile.
+    pub(crate) async fn call_rereading<T, F, A>(&self, attempt: F) -> Result<T, ClientError>
+    where
+        F: FnMut(TenantChannel) -> A,
+        A: Future<Output = Result<T, Status>>,
+    {
+        let again = |status: &Status| again(status) || verdict(status) == Verdict::Reread;
+        self.tries(None, again, attempt).await
     }
 
     /// As [`Connection::call`]; a try that takes longer than `deadline` is given up, and its connection with it: a
@@ -133,12 +145,13 @@ impl Connection {
         F: FnMut(TenantChannel) -> A,
         A: Future<Output = Result<T, Status>>,
     {
-        self.tries(Some(deadline), attempt).await
+        self.tries(Some(deadline), again, attempt).await
     }
 
     async fn tries<T, F, A>(
         &self,
         deadline: Option<Duration>,
+        again: impl Fn(&Status) -> bool,
         mut attempt: F,
     ) -> Result<T, ClientError>
     where
@@ -163,7 +176,7 @@ impl Connection {
                 Err(status) => status,
             };
             match pauses.next() {
-                Some(&pause) if transient(status.code()) || broken(&status) => {
+                Some(&pause) if again(&status) || broken(&status) => {
                     tokio::time::sleep(pause_before_next(&status, pause)).await;
                 }
                 Some(_) | None => return Err(self.refused(&status)),
@@ -189,6 +202,7 @@ impl Connection {
         ClientError::Refused {
             service,
             code: status.code(),
+            reason: Reason::of(status),
             message: status.message().to_owned(),
             request_id: id.map(str::to_owned),
         }
@@ -211,6 +225,15 @@ impl Connection {
             expected: expected.to_string(),
         }
     }
+}
+
+/// Whether the service itself says that the same request may be sent again.
+fn again(status: &Status) -> bool {
+    verdict(status) == Verdict::Again
+}
+
+fn verdict(status: &Status) -> Verdict {
+    Verdict::of(status.code(), Reason::of(status))
 }
 
 /// Whether the connection broke while a request was under way: the transport's own status, which unlike a service's

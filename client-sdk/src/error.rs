@@ -3,11 +3,13 @@
 mod augmentation;
 mod recognition;
 
-use sphinx_proto::ConversionError;
+use sphinx_proto::{ConversionError, Reason};
 use tonic::Code;
 
 pub use augmentation::AugmentationError;
 pub use recognition::RecognitionError;
+
+use crate::verdict::Verdict;
 
 /// Why an operation of the SDK failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,8 @@ pub enum ClientError {
         service: &'static str,
         /// The status code; `common.proto` says for each whether to retry.
         code: Code,
+        /// Why it was ABORTED; `None` with other codes.
+        reason: Option<Reason>,
         /// The service's words.
         message: String,
         /// The id under which the service logged the request.
@@ -217,9 +221,13 @@ fn request(id: &Option<String>) -> String {
 }
 
 impl ClientError {
-    /// Whether a service refused the request itself and will always do so.
-    pub(crate) fn refuses_for_good(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if permanent(*code))
+    /// What may follow, when a service refused.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        if let Self::Refused { code, reason, .. } = self {
+            Some(Verdict::of(*code, *reason))
+        } else {
+            None
+        }
     }
 
     /// Whether a service has nothing under the name that it was asked for.
@@ -231,7 +239,7 @@ impl ClientError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Refused { code, .. } => transient(*code),
+            Self::Refused { code, reason, .. } => Verdict::of(*code, *reason) == Verdict::Again,
             Self::Supply { cause } => cause.is_transient(),
             Self::TicketStore(error) => {
                 matches!(error, sphinx_tickets::TicketStoreError::Busy { .. })
@@ -269,14 +277,4 @@ impl ClientError {
             | Self::Task { .. } => false,
         }
     }
-}
-
-/// Status codes after which a service refuses the same request for good.
-fn permanent(code: Code) -> bool {
-    matches!(code, Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange)
-}
-
-/// Status codes after which the same request may be sent again.
-pub(crate) fn transient(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded)
 }

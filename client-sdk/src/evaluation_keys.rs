@@ -58,7 +58,7 @@ impl SphinxClient {
         };
         let fingerprint = evaluation_fingerprint(material).to_string();
         let attempt = |channel| send(channel, header.clone(), material.clone());
-        let (receipt, sent_bytes) = self.keyvault.call(attempt).await?;
+        let (receipt, sent_bytes) = self.keyvault.call_rereading(attempt).await?;
         let ExchangeKeysResponse { key, already_registered, .. } = receipt;
         let key = self.registered(key)?;
         if key.fingerprint == fingerprint {

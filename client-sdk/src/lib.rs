@@ -15,6 +15,7 @@ pub mod recognition;
 pub mod tickets;
 mod traffic;
 mod training;
+mod verdict;
 pub mod workspace;
 
 use rand::SeedableRng;
@@ -43,7 +44,7 @@ pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
 pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 pub use sphinx_privacy::{Delta, Epsilon, Target};
 pub use sphinx_proto::{
-    ConversionError, Fingerprint, KeyId, ModelId, SessionId, TenantId, TrainingRule,
+    ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId, TrainingRule,
 };
 pub use sphinx_secret::{PublicMaterial, SecretKey};
 pub use sphinx_wire::sealed::Sealed;

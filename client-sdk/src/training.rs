@@ -7,6 +7,7 @@
 mod augmentation;
 mod batches;
 mod clear;
+mod deliver;
 mod evaluator;
 mod inputs;
 mod ledger;

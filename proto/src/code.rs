@@ -8,6 +8,38 @@ use tonic::{Code, Status, metadata::MetadataValue};
 /// Reply metadata: milliseconds to wait before the next try.
 pub const RETRY_AFTER_MS: &str = "retry-after-ms";
 
+/// Reply metadata: why an RPC was ABORTED, one of the words of [`Reason`].
+pub const REASON: &str = "sphinx-reason";
+
+/// Why an RPC was ABORTED, which says what to do next; sent as [`REASON`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The request's stream was cut, reordered or altered on its way: send the same bytes again.
+    StreamBroken,
+    /// The stored state is no longer the one that the request was made for: read it, then decide.
+    BaseMoved,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::StreamBroken, Self::BaseMoved];
+
+    /// The word that is sent.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::StreamBroken => "stream_broken",
+            Self::BaseMoved => "base_moved",
+        }
+    }
+
+    /// The reason that a status names; `None` if it names none, or one of another version of this
+    /// schema.
+    pub fn of(status: &Status) -> Option<Self> {
+        let word = status.metadata().get(REASON)?.to_str().ok()?;
+        Self::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+}
+
 /// Status codes of every RPC of package `sphinx.v1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -19,8 +51,8 @@ pub enum ErrorCode {
     AlreadyExists,
     /// The request does not fit the stored state.
     FailedPrecondition,
-    /// Somebody else committed first, or the stream broke its own order.
-    Aborted,
+    /// The request's stream is broken, or somebody else was faster: the reason says which.
+    Aborted(Reason),
     /// A limit was hit.
     ResourceExhausted,
     /// The service, or one it needs, is not there now.
@@ -38,7 +70,7 @@ impl From<ErrorCode> for Code {
             ErrorCode::NotFound => Self::NotFound,
             ErrorCode::AlreadyExists => Self::AlreadyExists,
             ErrorCode::FailedPrecondition => Self::FailedPrecondition,
-            ErrorCode::Aborted => Self::Aborted,
+            ErrorCode::Aborted(_) => Self::Aborted,
             ErrorCode::ResourceExhausted => Self::ResourceExhausted,
             ErrorCode::Unavailable => Self::Unavailable,
             ErrorCode::DeadlineExceeded => Self::DeadlineExceeded,
@@ -76,6 +108,9 @@ pub fn to_status(error: impl RpcError) -> Status {
     }
     tracing::debug!(?code, cause = %chain(&error), "request refused");
     let mut status = Status::new(code.into(), error.to_string());
+    if let ErrorCode::Aborted(reason) = code {
+        status.metadata_mut().insert(REASON, MetadataValue::from_static(reason.word()));
+    }
     if let Some(delay) = error.retry_after() {
         let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         status.metadata_mut().insert(RETRY_AFTER_MS, MetadataValue::from(millis));
@@ -125,5 +160,22 @@ mod tests {
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert_eq!(status.message(), "secret path /var/x");
         assert_eq!(status.metadata().get(RETRY_AFTER_MS).unwrap(), "250");
+        assert_eq!(Reason::of(&status), None);
+    }
+
+    #[test]
+    fn reasons_survive_the_wire_and_unknown_ones_are_none() {
+        for reason in Reason::ALL {
+            let status = to_status(Fault(ErrorCode::Aborted(reason)));
+            assert_eq!(status.code(), Code::Aborted);
+            let mut headers = Default::default();
+            status.add_header(&mut headers).unwrap();
+            assert_eq!(headers.get("sphinx-reason").unwrap(), reason.word());
+            let received = Status::from_header_map(&headers).unwrap();
+            assert_eq!(Reason::of(&received), Some(reason));
+        }
+        let mut status = Status::aborted("of a later version");
+        status.metadata_mut().insert(REASON, MetadataValue::from_static("moon_phase"));
+        assert_eq!(Reason::of(&status), None);
     }
 }

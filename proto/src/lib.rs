@@ -9,12 +9,14 @@ pub mod fingerprint;
 pub mod ids;
 pub mod network;
 pub mod optimizer;
+pub mod stream;
 
-pub use code::{ErrorCode, RpcError, to_status};
+pub use code::{ErrorCode, Reason, RpcError, to_status};
 pub use conversion::ConversionError;
 pub use fingerprint::Fingerprint;
 pub use ids::{KeyId, ModelId, SessionId, TenantId};
 pub use optimizer::TrainingRule;
+pub use stream::next_message;
 
 /// Package `sphinx.v1`, generated from `proto/sphinx/v1`.
 #[expect(missing_docs, reason = "documented in the .proto files")]

@@ -13,6 +13,7 @@ use sphinx_proto::SessionId;
 use crate::error::ClientError;
 use crate::training::augmentation::copies;
 use crate::training::batches::{Batches, blocks};
+use crate::training::deliver::{Undelivered, deliver, reopen};
 use crate::training::evaluator::{Evaluator, Update};
 use crate::training::inputs::{Inputs, View};
 use crate::training::ledger::ModelLedger;
@@ -20,9 +21,6 @@ use crate::training::options::{Planned, TrainingOptions};
 use crate::training::progress::{Progress, TrainingSummary};
 use crate::training::step::{blocks_together, gradients};
 use crate::training::update::UpdateMaker;
-
-/// How often a step is tried again after a transient failure.
-const TRIES: usize = 5;
 
 /// Everything a training needs besides the cloud.
 pub(crate) struct Training<'a> {
@@ -165,7 +163,8 @@ impl Training<'_> {
         loop {
             match self.blocks(cloud, plan, maker, slots) {
                 Ok(pass) => return Ok(pass),
-                Err(error) => reopen(cloud, step, error, &mut tries)?,
+                Err(error) if error.is_transient() => reopen(cloud, step, error, &mut tries)?,
+                Err(error) => return Err(error),
             };
         }
     }
@@ -209,46 +208,17 @@ impl Training<'_> {
         {
             return Ok(false);
         }
-        let mut tries = 1;
-        while let Err(error) = cloud.commit(step, &sealed, update) {
-            if error.refuses_for_good()
-                && let Some(ledger) = ledger.as_deref_mut()
-            {
+        let delivered = deliver(cloud, step, |cloud| cloud.commit(step, &sealed, update));
+        match (delivered, ledger) {
+            (Ok(()), Some(ledger)) => ledger.confirm(base_version)?,
+            (Ok(()), None) => {}
+            (Err(Undelivered::Refused(error)), Some(ledger)) => {
                 return Err(ledger.abandon(base_version, error));
             }
-            if reopen(cloud, step, error, &mut tries)? {
-                break;
-            }
-            // The update was made for this version and no other.
-            if cloud.version() != base_version {
-                let (server, base) = (cloud.version(), base_version);
-                return Err(ClientError::PendingLost { server, base });
-            }
-        }
-        if let Some(ledger) = ledger {
-            ledger.confirm(base_version)?;
+            (Err(Undelivered::Refused(error) | Undelivered::Open(error)), _) => return Err(error),
         }
         Ok(true)
     }
-}
-
-/// Connects again after a transient failure, as often as a step may be tried, and says whether `step` had arrived.
-fn reopen(
-    cloud: &mut dyn Evaluator,
-    step: u64,
-    mut error: ClientError,
-    tries: &mut usize,
-) -> Result<bool, ClientError> {
-    while error.is_transient() && *tries < TRIES {
-        tracing::warn!(%error, step, "the session broke; opening it again");
-        *tries += 1;
-        match cloud.reopen(step) {
-            Ok(arrived) => return Ok(arrived),
-            // The service went away again while it was asked.
-            Err(again) => error = again,
-        }
-    }
-    Err(error)
 }
 
 /// What the passes of a step's blocks yield.

@@ -12,6 +12,7 @@ use sphinx_secret::SecretKey;
 
 use crate::client::SphinxClient;
 use crate::error::ClientError;
+use crate::training::deliver::{Undelivered, deliver};
 use crate::training::evaluator::Evaluator;
 use crate::training::inputs::Inputs;
 use crate::training::ledger::{ModelLedger, Unconfirmed};
@@ -135,9 +136,11 @@ fn settle(
     }
     if !arrived {
         tracing::info!(base, "repeating the update that an earlier run could not confirm");
-        match session.commit_sealed(unconfirmed.step, &unconfirmed.sealed) {
-            Err(error) if error.refuses_for_good() => return Err(ledger.abandon(base, error)),
-            committed => committed?,
+        let (step, sealed) = (unconfirmed.step, &unconfirmed.sealed);
+        match deliver(&mut session, step, |session| session.commit_sealed(step, sealed)) {
+            Ok(()) => {}
+            Err(Undelivered::Refused(error)) => return Err(ledger.abandon(base, error)),
+            Err(Undelivered::Open(error)) => return Err(error),
         }
     }
     ledger.confirm(base)?;

@@ -1,7 +1,7 @@
 //! What can go wrong with stored models.
 
 use sphinx_objects::ObjectError;
-use sphinx_proto::{ErrorCode, ModelId, RpcError};
+use sphinx_proto::{ErrorCode, ModelId, Reason, RpcError};
 
 /// An error of the store of models.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +53,7 @@ impl RpcError for StoreError {
             Self::Object(_) => ErrorCode::Internal,
             Self::NoModel { .. } | Self::NoVersion { .. } => ErrorCode::NotFound,
             Self::ModelExists { .. } => ErrorCode::AlreadyExists,
-            Self::Conflict { .. } => ErrorCode::Aborted,
+            Self::Conflict { .. } => ErrorCode::Aborted(Reason::BaseMoved),
         }
     }
 }

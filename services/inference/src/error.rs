@@ -7,7 +7,7 @@ use sphinx_channel::KeyDirectoryError;
 use sphinx_evaluation_keys::QueryError;
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::{NetworkFault, StoreError};
-use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
+use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, Reason, RpcError};
 use sphinx_quantise::QuantisationError;
 use sphinx_runtime::ComputeError;
 
@@ -36,6 +36,8 @@ pub(crate) enum InferenceError {
     Busy { got: usize, limit: u32 },
     #[error("{limit} one-shot recognitions wait already; try again later")]
     Waiting { limit: usize },
+    #[error("the stream does not begin with a header: expected a PrepareHeader")]
+    NoHeader,
     #[error("a header came after {received} rows: a stream has one header")]
     SecondHeader { received: usize },
     #[error(transparent)]
@@ -91,12 +93,11 @@ impl RpcError for InferenceError {
             | Self::NotOneShot { .. }
             | Self::EvaluationKeys(_)
             | Self::Unquantisable { .. } => ErrorCode::FailedPrecondition,
-            Self::Stage { .. } | Self::Images { .. } | Self::SecondHeader { .. } => {
-                ErrorCode::InvalidArgument
-            }
+            Self::Stage { .. } | Self::Images { .. } => ErrorCode::InvalidArgument,
+            Self::NoHeader | Self::SecondHeader { .. } => ErrorCode::Aborted(Reason::StreamBroken),
             Self::Upload(error) => match error {
                 UploadError::OutOfOrder { .. } | UploadError::Incomplete { .. } => {
-                    ErrorCode::Aborted
+                    ErrorCode::Aborted(Reason::StreamBroken)
                 }
                 UploadError::TooManyRows { .. }
                 | UploadError::SeedLength { .. }
@@ -106,7 +107,8 @@ impl RpcError for InferenceError {
             Self::Evaluation(error) => match error {
                 EvaluationError::Query(_) => ErrorCode::InvalidArgument,
                 EvaluationError::Profile { .. } => ErrorCode::FailedPrecondition,
-                EvaluationError::Cancelled => ErrorCode::Aborted,
+                // The caller has gone; what it hears, if anything, is that its request was cut off.
+                EvaluationError::Cancelled => ErrorCode::Aborted(Reason::StreamBroken),
                 EvaluationError::Biases { .. } => ErrorCode::Internal,
             },
             Self::Stopped => ErrorCode::Unavailable,

@@ -1,7 +1,7 @@
 //! What the key vault answers instead of a key.
 
 use sphinx_objects::ObjectError;
-use sphinx_proto::{ConversionError, ErrorCode, KeyId, RpcError};
+use sphinx_proto::{ConversionError, ErrorCode, KeyId, Reason, RpcError};
 use sphinx_runtime::ComputeError;
 
 /// An error of the key vault.
@@ -9,6 +9,8 @@ use sphinx_runtime::ComputeError;
 pub(crate) enum VaultError {
     #[error(transparent)]
     Field(#[from] ConversionError),
+    #[error("the stream does not begin with a header: expected a KeyHeader")]
+    NoHeader,
     #[error("a header came after {received} bytes of material: a stream has one header")]
     SecondHeader { received: u64 },
     #[error("material_bytes is {got}: this kind of key has {expected}")]
@@ -65,20 +67,21 @@ impl RpcError for VaultError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Field(error) => error.code(),
-            Self::SecondHeader { .. }
-            | Self::MaterialSize { .. }
+            Self::MaterialSize { .. }
             | Self::Chunk { .. }
             | Self::Description { .. }
-            | Self::CutShort { .. }
-            | Self::TooLong { .. }
-            | Self::Hash { .. }
             | Self::OffsetOfPublicKey { .. }
             | Self::Secret { .. }
             | Self::NotRandom { .. }
             | Self::NotEvaluationKeys(_)
             | Self::Kind { .. } => ErrorCode::InvalidArgument,
+            Self::NoHeader
+            | Self::SecondHeader { .. }
+            | Self::CutShort { .. }
+            | Self::TooLong { .. }
+            | Self::Hash { .. } => ErrorCode::Aborted(Reason::StreamBroken),
             Self::Offset { .. } | Self::OtherFingerprint { .. } | Self::Removed { .. } => {
-                ErrorCode::Aborted
+                ErrorCode::Aborted(Reason::BaseMoved)
             }
             Self::Compute(error) => error.code(),
             Self::MaterialLimit { .. } | Self::TooManyKeys { .. } => ErrorCode::ResourceExhausted,

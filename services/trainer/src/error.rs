@@ -7,7 +7,7 @@ use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::StoreError;
 use sphinx_network::SpecError;
 use sphinx_optimizer::OptimizerError;
-use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, RpcError};
+use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, Reason, RpcError};
 use sphinx_quantise::LowerError;
 use sphinx_runtime::ComputeError;
 
@@ -55,10 +55,14 @@ pub(crate) enum TrainerError {
     #[error("the stream ended in the middle of {during}")]
     CutShort { during: &'static str },
     #[error(
-        "weight gradient of stage {stage} at {offset} with {got} bytes: expected whole f32 from \
-         {expected} on, within {total}"
+        "weight gradient of stage {stage} comes twice or out of order at {offset}: expected {expected}"
     )]
-    GradientPart { stage: u32, offset: u64, got: usize, expected: usize, total: usize },
+    GradientOrder { stage: u32, offset: u64, expected: usize },
+    #[error(
+        "weight gradient of stage {stage} at {offset} with {got} bytes: expected whole f32 within \
+         {total}"
+    )]
+    GradientPart { stage: u32, offset: u64, got: usize, total: usize },
     #[error("weight gradient of stage {stage} has {got} of {expected} values")]
     GradientIncomplete { stage: usize, got: usize, expected: usize },
     #[error("bias changes of stage {stage} come twice or out of order at {offset}")]
@@ -91,8 +95,15 @@ impl RpcError for TrainerError {
             Self::Key(error) => error.code(),
             Self::Compute(error) => error.code(),
             Self::Rows(_) | Self::Damaged { .. } => ErrorCode::Internal,
+            Self::Upload(error) => match error {
+                UploadError::OutOfOrder { .. } | UploadError::Incomplete { .. } => {
+                    ErrorCode::Aborted(Reason::StreamBroken)
+                }
+                UploadError::TooManyRows { .. }
+                | UploadError::SeedLength { .. }
+                | UploadError::BodyLength { .. } => ErrorCode::InvalidArgument,
+            },
             Self::Spec(_)
-            | Self::Upload(_)
             | Self::Lower(_)
             | Self::Bias(_)
             | Self::Optimizer(_)
@@ -101,16 +112,17 @@ impl RpcError for TrainerError {
             | Self::BackwardOfFirst
             | Self::RowsAnnounced { .. }
             | Self::Blocks { .. }
-            | Self::BlockOrder { .. }
             | Self::Part { .. }
-            | Self::Order { .. }
-            | Self::CutShort { .. }
             | Self::GradientPart { .. }
-            | Self::GradientIncomplete { .. }
+            | Self::GradientIncomplete { .. } => ErrorCode::InvalidArgument,
+            Self::Order { .. }
+            | Self::CutShort { .. }
+            | Self::BlockOrder { .. }
+            | Self::GradientOrder { .. }
             | Self::BiasOrder { .. }
-            | Self::Hash { .. } => ErrorCode::InvalidArgument,
+            | Self::Hash { .. } => ErrorCode::Aborted(Reason::StreamBroken),
             Self::OtherKey { .. } | Self::NoAverage => ErrorCode::FailedPrecondition,
-            Self::Base { .. } => ErrorCode::Aborted,
+            Self::Base { .. } => ErrorCode::Aborted(Reason::BaseMoved),
             Self::Busy { .. } => ErrorCode::ResourceExhausted,
             Self::Unread { .. } => ErrorCode::DeadlineExceeded,
             Self::Draining => ErrorCode::Unavailable,

@@ -6,10 +6,10 @@ mod upload;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use sphinx_proto::conversion::{parameter_set, required};
+use sphinx_proto::conversion::parameter_set;
 use sphinx_proto::v1::prepare_request::Part;
 use sphinx_proto::v1::{PrepareHeader, PrepareRequest};
-use sphinx_proto::{ConversionError, KeyId, TenantId};
+use sphinx_proto::{ConversionError, KeyId, TenantId, next_message};
 use sphinx_runtime::{Compute, Principal};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tonic::{Request, Response, Status, Streaming};
@@ -44,7 +44,7 @@ pub(crate) async fn handle(
 ) -> Result<Response<PrepareStream>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
     let mut parts = request.into_inner();
-    let preparation = Preparation::parse(tenant, header(parts.message().await?)?)?;
+    let preparation = Preparation::parse(tenant, header(next_message(&mut parts).await?)?)?;
     let tenant = preparation.version.tenant.clone();
     let model = service.models.get(preparation.version, &preparation.key_id).await?;
     service.keys.require(&tenant, &preparation.key_id).await.map_err(InferenceError::from)?;
@@ -52,11 +52,10 @@ pub(crate) async fn handle(
     Ok(Response::new(replies::stream(reservation, parts).boxed()))
 }
 
-fn header(first: Option<PrepareRequest>) -> Result<PrepareHeader, ConversionError> {
-    let expected = "a PrepareHeader in the first message";
+fn header(first: Option<PrepareRequest>) -> Result<PrepareHeader, InferenceError> {
     match first.and_then(|message| message.part) {
         Some(Part::Header(header)) => Ok(header),
-        Some(Part::Input(_)) | None => required("header", expected, None),
+        Some(Part::Input(_)) | None => Err(InferenceError::NoHeader),
     }
 }
 

@@ -14,7 +14,7 @@ use sphinx_proto::v1::{
     exchange_keys_request, inference_client::InferenceClient, key_vault_client::KeyVaultClient,
     prepare_request::Part,
 };
-use sphinx_proto::{KeyId, ModelId, TenantId};
+use sphinx_proto::{KeyId, ModelId, Reason, TenantId};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, InferenceStage};
 use sphinx_runtime::CancellationToken;
 use tempfile::TempDir;
@@ -133,7 +133,11 @@ impl Service {
 
     /// The code that a stream of these parts is refused with.
     pub async fn refusal(&self, parts: Vec<Part>) -> Code {
-        self.prepare(parts).await.unwrap_err().code()
+        let status = self.prepare(parts).await.unwrap_err();
+        // No part of a stream of its own can be ABORTED for what somebody else did.
+        let broken = (status.code() == Code::Aborted).then_some(Reason::StreamBroken);
+        assert_eq!(Reason::of(&status), broken, "{status:?}");
+        status.code()
     }
 }
 

@@ -1,9 +1,9 @@
 //! `ExchangeKeys`: registers key material that comes as a stream.
 
-use sphinx_proto::TenantId;
 use sphinx_proto::conversion::required;
 use sphinx_proto::v1::exchange_keys_request::Part;
 use sphinx_proto::v1::{ExchangeKeysRequest, ExchangeKeysResponse, KeyHeader, KeyKind};
+use sphinx_proto::{TenantId, next_message};
 use sphinx_runtime::{Principal, unix_seconds};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -19,7 +19,7 @@ pub(crate) async fn handle(
 ) -> Result<Response<ExchangeKeysResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
     let mut parts = request.into_inner();
-    let header = header(parts.message().await?)?;
+    let header = header(next_message(&mut parts).await?)?;
     let announced = Announcement::parse(header, vault.limits())?;
     let registered = if announced.kind == KeyKind::Evaluation {
         let sha256 = hex::encode(announced.sha256);
@@ -46,7 +46,7 @@ async fn receive(
     limits: &VaultLimits,
 ) -> Result<CheckedKey, Status> {
     let mut upload = Upload::new(announced, limits);
-    while let Some(message) = parts.message().await? {
+    while let Some(message) = next_message(&mut parts).await? {
         match required("part", "a chunk", message.part)? {
             Part::Chunk(chunk) => upload.push(&chunk)?,
             Part::Header(_) => {
@@ -67,7 +67,7 @@ async fn receive_parts(
 ) -> Result<(), Status> {
     let limit = vault.limits().max_chunk_bytes;
     let mut receiver = Receiver::new(&vault.parts, tenant, announced, sha256, limit).await?;
-    while let Some(message) = messages.message().await? {
+    while let Some(message) = next_message(&mut messages).await? {
         match required("part", "a chunk", message.part)? {
             Part::Chunk(chunk) => receiver.push(&chunk).await?,
             Part::Header(_) => {
@@ -78,10 +78,9 @@ async fn receive_parts(
     Ok(receiver.finish()?)
 }
 
-fn header(first: Option<ExchangeKeysRequest>) -> Result<KeyHeader, Status> {
-    let expected = "a KeyHeader in the first message";
+fn header(first: Option<ExchangeKeysRequest>) -> Result<KeyHeader, VaultError> {
     match first.and_then(|message| message.part) {
         Some(Part::Header(header)) => Ok(header),
-        Some(Part::Chunk(_)) | None => Ok(required("header", expected, None)?),
+        Some(Part::Chunk(_)) | None => Err(VaultError::NoHeader),
     }
 }

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_evaluation_keys::{MAX_KEY_BYTES, OneShotProfile};
 use sphinx_proto::{
-    Fingerprint,
+    Fingerprint, Reason,
     v1::{
         DeleteKeyRequest, ExchangeKeysResponse, FetchKeyRequest, FindUploadRequest, GetKeyRequest,
         Key, KeyHeader, KeyKind, ListKeysRequest, ParameterSet, fetch_key_response::Part,
@@ -94,7 +94,7 @@ async fn registered_keys_are_found_fetched_and_removed() {
     assert_eq!(first, key);
     assert!(fetched == material);
     let other = fetch(&vault, fetch_request("laptop", "0123")).await.unwrap_err();
-    assert_eq!(other.code(), Code::Aborted, "{other:?}");
+    assert_eq!(Reason::of(&other), Some(Reason::BaseMoved), "{other:?}");
 
     let delete = |kind| DeleteKeyRequest { key_id: "laptop".into(), kind };
     let public = vault.client.delete_key(delete(1)).await.unwrap_err();
@@ -115,6 +115,7 @@ async fn a_broken_upload_goes_on_where_it_broke_even_after_a_restart() {
     let cut = 5 * PART + PART / 2;
     let status = send(&vault, header("laptop", material), &material[..cut]).await.unwrap_err();
     assert!(status.message().contains("the stream ended after"), "{status:?}");
+    assert_eq!(Reason::of(&status), Some(Reason::StreamBroken), "{status:?}");
     let offset = stored(&vault, header("laptop", material)).await;
     assert_eq!(offset, 5 * PART as u64);
 
@@ -128,7 +129,7 @@ async fn a_broken_upload_goes_on_where_it_broke_even_after_a_restart() {
     for wrong in [offset + PART as u64, offset - 1] {
         let status = send(&vault, KeyHeader { offset: wrong, ..announced.clone() }, &[]).await;
         let status = status.unwrap_err();
-        assert_eq!(status.code(), Code::Aborted, "{status:?}");
+        assert_eq!(Reason::of(&status), Some(Reason::BaseMoved), "{status:?}");
         assert!(status.message().contains("5242880 bytes are stored"), "{status:?}");
     }
     let rest = &material[offset as usize..];
@@ -195,6 +196,7 @@ async fn rejects_what_is_no_set_of_evaluation_keys_and_keeps_nothing_of_it() {
     changed[9_000_000] ^= 1;
     let status = send(&vault, header("laptop", material), &changed).await.unwrap_err();
     assert!(status.message().contains("SHA-256"), "{status:?}");
+    assert_eq!(Reason::of(&status), Some(Reason::StreamBroken), "{status:?}");
     assert_eq!(part_files(&vault), 0);
     // Too long, and nothing, by the header already.
     for got in [MAX_KEY_BYTES as u64 + 1, 0, u64::MAX] {

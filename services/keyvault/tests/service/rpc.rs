@@ -4,7 +4,7 @@ use crate::common::{
     MATERIAL, Vault, chunk_part, header, header_part, material, of_tenant, start, streamed, upload,
 };
 use sphinx_proto::{
-    Fingerprint,
+    Fingerprint, Reason,
     v1::{ExchangeKeysRequest, GetKeyRequest, KeyHeader, KeyKind, ListKeysRequest, ParameterSet},
 };
 use tonic::{Code, Status};
@@ -76,16 +76,24 @@ async fn rejects_bad_streams_and_stores_nothing() {
         upload(header, &bytes)
     };
     let longer = [bytes.as_slice(), &[0]].concat();
-    let cases = [
-        (vec![], "header is missing"),
-        (vec![ExchangeKeysRequest { part: None }], "header is missing"),
-        (vec![chunk_part(&bytes[..100])], "header is missing"),
+    let broken = [
+        (vec![], "does not begin with a header"),
+        (vec![ExchangeKeysRequest { part: None }], "does not begin with a header"),
+        (vec![chunk_part(&bytes[..100])], "does not begin with a header"),
         (vec![header_part(good())], "ended after 0 of 16400 bytes"),
         (upload(good(), &bytes[..MATERIAL - 1]), "ended after 16399 of 16400 bytes"),
         (upload(good(), &longer), "16401 bytes of material or more"),
         (upload(good(), &material(2)), "SHA-256"),
-        (vec![header_part(good()), chunk_part(&bytes[..8193])], "a chunk has 8193 bytes"),
         (vec![header_part(good()), header_part(good())], "a stream has one header"),
+    ];
+    for (parts, expected) in broken {
+        let status = exchange(&vault, parts).await.unwrap_err();
+        assert_eq!(status.code(), Code::Aborted, "{status:?}");
+        assert_eq!(Reason::of(&status), Some(Reason::StreamBroken), "{status:?}");
+        assert!(status.message().contains(expected), "{:?}: {expected}", status.message());
+    }
+    let cases = [
+        (vec![header_part(good()), chunk_part(&bytes[..8193])], "a chunk has 8193 bytes"),
         (vec![header_part(good()), ExchangeKeysRequest { part: None }], "part is missing"),
         (with(|h| h.key_id = "../laptop".to_owned()), "key_id is \"../laptop\""),
         (with(|h| h.key_id = String::new()), "key_id is \"\""),
@@ -101,6 +109,7 @@ async fn rejects_bad_streams_and_stores_nothing() {
     for (parts, expected) in cases {
         let status = exchange(&vault, parts).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+        assert_eq!(Reason::of(&status), None, "{status:?}");
         assert!(status.message().contains(expected), "{:?}: {expected}", status.message());
         assert!(status.metadata().contains_key("x-request-id"));
     }

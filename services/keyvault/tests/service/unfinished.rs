@@ -85,7 +85,7 @@ async fn a_damaged_record_of_one_tenant_stops_nobody_else() {
     again.dir = dir;
     let half = &material(1)[..PART];
     let cut = send_as(&again, "other", header("laptop", &material(1)), half).await;
-    assert_eq!(cut, Err(Code::InvalidArgument));
+    assert_eq!(cut, Err(Code::Aborted));
     assert_eq!(files(&again, "other"), 1);
     // Nothing asks for anything, and no vault starts.
     let swept = async {

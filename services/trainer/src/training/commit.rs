@@ -103,15 +103,13 @@ impl Receiving {
             return Err(TrainerError::Stage { got: part.stage, stages });
         };
         let (values, rest) = part.values.as_chunks::<4>();
-        let in_order = part.offset == gradient.len() as u64 && rest.is_empty();
-        if !in_order || gradient.len() + values.len() > total {
-            return Err(TrainerError::GradientPart {
-                stage: part.stage,
-                offset: part.offset,
-                got: part.values.len(),
-                expected: gradient.len(),
-                total,
-            });
+        let (stage, offset) = (part.stage, part.offset);
+        if offset != gradient.len() as u64 {
+            return Err(TrainerError::GradientOrder { stage, offset, expected: gradient.len() });
+        }
+        if !rest.is_empty() || gradient.len() + values.len() > total {
+            let got = part.values.len();
+            return Err(TrainerError::GradientPart { stage, offset, got, total });
         }
         gradient.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
         self.hash.update(&part.values);

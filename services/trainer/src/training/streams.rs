@@ -5,7 +5,7 @@ use std::time::Duration;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{TrainRequest, TrainResponse};
-use sphinx_proto::{ConversionError, to_status};
+use sphinx_proto::{ConversionError, next_message, to_status};
 use sphinx_runtime::CancellationToken;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
@@ -26,7 +26,7 @@ impl Inbound {
 
     /// The next part; `during` says what would be cut short by an end of the stream.
     pub async fn next(&mut self, during: &'static str) -> Result<Part, Status> {
-        let message = self.stream.message().await?;
+        let message = next_message(&mut self.stream).await?;
         match message {
             Some(message) => part(message),
             None => Err(to_status(TrainerError::CutShort { during })),
@@ -37,7 +37,7 @@ impl Inbound {
     pub async fn next_or_end(&mut self) -> Result<Option<Part>, Status> {
         tokio::select! {
             biased;
-            message = self.stream.message() => message?.map(part).transpose(),
+            message = next_message(&mut self.stream) => message?.map(part).transpose(),
             () = self.shutdown.cancelled() => Err(to_status(TrainerError::Draining)),
         }
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
+use sphinx_proto::Reason;
 use sphinx_proto::v1::{
     BiasesPart, Conv, CreateModelRequest, Dense, ExchangeKeysRequest, GetModelRequest,
     GetModelResponse, KeyHeader, KeyKind, Layer, ListModelsRequest, Model, Network, ParameterSet,
@@ -197,4 +198,20 @@ pub fn of_tenant<T>(tenant: &'static str, message: T) -> Request<T> {
 pub fn assert_refused(status: &Status, code: tonic::Code, words: &str) {
     assert_eq!(status.code(), code, "{status:?}");
     assert!(status.message().contains(words), "expected {words:?} in {:?}", status.message());
+    // Every ABORTED says what to do next, and nothing else does.
+    assert_eq!(Reason::of(status).is_some(), code == tonic::Code::Aborted, "{status:?}");
+}
+
+/// The refusal of a stream that does not arrive as it was sent.
+#[track_caller]
+pub fn assert_broken(status: &Status, words: &str) {
+    assert_refused(status, tonic::Code::Aborted, words);
+    assert_eq!(Reason::of(status), Some(Reason::StreamBroken), "{status:?}");
+}
+
+/// The refusal of a commit on a version that is no longer the newest.
+#[track_caller]
+pub fn assert_moved(status: &Status, words: &str) {
+    assert_refused(status, tonic::Code::Aborted, words);
+    assert_eq!(Reason::of(status), Some(Reason::BaseMoved), "{status:?}");
 }

@@ -2,6 +2,7 @@
 
 use sphinx_linalg::{CipherMatrix, Upload};
 use sphinx_proto::conversion::required;
+use sphinx_proto::next_message;
 use sphinx_proto::v1::PrepareRequest;
 use sphinx_proto::v1::prepare_request::Part;
 use sphinx_wire::rows::TICKET_ROWS;
@@ -16,7 +17,7 @@ pub(super) async fn receive(
     mut parts: Streaming<PrepareRequest>,
 ) -> Result<CipherMatrix<u64>, Status> {
     let mut upload = Upload::<u64>::new(reservation.stage.inputs(), TICKET_ROWS.upload);
-    while let Some(message) = parts.message().await? {
+    while let Some(message) = next_message(&mut parts).await? {
         let input = match required("part", "input rows", message.part)? {
             Part::Input(input) => input,
             Part::Header(_) => {

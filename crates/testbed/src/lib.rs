@@ -1,0 +1,13 @@
+//! Worlds for tests, examples and benches: services in this process and as processes of their own, and relays
+//! between them and their clients that break what passes.
+//!
+//! Everything here panics when the world itself cannot be made, as a test does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests")]
+
+mod process;
+pub mod relay;
+mod services;
+pub mod training;
+
+pub use process::{Process, serve_process};
+pub use services::{inference, keyvault, listen};
