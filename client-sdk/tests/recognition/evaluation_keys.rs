@@ -13,7 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tonic::Code;
 
-use crate::world::{World, listen};
+use sphinx_testbed::listen;
+
+use crate::world::World;
 
 /// Forwards connections to `target`, of the first only `limit` bytes of the client; that one ends when `cut` says so.
 async fn breaking_proxy(target: String, limit: u64, cut: Arc<Notify>) -> String {

@@ -18,7 +18,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::world::listen;
+use sphinx_testbed::listen;
 
 /// Forwards everything to a real service; answers of `Infer` get the number of a later version, those of `SyncTickets`
 /// lack their first message.

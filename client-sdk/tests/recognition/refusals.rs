@@ -155,7 +155,7 @@ pub async fn fresh_service(world: &World) -> String {
 
 /// The same with another configuration.
 pub async fn replica(world: &World, change: impl FnOnce(&mut sphinx_inference::Config)) -> String {
-    let (listener, address) = crate::world::listen().await;
+    let (listener, address) = sphinx_testbed::listen().await;
     let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
     change(&mut config);
     config.store = world.store.path().to_str().unwrap().to_owned();

@@ -10,7 +10,9 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::refusals::fresh_recogniser;
-use crate::world::{World, listen};
+use sphinx_testbed::listen;
+
+use crate::world::World;
 
 const DEADLINE: Duration = Duration::from_millis(500);
 

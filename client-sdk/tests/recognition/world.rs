@@ -2,20 +2,16 @@
 
 use std::sync::Arc;
 
-use prost::Message;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::recognition::Recogniser;
-use sphinx_client::{Endpoints, KeyId, ModelId, SphinxClient, TenantId};
-use sphinx_linalg::{BIAS_WIDTH, EncryptedBiases, SLOTS};
+use sphinx_client::{Endpoints, KeyId, ModelId, SphinxClient};
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
-use sphinx_proto::v1::Network;
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
-use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
+use sphinx_testbed::{Running, encrypted_biases, inference, keyvault, model_meta, model_version};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 pub struct World {
     pub store: TempDir,
@@ -23,8 +19,8 @@ pub struct World {
     pub key: Arc<SecretKey>,
     pub key_id: KeyId,
     pub rng: ChaCha20Rng,
-    /// Stops the services when the world ends.
-    shutdown: CancellationToken,
+    /// The key vault and the inference service.
+    _services: [Running; 2],
 }
 
 /// A model in the store and the same network in the clear.
@@ -39,26 +35,21 @@ impl World {
     /// Starts the services and registers a key.
     pub async fn start() -> Self {
         let store = tempfile::tempdir().unwrap();
-        let shutdown = CancellationToken::new();
         let location = store.path().to_str().unwrap().to_owned();
-        let (listener, keyvault) = listen().await;
-        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
-        config.store.clone_from(&location);
-        let stop = shutdown.clone();
-        tokio::spawn(async move { sphinx_keyvault::run(config, listener, stop).await.unwrap() });
-        let (listener, inference) = listen().await;
-        let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
-        (config.store, config.keyvault) = (location, keyvault.clone());
-        let stop = shutdown.clone();
-        tokio::spawn(async move { sphinx_inference::run(config, listener, stop).await.unwrap() });
+        let keyvault = keyvault(&location).await;
+        let inference = inference(&location, &keyvault.url).await;
 
         let mut rng = ChaCha20Rng::seed_from_u64(41);
         let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
         let key_id = KeyId::parse("mine").unwrap();
-        let endpoints = Endpoints { inference, keyvault, ..Endpoints::default() };
+        let endpoints = Endpoints {
+            inference: inference.url.clone(),
+            keyvault: keyvault.url.clone(),
+            ..Endpoints::default()
+        };
         let client = SphinxClient::new(&endpoints).unwrap();
         client.register_key(&key_id, &key, "test", &mut rng).await.unwrap();
-        Self { store, endpoints, key, key_id, rng, shutdown }
+        Self { store, endpoints, key, key_id, rng, _services: [keyvault, inference] }
     }
 
     pub fn client(&self) -> SphinxClient {
@@ -82,15 +73,8 @@ impl World {
     /// The same with any network; the model has its name.
     pub async fn model_of(&mut self, spec: NetworkSpec) -> Model {
         let (version, clear) = self.version(&spec, 0);
-        let meta = ModelMeta {
-            tenant: TenantId::default(),
-            model_id: ModelId::parse(spec.name.as_str()).unwrap(),
-            key_id: self.key_id.clone(),
-            network: Network::from(&spec).encode_to_vec().into(),
-            seed: 0,
-            created_unix_seconds: 0,
-            incarnation: self.rng.next_u64().to_le_bytes().repeat(2).try_into().unwrap(),
-        };
+        let incarnation = self.rng.next_u64().to_le_bytes().repeat(2).try_into().unwrap();
+        let meta = model_meta("default", &spec.name, "mine", &spec, incarnation);
         self.models().create(&meta, version).await.unwrap();
         Model { id: meta.model_id.clone(), meta, spec, clear }
     }
@@ -117,42 +101,15 @@ impl World {
         let biases = parameters.iter_mut().map(|stage| self.encrypted_biases(stage)).collect();
         let bits = DEFAULT_ACTIVATION_BITS;
         let clear = QuantisedNetwork::new(&plan, &parameters, spec.bias_bound, bits).unwrap();
-        let version = ModelVersion {
-            version,
-            commit: None,
-            updated_unix_seconds: 0,
-            weights: parameters.into_iter().map(|stage| stage.weights).collect(),
-            averaged: None,
-            optimizer: bytes::Bytes::new(),
-            biases,
-        };
-        (version, clear)
+        let weights = parameters.into_iter().map(|stage| stage.weights).collect();
+        (model_version(version, weights, biases), clear)
     }
 
     /// Draws biases in ±1 on the grid of 2^-16.
     fn encrypted_biases(&mut self, stage: &mut StageParameters) -> bytes::Bytes {
-        let mut messages = Vec::new();
         for bias in &mut stage.biases {
-            let steps = i64::from(self.rng.next_u32() % 131_073) - 65_536;
-            *bias = steps as f32 / 65_536.0;
-            messages.extend([(steps << 32).cast_unsigned(); SLOTS]);
+            *bias = (self.rng.next_u32() % 131_073) as f32 / 65_536.0 - 1.0;
         }
-        let rows = self.key.encrypt_rows::<u64>(&messages, BIAS_WIDTH, &mut self.rng);
-        let mut biases = EncryptedBiases::zero(stage.biases.len());
-        biases.add_seeded(0, &rows.seeds, &rows.bodies).unwrap();
-        biases.to_bytes().into()
+        encrypted_biases(&self.key, &stage.biases, &mut self.rng)
     }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
-}
-
-/// A free loopback port and its address.
-pub async fn listen() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    (listener, address)
 }

@@ -1,7 +1,7 @@
 //! All three services, and a model that is trained under encryption, step by step.
 
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -14,10 +14,9 @@ use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
-use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
+use sphinx_testbed::{Running, inference, keyvault, trainer};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub struct World {
@@ -26,7 +25,8 @@ pub struct World {
     pub key: Arc<SecretKey>,
     pub rng: ChaCha20Rng,
     directory: TempDir,
-    shutdown: CancellationToken,
+    /// All that have been started.
+    services: Mutex<Vec<Running>>,
 }
 
 /// A training that takes its next step when it is asked for.
@@ -49,33 +49,30 @@ impl World {
         let store = directory.path().join("store");
         std::fs::create_dir(&store).unwrap();
         let store = store.to_str().unwrap().to_owned();
-        let shutdown = CancellationToken::new();
-        let (listener, keyvault) = listen().await;
-        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
-        config.store.clone_from(&store);
-        let stop = shutdown.clone();
-        tokio::spawn(async move { sphinx_keyvault::run(config, listener, stop).await.unwrap() });
-        let (listener, trainer) = listen().await;
-        let mut config = sphinx_runtime::Config::defaults(&sphinx_trainer::SERVICE);
-        (config.store, config.keyvault) = (store.clone(), keyvault.clone());
-        let stop = shutdown.clone();
-        tokio::spawn(async move { sphinx_trainer::run(config, listener, stop).await.unwrap() });
-        let inference = replica(store, keyvault.clone(), shutdown.clone()).await;
-        let endpoints = Endpoints { trainer, inference, keyvault, ..Endpoints::default() };
+        let keyvault = keyvault(&store).await;
+        let trainer = trainer(&store, &keyvault.url).await;
+        let inference = inference(&store, &keyvault.url).await;
+        let endpoints = Endpoints {
+            trainer: trainer.url.clone(),
+            inference: inference.url.clone(),
+            keyvault: keyvault.url.clone(),
+            ..Endpoints::default()
+        };
+        let services = Mutex::new(vec![keyvault, trainer, inference]);
         let client = SphinxClient::new(&endpoints).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(5);
         let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
         client.register_key(&key_id(), &key, "test", &mut rng).await.unwrap();
         client.create_model(&model_id(), &key_id(), &spec, 3).await.unwrap();
-        Self { client, endpoints, key, rng, directory, shutdown }
+        Self { client, endpoints, key, rng, directory, services }
     }
 
     /// A replica of the inference service that has loaded no model yet, and a recogniser that asks it.
     pub async fn fresh_recogniser(&self) -> Recogniser {
         let store = self.directory.path().join("store").to_str().unwrap().to_owned();
-        let keyvault = self.endpoints.keyvault.clone();
-        let inference = replica(store, keyvault, self.shutdown.clone()).await;
-        let endpoints = Endpoints { inference, ..self.endpoints.clone() };
+        let fresh = inference(&store, &self.endpoints.keyvault).await;
+        let endpoints = Endpoints { inference: fresh.url.clone(), ..self.endpoints.clone() };
+        self.services.lock().unwrap().push(fresh);
         let (client, key) = (SphinxClient::new(&endpoints).unwrap(), Arc::clone(&self.key));
         Recogniser::new(&client, &model_id(), key, &key_id()).await.unwrap()
     }
@@ -149,12 +146,6 @@ impl Training {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
-}
-
 fn options(steps: u64, examples: usize, target: Target) -> TrainingOptions {
     TrainingOptions {
         // More than that: batches are smaller than a block. The tests end it.
@@ -177,18 +168,4 @@ fn model_id() -> ModelId {
 
 fn key_id() -> KeyId {
     KeyId::parse("mine").unwrap()
-}
-
-async fn replica(store: String, keyvault: String, stop: CancellationToken) -> String {
-    let (listener, address) = listen().await;
-    let mut config = sphinx_inference::Config::defaults(&sphinx_inference::SERVICE);
-    (config.store, config.keyvault) = (store, keyvault);
-    tokio::spawn(async move { sphinx_inference::run(config, listener, stop).await.unwrap() });
-    address
-}
-
-async fn listen() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    (listener, address)
 }

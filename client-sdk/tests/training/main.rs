@@ -18,4 +18,12 @@ mod killed_client;
 mod killed_trainer;
 mod ledger;
 mod pending;
-mod world;
+
+use sphinx_testbed::training as world;
+
+/// Not a test of its own: a service as a process, which tests start and kill.
+#[test]
+#[ignore = "started by Process"]
+fn service_process() {
+    sphinx_testbed::serve_process();
+}

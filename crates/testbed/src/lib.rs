@@ -4,10 +4,16 @@
 //! Everything here panics when the world itself cannot be made, as a test does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests")]
 
+mod keys;
+mod models;
 mod process;
 pub mod relay;
 mod services;
 pub mod training;
 
+pub use keys::{PUBLIC_KEY_BYTES, key_header, of_tenant, register_key, upload};
+pub use models::{encrypted_biases, model_meta, model_version};
 pub use process::{Process, serve_process};
-pub use services::{inference, keyvault, listen};
+pub use services::{
+    Running, inference, inference_with, keyvault, keyvault_with, listen, trainer, trainer_with,
+};

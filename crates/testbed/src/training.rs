@@ -16,11 +16,10 @@ use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 use sphinx_privacy::ledger::Ledger;
 use sphinx_privacy::{Delta, Target};
 use sphinx_proto::{SessionId, TrainingRule};
-use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
 use tempfile::TempDir;
 
-use crate::{Process, keyvault};
+use crate::{Process, Running, keyvault};
 
 /// Examples of [`examples`].
 pub const EXAMPLES: usize = 3000;
@@ -41,7 +40,7 @@ pub struct World {
     pub trainer: Process,
     /// A client of these services.
     pub client: SphinxClient,
-    shutdown: CancellationToken,
+    _keyvault: Running,
 }
 
 impl World {
@@ -50,16 +49,19 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("store").to_str().unwrap().to_owned();
         std::fs::create_dir(&store).unwrap();
-        let shutdown = CancellationToken::new();
-        let keyvault = keyvault(&store, shutdown.clone()).await;
-        let trainer = Process::trainer(&store, &keyvault);
+        let keyvault = keyvault(&store).await;
+        let trainer = Process::trainer(&store, &keyvault.url);
 
-        let endpoints = Endpoints { trainer: trainer.url(), keyvault, ..Endpoints::default() };
+        let endpoints = Endpoints {
+            trainer: trainer.url(),
+            keyvault: keyvault.url.clone(),
+            ..Endpoints::default()
+        };
         let client = SphinxClient::new(&endpoints).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(41);
         let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
         client.register_key(&key_id(), &key, "test", &mut rng).await.unwrap();
-        Self { dir, endpoints, key, trainer, client, shutdown }
+        Self { dir, endpoints, key, trainer, client, _keyvault: keyvault }
     }
 
     /// The same with the model `m` of the network [`small`] and its ledger.
@@ -100,12 +102,6 @@ impl World {
     pub fn spent(&self) -> (u64, u64) {
         let head = Ledger::open_model(&self.ledger(), "m").unwrap().head();
         (head.records, head.version)
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
     }
 }
 

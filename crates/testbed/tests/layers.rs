@@ -119,6 +119,7 @@ const TABLE: &[Row<'_>] = &[
             "client",
             "inference",
             "keyvault",
+            "linalg",
             "models",
             "network",
             "optimizer",

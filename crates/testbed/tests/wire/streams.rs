@@ -14,7 +14,6 @@ use sphinx_proto::v1::{
     ExchangeKeysRequest, PrepareRequest, exchange_keys_request, prepare_request,
 };
 use sphinx_proto::{KeyId, Reason};
-use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
 use sphinx_testbed::inference;
 use sphinx_testbed::relay::{Hand, MessageRelay};
@@ -158,12 +157,11 @@ async fn tickets_are_prepared_after_a_broken_stream() {
     ];
     let world = World::with_model().await;
     let store = world.dir.path().join("store").to_str().unwrap().to_owned();
-    let shutdown = CancellationToken::new();
-    let service = inference(&store, &world.endpoints.keyvault, shutdown.clone()).await;
+    let service = inference(&store, &world.endpoints.keyvault).await;
     let mut rng = ChaCha20Rng::seed_from_u64(8);
     for (at, way, broken) in rows {
         let case = format!("{at:?} {way:?}");
-        let relay = MessageRelay::start(&service, once(PREPARE, at, way)).await;
+        let relay = MessageRelay::start(&service.url, once(PREPARE, at, way)).await;
         let endpoints = Endpoints { inference: relay.url.clone(), ..world.endpoints.clone() };
         let client = SphinxClient::new(&endpoints).unwrap();
         let key = world.key.clone();
@@ -178,5 +176,4 @@ async fn tickets_are_prepared_after_a_broken_stream() {
         let ticket = book.take().unwrap();
         recogniser.infer(ticket, &[0.5; 64]).await.unwrap();
     }
-    shutdown.cancel();
 }

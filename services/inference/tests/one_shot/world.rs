@@ -2,31 +2,27 @@
 
 use std::{process::Stdio, sync::OnceLock, time::Duration};
 
-use prost::Message;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sha2::{Digest, Sha256};
 use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotNetwork, Simulation, SimulationNoise};
 use sphinx_evaluation_keys::{Answer, OneShotProfile, QueryLayout};
-use sphinx_linalg::{BIAS_WIDTH, EncryptedBiases, SLOTS};
-use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
-use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
+use sphinx_models::ModelStore;
+use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_proto::v1::{
-    DeleteKeyRequest, ExchangeKeysRequest, FindUploadRequest, InferOnceRequest, InferOnceResponse,
-    KeyHeader, KeyKind, Network, ParameterSet, exchange_keys_request::Part,
+    DeleteKeyRequest, FindUploadRequest, InferOnceRequest, InferOnceResponse, KeyKind,
     inference_client::InferenceClient, key_vault_client::KeyVaultClient,
 };
-use sphinx_proto::{KeyId, ModelId, TenantId};
-use sphinx_runtime::CancellationToken;
 use sphinx_secret::SecretKey;
+use sphinx_testbed::{
+    Running, encrypted_biases, key_header, keyvault, model_meta, model_version, of_tenant, upload,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    net::TcpListener,
     process::{Child, Command},
     time::timeout,
 };
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Status, transport::Channel};
 
 pub const EVALUATION: i32 = KeyKind::Evaluation as i32;
 
@@ -80,7 +76,7 @@ pub struct World {
     pub models: ModelStore,
     pub store: TempDir,
     log: TempDir,
-    shutdown: CancellationToken,
+    _keyvault: Running,
 }
 
 /// A stored model, and what its owner knows of it.
@@ -135,18 +131,12 @@ impl World {
     pub async fn start(environment: &[(&str, &str)]) -> Self {
         let store = tempfile::tempdir().unwrap();
         let location = store.path().to_str().unwrap().to_owned();
-        let shutdown = CancellationToken::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let keyvault = format!("http://{}", listener.local_addr().unwrap());
-        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
-        config.store.clone_from(&location);
-        let stop = shutdown.clone();
-        tokio::spawn(async move { sphinx_keyvault::run(config, listener, stop).await.unwrap() });
+        let keyvault = keyvault(&location).await;
 
         let log = tempfile::tempdir().unwrap();
         let lines = std::fs::File::create(log.path().join("log")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_sphinx-inference"))
-            .args(["--listen", "127.0.0.1:0", "--store", &location, "--keyvault", &keyvault])
+            .args(["--listen", "127.0.0.1:0", "--store", &location, "--keyvault", &keyvault.url])
             .env("SPHINX_INFERENCE__COMPUTE_THREADS", "2")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
@@ -159,9 +149,9 @@ impl World {
         let line = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap();
         let address = line.unwrap().strip_prefix("listening on ").unwrap().to_owned();
         let inference = InferenceClient::connect(format!("http://{address}")).await.unwrap();
-        let vault = KeyVaultClient::connect(keyvault).await.unwrap();
+        let vault = KeyVaultClient::connect(keyvault.url.clone()).await.unwrap();
         let models = ModelStore::open(&location).unwrap();
-        Self { inference, vault, process, models, store, log, shutdown }
+        Self { inference, vault, process, models, store, log, _keyvault: keyvault }
     }
 
     /// What the inference service has logged so far.
@@ -176,26 +166,13 @@ impl World {
 
     /// The same, of a tenant.
     pub async fn register_as(&self, tenant: &str, key_id: &str, material: &[u8]) -> String {
-        let mut header = KeyHeader {
-            key_id: key_id.to_owned(),
-            parameter_set: ParameterSet::Glwe2048V1.into(),
-            kind: EVALUATION,
-            material_bytes: material.len() as u64,
-            material_sha256: Sha256::digest(material).to_vec().into(),
-            description: String::new(),
-            offset: 0,
-        };
+        let mut header = key_header(key_id, KeyKind::Evaluation, material);
         let mut vault = self.vault.clone();
         let request = FindUploadRequest { header: Some(header.clone()) };
         let found = vault.find_upload(of_tenant(tenant, request)).await.unwrap();
         header.offset = found.into_inner().stored_bytes;
         let rest = &material[usize::try_from(header.offset).unwrap()..];
-        let chunks = rest.chunks(1 << 20).map(|chunk| Part::Chunk(chunk.to_vec().into()));
-        let parts: Vec<_> = std::iter::once(Part::Header(header))
-            .chain(chunks)
-            .map(|part| ExchangeKeysRequest { part: Some(part) })
-            .collect();
-        let parts = of_tenant(tenant, tokio_stream::iter(parts));
+        let parts = of_tenant(tenant, tokio_stream::iter(upload(header, rest, 1 << 20)));
         let receipt = vault.exchange_keys(parts).await.unwrap();
         receipt.into_inner().key.unwrap().fingerprint
     }
@@ -228,16 +205,10 @@ impl World {
             // On the grid of encrypted biases.
             stage.biases = (0..count).map(|index| (index % 5) as f32 / 4.0 - 0.5).collect();
         }
-        let meta = ModelMeta {
-            tenant: TenantId::parse(tenant).unwrap(),
-            model_id: ModelId::parse(id).unwrap(),
-            key_id: KeyId::parse(key_id).unwrap(),
-            network: Network::from(&spec).encode_to_vec().into(),
-            seed: 0,
-            created_unix_seconds: 0,
-            incarnation: [7; 16],
-        };
-        let biases = parameters.iter().map(|stage| encrypted(owner, stage, &mut rng)).collect();
+        let meta = model_meta(tenant, id, key_id, &spec, [7; 16]);
+        let biases = parameters.iter();
+        let biases = biases.map(|stage| encrypted_biases(&owner.key, &stage.biases, &mut rng));
+        let biases = biases.collect();
         let weights: Vec<Vec<f32>> = parameters.iter().map(|stage| stage.weights.clone()).collect();
         let profile = OneShotProfile::Standard;
         let simulation =
@@ -247,15 +218,7 @@ impl World {
                     Simulation::new(network.into(), &biases).unwrap()
                 },
             );
-        let version = ModelVersion {
-            version: 0,
-            commit: None,
-            updated_unix_seconds: 0,
-            biases,
-            weights,
-            averaged: None,
-            optimizer: bytes::Bytes::new(),
-        };
+        let version = model_version(0, weights, biases);
         self.models.create(&meta, version).await.unwrap();
         let layout = QueryLayout::new(&plan).unwrap();
         Model { layout, simulation: simulation.ok(), plan, id, key_id: key_id.to_owned(), owner }
@@ -273,12 +236,6 @@ impl World {
     ) -> Result<InferOnceResponse, Status> {
         let request = of_tenant(tenant, request);
         Ok(self.inference.clone().infer_once(request).await?.into_inner())
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
     }
 }
 
@@ -324,20 +281,4 @@ impl Model {
             assert!((low - beyond..high + beyond).contains(&logit), "{logit} not in {low}..{high}");
         }
     }
-}
-
-/// A request in the name of a tenant.
-fn of_tenant<T>(tenant: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert(TenantId::FIELD, tenant.parse().unwrap());
-    request
-}
-
-fn encrypted(owner: &Party, stage: &StageParameters, rng: &mut ChaCha20Rng) -> bytes::Bytes {
-    let words = |&bias: &f32| [((f64::from(bias) * 48f64.exp2()) as i64).cast_unsigned(); SLOTS];
-    let messages: Vec<u64> = stage.biases.iter().flat_map(words).collect();
-    let rows = owner.key.encrypt_rows(&messages, BIAS_WIDTH, rng);
-    let mut biases = EncryptedBiases::zero(stage.biases.len());
-    biases.add_seeded(0, &rows.seeds, &rows.bodies).unwrap();
-    biases.to_bytes().into()
 }

@@ -1,24 +1,20 @@
 //! A key vault, an inference service and a stored model of three stages.
 
-use prost::Message;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use sha2::{Digest, Sha256};
-use sphinx_inference::{Config, InferenceLimits, SERVICE};
+use sphinx_inference::{Config, InferenceLimits};
 use sphinx_linalg::{EncryptedBiases, LinearMap, POLYNOMIAL_SIZE, SEED_BYTES};
-use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
+use sphinx_models::ModelStore;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
+use sphinx_proto::Reason;
 use sphinx_proto::v1::{
-    DescribeModelRequest, DescribeModelResponse, ExchangeKeysRequest, InferRequest, KeyHeader,
-    KeyKind, Network, ParameterSet, PrepareHeader, PrepareInput, PrepareRequest, PrepareResponse,
-    exchange_keys_request, inference_client::InferenceClient, key_vault_client::KeyVaultClient,
+    DescribeModelRequest, DescribeModelResponse, InferRequest, ParameterSet, PrepareHeader,
+    PrepareInput, PrepareRequest, PrepareResponse, inference_client::InferenceClient,
     prepare_request::Part,
 };
-use sphinx_proto::{KeyId, ModelId, Reason, TenantId};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, InferenceStage};
-use sphinx_runtime::CancellationToken;
+use sphinx_testbed::{Running, inference_with, keyvault, model_meta, model_version, register_key};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
@@ -31,7 +27,7 @@ pub struct Service {
     pub maps: Vec<LinearMap>,
     pub rng: ChaCha20Rng,
     _store: TempDir,
-    shutdown: CancellationToken,
+    _services: [Running; 2],
 }
 
 const SPEC: &str = r#"
@@ -60,15 +56,10 @@ impl Service {
     pub async fn with_config(change: impl FnOnce(&mut Config)) -> Self {
         let store = tempfile::tempdir().unwrap();
         let location = store.path().to_str().unwrap().to_owned();
-        let shutdown = CancellationToken::new();
         let mut rng = ChaCha20Rng::seed_from_u64(77);
 
-        let (listener, keyvault) = listen().await;
-        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
-        config.store.clone_from(&location);
-        let stop = shutdown.clone();
-        tokio::spawn(async move { sphinx_keyvault::run(config, listener, stop).await.unwrap() });
-        register(&keyvault, "mine", &mut rng).await;
+        let keyvault = keyvault(&location).await;
+        register_key(&keyvault.url, "default", "mine").await;
 
         let spec = NetworkSpec::from_toml(SPEC).unwrap();
         let models = ModelStore::open(&location).unwrap();
@@ -76,16 +67,11 @@ impl Service {
         // Its key was never registered.
         store_model(&models, "stray", "nobodys", &spec, &mut rng).await;
 
-        let (listener, address) = listen().await;
-        let mut config = Config::defaults(&SERVICE);
-        (config.store, config.keyvault) = (location, keyvault);
-        change(&mut config);
-        let stop = shutdown.clone();
-        tokio::spawn(async move { sphinx_inference::run(config, listener, stop).await.unwrap() });
-        let mut client = InferenceClient::connect(address).await.unwrap();
+        let service = inference_with(&location, &keyvault.url, change).await;
+        let mut client = InferenceClient::connect(service.url.clone()).await.unwrap();
         let request = DescribeModelRequest { model_id: "small".to_owned(), version: None };
         let described = client.describe_model(request).await.unwrap().into_inner();
-        Self { client, described, maps, rng, _store: store, shutdown }
+        Self { client, described, maps, rng, _store: store, _services: [keyvault, service] }
     }
 
     /// A header that is right for a stage.
@@ -141,45 +127,12 @@ impl Service {
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
-}
-
 pub async fn all(mut replies: Streaming<PrepareResponse>) -> Result<Vec<PrepareResponse>, Status> {
     let mut answers = Vec::new();
     while let Some(answer) = replies.message().await? {
         answers.push(answer);
     }
     Ok(answers)
-}
-
-async fn listen() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    (listener, address)
-}
-
-async fn register(keyvault: &str, key_id: &str, rng: &mut ChaCha20Rng) {
-    let mut material = vec![0; SEED_BYTES + 8 * POLYNOMIAL_SIZE];
-    rng.fill_bytes(&mut material);
-    let header = KeyHeader {
-        key_id: key_id.to_owned(),
-        parameter_set: ParameterSet::Glwe2048V1.into(),
-        kind: KeyKind::PublicEncryption.into(),
-        material_bytes: material.len() as u64,
-        material_sha256: Sha256::digest(&material).to_vec().into(),
-        description: String::new(),
-        offset: 0,
-    };
-    let parts = [
-        exchange_keys_request::Part::Header(header),
-        exchange_keys_request::Part::Chunk(material.into()),
-    ];
-    let parts = parts.map(|part| ExchangeKeysRequest { part: Some(part) });
-    let mut client = KeyVaultClient::connect(keyvault.to_owned()).await.unwrap();
-    client.exchange_keys(tokio_stream::iter(parts)).await.unwrap();
 }
 
 /// Stores version 0 of a model and returns its integer maps.
@@ -198,15 +151,7 @@ async fn store_model(
         InferenceStage::new(index, stage, &parameters.weights, spec.bias_bound, bits).unwrap().map
     });
     let maps = maps.collect();
-    let meta = ModelMeta {
-        tenant: TenantId::default(),
-        model_id: ModelId::parse(name).unwrap(),
-        key_id: KeyId::parse(key_id).unwrap(),
-        network: Network::from(spec).encode_to_vec().into(),
-        seed: 0,
-        created_unix_seconds: 0,
-        incarnation: [7; 16],
-    };
+    let meta = model_meta("default", name, key_id, spec, [7; 16]);
     let biases = parameters.iter().map(|stage| {
         let mut biases = EncryptedBiases::zero(stage.biases.len());
         let (mut seeds, mut bodies) =
@@ -216,15 +161,9 @@ async fn store_model(
         biases.add_seeded(0, &seeds, &bodies).unwrap();
         biases.to_bytes().into()
     });
-    let version = ModelVersion {
-        version: 0,
-        commit: None,
-        updated_unix_seconds: 0,
-        biases: biases.collect(),
-        weights: parameters.into_iter().map(|stage| stage.weights).collect(),
-        averaged: None,
-        optimizer: bytes::Bytes::new(),
-    };
+    let biases = biases.collect();
+    let weights = parameters.iter().map(|stage| stage.weights.clone()).collect();
+    let version = model_version(0, weights, biases);
     models.create(&meta, version).await.unwrap();
     maps
 }

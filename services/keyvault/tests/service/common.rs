@@ -2,19 +2,17 @@
 
 use std::net::SocketAddr;
 
-use sha2::{Digest, Sha256};
 use sphinx_keyvault::{Config, SERVICE, run};
 use sphinx_proto::v1::{
-    ExchangeKeysRequest, KeyHeader, KeyKind, ParameterSet, exchange_keys_request::Part,
+    ExchangeKeysRequest, KeyHeader, KeyKind, exchange_keys_request::Part,
     key_vault_client::KeyVaultClient,
 };
 use sphinx_runtime::{CancellationToken, RunError};
+use sphinx_testbed::key_header;
+pub use sphinx_testbed::{PUBLIC_KEY_BYTES as MATERIAL, of_tenant};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Request, transport::Channel};
-
-/// The length of a public encryption key.
-pub const MATERIAL: usize = 16 + 2048 * 8;
 
 /// A running key vault.
 pub struct Vault {
@@ -51,15 +49,7 @@ pub fn material(tag: u8) -> Vec<u8> {
 
 /// The true header of some material.
 pub fn header(key_id: &str, material: &[u8]) -> KeyHeader {
-    KeyHeader {
-        key_id: key_id.to_owned(),
-        parameter_set: ParameterSet::Glwe2048V1.into(),
-        kind: KeyKind::PublicEncryption.into(),
-        material_bytes: material.len() as u64,
-        material_sha256: Sha256::digest(material).to_vec().into(),
-        description: "a test's".to_owned(),
-        offset: 0,
-    }
+    key_header(key_id, KeyKind::PublicEncryption, material)
 }
 
 pub fn header_part(header: KeyHeader) -> ExchangeKeysRequest {
@@ -72,8 +62,7 @@ pub fn chunk_part(chunk: &[u8]) -> ExchangeKeysRequest {
 
 /// A whole upload in chunks of 5000 bytes.
 pub fn upload(header: KeyHeader, material: &[u8]) -> Vec<ExchangeKeysRequest> {
-    let chunks = material.chunks(5000).map(chunk_part);
-    std::iter::once(header_part(header)).chain(chunks).collect()
+    sphinx_testbed::upload(header, material, 5000)
 }
 
 /// A stream of messages as a request.
@@ -81,11 +70,4 @@ pub fn streamed(
     parts: Vec<ExchangeKeysRequest>,
 ) -> Request<tokio_stream::Iter<std::vec::IntoIter<ExchangeKeysRequest>>> {
     Request::new(tokio_stream::iter(parts))
-}
-
-/// The same request in the name of a tenant.
-pub fn of_tenant<T>(tenant: &'static str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("x-sphinx-tenant", tenant.parse().unwrap());
-    request
 }

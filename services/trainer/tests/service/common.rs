@@ -5,62 +5,37 @@ use std::net::SocketAddr;
 use sha2::{Digest, Sha256};
 use sphinx_proto::Reason;
 use sphinx_proto::v1::{
-    BiasesPart, Conv, CreateModelRequest, Dense, ExchangeKeysRequest, GetModelRequest,
-    GetModelResponse, KeyHeader, KeyKind, Layer, ListModelsRequest, Model, Network, ParameterSet,
-    Shape, Tanh, WeightsPart, exchange_keys_request, get_model_request::Part,
-    key_vault_client::KeyVaultClient, layer::Kind, trainer_client::TrainerClient,
+    BiasesPart, Conv, CreateModelRequest, Dense, GetModelRequest, GetModelResponse, Layer,
+    ListModelsRequest, Model, Network, ParameterSet, Shape, Tanh, WeightsPart,
+    get_model_request::Part, layer::Kind, trainer_client::TrainerClient,
 };
 use sphinx_runtime::{CancellationToken, Config, RunError};
+pub use sphinx_testbed::of_tenant;
+use sphinx_testbed::{Running, register_key};
 use sphinx_trainer::{SERVICE, TrainerLimits};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Status, transport::Channel};
 
 /// The key that [`start`] registers for the default tenant.
 pub const KEY: &str = "laptop";
 
 /// A key vault in this process.
 pub struct Vault {
-    pub address: SocketAddr,
-    shutdown: CancellationToken,
-    served: JoinHandle<Result<(), RunError>>,
+    pub running: Running,
     _dir: TempDir,
 }
 
 impl Vault {
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = sphinx_keyvault::Config::defaults(&sphinx_keyvault::SERVICE);
-        config.store = dir.path().to_str().unwrap().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let shutdown = CancellationToken::new();
-        let served = tokio::spawn(sphinx_keyvault::run(config, listener, shutdown.clone()));
-        Self { address, shutdown, served, _dir: dir }
+        let running = sphinx_testbed::keyvault(dir.path().to_str().unwrap()).await;
+        Self { running, _dir: dir }
     }
 
-    /// Registers a key of a tenant. Any bytes are a public key to those without the secret one.
-    pub async fn register(&self, tenant: &'static str, key_id: &str) {
-        let material: Vec<u8> = (0..16 + 2048 * 8).map(|index| index as u8).collect();
-        let header = KeyHeader {
-            key_id: key_id.to_owned(),
-            parameter_set: ParameterSet::Glwe2048V1.into(),
-            kind: KeyKind::PublicEncryption.into(),
-            material_bytes: material.len() as u64,
-            material_sha256: Sha256::digest(&material).to_vec().into(),
-            description: String::new(),
-            offset: 0,
-        };
-        let header = exchange_keys_request::Part::Header(header);
-        let parts = [header, exchange_keys_request::Part::Chunk(material.into())]
-            .map(|part| ExchangeKeysRequest { part: Some(part) });
-        let mut client = KeyVaultClient::connect(format!("http://{}", self.address)).await.unwrap();
-        client.exchange_keys(of_tenant(tenant, tokio_stream::iter(parts))).await.unwrap();
-    }
-
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        self.served.await.unwrap().unwrap();
+    /// Registers a key of a tenant.
+    pub async fn register(&self, tenant: &str, key_id: &str) {
+        register_key(&self.running.url, tenant, key_id).await;
     }
 }
 
@@ -81,7 +56,7 @@ pub async fn start(change: impl FnOnce(&mut Config<TrainerLimits>)) -> Trainer {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::defaults(&SERVICE);
     config.store = dir.path().to_str().unwrap().to_owned();
-    config.keyvault = format!("http://{}", vault.address);
+    config.keyvault = vault.running.url.clone();
     change(&mut config);
     config.validate().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -184,13 +159,6 @@ pub fn network_of(layers: impl IntoIterator<Item = Kind>) -> Network {
         layers: layers.into_iter().map(|kind| Layer { kind: Some(kind) }).collect(),
         bias_bound: 4.0,
     }
-}
-
-/// A request in the name of a tenant.
-pub fn of_tenant<T>(tenant: &'static str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("x-sphinx-tenant", tenant.parse().unwrap());
-    request
 }
 
 /// The refusal of a request, with the code and the words it must have.

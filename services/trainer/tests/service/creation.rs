@@ -163,9 +163,9 @@ async fn tenants_do_not_see_each_other() {
 #[tokio::test]
 async fn says_which_key_vault_does_not_answer() {
     let mut trainer = start(|_| ()).await;
-    let address = trainer.vault.address.to_string();
+    let address = trainer.vault.running.url.clone();
     let vault = std::mem::replace(&mut trainer.vault, crate::common::Vault::start().await);
-    vault.stop().await;
+    vault.running.stop().await;
     let status = trainer.create("m").await.unwrap_err();
     assert_refused(&status, Code::Unavailable, &address);
     assert!(trainer.models("default").await.is_empty());

@@ -1,6 +1,6 @@
 //! The trainer as a process: drain, kill and restart.
 
-use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use sphinx_proto::v1::{Direction, train_request::Part, trainer_client::TrainerClient};
 use tokio::{
@@ -18,10 +18,10 @@ struct Process {
     client: TrainerClient<Channel>,
 }
 
-async fn spawn(store: &Path, keyvault: SocketAddr) -> Process {
+async fn spawn(store: &Path, keyvault: &str) -> Process {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sphinx-trainer"))
         .args(["--listen", "127.0.0.1:0", "--store", store.to_str().unwrap()])
-        .args(["--keyvault", &format!("http://{keyvault}")])
+        .args(["--keyvault", keyvault])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -50,7 +50,7 @@ async fn committed_versions_survive_sigkill() {
     let vault = Vault::start().await;
     vault.register("default", crate::common::KEY).await;
     let dir = tempfile::tempdir().unwrap();
-    let mut process = spawn(dir.path(), vault.address).await;
+    let mut process = spawn(dir.path(), &vault.running.url).await;
     process.client.create_model(creation("m")).await.unwrap();
     for step in 0..5 {
         let mut talk = process.open().await;
@@ -64,7 +64,7 @@ async fn committed_versions_survive_sigkill() {
             talk.send(part).await;
         }
         process.child.kill().await.unwrap();
-        process = spawn(dir.path(), vault.address).await;
+        process = spawn(dir.path(), &vault.running.url).await;
     }
 }
 
@@ -73,7 +73,7 @@ async fn sigterm_lets_the_running_product_end_and_closes_the_session() {
     let vault = Vault::start().await;
     vault.register("default", crate::common::KEY).await;
     let dir = tempfile::tempdir().unwrap();
-    let mut process = spawn(dir.path(), vault.address).await;
+    let mut process = spawn(dir.path(), &vault.running.url).await;
     process.client.create_model(creation("m")).await.unwrap();
     let mut talk = process.open().await;
     let mut parts = evaluation(0, Direction::Forward).into_iter();

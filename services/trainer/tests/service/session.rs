@@ -210,9 +210,9 @@ async fn a_session_asks_the_key_vault_and_names_it_when_it_is_away() {
     let first = start_with_model(|_| ()).await;
     let store = first.dir.path().to_str().unwrap().to_owned();
     let mut second = start(|config| config.store = store).await;
-    let address = second.vault.address.to_string();
+    let address = second.vault.running.url.clone();
     let away = std::mem::replace(&mut second.vault, crate::common::Vault::start().await);
-    away.stop().await;
+    away.running.stop().await;
     let refused = Talk::begin(second.client.clone(), Part::Open(opening(1))).await;
     assert_refused(&refused.err().unwrap(), Code::Unavailable, &address);
     // What needs no key is served all the same.
