@@ -1,5 +1,6 @@
 //! The client of the three services.
 
+use sphinx_channel::{Address, INFERENCE_PORT, KEY_VAULT_PORT, TRAINER_PORT};
 use sphinx_proto::TenantId;
 
 use crate::connection::Connection;
@@ -21,9 +22,9 @@ pub struct Endpoints {
 impl Default for Endpoints {
     fn default() -> Self {
         Self {
-            trainer: "http://127.0.0.1:7001".to_owned(),
-            inference: "http://127.0.0.1:7002".to_owned(),
-            keyvault: "http://127.0.0.1:7003".to_owned(),
+            trainer: Address::local(TRAINER_PORT).to_string(),
+            inference: Address::local(INFERENCE_PORT).to_string(),
+            keyvault: Address::local(KEY_VAULT_PORT).to_string(),
             tenant: TenantId::default(),
         }
     }
@@ -72,7 +73,7 @@ impl SphinxClient {
     /// A client of the services at `endpoints`.
     ///
     /// # Errors
-    /// [`ClientError::Address`] for an address that is no URL. Whether somebody is there shows at the first
+    /// [`ChannelError::Address`](crate::ChannelError::Address) for an address that is no URL. Whether somebody is there shows at the first
     /// request.
     pub fn new(endpoints: &Endpoints) -> Result<Self, ClientError> {
         let connect = |service, address: &str| Connection::new(service, address, &endpoints.tenant);

@@ -3,65 +3,19 @@
 mod augmentation;
 mod recognition;
 
-use sphinx_proto::{ConversionError, Reason};
-use tonic::Code;
+use sphinx_channel::{ChannelError, Verdict};
+use sphinx_proto::ConversionError;
 
 pub use augmentation::AugmentationError;
 pub use recognition::RecognitionError;
-
-use crate::verdict::Verdict;
 
 /// Why an operation of the SDK failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// An address is no URL.
-    #[error("address {address:?} of the {service} service is not http://HOST:PORT")]
-    Address {
-        /// The service.
-        service: &'static str,
-        /// The address given.
-        address: String,
-    },
-    /// A service is not there.
-    #[error(
-        "the {service} service at {address} does not answer ({tries} tries): {cause}; \
-         is it running, and is this its address?"
-    )]
-    Unreachable {
-        /// The service.
-        service: &'static str,
-        /// Its address.
-        address: String,
-        /// How often it was tried.
-        tries: usize,
-        /// What the last try said.
-        cause: String,
-    },
-    /// A service refused a request.
-    #[error("the {service} service refused: {message} ({code:?}{})", request(request_id))]
-    Refused {
-        /// The service.
-        service: &'static str,
-        /// The status code; `common.proto` says for each whether to retry.
-        code: Code,
-        /// Why it was ABORTED; `None` with other codes.
-        reason: Option<Reason>,
-        /// The service's words.
-        message: String,
-        /// The id under which the service logged the request.
-        request_id: Option<String>,
-    },
-    /// A service answered with something that the protocol does not allow.
-    #[error("the {service} service broke the protocol: got {got}, expected {expected}")]
-    Protocol {
-        /// The service.
-        service: &'static str,
-        /// What came.
-        got: String,
-        /// What the protocol asks for.
-        expected: String,
-    },
+    /// A service cannot be reached, refused, or broke the protocol.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
     /// A name or an id is malformed.
     #[error(transparent)]
     Name(#[from] ConversionError),
@@ -216,37 +170,26 @@ fn elsewhere(server: u64, base: u64) -> &'static str {
     }
 }
 
-fn request(id: &Option<String>) -> String {
-    id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default()
-}
-
 impl ClientError {
     /// What may follow, when a service refused.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
-        if let Self::Refused { code, reason, .. } = self {
-            Some(Verdict::of(*code, *reason))
-        } else {
-            None
-        }
+        if let Self::Channel(error) = self { error.verdict() } else { None }
     }
 
     /// Whether a service has nothing under the name that it was asked for.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { code: Code::NotFound, .. })
+        matches!(self, Self::Channel(error) if error.is_not_found())
     }
 
     /// Whether the same operation may succeed later without a change.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { code, reason, .. } => Verdict::of(*code, *reason) == Verdict::Again,
+            Self::Channel(error) => error.is_transient(),
             Self::Supply { cause } => cause.is_transient(),
             Self::TicketStore(error) => {
                 matches!(error, sphinx_tickets::TicketStoreError::Busy { .. })
             }
-            Self::Address { .. }
-            | Self::Protocol { .. }
-            | Self::Name(_)
+            Self::Name(_)
             | Self::Augmentation(_)
             | Self::Spec(_)
             | Self::Key(_)

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use sphinx_channel::TenantChannel;
 use sphinx_proto::v1::key_vault_client::KeyVaultClient;
 use sphinx_proto::v1::{
     DeleteKeyRequest, ExchangeKeysRequest, ExchangeKeysResponse, FindUploadRequest, GetKeyRequest,
@@ -11,7 +12,6 @@ use sphinx_proto::{Fingerprint, KeyId};
 use tonic::Status;
 
 use crate::client::SphinxClient;
-use crate::connection::TenantChannel;
 use crate::error::ClientError;
 use crate::keys::RegisteredKey;
 
@@ -39,8 +39,8 @@ impl SphinxClient {
     /// key. Only what the key vault does not have is sent; after a broken connection the next try goes on where it broke.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with ALREADY_EXISTS if others are registered under the id, with INVALID_ARGUMENT if the
-    /// bytes are no evaluation keys; [`ClientError::Protocol`] if the receipt's fingerprint is not that of what was sent.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with ALREADY_EXISTS if others are registered under the id, with INVALID_ARGUMENT if the
+    /// bytes are no evaluation keys; [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the receipt's fingerprint is not that of what was sent.
     pub async fn register_evaluation_keys(
         &self,
         key_id: &KeyId,
@@ -72,7 +72,7 @@ impl SphinxClient {
     /// The evaluation keys registered under `key_id`.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with NOT_FOUND if there are none.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there are none.
     pub async fn evaluation_keys(&self, key_id: &KeyId) -> Result<RegisteredKey, ClientError> {
         let ask = |channel| async move {
             let kind = KeyKind::Evaluation.into();
@@ -86,7 +86,7 @@ impl SphinxClient {
     /// Removes the evaluation keys registered under `key_id`: later requests for one-shot recognition are refused.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with NOT_FOUND if there are none.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there are none.
     pub async fn remove_evaluation_keys(
         &self,
         key_id: &KeyId,

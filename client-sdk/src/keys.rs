@@ -91,8 +91,8 @@ impl SphinxClient {
     /// Registers public material under `key_id`. Registering the same again changes nothing.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with ALREADY_EXISTS if other material is registered under the id;
-    /// [`ClientError::Protocol`] if the receipt's fingerprint is not that of what was sent.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with ALREADY_EXISTS if other material is registered under the id;
+    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the receipt's fingerprint is not that of what was sent.
     pub async fn register_material(
         &self,
         key_id: &KeyId,
@@ -137,7 +137,7 @@ impl SphinxClient {
     /// What is registered under `key_id`.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with NOT_FOUND if nothing is.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if nothing is.
     pub async fn key(&self, key_id: &KeyId) -> Result<RegisteredKey, ClientError> {
         let reply = self
             .keyvault

@@ -15,7 +15,6 @@ pub mod recognition;
 pub mod tickets;
 mod traffic;
 mod training;
-mod verdict;
 pub mod workspace;
 
 use rand::SeedableRng;
@@ -36,6 +35,7 @@ pub use workspace::{Workspace, WorkspaceError};
 
 // What the items above are made of, so that a program needs no other crate of the workspace.
 pub use bytes::Bytes;
+pub use sphinx_channel::ChannelError;
 pub use sphinx_data as data;
 pub use sphinx_evaluation_keys::OneShotProfile;
 pub use sphinx_features as features;

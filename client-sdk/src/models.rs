@@ -67,7 +67,7 @@ impl SphinxClient {
     /// Creates a model at version 0 with random weights from `seed` and encrypted zero biases.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with FAILED_PRECONDITION if the key is not registered, ALREADY_EXISTS if another
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with FAILED_PRECONDITION if the key is not registered, ALREADY_EXISTS if another
     /// model has this id.
     pub async fn create_model(
         &self,
@@ -98,7 +98,7 @@ impl SphinxClient {
     /// A model's description and newest version.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with NOT_FOUND if there is none.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is none.
     pub async fn model(&self, model_id: &ModelId) -> Result<Model, ClientError> {
         Ok(self.get_model(model_id, None, None).await?.0)
     }
@@ -118,7 +118,7 @@ impl SphinxClient {
     /// Removes a model with all its versions.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with NOT_FOUND if there is none.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is none.
     pub async fn delete_model(&self, model_id: &ModelId) -> Result<(), ClientError> {
         let delete = |channel| async move {
             let request = DeleteModelRequest { model_id: model_id.to_string() };
@@ -130,7 +130,7 @@ impl SphinxClient {
     /// Brings a model home: its newest weights, and its biases decrypted with `key`.
     ///
     /// # Errors
-    /// [`ClientError::Protocol`] if the parts do not fit the network.
+    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the parts do not fit the network.
     pub async fn export_model(
         &self,
         model_id: &ModelId,

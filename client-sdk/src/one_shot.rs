@@ -139,7 +139,7 @@ impl OneShot {
     /// For the newest version of a model.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with NOT_FOUND if there is no such model; [`ClientError::WrongKey`] if it is encrypted under
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model; [`ClientError::WrongKey`] if it is encrypted under
     /// another key than `key_id`; [`ClientError::OneShotNetwork`] if its input does not fit one ciphertext.
     pub async fn new(
         client: &SphinxClient,
@@ -230,7 +230,7 @@ impl OneShot {
     /// Recognises one image.
     ///
     /// # Errors
-    /// As [`OneShot::request`] and [`OneShot::decrypt`]; [`ClientError::Refused`] with FAILED_PRECONDITION if no evaluation
+    /// As [`OneShot::request`] and [`OneShot::decrypt`]; [`ChannelError::Refused`](crate::ChannelError::Refused) with FAILED_PRECONDITION if no evaluation
     /// keys are registered, they are not the ones expected, or the network cannot be evaluated in one shot.
     pub async fn infer(
         &self,
@@ -265,7 +265,7 @@ impl OneShot {
     /// the request sent again, but not one that the service has given up: it would compute as long again.
     ///
     /// # Errors
-    /// As [`OneShot::infer`]; [`ClientError::Refused`] with DEADLINE_EXCEEDED if the service gave up.
+    /// As [`OneShot::infer`]; [`ChannelError::Refused`](crate::ChannelError::Refused) with DEADLINE_EXCEEDED if the service gave up.
     pub async fn answer(&self, request: OneShotRequest) -> Result<OneShotAnswer, ClientError> {
         let Self { inference, model, .. } = self;
         let fingerprint = request.fingerprint.clone();

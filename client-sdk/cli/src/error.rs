@@ -4,9 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sphinx_client::ClientError;
 use sphinx_client::data::{DatasetError, DigitError};
 use sphinx_client::workspace::WorkspaceError;
+use sphinx_client::{ChannelError, ClientError};
 use sphinx_cluster::ClusterError;
 use sphinx_privacy::AccountingError;
 use sphinx_privacy::ledger::LedgerError;
@@ -100,7 +100,9 @@ impl CliError {
                 | Self::Workspace(WorkspaceError::WhichKey { .. })
                 | Self::UnknownNetwork { .. }
                 | Self::Recipe(_)
-                | Self::Client(ClientError::Name(_) | ClientError::Address { .. })
+                | Self::Client(
+                    ClientError::Name(_) | ClientError::Channel(ChannelError::Address { .. })
+                )
         );
         if usage { USAGE } else { 1 }
     }

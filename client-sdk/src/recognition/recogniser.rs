@@ -8,7 +8,6 @@ use sphinx_proto::v1::DescribeModelRequest;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_secret::SecretKey;
-use tonic::Code;
 
 use crate::client::SphinxClient;
 use crate::connection::Connection;
@@ -59,7 +58,7 @@ impl Recogniser {
     /// A recogniser with the newest version of a model.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with NOT_FOUND if there is no such model; [`ClientError::WrongKey`] if it is
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model; [`ClientError::WrongKey`] if it is
     /// encrypted under another key than `key_id`; [`crate::RecognitionError::Precision`] if its tickets could not
     /// be exact.
     pub async fn new(
@@ -112,11 +111,7 @@ impl Recogniser {
     }
 
     fn gone_if_not_found(&self, error: ClientError) -> ClientError {
-        if matches!(error, ClientError::Refused { code: Code::NotFound, .. }) {
-            self.gone()
-        } else {
-            error
-        }
+        if error.is_not_found() { self.gone() } else { error }
     }
 
     /// The model.
@@ -149,7 +144,7 @@ impl SphinxClient {
     /// The key under which a model's tickets are prepared and its biases encrypted, as the inference service knows it.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with NOT_FOUND if there is no such model.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model.
     pub async fn key_of_model(&self, model_id: &ModelId) -> Result<KeyId, ClientError> {
         let request = DescribeModelRequest { model_id: model_id.to_string(), version: None };
         let describe = |channel| {

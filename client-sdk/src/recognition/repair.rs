@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use rand::CryptoRng;
 use sphinx_linalg::SLOTS;
-use tonic::Code;
 
 pub use decision::Unrepairable;
 pub(crate) use difference::{Difference, TicketWords};
@@ -112,9 +111,7 @@ impl Recogniser {
         match fetch::fetch(self, old).await {
             Ok(difference) => Ok(Ok(difference)),
             // One of the versions is no longer kept; or the model is gone, which preparing anew will say.
-            Err(ClientError::Refused { code: Code::NotFound, .. }) => {
-                Ok(Err(Unrepairable::VersionGone))
-            }
+            Err(error) if error.is_not_found() => Ok(Err(Unrepairable::VersionGone)),
             Err(error) => Err(error),
         }
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sphinx_tickets::{Edition, TicketStore, TicketStoreError};
-use tonic::Code;
 
 use crate::error::{ClientError, RecognitionError};
 use crate::recognition::offload::offload;
@@ -68,11 +67,11 @@ impl Recogniser {
         let (model_id, version) = (&self.model.model_id, Some(edition.version));
         let old = match describe(&self.inference, &self.counter, model_id, version).await {
             Ok(old) => Arc::new(old),
-            Err(
-                ClientError::Refused { code: Code::NotFound, .. }
-                // No ticket of it would be exact.
-                | ClientError::Recognition(RecognitionError::Precision { .. }),
-            ) => return Ok(Err(Unrepairable::VersionGone)),
+            Err(error) if error.is_not_found() => return Ok(Err(Unrepairable::VersionGone)),
+            // No ticket of it would be exact.
+            Err(ClientError::Recognition(RecognitionError::Precision { .. })) => {
+                return Ok(Err(Unrepairable::VersionGone));
+            }
             Err(error) => return Err(error),
         };
         // The model was made again meanwhile, or another release of this program chose other shapes.

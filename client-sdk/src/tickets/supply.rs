@@ -11,7 +11,6 @@ use sphinx_linalg::SLOTS;
 use sphinx_tickets::{TicketStore, TicketStoreError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tonic::Code;
 
 use crate::error::{ClientError, RecognitionError};
 use crate::recognition::{Prediction, Recogniser, Ticket};
@@ -112,11 +111,8 @@ impl TicketSupply {
 
     /// Whether a query failed because its version is gone, and tickets of a newer one are handed out now.
     async fn renews(&self, error: &ClientError, version: u64) -> Result<bool, ClientError> {
-        let gone = matches!(
-            error,
-            ClientError::Refused { code: Code::NotFound, .. }
-                | ClientError::Recognition(RecognitionError::VersionMismatch { .. })
-        );
+        let gone = error.is_not_found()
+            || matches!(error, ClientError::Recognition(RecognitionError::VersionMismatch { .. }));
         if !gone {
             return Ok(false);
         }

@@ -1,8 +1,9 @@
 //! Sending a recorded update until it is committed, or certainly never will be.
 
+use sphinx_channel::Verdict;
+
 use crate::error::ClientError;
 use crate::training::evaluator::Evaluator;
-use crate::verdict::Verdict;
 
 /// How often a step is tried in all.
 const TRIES: usize = 5;

@@ -91,7 +91,7 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Workspace::check_registration`]; [`WorkspaceError::Client`] with [`ClientError::Ledger`] if
-    /// a ledger of that name is left of another model, with [`ClientError::Refused`] if the trainer
+    /// a ledger of that name is left of another model, with [`ChannelError::Refused`](crate::ChannelError::Refused) if the trainer
     /// refuses.
     pub async fn create_model(
         &self,
@@ -111,7 +111,7 @@ impl Workspace {
     /// data is not undone. Returns where the ledger is kept, if there was one.
     ///
     /// # Errors
-    /// [`WorkspaceError::Client`] with [`ClientError::Refused`] if there is no such model;
+    /// [`WorkspaceError::Client`] with [`ChannelError::Refused`](crate::ChannelError::Refused) if there is no such model;
     /// [`WorkspaceError::File`].
     pub async fn delete_model(
         &self,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sphinx_client::one_shot::OneShot;
-use sphinx_client::{ClientError, Endpoints, SphinxClient, evaluation_fingerprint};
+use sphinx_client::{ChannelError, ClientError, Endpoints, SphinxClient, evaluation_fingerprint};
 use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_runtime::CancellationToken;
 use tokio::io::AsyncReadExt;
@@ -51,7 +51,7 @@ fn parts(world: &World) -> usize {
 
 fn code(error: &ClientError) -> Code {
     match error {
-        ClientError::Refused { code, .. } => *code,
+        ClientError::Channel(ChannelError::Refused { code, .. }) => *code,
         other => panic!("{other}"),
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use sphinx_client::recognition::Recogniser;
-use sphinx_client::{ClientError, Endpoints, KeyId, ModelId, RecognitionError, SphinxClient};
+use sphinx_client::{
+    ChannelError, ClientError, Endpoints, KeyId, ModelId, RecognitionError, SphinxClient,
+};
 use sphinx_secret::SecretKey;
 use tonic::Code;
 
@@ -19,7 +21,7 @@ fn recognition_error<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Reco
 
 fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Code {
     match result.unwrap_err() {
-        ClientError::Refused { code, .. } => code,
+        ClientError::Channel(ChannelError::Refused { code, .. }) => code,
         other => panic!("{other}"),
     }
 }
@@ -134,7 +136,7 @@ async fn rejects_answers_with_more_rows_than_bytes() {
     let forger = Forger::swollen(&world.endpoints.inference).await;
     let recogniser = fresh_recogniser(&world, &model.id, forger).await;
     match recogniser.prepare(1, &mut world.rng).await.unwrap_err() {
-        ClientError::Protocol { got, expected, .. } => {
+        ClientError::Channel(ChannelError::Protocol { got, expected, .. }) => {
             assert_eq!(got, "3145728 rows in 0 and 0 bytes");
             assert_eq!(expected, "at most 100 rows of 10240 bytes each");
         }

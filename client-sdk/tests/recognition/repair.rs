@@ -1,7 +1,7 @@
 //! Tickets of one version brought to another.
 
 use sphinx_client::recognition::{GivenUp, Recogniser, Repair, TicketBook, Unrepairable};
-use sphinx_client::{ClientError, RecognitionError};
+use sphinx_client::{ChannelError, ClientError, RecognitionError};
 use sphinx_network::{NetworkSpec, StageParameters};
 
 use crate::agreement::test_images;
@@ -144,7 +144,7 @@ async fn rejects_differences_that_do_not_fit_and_keeps_the_tickets() {
     commit(&mut world, &mut model, |_| ()).await;
     let recogniser = recogniser.refreshed().await.unwrap();
     let error = recogniser.repair(&mut book).await.unwrap_err();
-    assert!(matches!(error, ClientError::Protocol { .. }), "{error}");
+    assert!(matches!(error, ClientError::Channel(ChannelError::Protocol { .. })), "{error}");
     assert_eq!(book.len(), 5);
     // The tickets are as they were: the service itself repairs them.
     let honest = world.recogniser(&model).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sphinx_client::ClientError;
+use sphinx_client::{ChannelError, ClientError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -93,7 +93,7 @@ async fn queries_go_on_when_their_connection_falls_silent_between_two_rounds() {
     let error = recogniser.infer(tickets.take().unwrap(), &image).await.unwrap_err();
     assert!(error.is_transient());
     match error {
-        ClientError::Unreachable { tries: 6, cause, .. } => {
+        ClientError::Channel(ChannelError::Unreachable { tries: 6, cause, .. }) => {
             assert!(cause.starts_with("no answer within 5"), "{cause}");
         }
         other => panic!("{other}"),

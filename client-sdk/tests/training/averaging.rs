@@ -3,8 +3,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::{
-    ClearTwin, ClientError, EncryptedSession, Evaluator, Event, Observed, Sealed, SessionOptions,
-    TrainingOptions, Update, train_without_ledger,
+    ChannelError, ClearTwin, ClientError, EncryptedSession, Evaluator, Event, Observed, Sealed,
+    SessionOptions, TrainingOptions, Update, train_without_ledger,
 };
 use sphinx_models::ModelVersion;
 use sphinx_network::{Plan, initial_parameters};
@@ -240,7 +240,9 @@ async fn rejects_adopting_without_averaging_and_decays_that_are_none() {
         session.commit(0, &sealed, &update).unwrap_err()
     })
     .await;
-    let ClientError::Refused { code, message, .. } = &error else { panic!("{error}") };
+    let ClientError::Channel(ChannelError::Refused { code, message, .. }) = &error else {
+        panic!("{error}")
+    };
     assert_eq!(*code, tonic::Code::FailedPrecondition);
     assert!(message.contains("keeps no average"), "{message}");
     assert_eq!(world.version().await, 0);
@@ -251,7 +253,9 @@ async fn rejects_adopting_without_averaging_and_decays_that_are_none() {
         assert!(matches!(error, ClientError::Optimizer(_)), "{error}");
         let rule = TrainingRule { averaging: Some(decay), ..rule() };
         let session = EncryptedSession::open(&world.client, world.session(SESSION, rule)).await;
-        let Err(ClientError::Refused { code, .. }) = session else { panic!("{decay}") };
+        let Err(ClientError::Channel(ChannelError::Refused { code, .. })) = session else {
+            panic!("{decay}")
+        };
         assert_eq!(code, tonic::Code::InvalidArgument);
     }
     assert_eq!(world.spent(), (0, 0));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::RngExt;
-use sphinx_client::{ClientError, Endpoints, SphinxClient};
+use sphinx_client::{ChannelError, ClientError, Endpoints, SphinxClient};
 use sphinx_privacy::ledger::Ledger;
 
 use crate::world::{World, model_id, private};
@@ -50,7 +50,10 @@ async fn says_which_address_does_not_answer() {
     let begun = std::time::Instant::now();
     let trained = world.client.train_model(world.request(private(3.0)), |_| true).await;
     let error = trained.unwrap_err();
-    assert!(matches!(&error, ClientError::Unreachable { service: "trainer", tries: 6, .. }));
+    assert!(matches!(
+        &error,
+        ClientError::Channel(ChannelError::Unreachable { service: "trainer", tries: 6, .. })
+    ));
     assert!(error.to_string().contains(&world.endpoints.trainer), "{error}");
     assert!(begun.elapsed() > Duration::from_secs(4), "gave up after {:?}", begun.elapsed());
     assert_eq!(world.spent(), (0, 0));

@@ -2,7 +2,8 @@
 
 use prost::Message;
 use sphinx_client::{
-    ClientError, EncryptedSession, Evaluator, Sealed, TrainingOptions, TrainingSummary, Update,
+    ChannelError, ClientError, EncryptedSession, Evaluator, Sealed, TrainingOptions,
+    TrainingSummary, Update,
 };
 use sphinx_linalg::EncryptedBiases;
 use sphinx_models::ModelVersion;
@@ -160,7 +161,7 @@ async fn an_update_that_diverges_stays_spent_and_the_model_can_be_trained_on() {
     let world = World::with_model().await;
     let absurd = TrainingOptions { learning_rate: 1e30, ..private(4.0) };
     let (base, cause) = abandoned(world.client.train_model(world.request(absurd), |_| true).await);
-    let invalid = |cause: &ClientError| matches!(cause, ClientError::Refused { code, .. } if *code == Code::InvalidArgument);
+    let invalid = |cause: &ClientError| matches!(cause, ClientError::Channel(ChannelError::Refused { code, .. }) if *code == Code::InvalidArgument);
     assert!(base == 0 && invalid(&cause), "{cause}");
     assert_eq!((world.version().await, world.spent()), (0, (1, 0)));
     let spent = || {
@@ -184,7 +185,10 @@ async fn a_recorded_update_that_is_refused_for_good_is_given_up() {
     drop(session);
     let (base, cause) =
         abandoned(world.client.train_model(world.request(open(1.0)), |_| true).await);
-    assert!(base == 0 && matches!(cause, ClientError::Refused { .. }), "{cause}");
+    assert!(
+        base == 0 && matches!(cause, ClientError::Channel(ChannelError::Refused { .. })),
+        "{cause}"
+    );
     assert_eq!((world.version().await, world.spent()), (0, (1, 0)));
     let next = world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
     assert_eq!((next.version, world.spent()), (1, (2, 1)));

@@ -91,7 +91,7 @@ impl KeyDirectory {
         F: FnMut() -> A,
         A: Future<Output = Result<T, Status>>,
     {
-        match RETRIES.run(ask).await {
+        match RETRIES.run(may_pass, ask).await {
             Ok(answer) => Ok(Some(answer)),
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) if may_pass(&status) => Err(KeyDirectoryError::Unreachable {

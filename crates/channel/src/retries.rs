@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use rand::RngExt;
+use sphinx_proto::Reason;
 use sphinx_proto::code::RETRY_AFTER_MS;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::status::broken;
+use crate::verdict::Verdict;
 
 /// Pauses are up to this much longer, so that clients that were turned away together do not come back
 /// together.
@@ -27,11 +29,15 @@ impl Retries {
         self.pauses.len() + 1
     }
 
-    /// Sends a request with `attempt`, again while another try may help.
+    /// Sends a request with `attempt`, again while another try may help, as `again` says.
     ///
     /// # Errors
     /// The last status.
-    pub async fn run<T, F, A>(&self, mut attempt: F) -> Result<T, Status>
+    pub async fn run<T, F, A>(
+        &self,
+        again: impl Fn(&Status) -> bool,
+        mut attempt: F,
+    ) -> Result<T, Status>
     where
         F: FnMut() -> A,
         A: Future<Output = Result<T, Status>>,
@@ -43,7 +49,7 @@ impl Retries {
                 Err(status) => status,
             };
             match pauses.next() {
-                Some(&due) if may_pass(&status) => {
+                Some(&due) if again(&status) => {
                     tokio::time::sleep(self.pause(&status, due)).await;
                 }
                 Some(_) | None => return Err(status),
@@ -58,10 +64,18 @@ impl Retries {
     }
 }
 
-/// Whether another try may help: the service says so, or the connection broke.
+/// Whether the same request may be sent again: the service says so, or the connection broke.
 pub(crate) fn may_pass(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded)
-        || broken(status)
+    verdict(status) == Verdict::Again || broken(status)
+}
+
+/// As [`may_pass`], for attempts that begin by reading the state which the rest depends on.
+pub(crate) fn may_pass_reread(status: &Status) -> bool {
+    verdict(status) == Verdict::Reread || may_pass(status)
+}
+
+fn verdict(status: &Status) -> Verdict {
+    Verdict::of(status.code(), Reason::of(status))
 }
 
 fn asked_pause(status: &Status) -> Option<Duration> {

@@ -10,4 +10,4 @@ mod streams;
 pub(crate) use commit::commit;
 pub(crate) use evaluate::evaluate;
 pub(crate) use session::Session;
-pub(crate) use streams::{Inbound, Outbound};
+pub(crate) use streams::{Inbound, Outbound, out_of_order};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use sphinx_client::{ClientError, EncryptedSession, Evaluator, SphinxClient, Update};
+use sphinx_client::{ChannelError, ClientError, EncryptedSession, Evaluator, SphinxClient, Update};
 use sphinx_models::ModelStore;
 use sphinx_network::Plan;
 use sphinx_privacy::ledger::Ledger;
@@ -139,7 +139,9 @@ async fn a_commit_that_is_always_damaged_stays_pending_and_a_clear_way_settles_i
     for training in 1..=2 {
         let trained = client.train_model(world.request(private(120.0)), |_| false).await;
         let error = trained.unwrap_err();
-        let ClientError::Refused { code, reason, .. } = &error else { panic!("{error}") };
+        let ClientError::Channel(ChannelError::Refused { code, reason, .. }) = &error else {
+            panic!("{error}")
+        };
         assert_eq!((*code, *reason), (Code::Aborted, Some(Reason::StreamBroken)), "{error}");
         // Recorded once, and neither given up nor made anew.
         let outcome = Outcome::of(&world, 0).await;

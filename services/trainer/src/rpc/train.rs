@@ -1,9 +1,9 @@
 //! `Train`: one training session over a bidirectional stream.
 
+use sphinx_proto::TenantId;
+use sphinx_proto::v1::TrainRequest;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_proto::v1::{TrainRequest, TrainResponse};
-use sphinx_proto::{TenantId, to_status};
 use sphinx_runtime::Principal;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::error::TrainerError;
 use crate::service::TrainerService;
-use crate::training::{Inbound, Outbound, Session, commit, evaluate};
+use crate::training::{Inbound, Outbound, Session, commit, evaluate, out_of_order};
 
 /// Replies that wait for the network; with the units in flight they bound a session's memory.
 const REPLIES: usize = 4;
@@ -41,12 +41,12 @@ async fn open(
 ) -> Result<(Session, OwnedSemaphorePermit), Status> {
     let limit = service.limits.max_sessions;
     let permit = service.sessions.clone().try_acquire_owned();
-    let permit = permit.map_err(|_| to_status(TrainerError::Busy { limit }))?;
+    let permit = permit.map_err(|_| TrainerError::Busy { limit })?;
     let part = inbound.next("the opening of a session").await?;
     let Part::Open(open) = part else {
-        return Err(to_status(out_of_order(&part, "open")));
+        return Err(out_of_order(&part, "open").into());
     };
-    let session = Session::open(service, tenant, open).await.map_err(to_status)?;
+    let session = Session::open(service, tenant, open).await?;
     Ok((session, permit))
 }
 
@@ -70,7 +70,7 @@ async fn run(
                     commit(&service, &mut session, &header, &mut inbound, &outbound).await?;
                 }
                 other @ (Part::Open(_) | Part::Input(_) | Part::CommitChunk(_)) => {
-                    return Err(to_status(out_of_order(&other, "evaluate or commit")));
+                    return Err(out_of_order(&other, "evaluate or commit").into());
                 }
             }
         }
@@ -79,21 +79,4 @@ async fn run(
     if let Err(status) = served.await {
         outbound.fail(status).await;
     }
-}
-
-/// Which part came at the wrong place.
-pub(crate) fn out_of_order(part: &Part, expected: &'static str) -> TrainerError {
-    let got = match part {
-        Part::Open(_) => "open",
-        Part::Evaluate(_) => "evaluate",
-        Part::Input(_) => "input",
-        Part::Commit(_) => "commit",
-        Part::CommitChunk(_) => "commit_chunk",
-    };
-    TrainerError::Order { got, expected }
-}
-
-/// A reply in its envelope.
-pub(crate) fn envelope(part: Reply) -> TrainResponse {
-    TrainResponse { part: Some(part) }
 }

@@ -9,17 +9,16 @@ use sphinx_proto::v1::commit_chunk::Part as Chunk;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Commit, Committed, EncryptedBiases as BiasChange, WeightGradient};
-use sphinx_proto::{ConversionError, TrainingRule, to_status};
+use sphinx_proto::{ConversionError, TrainingRule};
 use sphinx_runtime::unix_seconds;
 use tonic::Status;
 
 use crate::error::TrainerError;
-use crate::rpc::train::out_of_order;
 use crate::service::TrainerService;
 use crate::training::optimizer_state::RuleState;
 use crate::training::prepared::Geometries;
 use crate::training::session::{Session, State};
-use crate::training::streams::{Inbound, Outbound};
+use crate::training::streams::{Inbound, Outbound, out_of_order};
 
 /// Receives a commit, stores the next version durably, moves the session on to it and says so.
 pub(crate) async fn commit(
@@ -30,7 +29,7 @@ pub(crate) async fn commit(
     outbound: &Outbound,
 ) -> Result<(), Status> {
     let update = receive(service, session, header, inbound).await?;
-    let committed = apply(service, session, header, update).await.map_err(to_status)?;
+    let committed = apply(service, session, header, update).await?;
     outbound.send(Reply::Committed(committed)).await
 }
 
@@ -52,15 +51,15 @@ async fn receive(
     loop {
         let part = inbound.next("a commit").await?;
         let Part::CommitChunk(chunk) = part else {
-            return Err(to_status(out_of_order(&part, "commit_chunk")));
+            return Err(out_of_order(&part, "commit_chunk").into());
         };
         let expected = "gradient, bias_change or sha256";
         let chunk = chunk.part.ok_or(ConversionError::Missing { field: "part", expected })?;
         if let Chunk::Sha256(hash) = chunk {
-            return receiving.finish(&hash).map_err(to_status);
+            return Ok(receiving.finish(&hash)?);
         }
         let taken = service.compute.run(move || receiving.take(&chunk).map(|()| receiving));
-        receiving = taken.await.map_err(to_status)?.map_err(to_status)?;
+        receiving = taken.await.map_err(TrainerError::from)??;
     }
 }
 

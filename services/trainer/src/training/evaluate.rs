@@ -6,7 +6,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sphinx_linalg::{CipherMatrix, RowCountError, Unit, Upload};
 use sphinx_network::Direction;
 use sphinx_proto::network::direction;
-use sphinx_proto::to_status;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Evaluate, EvaluateResult, OutputRows};
@@ -16,11 +15,10 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use crate::error::TrainerError;
-use crate::rpc::train::out_of_order;
 use crate::service::TrainerService;
 use crate::training::prepared::Product;
 use crate::training::session::Session;
-use crate::training::streams::{Inbound, Outbound};
+use crate::training::streams::{Inbound, Outbound, out_of_order};
 
 /// Receives the inputs of `call` block by block, multiplies, and sends the results unit by unit as
 /// they are ready, those of a block while the next one arrives.
@@ -31,8 +29,8 @@ pub(crate) async fn evaluate(
     inbound: &mut Inbound,
     outbound: &Outbound,
 ) -> Result<(), Status> {
-    let product = product(session, call).map_err(to_status)?;
-    let blocks = blocks(call, &product).map_err(to_status)?;
+    let product = product(session, call)?;
+    let blocks = blocks(call, &product)?;
     // Room for all of them: a client may send everything before it reads.
     let (complete, mut waiting) = mpsc::channel(blocks);
     let receive = async {
@@ -84,8 +82,8 @@ async fn answer(
         })
         .buffered(in_flight)
         .map_err(TrainerError::from);
-    while let Some(rows) = outputs.try_next().await.map_err(to_status)? {
-        let rows = rows.map_err(|error| to_status(TrainerError::from(error)))?;
+    while let Some(rows) = outputs.try_next().await? {
+        let rows = rows.map_err(TrainerError::from)?;
         outbound.send(Reply::Output(rows)).await?;
     }
     Ok(())
@@ -129,10 +127,10 @@ async fn receive(
     while upload.received() < rows {
         let part = inbound.next("an upload").await?;
         let Part::Input(chunk) = part else {
-            return Err(to_status(out_of_order(&part, "input")));
+            return Err(out_of_order(&part, "input").into());
         };
         if chunk.block as usize != block {
-            return Err(to_status(TrainerError::BlockOrder { got: chunk.block, expected: block }));
+            return Err(TrainerError::BlockOrder { got: chunk.block, expected: block }.into());
         }
         let (back, stored) = service
             .compute
@@ -142,11 +140,11 @@ async fn receive(
                 (upload, stored)
             })
             .await
-            .map_err(to_status)?;
-        stored.map_err(|error| to_status(TrainerError::from(error)))?;
+            .map_err(TrainerError::from)?;
+        stored.map_err(TrainerError::from)?;
         upload = back;
     }
-    upload.finish().map_err(|error| to_status(TrainerError::from(error)))
+    Ok(upload.finish().map_err(TrainerError::from)?)
 }
 
 fn compute_unit(

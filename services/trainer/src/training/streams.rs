@@ -5,13 +5,12 @@ use std::time::Duration;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{TrainRequest, TrainResponse};
-use sphinx_proto::{ConversionError, next_message, to_status};
+use sphinx_proto::{ConversionError, next_message};
 use sphinx_runtime::CancellationToken;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use crate::error::TrainerError;
-use crate::rpc::train::envelope;
 
 /// What the client sends.
 pub(crate) struct Inbound {
@@ -29,7 +28,7 @@ impl Inbound {
         let message = next_message(&mut self.stream).await?;
         match message {
             Some(message) => part(message),
-            None => Err(to_status(TrainerError::CutShort { during })),
+            None => Err(TrainerError::CutShort { during }.into()),
         }
     }
 
@@ -38,7 +37,7 @@ impl Inbound {
         tokio::select! {
             biased;
             message = next_message(&mut self.stream) => message?.map(part).transpose(),
-            () = self.shutdown.cancelled() => Err(to_status(TrainerError::Draining)),
+            () = self.shutdown.cancelled() => Err(TrainerError::Draining.into()),
         }
     }
 }
@@ -65,7 +64,7 @@ impl Outbound {
         let sent = tokio::time::timeout(self.patience, self.sender.send(Ok(envelope(reply)))).await;
         let millis = self.patience.as_millis();
         let gone = |_| Status::cancelled("the client closed the session");
-        sent.map_err(|_| to_status(TrainerError::Unread { millis }))?.map_err(gone)
+        sent.map_err(|_| TrainerError::Unread { millis })?.map_err(gone)
     }
 
     /// Ends the stream with a status.
@@ -73,4 +72,21 @@ impl Outbound {
         // The client may have gone or stopped reading meanwhile; then nobody wants to know.
         let _ = tokio::time::timeout(self.patience, self.sender.send(Err(status))).await;
     }
+}
+
+/// Which part came at the wrong place.
+pub(crate) fn out_of_order(part: &Part, expected: &'static str) -> TrainerError {
+    let got = match part {
+        Part::Open(_) => "open",
+        Part::Evaluate(_) => "evaluate",
+        Part::Input(_) => "input",
+        Part::Commit(_) => "commit",
+        Part::CommitChunk(_) => "commit_chunk",
+    };
+    TrainerError::Order { got, expected }
+}
+
+/// A reply in its envelope.
+fn envelope(part: Reply) -> TrainResponse {
+    TrainResponse { part: Some(part) }
 }

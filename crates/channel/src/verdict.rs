@@ -5,7 +5,7 @@ use tonic::Code;
 
 /// What may follow a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// The same request may be sent again, byte for byte, after a pause.
     Again,
     /// The stored state has to be read first: the request was made for another one.
@@ -18,7 +18,7 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// The verdict of a status.
-    pub(crate) fn of(code: Code, reason: Option<Reason>) -> Self {
+    pub fn of(code: Code, reason: Option<Reason>) -> Self {
         match code {
             Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Self::Again,
             Code::Aborted => match reason {
