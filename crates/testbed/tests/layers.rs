@@ -72,6 +72,7 @@ const TABLE: &[Row<'_>] = &[
     (
         "client",
         &[
+            "channel",
             "data",
             "evaluation-keys",
             "features",
