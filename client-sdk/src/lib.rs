@@ -28,8 +28,8 @@ pub use models::{Model, ModelParameters};
 pub use traffic::Traffic;
 pub use training::{
     Augmentation, ClearTwin, Direction, EncryptedSession, Evaluator, Event, Inputs, ModelLedger,
-    Observed, Preview, Privacy, Progress, SessionOptions, TrainingOptions, TrainingRequest,
-    TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
+    Observed, Privacy, Progress, ResolvedTraining, SessionOptions, TrainingOptions,
+    TrainingRequest, TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
 };
 pub use workspace::{Workspace, WorkspaceError};
 
@@ -42,7 +42,7 @@ pub use sphinx_features as features;
 pub use sphinx_gradient::Tensor;
 pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
 pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
-pub use sphinx_privacy::{Delta, Epsilon, Target};
+pub use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 pub use sphinx_proto::{
     ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId, TrainingRule,
 };

@@ -63,7 +63,7 @@ impl Demo {
         let (train, test) = (Arc::new(first(train, limit)), first(test, limit));
         let setting = Setting { examples: Some(train.len()), ..setting };
         let options = self.recipe.over(None, &setting)?;
-        options.preview(train.len())?;
+        options.resolve(train.len())?;
         let material = Material { spec, train, test, delta };
         if let Some(warning) = warning(&options.privacy) {
             eprintln!("{warning}\n");

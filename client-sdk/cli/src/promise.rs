@@ -1,14 +1,14 @@
 //! What a recipe costs, said before it starts, and what it promises.
 
 use sphinx_client::recipe::Published;
-use sphinx_client::{Preview, TrainingOptions};
+use sphinx_client::{ResolvedTraining, TrainingOptions};
 
 use crate::error::CliError;
 
 /// A recipe on a data set of known size.
 pub struct Promise {
     pub recipe: String,
-    pub preview: Preview,
+    pub training: ResolvedTraining,
     pub published: Option<Published>,
 }
 
@@ -21,20 +21,20 @@ impl Promise {
         published: Option<Published>,
         examples: usize,
     ) -> Result<Self, CliError> {
-        let preview = options.preview(examples)?;
-        Ok(Self { recipe: recipe.to_owned(), preview, published })
+        let training = options.resolve(examples)?;
+        Ok(Self { recipe: recipe.to_owned(), training, published })
     }
 
     /// Steps, time and ε of one training, in one line.
     pub fn text(&self) -> String {
-        let steps = self.preview.steps;
+        let steps = self.training.steps;
         let time = match &self.published {
             Some(published) => {
                 format!("about {:.0} minutes on two cores", published.minutes.max(1.0))
             }
             None => "time not measured yet".to_owned(),
         };
-        let privacy = match (&self.preview.epsilon, self.preview.noise_multiplier) {
+        let privacy = match (&self.training.epsilon, self.training.noise_multiplier()) {
             (Some(epsilon), _) => format!(
                 "ε = {:.3} (classical conversion {:.3})",
                 epsilon.improved, epsilon.classical

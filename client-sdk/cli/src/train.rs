@@ -70,7 +70,7 @@ impl Train {
         let examples = images.len();
         let setting = Setting { examples: Some(examples), ..setting };
         let options = self.options(followed, &setting)?;
-        options.preview(examples)?;
+        options.resolve(examples)?;
         if let Some(warning) = warning(&options.privacy) {
             eprintln!("{warning}\n");
         }

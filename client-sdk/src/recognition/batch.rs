@@ -23,7 +23,7 @@ const GROUPS: usize = 4;
 const NANOS_PER_SCALAR: usize = 30;
 
 /// An image on its way through the network.
-pub(crate) struct Query {
+pub(crate) struct InFlight {
     ticket: Ticket,
     /// The activations that enter the next stage; logits in the end.
     values: Zeroizing<Vec<f32>>,
@@ -47,7 +47,7 @@ impl Recogniser {
             return Err(RecognitionError::Pairs { tickets, images }.into());
         }
         let queries = tickets.into_iter().zip(self.features(images).await?);
-        let queries = queries.map(|(ticket, features)| Query::new(self, ticket, features));
+        let queries = queries.map(|(ticket, features)| InFlight::new(self, ticket, features));
         let groups = grouped(queries.collect::<Result<_, _>>()?);
         stream::iter(groups).map(|group| self.rounds(group)).buffered(GROUPS).try_concat().await
     }
@@ -90,7 +90,7 @@ impl Recogniser {
     /// Carries images with tickets of one version through all stages.
     pub(crate) async fn rounds(
         &self,
-        mut queries: Vec<Query>,
+        mut queries: Vec<InFlight>,
     ) -> Result<Vec<Prediction>, ClientError> {
         let Some(model) = queries.first().map(|query| Arc::clone(&query.ticket.model)) else {
             return Ok(Vec::new());
@@ -157,7 +157,7 @@ impl Recogniser {
     }
 }
 
-impl Query {
+impl InFlight {
     /// Checks that a ticket fits the recogniser; `features` are what the stem made of an image.
     pub(crate) fn new(
         recogniser: &Recogniser,
@@ -177,13 +177,13 @@ impl Query {
 }
 
 /// Cuts queries into groups of one version whose messages keep to the limit.
-fn grouped(queries: Vec<Query>) -> Vec<Vec<Query>> {
-    let mut groups: Vec<Vec<Query>> = Vec::new();
+fn grouped(queries: Vec<InFlight>) -> Vec<Vec<InFlight>> {
+    let mut groups: Vec<Vec<InFlight>> = Vec::new();
     for query in queries {
         let layers = query.ticket.model.stages.iter();
         let images = layers.map(|layer| layer.masked().images_within(GROUP_VALUES));
         let limit = images.min().unwrap_or(1).max(1);
-        let fits = |group: &&mut Vec<Query>| {
+        let fits = |group: &&mut Vec<InFlight>| {
             group.len() < limit
                 && group.iter().all(|other| Arc::ptr_eq(&other.ticket.model, &query.ticket.model))
         };
@@ -196,10 +196,10 @@ fn grouped(queries: Vec<Query>) -> Vec<Vec<Query>> {
 }
 
 /// Masks and packs the activations of all images.
-fn mask(layer: &IntegerLayer, stage: usize, queries: &[Query], parallel: bool) -> Vec<u8> {
+fn mask(layer: &IntegerLayer, stage: usize, queries: &[InFlight], parallel: bool) -> Vec<u8> {
     let (form, size) = (layer.masked(), layer.masked().query_bytes());
     let mut packed = vec![0; queries.len() * size];
-    let mask_one = |(packed, query): (&mut [u8], &Query)| {
+    let mask_one = |(packed, query): (&mut [u8], &InFlight)| {
         let mut masks = Zeroizing::new(vec![0; layer.inputs]);
         expand(&query.ticket.seed, stage, layer.modulus_bits, &mut masks);
         let mut words = vec![0; layer.inputs];
@@ -218,12 +218,12 @@ fn mask(layer: &IntegerLayer, stage: usize, queries: &[Query], parallel: bool) -
 fn unmask(
     layer: &IntegerLayer,
     stage: usize,
-    mut queries: Vec<Query>,
+    mut queries: Vec<InFlight>,
     reply: &[u8],
     parallel: bool,
-) -> Vec<Query> {
+) -> Vec<InFlight> {
     let (form, size) = (layer.masked(), layer.masked().result_bytes());
-    let unmask_one = |(query, packed): (&mut Query, &[u8])| {
+    let unmask_one = |(query, packed): (&mut InFlight, &[u8])| {
         let mut words = vec![0; layer.outputs];
         form.unpack(packed, &mut words);
         let sums = layer.unmask(&words, &query.ticket.answers[stage]);

@@ -1,7 +1,9 @@
 //! What a user decides about a training.
 
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, WeightAverage};
-use sphinx_privacy::{PlanError, PlanRequest, PrivacyPlan, Target, block_capacity, check_blocks};
+use sphinx_privacy::{
+    Epsilon, PlanError, PlanRequest, PrivacyPlan, Target, block_capacity, check_blocks,
+};
 use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
@@ -57,14 +59,26 @@ pub struct TrainingOptions {
     pub privacy: Privacy,
 }
 
-/// A training on a data set of known size.
+/// A training on a data set of known size: what the options come to.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Planned {
+pub struct ResolvedTraining {
+    /// Updates of the model.
     pub steps: u64,
+    /// How an update changes weights and biases.
     pub rule: TrainingRule,
+    /// Sampling and noise; `None` without privacy.
     pub privacy: Option<PrivacyPlan>,
     /// Size of the batches, expected size with privacy.
     pub batch: u64,
+    /// ε of the whole training, if nothing was spent before; `None` where none is proven.
+    pub epsilon: Option<Epsilon>,
+}
+
+impl ResolvedTraining {
+    /// Standard deviation of the noise over the clipping norm; `None` without privacy.
+    pub fn noise_multiplier(&self) -> Option<f64> {
+        self.privacy.as_ref().map(|plan| plan.segment.noise_multiplier.get())
+    }
 }
 
 impl TrainingOptions {
@@ -73,11 +87,14 @@ impl TrainingOptions {
     /// # Errors
     /// [`ClientError`] if the privacy budget cannot be met or hyper-parameters make no sense.
     pub fn rule(&self, examples: usize) -> Result<TrainingRule, ClientError> {
-        Ok(self.plan(examples)?.rule)
+        Ok(self.resolve(examples)?.rule)
     }
 
-    /// Solves for steps, sampling rate and noise.
-    pub(crate) fn plan(&self, examples: usize) -> Result<Planned, ClientError> {
+    /// Solves for steps, sampling rate and noise, without starting anything. Takes about 30 ms.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the privacy budget cannot be met or hyper-parameters make no sense.
+    pub fn resolve(&self, examples: usize) -> Result<ResolvedTraining, ClientError> {
         let examples = examples as u64;
         if !(self.epochs.is_finite() && self.epochs > 0.0) {
             return Err(PlanError::Epochs { got: self.epochs }.into());
@@ -109,7 +126,10 @@ impl TrainingOptions {
         rule.optimizer.validate()?;
         rule.schedule.validate()?;
         averaging.map_or(Ok(()), WeightAverage::validate)?;
-        Ok(Planned { steps, rule, privacy, batch })
+        // What the noise of exact biases was chosen by is not an ε.
+        let proven = matches!(self.privacy, Privacy::Budget { .. });
+        let epsilon = privacy.as_ref().filter(|_| proven).map(|plan| plan.epsilon);
+        Ok(ResolvedTraining { steps, rule, privacy, batch, epsilon })
     }
 
     /// Examples of every batch but an epoch's last, without privacy.
@@ -168,7 +188,7 @@ mod tests {
     }
 
     fn refused(options: &TrainingOptions) -> ClientError {
-        options.plan(1000).unwrap_err()
+        options.resolve(1000).unwrap_err()
     }
 
     #[test]
@@ -186,7 +206,7 @@ mod tests {
     fn rejects_a_warmup_as_long_as_the_training() {
         for options in kinds() {
             let warm = |warmup| TrainingOptions { warmup, ..options.clone() };
-            assert_eq!(warm(39).plan(1000).unwrap().rule.schedule.total, 40);
+            assert_eq!(warm(39).resolve(1000).unwrap().rule.schedule.total, 40);
             for warmup in [40, u64::MAX] {
                 let error = refused(&warm(warmup));
                 let expected = OptimizerError::Warmup { warmup, total: 40 };
@@ -199,7 +219,7 @@ mod tests {
     fn rejects_more_blocks_than_the_examples_fill() {
         for options in kinds() {
             let wide = |blocks| TrainingOptions { blocks, ..options.clone() };
-            assert!(wide(2).plan(1000).is_ok());
+            assert!(wide(2).resolve(1000).is_ok());
             for blocks in [3, 1_000_000_000, u64::MAX] {
                 let error = refused(&wide(blocks));
                 let ClientError::PrivacyPlan(error) = &error else { panic!("{error}") };

@@ -17,7 +17,7 @@ use crate::training::deliver::{Undelivered, deliver, reopen};
 use crate::training::evaluator::{Evaluator, Update};
 use crate::training::inputs::{Inputs, View};
 use crate::training::ledger::ModelLedger;
-use crate::training::options::{Planned, TrainingOptions};
+use crate::training::options::{ResolvedTraining, TrainingOptions};
 use crate::training::progress::{Progress, TrainingSummary};
 use crate::training::step::{blocks_together, gradients};
 use crate::training::update::UpdateMaker;
@@ -27,7 +27,7 @@ pub(crate) struct Training<'a> {
     pub spec: &'a NetworkSpec,
     pub inputs: &'a Inputs<'a>,
     pub options: &'a TrainingOptions,
-    pub planned: &'a Planned,
+    pub planned: &'a ResolvedTraining,
     pub session_id: SessionId,
     /// Seed of batches and noise; from the operating system in production.
     pub seed: [u8; 32],
@@ -66,7 +66,7 @@ pub fn train_with_inputs(
     seed: [u8; 32],
     progress: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<TrainingSummary, ClientError> {
-    let planned = options.plan(inputs.data().len())?;
+    let planned = options.resolve(inputs.data().len())?;
     let session_id = SessionId([0; 16]);
     let training = Training { spec, inputs, options, planned: &planned, session_id, seed };
     training.run(cloud, None, progress)

@@ -72,7 +72,7 @@ impl SphinxClient {
         request: TrainingRequest,
         mut progress: impl FnMut(&Progress) -> bool + Send + 'static,
     ) -> Result<TrainingSummary, ClientError> {
-        let planned = request.options.plan(request.data.len())?;
+        let planned = request.options.resolve(request.data.len())?;
         let mut ledger = ModelLedger::open(
             &request.ledger,
             request.model_id.as_str(),

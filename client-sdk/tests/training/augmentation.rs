@@ -75,7 +75,7 @@ fn an_example_in_copies_adds_at_most_the_clipping_norm_to_the_released_sum() {
     let limit = f64::from(CLIPPING_NORM);
     for copies in [2, 4, 16] {
         let options = in_copies(copies, bare());
-        let noise = options.preview(data.len()).unwrap().noise_multiplier.unwrap();
+        let noise = options.resolve(data.len()).unwrap().noise_multiplier().unwrap();
         let (with, report) = released(&data, &options);
         let (without, _) = released(&first(&data, 39), &options);
         // Counted once, and all of them longer than the limit.

@@ -65,7 +65,7 @@ fn alike(examples: usize) -> Dataset {
 fn slack(blocks: u64) -> f64 {
     let (spec, options) = (spec(), options(blocks));
     let plan = Plan::new(&spec).unwrap();
-    let planned = options.plan(20_000).unwrap();
+    let planned = options.resolve(20_000).unwrap();
     let biases = [vec![0.0; 2], vec![0.0; 10]];
     let privacy = (options.privacy, planned.privacy.as_ref(), options.blocks);
     let maker = UpdateMaker::new(&plan, 4.0, &biases, planned.rule, privacy).unwrap();

@@ -63,7 +63,7 @@ impl TrainingFlags {
         if warmup.is_none() && usual > 0 {
             // A short training is warmed up for as long as leaves it a step at the peak.
             options.warmup = match setting.examples {
-                Some(examples) => usual.min(options.preview(examples)?.steps.saturating_sub(1)),
+                Some(examples) => usual.min(options.resolve(examples)?.steps.saturating_sub(1)),
                 None => usual,
             };
         }
