@@ -1,14 +1,12 @@
 //! Whose tickets these are.
 
 use serde::{Deserialize, Serialize};
-use sphinx_linalg::packed_bits_len;
+use sphinx_linalg::{SEED_BYTES, SLOTS, packed_bits_len};
 
 use crate::error::TicketStoreError;
 
 /// Most tickets of a block: as many as one preparation makes.
-pub const BLOCK_TICKETS: usize = 2048;
-/// Bytes of a ticket's seed.
-pub(crate) const SEED_BYTES: usize = 16;
+pub const BLOCK_TICKETS: usize = SLOTS;
 
 /// Whose store it is: the same for all its blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::fmt;
 use sphinx_linalg::{pack_bits, unpack_bits};
 use zeroize::Zeroizing;
 
-use crate::edition::{Edition, SEED_BYTES};
+use crate::edition::Edition;
 use crate::error::TicketStoreError;
 
 /// Where a ticket was kept.
