@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sphinx_linalg::{pack_bits, unpack_bits};
+use sphinx_linalg::{SEED_BYTES, pack_bits, unpack_bits};
 use zeroize::Zeroizing;
 
 use crate::edition::Edition;

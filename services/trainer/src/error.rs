@@ -10,6 +10,7 @@ use sphinx_optimizer::OptimizerError;
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, Reason, RpcError};
 use sphinx_quantise::LowerError;
 use sphinx_runtime::ComputeError;
+use sphinx_wire::commit::CommitError;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,8 @@ pub(crate) enum TrainerError {
     Lower(#[from] LowerError),
     #[error(transparent)]
     Bias(#[from] BiasError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
     #[error("weight gradient: {0}")]
     Optimizer(#[from] OptimizerError),
     #[error("the network has {got} {what}, this service takes at most {limit}")]
@@ -54,21 +57,6 @@ pub(crate) enum TrainerError {
     Order { got: &'static str, expected: &'static str },
     #[error("the stream ended in the middle of {during}")]
     CutShort { during: &'static str },
-    #[error(
-        "weight gradient of stage {stage} comes twice or out of order at {offset}: expected {expected}"
-    )]
-    GradientOrder { stage: u32, offset: u64, expected: usize },
-    #[error(
-        "weight gradient of stage {stage} at {offset} with {got} bytes: expected whole f32 within \
-         {total}"
-    )]
-    GradientPart { stage: u32, offset: u64, got: usize, total: usize },
-    #[error("weight gradient of stage {stage} has {got} of {expected} values")]
-    GradientIncomplete { stage: usize, got: usize, expected: usize },
-    #[error("bias changes of stage {stage} come twice or out of order at {offset}")]
-    BiasOrder { stage: u32, offset: u32 },
-    #[error("the commit's parts hash to {got}, its end says {expected}: send it again")]
-    Hash { got: String, expected: String },
     #[error(
         "the commit is based on version {got}, the session is at {expected}: reopen the session"
     )]
@@ -112,15 +100,12 @@ impl RpcError for TrainerError {
             | Self::BackwardOfFirst
             | Self::RowsAnnounced { .. }
             | Self::Blocks { .. }
-            | Self::Part { .. }
-            | Self::GradientPart { .. }
-            | Self::GradientIncomplete { .. } => ErrorCode::InvalidArgument,
-            Self::Order { .. }
+            | Self::Part { .. } => ErrorCode::InvalidArgument,
+            Self::Commit(error) if !error.is_broken_stream() => ErrorCode::InvalidArgument,
+            Self::Commit(_)
+            | Self::Order { .. }
             | Self::CutShort { .. }
-            | Self::BlockOrder { .. }
-            | Self::GradientOrder { .. }
-            | Self::BiasOrder { .. }
-            | Self::Hash { .. } => ErrorCode::Aborted(Reason::StreamBroken),
+            | Self::BlockOrder { .. } => ErrorCode::Aborted(Reason::StreamBroken),
             Self::OtherKey { .. } | Self::NoAverage => ErrorCode::FailedPrecondition,
             Self::Base { .. } => ErrorCode::Aborted(Reason::BaseMoved),
             Self::Busy { .. } => ErrorCode::ResourceExhausted,

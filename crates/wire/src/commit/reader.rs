@@ -14,8 +14,10 @@ pub struct ReceivedUpdate {
     pub biases: Vec<EncryptedBiases>,
 }
 
-/// A commit whose parts do not arrive as they were sealed. All of these are faults of the way
-/// here: the same parts sent again, whole and in order, are taken.
+/// A commit that cannot be taken.
+///
+/// [`is_broken_stream`](Self::is_broken_stream) tells what happened on the way here, where the same
+/// parts sent again are taken, from parts that do not fit the network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
     /// A part of a stage that the network does not have.
@@ -26,10 +28,23 @@ pub enum CommitError {
         /// Stages of the network.
         stages: usize,
     },
-    /// Gradient parts come in order without gaps and end with the stage's weights.
+    /// Gradient parts come in order without gaps.
     #[error(
-        "weight gradient of stage {stage} at {offset} with {got} bytes: expected whole f32 from \
-         {expected} on, within {total}"
+        "weight gradient of stage {stage} comes twice or out of order at {offset}: expected \
+         {expected}"
+    )]
+    GradientOrder {
+        /// Stage of the part.
+        stage: u32,
+        /// Scalar at which it starts.
+        offset: u64,
+        /// Scalar at which the next part starts.
+        expected: usize,
+    },
+    /// A gradient part that is not whole scalars, or more than the stage has.
+    #[error(
+        "weight gradient of stage {stage} at {offset} with {got} bytes: expected whole f32 within \
+         {total}"
     )]
     GradientPart {
         /// Stage of the part.
@@ -38,8 +53,6 @@ pub enum CommitError {
         offset: u64,
         /// Its bytes.
         got: usize,
-        /// Scalar at which the next part starts.
-        expected: usize,
         /// Scalars of the stage in all.
         total: usize,
     },
@@ -72,6 +85,19 @@ pub enum CommitError {
         /// What the commit ends with, hexadecimal.
         expected: String,
     },
+}
+
+impl CommitError {
+    /// Whether the stream broke its own order or altered a part: lost, doubled, swapped or damaged.
+    pub fn is_broken_stream(&self) -> bool {
+        match self {
+            Self::GradientOrder { .. } | Self::BiasOrder { .. } | Self::Hash { .. } => true,
+            Self::Stage { .. }
+            | Self::GradientPart { .. }
+            | Self::GradientIncomplete { .. }
+            | Self::Bias(_) => false,
+        }
+    }
 }
 
 /// A commit on its way.
@@ -114,15 +140,13 @@ impl CommitReader {
             return Err(CommitError::Stage { got: part.stage, stages });
         };
         let (values, rest) = part.values.as_chunks::<4>();
-        let in_order = part.offset == gradient.len() as u64 && rest.is_empty();
-        if !in_order || gradient.len() + values.len() > total {
-            return Err(CommitError::GradientPart {
-                stage: part.stage,
-                offset: part.offset,
-                got: part.values.len(),
-                expected: gradient.len(),
-                total,
-            });
+        let (stage, offset) = (part.stage, part.offset);
+        if offset != gradient.len() as u64 {
+            return Err(CommitError::GradientOrder { stage, offset, expected: gradient.len() });
+        }
+        if !rest.is_empty() || gradient.len() + values.len() > total {
+            let got = part.values.len();
+            return Err(CommitError::GradientPart { stage, offset, got, total });
         }
         gradient.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
         self.hash.update(&part.values);

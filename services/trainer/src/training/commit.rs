@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use sphinx_linalg::EncryptedBiases;
 use sphinx_models::{CommitId, ModelVersion};
 use sphinx_proto::v1::commit_chunk::Part as Chunk;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_proto::v1::{Commit, Committed, EncryptedBiases as BiasChange, WeightGradient};
+use sphinx_proto::v1::{Commit, Committed};
 use sphinx_proto::{ConversionError, TrainingRule};
 use sphinx_runtime::unix_seconds;
+use sphinx_wire::commit::{CommitReader, ReceivedUpdate};
 use tonic::Status;
 
 use crate::error::TrainerError;
@@ -33,21 +33,16 @@ pub(crate) async fn commit(
     outbound.send(Reply::Committed(committed)).await
 }
 
-/// What a commit brings, complete and unaltered.
-struct Update {
-    /// Empty in an adopting commit.
-    gradient: Vec<Vec<f32>>,
-    biases: Vec<EncryptedBiases>,
-}
-
 /// Masks are expanded and parts hashed on the compute pool, one part at a time.
 async fn receive(
     service: &TrainerService,
     session: &Session,
     header: &Commit,
     inbound: &mut Inbound,
-) -> Result<Update, Status> {
-    let mut receiving = Receiving::new(session, header);
+) -> Result<ReceivedUpdate, Status> {
+    let adopts = header.adopt_average;
+    let counts = session.layers().map(|layer| if adopts { 0 } else { layer.weight_count() });
+    let mut reader = CommitReader::new(counts.collect(), session.state.biases.clone());
     loop {
         let part = inbound.next("a commit").await?;
         let Part::CommitChunk(chunk) = part else {
@@ -56,96 +51,11 @@ async fn receive(
         let expected = "gradient, bias_change or sha256";
         let chunk = chunk.part.ok_or(ConversionError::Missing { field: "part", expected })?;
         if let Chunk::Sha256(hash) = chunk {
-            return Ok(receiving.finish(&hash)?);
+            return Ok(reader.finish(&hash).map_err(TrainerError::from)?);
         }
-        let taken = service.compute.run(move || receiving.take(&chunk).map(|()| receiving));
-        receiving = taken.await.map_err(TrainerError::from)??;
-    }
-}
-
-/// A commit on its way.
-struct Receiving {
-    /// Number of gradient components of each stage: none where averages are adopted.
-    expected: Vec<usize>,
-    update: Update,
-    /// Biases of each stage that have changed already: a change that came twice would be added twice.
-    changed: Vec<usize>,
-    hash: Sha256,
-}
-
-impl Receiving {
-    fn new(session: &Session, header: &Commit) -> Self {
-        let counts = session.layers().map(|layer| layer.weight_count());
-        let expected: Vec<usize> =
-            counts.map(|count| if header.adopt_average { 0 } else { count }).collect();
-        let stages = expected.len();
-        let update =
-            Update { gradient: vec![Vec::new(); stages], biases: session.state.biases.clone() };
-        Self { expected, update, changed: vec![0; stages], hash: Sha256::new() }
-    }
-
-    fn take(&mut self, chunk: &Chunk) -> Result<(), TrainerError> {
-        match chunk {
-            Chunk::Gradient(part) => self.gradient(part),
-            Chunk::BiasChange(part) => self.bias_change(part),
-            // Ends the commit; nothing to take in.
-            Chunk::Sha256(_) => Ok(()),
-        }
-    }
-
-    fn gradient(&mut self, part: &WeightGradient) -> Result<(), TrainerError> {
-        let stages = self.expected.len();
-        let stage = part.stage as usize;
-        let (Some(&total), Some(gradient)) =
-            (self.expected.get(stage), self.update.gradient.get_mut(stage))
-        else {
-            return Err(TrainerError::Stage { got: part.stage, stages });
-        };
-        let (values, rest) = part.values.as_chunks::<4>();
-        let (stage, offset) = (part.stage, part.offset);
-        if offset != gradient.len() as u64 {
-            return Err(TrainerError::GradientOrder { stage, offset, expected: gradient.len() });
-        }
-        if !rest.is_empty() || gradient.len() + values.len() > total {
-            let got = part.values.len();
-            return Err(TrainerError::GradientPart { stage, offset, got, total });
-        }
-        gradient.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
-        self.hash.update(&part.values);
-        Ok(())
-    }
-
-    fn bias_change(&mut self, part: &BiasChange) -> Result<(), TrainerError> {
-        let stages = self.expected.len();
-        let stage = part.stage as usize;
-        let (Some(biases), Some(changed)) =
-            (self.update.biases.get_mut(stage), self.changed.get_mut(stage))
-        else {
-            return Err(TrainerError::Stage { got: part.stage, stages });
-        };
-        if part.offset as usize != *changed {
-            return Err(TrainerError::BiasOrder { stage: part.stage, offset: part.offset });
-        }
-        biases.add_seeded(*changed, &part.seeds, &part.bodies)?;
-        *changed += part.seeds.len() / sphinx_linalg::SEED_BYTES;
-        self.hash.update(&part.seeds);
-        self.hash.update(&part.bodies);
-        Ok(())
-    }
-
-    fn finish(self, expected_hash: &[u8]) -> Result<Update, TrainerError> {
-        let got = self.hash.finalize();
-        if got.as_slice() != expected_hash {
-            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            return Err(TrainerError::Hash { got: hex(&got), expected: hex(expected_hash) });
-        }
-        let counts = self.update.gradient.iter().map(Vec::len).zip(self.expected);
-        for (stage, (got, expected)) in counts.enumerate() {
-            if got != expected {
-                return Err(TrainerError::GradientIncomplete { stage, got, expected });
-            }
-        }
-        Ok(self.update)
+        let taken = service.compute.run(move || reader.take(&chunk).map(|()| reader));
+        let taken = taken.await.map_err(TrainerError::from)?;
+        reader = taken.map_err(TrainerError::from)?;
     }
 }
 
@@ -153,7 +63,7 @@ async fn apply(
     service: &TrainerService,
     session: &mut Session,
     header: &Commit,
-    update: Update,
+    update: ReceivedUpdate,
 ) -> Result<Committed, TrainerError> {
     let id = CommitId { session: session.id, step: header.step };
     let state = Arc::clone(&session.state);
@@ -185,7 +95,7 @@ async fn apply(
 fn next_state(
     geometries: &Geometries,
     state: &State,
-    update: Update,
+    update: ReceivedUpdate,
     (rule, adopt): (&TrainingRule, bool),
     id: CommitId,
 ) -> Result<(State, ModelVersion), TrainerError> {
