@@ -41,11 +41,9 @@ pub use sphinx_evaluation_keys::OneShotProfile;
 pub use sphinx_features as features;
 pub use sphinx_gradient::Tensor;
 pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
-pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
+pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
 pub use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
-pub use sphinx_proto::{
-    ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId, TrainingRule,
-};
+pub use sphinx_proto::{ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId};
 pub use sphinx_secret::{PublicMaterial, SecretKey};
 pub use sphinx_wire::sealed::Sealed;
 pub use tonic::Code;

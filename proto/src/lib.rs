@@ -15,7 +15,6 @@ pub use code::{ErrorCode, Reason, RpcError, to_status};
 pub use conversion::ConversionError;
 pub use fingerprint::Fingerprint;
 pub use ids::{KeyId, ModelId, SessionId, TenantId};
-pub use optimizer::TrainingRule;
 pub use stream::next_message;
 
 /// Package `sphinx.v1`, generated from `proto/sphinx/v1`.

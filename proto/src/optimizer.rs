@@ -1,23 +1,12 @@
 //! Update rules and schedules between schema and domain.
 
-use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, WeightAverage};
+use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule, WeightAverage};
 
 use crate::{
     ConversionError,
     conversion::required,
     v1::{Adam, Optimizer, Schedule as ScheduleMessage, Sgd, optimizer::Rule, schedule},
 };
-
-/// An update rule and the learning rates it is used with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TrainingRule {
-    /// The update rule.
-    pub optimizer: OptimizerSpec,
-    /// The learning rates.
-    pub schedule: Schedule,
-    /// Decay of the moving average of all parameters, if one is kept.
-    pub averaging: Option<f32>,
-}
 
 impl TryFrom<Optimizer> for TrainingRule {
     type Error = ConversionError;

@@ -2,8 +2,7 @@
 
 use sphinx_gradient::{ClearStage, Tensor};
 use sphinx_network::{Plan, StageParameters};
-use sphinx_optimizer::{Optimizer, WeightAverage};
-use sphinx_proto::TrainingRule;
+use sphinx_optimizer::{RuleState, TrainingRule};
 use sphinx_wire::sealed::Sealed;
 
 use crate::error::ClientError;
@@ -20,9 +19,7 @@ pub struct ClearTwin {
     parameters: Vec<StageParameters>,
     /// As [`StageParameters::biases`], in the form the seam asks for.
     biases: Vec<Vec<f32>>,
-    optimizers: Vec<Optimizer>,
-    averages: Option<Vec<WeightAverage>>,
-    rule: TrainingRule,
+    rule: RuleState,
     version: u64,
 }
 
@@ -37,15 +34,9 @@ impl ClearTwin {
         rule: TrainingRule,
     ) -> Result<Self, ClientError> {
         let layers = plan.stages.iter().map(ClearStage::new).collect();
-        let optimizer =
-            |stage: &StageParameters| Optimizer::new(rule.optimizer, stage.weights.len());
-        let optimizers = parameters.iter().map(optimizer).collect::<Result<_, _>>()?;
-        let start = |decay| {
-            parameters.iter().map(|stage| WeightAverage::new(decay, &stage.weights)).collect()
-        };
-        let averages = rule.averaging.map(start).transpose()?;
+        let rule = RuleState::new(rule, parameters.iter().map(|stage| &stage.weights))?;
         let biases = parameters.iter().map(|stage| stage.biases.clone()).collect();
-        Ok(Self { layers, parameters, biases, optimizers, averages, rule, version: 0 })
+        Ok(Self { layers, parameters, biases, rule, version: 0 })
     }
 
     /// The parameters as trained so far.
@@ -89,20 +80,14 @@ impl Evaluator for ClearTwin {
     }
 
     fn commit(&mut self, step: u64, _sealed: &Sealed, update: &Update) -> Result<(), ClientError> {
-        let rate = self.rule.schedule.rate(step);
-        if update.adopts_average && self.averages.is_none() {
-            return Err(ClientError::NoAverage);
+        let weights = self.parameters.iter_mut().map(|stage| &mut stage.weights);
+        if update.adopts_average {
+            let averages = self.rule.averages().ok_or(ClientError::NoAverage)?;
+            weights.zip(averages).for_each(|(to, from)| to.clone_from(&from.average));
+        } else {
+            self.rule.step(step, weights, &update.gradient)?;
         }
-        let mut averages = self.averages.iter_mut().flatten();
         for (stage, parameters) in self.parameters.iter_mut().enumerate() {
-            let (weights, average) = (&mut parameters.weights, averages.next());
-            match average {
-                Some(average) if update.adopts_average => weights.clone_from(&average.average),
-                average => {
-                    self.optimizers[stage].apply(weights, &update.gradient[stage], rate)?;
-                    average.map_or(Ok(()), |average| average.update(weights))?;
-                }
-            }
             let biases = parameters.biases.iter_mut().zip(&update.bias_change[stage]);
             biases.for_each(|(bias, change)| *bias += change);
             self.biases[stage].clone_from(&parameters.biases);

@@ -1,10 +1,9 @@
 //! What a user decides about a training.
 
-use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, WeightAverage};
+use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule, WeightAverage};
 use sphinx_privacy::{
     Epsilon, PlanError, PlanRequest, PrivacyPlan, Target, block_capacity, check_blocks,
 };
-use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
 use crate::training::augmentation::{Augmentation, copies};

@@ -4,9 +4,8 @@ use rand::CryptoRng;
 use sphinx_gradient::{BlockGradient, Clipping};
 use sphinx_linalg::{BIAS_GRID_LOG2, SLOTS};
 use sphinx_network::Plan;
-use sphinx_optimizer::{Optimizer, WeightAverage};
+use sphinx_optimizer::{RuleState, TrainingRule};
 use sphinx_privacy::{GaussianMechanism, MechanismSpec, PrivacyPlan};
-use sphinx_proto::TrainingRule;
 
 use crate::error::ClientError;
 use crate::training::evaluator::Update;
@@ -22,10 +21,8 @@ pub(crate) struct UpdateMaker {
     expected_batch: Option<f64>,
     weights: Vec<usize>,
     biases: Vec<usize>,
-    bias_optimizers: Vec<Optimizer>,
-    /// Averages of the committed biases by stage, if the rule asks for them.
-    bias_averages: Option<Vec<WeightAverage>>,
-    rule: TrainingRule,
+    /// Of the biases by stage; its averages are those of the committed ones.
+    rule: RuleState,
     /// Largest bias on the grid within the network's bound.
     largest_bias: f32,
 }
@@ -39,12 +36,9 @@ impl UpdateMaker {
         rule: TrainingRule,
         (privacy, planned, blocks): (Privacy, Option<&PrivacyPlan>, u64),
     ) -> Result<Self, ClientError> {
-        let start = |decay| biases.iter().map(|biases| WeightAverage::new(decay, biases)).collect();
-        let bias_averages = rule.averaging.map(start).transpose()?;
+        let rule = RuleState::new(rule, biases)?;
         let weights: Vec<_> = plan.stages.iter().map(|stage| stage.linear.weight_count()).collect();
         let biases: Vec<_> = plan.stages.iter().map(|stage| stage.linear.bias_count()).collect();
-        let optimizer = |&count: &usize| Optimizer::new(rule.optimizer, count);
-        let bias_optimizers = biases.iter().map(optimizer).collect::<Result<_, _>>()?;
         let mechanism = |clipping_norm: f32, plan: &PrivacyPlan, dimension| {
             GaussianMechanism::new(MechanismSpec {
                 clipping_norm: f64::from(clipping_norm),
@@ -76,8 +70,6 @@ impl UpdateMaker {
             expected_batch,
             weights,
             biases,
-            bias_optimizers,
-            bias_averages,
             rule,
             largest_bias: largest_on_grid(bias_bound),
         })
@@ -115,30 +107,22 @@ impl UpdateMaker {
         };
         let gradient = take(&self.weights);
         let bias_gradient = take(&self.biases);
-        let rate = self.rule.schedule.rate(step);
         let bound = self.largest_bias;
-        let mut bias_change = Vec::with_capacity(biases.len());
-        for ((optimizer, biases), gradient) in
-            self.bias_optimizers.iter_mut().zip(biases).zip(&bias_gradient)
-        {
-            let mut next = biases.clone();
-            optimizer.apply(&mut next, gradient, rate)?;
-            bias_change.push(change(&next, biases, bound));
-        }
+        let mut next = biases.to_vec();
+        self.rule.descend(step, &mut next, &bias_gradient)?;
+        let bias_change = next.iter().zip(biases).map(|(next, now)| change(next, now, bound));
+        let bias_change = bias_change.collect();
         Ok(Update { gradient, bias_change, adopts_average: false })
     }
 
     /// Takes the biases after a committed step into their average, if one is kept.
     pub fn committed(&mut self, biases: &[Vec<f32>]) -> Result<(), ClientError> {
-        for (average, biases) in self.bias_averages.iter_mut().flatten().zip(biases) {
-            average.update(biases)?;
-        }
-        Ok(())
+        Ok(self.rule.take_in(biases)?)
     }
 
     /// The update that makes the averaged parameters the model, `None` if none are kept.
     pub fn adoption(&self, biases: &[Vec<f32>]) -> Option<Update> {
-        let averages = self.bias_averages.as_ref()?.iter().zip(biases);
+        let averages = self.rule.averages()?.iter().zip(biases);
         let bound = self.largest_bias;
         let bias_change = averages.map(|(average, now)| change(&average.average, now, bound));
         let bias_change = bias_change.collect();

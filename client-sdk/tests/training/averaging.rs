@@ -8,9 +8,9 @@ use sphinx_client::{
 };
 use sphinx_models::ModelVersion;
 use sphinx_network::{Plan, initial_parameters};
-use sphinx_optimizer::{OptimizerSpec, WeightAverage};
+use sphinx_optimizer::{OptimizerSpec, TrainingRule, WeightAverage};
 use sphinx_privacy::ledger::{Charge, Ledger};
-use sphinx_proto::{SessionId, TrainingRule};
+use sphinx_proto::SessionId;
 
 use crate::world::{World, blocking, examples, model_id, open, private, rule, small};
 

@@ -6,8 +6,8 @@ use sphinx_client::{ClearTwin, Direction, EncryptedSession, Evaluator, Sealed, U
 use sphinx_gradient::Tensor;
 use sphinx_linalg::{ResultNoise, SLOTS};
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
-use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
-use sphinx_proto::{SessionId, TrainingRule};
+use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
+use sphinx_proto::SessionId;
 use sphinx_quantise::Geometry;
 use sphinx_wire::rows::TRAINING_ROWS;
 use sphinx_wire::training::{INPUT_SCALE, backward_budget, forward_budget};

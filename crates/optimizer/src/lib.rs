@@ -19,9 +19,11 @@
 mod average;
 mod error;
 mod optimizer;
+mod rule;
 mod schedule;
 
 pub use average::WeightAverage;
 pub use error::OptimizerError;
 pub use optimizer::{Optimizer, OptimizerSpec, OptimizerState};
+pub use rule::{RuleState, TrainingRule};
 pub use schedule::{Decay, Schedule};

@@ -12,10 +12,10 @@ use sphinx_client::{
 };
 use sphinx_models::ModelStore;
 use sphinx_network::{NetworkSpec, Shape};
-use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
+use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
 use sphinx_privacy::ledger::Ledger;
 use sphinx_privacy::{Delta, Target};
-use sphinx_proto::{SessionId, TrainingRule};
+use sphinx_proto::SessionId;
 use sphinx_secret::SecretKey;
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use prost::Message;
-use sphinx_proto::TrainingRule;
+use sphinx_optimizer::TrainingRule;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::{Commit, CommitChunk, OpenSession, TrainRequest};
 

@@ -9,8 +9,8 @@ use sphinx_client::{
     train_without_ledger,
 };
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
-use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
-use sphinx_proto::{SessionId, TrainingRule};
+use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
+use sphinx_proto::SessionId;
 
 use super::training::Model;
 use crate::defaults;

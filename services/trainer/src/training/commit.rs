@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use sphinx_linalg::EncryptedBiases;
 use sphinx_models::{CommitId, ModelVersion};
+use sphinx_proto::ConversionError;
 use sphinx_proto::v1::commit_chunk::Part as Chunk;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Commit, Committed};
-use sphinx_proto::{ConversionError, TrainingRule};
 use sphinx_runtime::unix_seconds;
 use sphinx_wire::commit::{CommitReader, ReceivedUpdate};
 use tonic::Status;
 
 use crate::error::TrainerError;
 use crate::service::TrainerService;
-use crate::training::optimizer_state::RuleState;
+use crate::training::optimizer_state;
 use crate::training::prepared::Geometries;
 use crate::training::session::{Session, State};
 use crate::training::streams::{Inbound, Outbound, out_of_order};
@@ -73,12 +73,12 @@ async fn apply(
     if header.base_version != state.version {
         return Err(TrainerError::Base { got: header.base_version, expected: state.version });
     }
-    if header.adopt_average && state.rule.averages.is_none() {
+    if header.adopt_average && state.rule.averages().is_none() {
         return Err(TrainerError::NoAverage);
     }
-    let (geometries, rule) = (Arc::clone(&session.geometries), session.rule);
+    let geometries = Arc::clone(&session.geometries);
     let adopt = header.adopt_average;
-    let next = move || next_state(&geometries, &state, update, (&rule, adopt), id);
+    let next = move || next_state(&geometries, &state, update, adopt, id);
     let (next, record) = service.compute.run(next).await??;
     let committed = service.store.commit(&session.meta, record).await?;
     if committed.repeated {
@@ -96,13 +96,17 @@ fn next_state(
     geometries: &Geometries,
     state: &State,
     update: ReceivedUpdate,
-    (rule, adopt): (&TrainingRule, bool),
+    adopt: bool,
     id: CommitId,
 ) -> Result<(State, ModelVersion), TrainerError> {
     let mut next = state.rule.clone();
-    let weights = match next.averaged() {
+    let weights = match optimizer_state::averaged(&next) {
         Some(averaged) if adopt => averaged,
-        _ => step(&mut next, &state.weights, &update.gradient, rule.schedule.rate(id.step))?,
+        _ => {
+            let mut weights = state.weights.clone();
+            next.step(id.step, &mut weights, &update.gradient)?;
+            weights
+        }
     };
     // As they are stored: a version must evaluate alike whether it was made here or read.
     let stored: Vec<_> = update.biases.iter().map(EncryptedBiases::to_bytes).collect();
@@ -118,29 +122,10 @@ fn next_state(
         commit: Some(id),
         updated_unix_seconds: unix_seconds(),
         weights: weights.clone(),
-        averaged: next.averaged(),
-        optimizer: next.encode(rule),
+        averaged: optimizer_state::averaged(&next),
+        optimizer: optimizer_state::encode(&next),
         biases: stored.into_iter().map(Into::into).collect(),
     };
     let next = State { version, commit: Some(id), weights, biases, rule: next, stages };
     Ok((next, record))
-}
-
-/// The weights after one step of the optimiser; their average takes them in.
-fn step(
-    rule: &mut RuleState,
-    weights: &[Vec<f32>],
-    gradient: &[Vec<f32>],
-    rate: f32,
-) -> Result<Vec<Vec<f32>>, TrainerError> {
-    let mut weights = weights.to_vec();
-    for ((weights, optimizer), gradient) in
-        weights.iter_mut().zip(&mut rule.optimizers).zip(gradient)
-    {
-        optimizer.apply(weights, gradient, rate)?;
-    }
-    for (average, weights) in rule.averages.iter_mut().flatten().zip(&weights) {
-        average.update(weights)?;
-    }
-    Ok(weights)
 }

@@ -1,17 +1,8 @@
-//! What the server's update rule remembers between commits, and its form as it is stored with a version.
+//! The form in which the state of the update rule is stored with a version.
 
 use bytes::Bytes;
 use prost::Message;
-use sphinx_optimizer::{Optimizer, OptimizerError, OptimizerState, WeightAverage};
-use sphinx_proto::TrainingRule;
-
-/// The state of an update rule, by stage.
-#[derive(Clone)]
-pub(crate) struct RuleState {
-    pub optimizers: Vec<Optimizer>,
-    /// Averages of the weights, if the rule asks for them.
-    pub averages: Option<Vec<WeightAverage>>,
-}
+use sphinx_optimizer::{OptimizerError, OptimizerState, RuleState, TrainingRule};
 
 /// One record per stage.
 #[derive(Clone, PartialEq, Message)]
@@ -36,66 +27,49 @@ struct StoredMoments {
     second: Vec<f32>,
 }
 
-impl RuleState {
-    /// That of a rule which has made no step yet.
-    pub fn new(rule: &TrainingRule, weights: &[Vec<f32>]) -> Result<Self, OptimizerError> {
-        let optimizer = |weights: &Vec<f32>| Optimizer::new(rule.optimizer, weights.len());
-        let optimizers = weights.iter().map(optimizer).collect::<Result<_, _>>()?;
-        let start = |decay| weights.iter().map(|w| WeightAverage::new(decay, w)).collect();
-        Ok(Self { optimizers, averages: rule.averaging.map(start).transpose()? })
+/// Takes a stored state over if it is of the same rule, and starts anew otherwise.
+pub(crate) fn restore(
+    stored: Bytes,
+    averaged: Option<Vec<Vec<f32>>>,
+    rule: TrainingRule,
+    weights: &[Vec<f32>],
+) -> Result<RuleState, OptimizerError> {
+    let stored = StoredRule::decode(stored).unwrap_or_default();
+    if stored.rule != name(&rule) || stored.stages.len() != weights.len() {
+        return RuleState::new(rule, weights);
     }
+    let moments = stored.stages.into_iter();
+    let moments = moments.map(|StoredMoments { steps, first, second }| OptimizerState {
+        steps,
+        first,
+        second,
+    });
+    let averages = averaged.filter(|averaged| averaged.len() == weights.len());
+    let averages = averages.map(|averaged| (stored.averaged_updates, averaged));
+    RuleState::restore(rule, moments.collect(), averages, weights)
+}
 
-    /// Takes a stored state over if it is of the same rule, and starts anew otherwise.
-    pub fn restore(
-        stored: Bytes,
-        averaged: Option<Vec<Vec<f32>>>,
-        rule: &TrainingRule,
-        weights: &[Vec<f32>],
-    ) -> Result<Self, OptimizerError> {
-        let stored = StoredRule::decode(stored).unwrap_or_default();
-        if stored.rule != name(rule) || stored.stages.len() != weights.len() {
-            return Self::new(rule, weights);
-        }
-        let moments = stored.stages.into_iter().zip(weights);
-        let optimizers = moments.map(|(StoredMoments { steps, first, second }, weights)| {
-            let state = OptimizerState { steps, first, second };
-            Optimizer::restore(rule.optimizer, weights.len(), state)
-        });
-        let optimizers = optimizers.collect::<Result<_, _>>()?;
-        let averages = match (rule.averaging, averaged) {
-            (Some(decay), Some(averaged)) if averaged.len() == weights.len() => {
-                let updates = stored.averaged_updates;
-                let restored = averaged.into_iter().zip(weights).map(|(average, weights)| {
-                    WeightAverage::restore(decay, updates, average, weights.len())
-                });
-                Some(restored.collect::<Result<_, _>>()?)
-            }
-            _ => Self::new(rule, weights)?.averages,
-        };
-        Ok(Self { optimizers, averages })
+/// Moments and counts as they are stored.
+pub(crate) fn encode(state: &RuleState) -> Bytes {
+    let stages = state.moments().cloned();
+    let stages = stages.map(|OptimizerState { steps, first, second }| StoredMoments {
+        steps,
+        first,
+        second,
+    });
+    let averaged_updates = state.averages().into_iter().flatten().map(|a| a.updates).next();
+    StoredRule {
+        rule: name(state.rule()),
+        stages: stages.collect(),
+        averaged_updates: averaged_updates.unwrap_or_default(),
     }
+    .encode_to_vec()
+    .into()
+}
 
-    /// Moments and counts as they are stored.
-    pub fn encode(&self, rule: &TrainingRule) -> Bytes {
-        let stages = self.optimizers.iter().map(|optimizer| {
-            let OptimizerState { steps, first, second } = optimizer.state().clone();
-            StoredMoments { steps, first, second }
-        });
-        let averaged_updates = self.averages.iter().flatten().map(|a| a.updates).next();
-        StoredRule {
-            rule: name(rule),
-            stages: stages.collect(),
-            averaged_updates: averaged_updates.unwrap_or_default(),
-        }
-        .encode_to_vec()
-        .into()
-    }
-
-    /// The averages by stage, as they are stored.
-    pub fn averaged(&self) -> Option<Vec<Vec<f32>>> {
-        let averages = self.averages.as_ref()?;
-        Some(averages.iter().map(|average| average.average.clone()).collect())
-    }
+/// The averages by stage, as they are stored.
+pub(crate) fn averaged(state: &RuleState) -> Option<Vec<Vec<f32>>> {
+    Some(state.averages()?.iter().map(|average| average.average.clone()).collect())
 }
 
 fn name(rule: &TrainingRule) -> String {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use sphinx_linalg::EncryptedBiases;
 use sphinx_models::{CommitId, ModelMeta, ModelVersion, StoredNetwork};
 use sphinx_network::Linear;
+use sphinx_optimizer::{RuleState, TrainingRule};
 use sphinx_proto::v1::{Model, OpenSession, SessionOpened, StageScales};
-use sphinx_proto::{KeyId, ModelId, SessionId, TenantId, TrainingRule, conversion};
+use sphinx_proto::{KeyId, ModelId, SessionId, TenantId, conversion};
 use sphinx_wire::training::{backward_input_scale, forward_input_scale};
 
 use crate::error::TrainerError;
 use crate::service::{TrainerService, described, network};
-use crate::training::optimizer_state::RuleState;
+use crate::training::optimizer_state;
 use crate::training::prepared::{Geometries, PrepareError, PreparedStage};
 
 /// A session: everything it holds can be read again from the store at the last committed version.
@@ -132,8 +133,8 @@ impl State {
         let own = version.commit.is_some_and(|commit| commit.session == session);
         let (weights, averaged) = (&version.weights, version.averaged);
         let rule = match own {
-            true => RuleState::restore(version.optimizer, averaged, &rule, weights)?,
-            false => RuleState::new(&rule, weights)?,
+            true => optimizer_state::restore(version.optimizer, averaged, rule, weights)?,
+            false => RuleState::new(rule, weights)?,
         };
         let stages = geometries.prepare(&version.weights, &biases)?;
         let (number, commit) = (version.version, version.commit);
