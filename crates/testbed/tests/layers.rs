@@ -33,7 +33,7 @@ const TABLE: &[Row<'_>] = &[
     // What both ends agree on, and how they talk.
     ("proto", &["network", "optimizer"]),
     ("channel", &["proto"]),
-    ("wire", &["linalg", "network", "proto", "quantise"]),
+    ("wire", &["linalg", "network", "optimizer", "proto", "quantise"]),
     // The services' side.
     ("models", &["network", "objects", "proto"]),
     ("runtime", &["channel", "proto", "telemetry"]),
