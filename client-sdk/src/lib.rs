@@ -21,7 +21,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 pub use client::{Endpoints, SphinxClient};
-pub use error::{AugmentationError, ClientError, RecognitionError};
+pub use error::{
+    AugmentationError, ClientError, ClientKeyError, OneShotInferenceError, RecognitionError,
+    TrainingError,
+};
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
 pub use keys::{KeyKind, KeyReceipt, RegisteredKey};
 pub use models::{Model, ModelParameters};

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::client::SphinxClient;
 use crate::connection::Connection;
-use crate::error::{ClientError, RecognitionError};
+use crate::error::{ClientError, ClientKeyError, RecognitionError};
 use crate::recognition::Prediction;
 
 /// Requests under way at once by [`OneShot::infer_many`]: one is computed while others travel.
@@ -139,7 +139,7 @@ impl OneShot {
     /// For the newest version of a model.
     ///
     /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model; [`ClientError::WrongKey`] if it is encrypted under
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model; [`crate::ClientKeyError::WrongKey`] if it is encrypted under
     /// another key than `key_id`; [`ClientError::OneShotNetwork`] if its input does not fit one ciphertext.
     pub async fn new(
         client: &SphinxClient,
@@ -154,7 +154,7 @@ impl OneShot {
         };
         let described = inference.call(describe).await?.into_inner();
         if described.key_id != key_id.as_str() {
-            return Err(ClientError::WrongKey { key_id: described.key_id });
+            return Err(ClientKeyError::WrongKey { key_id: described.key_id }.into());
         }
         let network = described.network.ok_or_else(|| inference.protocol("no network", "one"))?;
         let spec = NetworkSpec::try_from(network)?;
@@ -222,7 +222,7 @@ impl OneShot {
     /// What an answer says.
     ///
     /// # Errors
-    /// [`ClientError::OneShot`] if it has another size than this network's answers.
+    /// [`crate::OneShotInferenceError::Ciphertext`] if it has another size than this network's answers.
     pub fn decrypt(&self, answer: OneShotAnswer) -> Result<Prediction, ClientError> {
         decrypt(&self.key, answer, self.model.plan.classes)
     }
@@ -296,7 +296,7 @@ impl OneShot {
 /// Decrypts an answer with `classes` logits, wherever the request was made.
 ///
 /// # Errors
-/// [`ClientError::OneShot`] if it does not have the size of such an answer.
+/// [`crate::OneShotInferenceError::Ciphertext`] if it does not have the size of such an answer.
 pub fn decrypt(
     key: &SecretKey,
     answer: OneShotAnswer,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use sphinx_client::data::{DatasetError, DigitError};
 use sphinx_client::workspace::WorkspaceError;
-use sphinx_client::{ChannelError, ClientError};
+use sphinx_client::{ChannelError, ClientError, TrainingError};
 use sphinx_cluster::ClusterError;
 use sphinx_privacy::AccountingError;
 use sphinx_privacy::ledger::LedgerError;
@@ -112,16 +112,17 @@ impl CliError {
         if let Self::Workspace(error) = self {
             return workspace_hint(error);
         }
-        let Self::Client(error) = self else { return None };
-        let hint = if let ClientError::Accounting(AccountingError::NoneProven { .. })
-        | ClientError::Ledger(LedgerError::Accounting(
+        let Self::Client(ClientError::Training(error)) = self else { return None };
+        let hint = if let TrainingError::Accounting(AccountingError::NoneProven { .. })
+        | TrainingError::Ledger(LedgerError::Accounting(
             AccountingError::NoneProven { .. },
         )) = error
         {
             "train a new model, or this one with --privacy none"
-        } else if let ClientError::Ledger(LedgerError::AlreadyExists { .. }) = error {
+        } else if let TrainingError::Ledger(LedgerError::AlreadyExists { .. }) = error {
             "it is of a model of that name that is gone: choose another --model, or move it away"
-        } else if let ClientError::Ledger(LedgerError::OtherBinding { field: "delta", .. }) = error
+        } else if let TrainingError::Ledger(LedgerError::OtherBinding { field: "delta", .. }) =
+            error
         {
             "leave --delta out"
         } else {

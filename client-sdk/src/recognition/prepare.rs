@@ -28,7 +28,7 @@ impl Recogniser {
     /// the tickets (about 55 kB each), the masks of one stage and a few chunks of rows.
     ///
     /// # Errors
-    /// [`RecognitionError::TicketCount`]; [`ClientError::WrongKey`] if results do not decrypt under the key;
+    /// [`RecognitionError::TicketCount`]; [`crate::ClientKeyError::WrongKey`] if results do not decrypt under the key;
     /// otherwise what the connection says. Nothing is kept then, and preparing again is safe.
     pub async fn prepare(
         &self,

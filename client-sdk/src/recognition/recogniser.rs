@@ -11,7 +11,7 @@ use sphinx_secret::SecretKey;
 
 use crate::client::SphinxClient;
 use crate::connection::Connection;
-use crate::error::{ClientError, RecognitionError};
+use crate::error::{ClientError, ClientKeyError, RecognitionError};
 use crate::recognition::model::IntegerModel;
 use crate::traffic::Counter;
 use crate::traffic::Traffic;
@@ -58,7 +58,7 @@ impl Recogniser {
     /// A recogniser with the newest version of a model.
     ///
     /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model; [`ClientError::WrongKey`] if it is
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model; [`crate::ClientKeyError::WrongKey`] if it is
     /// encrypted under another key than `key_id`; [`crate::RecognitionError::Precision`] if its tickets could not
     /// be exact.
     pub async fn new(
@@ -71,7 +71,7 @@ impl Recogniser {
         let counter = Arc::new(Counter::default());
         let model = Arc::new(describe(&inference, &counter, model_id, None).await?);
         if model.key_id != *key_id {
-            return Err(ClientError::WrongKey { key_id: model.key_id.to_string() });
+            return Err(ClientKeyError::WrongKey { key_id: model.key_id.to_string() }.into());
         }
         Ok(Self { inference, model, key, counter, round_deadline: ROUND_DEADLINE })
     }

@@ -5,7 +5,7 @@ use sphinx_network::{Plan, StageParameters};
 use sphinx_optimizer::{RuleState, TrainingRule};
 use sphinx_wire::sealed::Sealed;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, TrainingError};
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::session::no_product;
@@ -27,7 +27,7 @@ impl ClearTwin {
     /// A twin of a model with these parameters, trained by `rule`.
     ///
     /// # Errors
-    /// [`ClientError::Optimizer`] for hyper-parameters outside their domains.
+    /// [`crate::TrainingError::Optimizer`] for hyper-parameters outside their domains.
     pub fn new(
         plan: &Plan,
         parameters: Vec<StageParameters>,
@@ -82,7 +82,7 @@ impl Evaluator for ClearTwin {
     fn commit(&mut self, step: u64, _sealed: &Sealed, update: &Update) -> Result<(), ClientError> {
         let weights = self.parameters.iter_mut().map(|stage| &mut stage.weights);
         if update.adopts_average {
-            let averages = self.rule.averages().ok_or(ClientError::NoAverage)?;
+            let averages = self.rule.averages().ok_or(TrainingError::NoAverage)?;
             weights.zip(averages).for_each(|(to, from)| to.clone_from(&from.average));
         } else {
             self.rule.step(step, weights, &update.gradient)?;
@@ -123,7 +123,13 @@ mod tests {
         let mut twin = ClearTwin::new(&plan, parameters, rule).unwrap();
         let input = Tensor::zeros(100, 16).unwrap();
         let error = twin.evaluate(2, Direction::Forward, &[&input]).unwrap_err();
-        assert!(matches!(error, ClientError::NoProduct { stage: 2, stages: 2, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                ClientError::Training(TrainingError::NoProduct { stage: 2, stages: 2, .. })
+            ),
+            "{error}"
+        );
     }
 
     #[test]
@@ -138,9 +144,12 @@ mod tests {
             &Sealed::default(),
             &Update { adopts_average: true, ..Update::default() },
         );
-        assert!(matches!(error, Err(ClientError::NoAverage)), "{error:?}");
+        assert!(matches!(error, Err(ClientError::Training(TrainingError::NoAverage))), "{error:?}");
         assert!(twin.version() == 0 && twin.parameters() == parameters);
         let rule = TrainingRule { averaging: Some(1.0), ..rule };
-        assert!(matches!(ClearTwin::new(&plan, parameters, rule), Err(ClientError::Optimizer(_))));
+        assert!(matches!(
+            ClearTwin::new(&plan, parameters, rule),
+            Err(ClientError::Training(TrainingError::Optimizer(_)))
+        ));
     }
 }

@@ -2,7 +2,7 @@
 
 use sphinx_channel::Verdict;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, TrainingError};
 use crate::training::evaluator::Evaluator;
 
 /// How often a step is tried in all.
@@ -43,7 +43,7 @@ pub(crate) fn deliver<C: Evaluator + ?Sized>(
         // The update was made for this version and no other.
         if cloud.version() != base {
             let server = cloud.version();
-            return Err(Undelivered::Open(ClientError::PendingLost { server, base }));
+            return Err(Undelivered::Open(TrainingError::PendingLost { server, base }.into()));
         }
     }
     Ok(())

@@ -110,7 +110,7 @@ impl<'a> Inputs<'a> {
     /// Examples that are moved are computed anew from their pixels.
     ///
     /// # Errors
-    /// [`DatasetError::ImageIndex`]; [`ClientError::Tensor`] for a number of slots that is no tensor's.
+    /// [`DatasetError::ImageIndex`]; [`crate::TrainingError::Tensor`] for a number of slots that is no tensor's.
     pub fn tensor(&self, views: &[Option<View>]) -> Result<Tensor, ClientError> {
         let slots = views.len();
         let filled = views.iter().take_while(|view| view.is_some()).count();

@@ -7,7 +7,7 @@ use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 use sphinx_proto::SessionId;
 use sphinx_wire::sealed::Sealed;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, TrainingError};
 use crate::training::evaluator::Update;
 use crate::training::options::Privacy;
 
@@ -34,7 +34,7 @@ impl ModelLedger {
     /// Starts the ledger of a model that was just created.
     ///
     /// # Errors
-    /// [`ClientError::Ledger`] if there is one already or the file cannot be written.
+    /// [`crate::TrainingError::Ledger`] if there is one already or the file cannot be written.
     pub fn create(
         path: &Path,
         model: &str,
@@ -48,8 +48,8 @@ impl ModelLedger {
     /// Opens a model's ledger to train it further under `privacy`.
     ///
     /// # Errors
-    /// [`ClientError::Ledger`] if it is missing, damaged, or another model's: then the model must not be trained.
-    /// [`ClientError::OtherDelta`] if the target is stated at another δ.
+    /// [`crate::TrainingError::Ledger`] if it is missing, damaged, or another model's: then the model must not be trained.
+    /// [`crate::TrainingError::OtherDelta`] if the target is stated at another δ.
     pub(crate) fn open(
         path: &Path,
         model: &str,
@@ -62,7 +62,7 @@ impl ModelLedger {
             && target.delta() != delta
         {
             let (ledger, target) = (delta.get(), target.delta().get());
-            return Err(ClientError::OtherDelta { ledger, target });
+            return Err(TrainingError::OtherDelta { ledger, target }.into());
         }
         let ledger = Ledger::open(path, &binding(model, examples, delta))?;
         let (charge, target) = match (privacy, plan) {
@@ -157,7 +157,7 @@ fn parse_session(text: &str) -> Result<(SessionId, u64), ClientError> {
         let id = u128::from_str_radix(hex, 16).ok()?;
         Some((SessionId(id.to_be_bytes()), step.parse().ok()?))
     };
-    parsed().ok_or_else(|| ClientError::LedgerSession { got: text.to_owned() })
+    parsed().ok_or_else(|| TrainingError::LedgerSession { got: text.to_owned() }.into())
 }
 
 #[cfg(test)]

@@ -164,6 +164,7 @@ mod tests {
     use sphinx_privacy::Delta;
 
     use super::*;
+    use crate::error::TrainingError;
 
     fn options(privacy: Privacy) -> TrainingOptions {
         TrainingOptions {
@@ -195,7 +196,7 @@ mod tests {
         for options in kinds() {
             for epochs in [0.0, -1.0, f64::NAN, f64::INFINITY] {
                 let error = refused(&TrainingOptions { epochs, ..options.clone() });
-                let expected = ClientError::PrivacyPlan(PlanError::Epochs { got: epochs });
+                let expected = ClientError::from(PlanError::Epochs { got: epochs });
                 assert_eq!(error.to_string(), expected.to_string());
             }
         }
@@ -209,7 +210,9 @@ mod tests {
             for warmup in [40, u64::MAX] {
                 let error = refused(&warm(warmup));
                 let expected = OptimizerError::Warmup { warmup, total: 40 };
-                assert!(matches!(&error, ClientError::Optimizer(got) if *got == expected));
+                assert!(
+                    matches!(&error, ClientError::Training(TrainingError::Optimizer(got)) if *got == expected)
+                );
             }
         }
     }
@@ -221,7 +224,9 @@ mod tests {
             assert!(wide(2).resolve(1000).is_ok());
             for blocks in [3, 1_000_000_000, u64::MAX] {
                 let error = refused(&wide(blocks));
-                let ClientError::PrivacyPlan(error) = &error else { panic!("{error}") };
+                let ClientError::Training(TrainingError::PrivacyPlan(error)) = &error else {
+                    panic!("{error}")
+                };
                 let (copies, examples) = (1, 1000);
                 let expected = PlanError::ManyBlocks { got: blocks, most: 2, copies, examples };
                 assert_eq!(*error, expected);

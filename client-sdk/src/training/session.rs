@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use crate::client::SphinxClient;
-use crate::error::ClientError;
+use crate::error::{ClientError, ClientKeyError, TrainingError};
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::rows::{self, Evaluation, RowCodec, TrainerRows};
@@ -196,7 +196,7 @@ impl EncryptedSession {
     /// Sends a sealed commit as it is and waits until it is stored.
     ///
     /// # Errors
-    /// [`ClientError::Sealed`] for one of another step or version; after a transient error reopen and repeat.
+    /// [`crate::TrainingError::Sealed`] for one of another step or version; after a transient error reopen and repeat.
     pub fn commit_sealed(&mut self, step: u64, sealed: &Sealed) -> Result<(), ClientError> {
         let header = sealed.header();
         if (header.step, header.base_version) != (step, self.version) {
@@ -204,7 +204,7 @@ impl EncryptedSession {
                 "it is step {} on version {}, asked for is step {step} on version {}",
                 header.step, header.base_version, self.version
             );
-            return Err(ClientError::Sealed { cause });
+            return Err(TrainingError::Sealed { cause }.into());
         }
         self.stream.send(Part::Commit(header))?;
         for part in sealed.parts() {
@@ -227,7 +227,7 @@ impl EncryptedSession {
 
 impl From<SealedError> for ClientError {
     fn from(error: SealedError) -> Self {
-        Self::Sealed { cause: error.to_string() }
+        TrainingError::Sealed { cause: error.to_string() }.into()
     }
 }
 
@@ -261,7 +261,7 @@ async fn open(client: &SphinxClient, options: &SessionOptions) -> Result<Opened,
         let values = client.biases(id, version, index, count, key).await?;
         // Another key decrypts to uniform numbers.
         if values.iter().any(|bias| bias.abs() > spec.bias_bound) {
-            return Err(ClientError::WrongKey { key_id: options.key_id.to_string() });
+            return Err(ClientKeyError::WrongKey { key_id: options.key_id.to_string() }.into());
         }
         biases.push(values);
     }
@@ -272,5 +272,5 @@ async fn open(client: &SphinxClient, options: &SessionOptions) -> Result<Opened,
 /// A product that the network does not have, or tensors that are not blocks of its rows.
 pub(crate) fn no_product(stage: usize, blocks: &[&Tensor], stages: usize) -> ClientError {
     let (rows, slots) = blocks.first().map_or((0, 0), |block| (block.rows(), block.slots()));
-    ClientError::NoProduct { stage, rows, slots, stages, expected: SLOTS }
+    TrainingError::NoProduct { stage, rows, slots, stages, expected: SLOTS }.into()
 }

@@ -11,7 +11,7 @@ use sphinx_proto::{KeyId, ModelId, SessionId};
 use sphinx_secret::SecretKey;
 
 use crate::client::SphinxClient;
-use crate::error::ClientError;
+use crate::error::{ClientError, TrainingError};
 use crate::training::deliver::{Undelivered, deliver};
 use crate::training::evaluator::Evaluator;
 use crate::training::inputs::Inputs;
@@ -62,8 +62,8 @@ impl SphinxClient {
     /// ```
     ///
     /// # Errors
-    /// [`ClientError::Ledger`] if the ledger is missing, damaged, another model's or rolled back: the model is not
-    /// trained then. [`ClientError::OtherDelta`] if the budget is stated at another δ than the ledger's.
+    /// [`crate::TrainingError::Ledger`] if the ledger is missing, damaged, another model's or rolled back: the model is not
+    /// trained then. [`crate::TrainingError::OtherDelta`] if the budget is stated at another δ than the ledger's.
     /// [`ClientError::UpdateAbandoned`] if the trainer refuses an update for good, for instance because the training
     /// diverged: it stays spent, and the next training goes on without it. Others from the services; the model stays at
     /// its last committed version.
@@ -131,7 +131,7 @@ fn settle(
     let (base, server) = (unconfirmed.base_version, session.version());
     let arrived = server == base + 1 && session.last_step() == Some(unconfirmed.step);
     if !arrived && server != base {
-        let lost = ClientError::PendingLost { server, base };
+        let lost = ClientError::from(TrainingError::PendingLost { server, base });
         return Err(if server < base { ledger.abandon(base, lost) } else { lost });
     }
     if !arrived {

@@ -56,7 +56,7 @@ impl Workspace {
     ///
     /// # Errors
     /// [`WorkspaceError::OtherModel`] if it is not the one asked for; [`WorkspaceError::Client`] with
-    /// [`ClientError::Ledger`] if its ledger is missing or damaged: it must not be trained then.
+    /// [`crate::TrainingError::Ledger`] if its ledger is missing or damaged: it must not be trained then.
     pub async fn find_model(
         &self,
         model_id: &ModelId,
@@ -90,7 +90,7 @@ impl Workspace {
     /// Makes a model with its ledger.
     ///
     /// # Errors
-    /// As [`Workspace::check_registration`]; [`WorkspaceError::Client`] with [`ClientError::Ledger`] if
+    /// As [`Workspace::check_registration`]; [`WorkspaceError::Client`] with [`crate::TrainingError::Ledger`] if
     /// a ledger of that name is left of another model, with [`ChannelError::Refused`](crate::ChannelError::Refused) if the trainer
     /// refuses.
     pub async fn create_model(

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::{
-    ChannelError, ClientError, Endpoints, KeyId, ModelId, RecognitionError, SphinxClient,
+    ChannelError, ClientError, ClientKeyError, Endpoints, KeyId, ModelId, RecognitionError,
+    SphinxClient,
 };
 use sphinx_secret::SecretKey;
 use tonic::Code;
@@ -78,13 +79,17 @@ async fn rejects_other_keys_and_unknown_models() {
         Recogniser::new(&client, &id, Arc::clone(key), &key_id).await
     };
     let error = open("mlp-100", &world.key, "other").await.unwrap_err();
-    assert!(matches!(error, ClientError::WrongKey { key_id } if key_id == "mine"));
+    assert!(
+        matches!(error, ClientError::Keys(ClientKeyError::WrongKey { key_id }) if key_id == "mine")
+    );
     assert_eq!(code(open("nobody", &world.key, "mine").await), Code::NotFound);
     // The right name, but not the key itself: shows at the first ciphertexts.
     let stranger = Arc::new(SecretKey::generate(&mut world.rng).unwrap());
     let recogniser = open(model.id.as_str(), &stranger, "mine").await.unwrap();
     let error = recogniser.prepare(1, &mut world.rng).await.unwrap_err();
-    assert!(matches!(error, ClientError::WrongKey { key_id } if key_id == "mine"));
+    assert!(
+        matches!(error, ClientError::Keys(ClientKeyError::WrongKey { key_id }) if key_id == "mine")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

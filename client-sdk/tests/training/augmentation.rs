@@ -5,7 +5,7 @@ use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::Dataset;
 use sphinx_client::{
     Augmentation, AugmentationError, ClearTwin, ClientError, EncryptedSession, Evaluator, Event,
-    Observed, Privacy, Progress, TrainingOptions, Update, train_without_ledger,
+    Observed, Privacy, Progress, TrainingError, TrainingOptions, Update, train_without_ledger,
 };
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_privacy::ledger::{Charge, Ledger};
@@ -174,7 +174,7 @@ async fn rejects_copies_and_shifts_that_make_no_sense_and_batches_that_do_not_fi
             let error = refused(in_copies(copies, options)).await;
             let expected = AugmentationError::Copies { got: copies };
             assert!(
-                matches!(&error, ClientError::Augmentation(got) if *got == expected),
+                matches!(&error, ClientError::Training(TrainingError::Augmentation(got)) if *got == expected),
                 "{error}"
             );
         }
@@ -183,12 +183,18 @@ async fn rejects_copies_and_shifts_that_make_no_sense_and_batches_that_do_not_fi
         let augmentation = Some(Augmentation { copies: 2, shift: got });
         let error = refused(TrainingOptions { augmentation, ..private(1.0) }).await;
         let expected = AugmentationError::Shift { got };
-        assert!(matches!(&error, ClientError::Augmentation(got) if *got == expected), "{error}");
+        assert!(
+            matches!(&error, ClientError::Training(TrainingError::Augmentation(got)) if *got == expected),
+            "{error}"
+        );
     }
     for options in [private(1.0), open(1.0)] {
         let error = refused(in_copies(16, TrainingOptions { batch: Some(129), ..options })).await;
         let expected = PlanError::Blocks { expected: 129, blocks: 1, copies: 16 };
-        assert!(matches!(&error, ClientError::PrivacyPlan(got) if *got == expected), "{error}");
+        assert!(
+            matches!(&error, ClientError::Training(TrainingError::PrivacyPlan(got)) if *got == expected),
+            "{error}"
+        );
     }
     let error = refused(in_copies(16, TrainingOptions { batch: Some(127), ..private(1.0) })).await;
     assert!(error.to_string().contains("16 copies of each example"), "{error}");

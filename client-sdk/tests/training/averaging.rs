@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::{
     ChannelError, ClearTwin, ClientError, EncryptedSession, Evaluator, Event, Observed, Sealed,
-    SessionOptions, TrainingOptions, Update, train_without_ledger,
+    SessionOptions, TrainingError, TrainingOptions, Update, train_without_ledger,
 };
 use sphinx_models::ModelVersion;
 use sphinx_network::{Plan, initial_parameters};
@@ -250,7 +250,7 @@ async fn rejects_adopting_without_averaging_and_decays_that_are_none() {
     for decay in [1.0, -0.1, f32::NAN] {
         let options = TrainingOptions { averaging: Some(decay), ..private(1.0) };
         let error = world.client.train_model(world.request(options), |_| true).await.unwrap_err();
-        assert!(matches!(error, ClientError::Optimizer(_)), "{error}");
+        assert!(matches!(error, ClientError::Training(TrainingError::Optimizer(_))), "{error}");
         let rule = TrainingRule { averaging: Some(decay), ..rule() };
         let session = EncryptedSession::open(&world.client, world.session(SESSION, rule)).await;
         let Err(ClientError::Channel(ChannelError::Refused { code, .. })) = session else {
@@ -273,7 +273,7 @@ async fn rejects_sealed_bytes_of_another_step_or_that_are_damaged() {
             assert!(Sealed::read(damaged.to_vec()).is_err());
         }
         let error = session.commit_sealed(1, &sealed).unwrap_err();
-        assert!(matches!(error, ClientError::Sealed { .. }), "{error}");
+        assert!(matches!(error, ClientError::Training(TrainingError::Sealed { .. })), "{error}");
         session.commit(0, &sealed, &update).unwrap();
     })
     .await;

@@ -2,7 +2,9 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::{ClearTwin, ClientError, Privacy, TrainingOptions, train_without_ledger};
+use sphinx_client::{
+    ClearTwin, ClientError, Privacy, TrainingError, TrainingOptions, train_without_ledger,
+};
 use sphinx_network::{Plan, StageParameters, initial_parameters};
 use sphinx_privacy::ledger::{Charge, Ledger, Run};
 use sphinx_privacy::{AccountingError, Target};
@@ -56,7 +58,10 @@ async fn one_unproven_step_leaves_no_guarantee_for_good() {
     // With noise again: refused, and still none after another step without.
     let error = step(private(4.0)).await.unwrap_err();
     let expected = AccountingError::NoneProven { steps: 1 };
-    assert!(matches!(&error, ClientError::Accounting(got) if *got == expected), "{error}");
+    assert!(
+        matches!(&error, ClientError::Training(TrainingError::Accounting(got)) if *got == expected),
+        "{error}"
+    );
     assert_eq!(step(exact(8.0, 1.0)).await.unwrap().epsilon, None);
     let path = world.ledger();
     blocking(move || {

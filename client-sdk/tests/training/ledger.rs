@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::{ClientError, ModelLedger, Privacy, TrainingOptions, TrainingRequest};
+use sphinx_client::{
+    ClientError, ClientKeyError, ModelLedger, Privacy, TrainingError, TrainingOptions,
+    TrainingRequest,
+};
 use sphinx_privacy::ledger::{Ledger, LedgerError};
 use sphinx_privacy::{AccountingError, Delta, Target};
 use sphinx_secret::SecretKey;
@@ -21,7 +24,7 @@ async fn refusal(world: &World, request: TrainingRequest) -> ClientError {
 
 async fn ledger_refusal(world: &World, request: TrainingRequest) -> LedgerError {
     match refusal(world, request).await {
-        ClientError::Ledger(error) => error,
+        ClientError::Training(TrainingError::Ledger(error)) => error,
         other => panic!("{other}"),
     }
 }
@@ -57,7 +60,10 @@ async fn a_training_without_noise_leaves_no_guarantee() {
     assert_eq!((bare.steps, bare.epsilon), (1, None));
     let error = refusal(&world, world.request(private(4.0))).await;
     let expected = AccountingError::NoneProven { steps: 1 };
-    assert!(matches!(&error, ClientError::Accounting(got) if *got == expected), "{error}");
+    assert!(
+        matches!(&error, ClientError::Training(TrainingError::Accounting(got)) if *got == expected),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +119,13 @@ async fn rejects_a_budget_at_another_delta_than_the_ledgers() {
     ] {
         let options = TrainingOptions { privacy, ..private(4.0) };
         let error = refusal(&world, world.request(options)).await;
-        assert!(matches!(error, ClientError::OtherDelta { ledger: 1e-5, target: 1e-4 }), "{error}");
+        assert!(
+            matches!(
+                error,
+                ClientError::Training(TrainingError::OtherDelta { ledger: 1e-5, target: 1e-4 })
+            ),
+            "{error}"
+        );
     }
     assert_eq!(world.spent(), (0, 0));
 }
@@ -146,6 +158,9 @@ async fn rejects_a_secret_key_that_is_not_the_models() {
     let wrong = SecretKey::generate(&mut ChaCha20Rng::seed_from_u64(42)).unwrap();
     let request = TrainingRequest { key: Arc::new(wrong), ..world.request(private(4.0)) };
     let error = refusal(&world, request).await;
-    assert!(matches!(&error, ClientError::WrongKey { key_id } if key_id == "laptop"), "{error}");
+    assert!(
+        matches!(&error, ClientError::Keys(ClientKeyError::WrongKey { key_id }) if key_id == "laptop"),
+        "{error}"
+    );
     assert_eq!(world.spent(), (1, 1));
 }

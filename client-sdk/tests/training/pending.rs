@@ -2,7 +2,7 @@
 
 use prost::Message;
 use sphinx_client::{
-    ChannelError, ClientError, EncryptedSession, Evaluator, Sealed, TrainingOptions,
+    ChannelError, ClientError, EncryptedSession, Evaluator, Sealed, TrainingError, TrainingOptions,
     TrainingSummary, Update,
 };
 use sphinx_linalg::EncryptedBiases;
@@ -142,7 +142,10 @@ async fn rejects_to_go_on_when_somebody_else_trained_meanwhile() {
     .await;
     let trained = world.client.train_model(world.request(open(1.0)), |_| true).await;
     let error = trained.unwrap_err();
-    assert!(matches!(error, ClientError::PendingLost { server: 1, base: 0 }), "{error}");
+    assert!(
+        matches!(error, ClientError::Training(TrainingError::PendingLost { server: 1, base: 0 })),
+        "{error}"
+    );
     assert_eq!(world.version().await, 1);
     assert_eq!(world.spent(), (1, 1));
 }
@@ -207,7 +210,13 @@ async fn an_update_made_for_a_version_that_is_gone_is_given_up() {
     world.client.create_model(&model_id(), &key_id(), &small(), 5).await.unwrap();
     let (base, cause) =
         abandoned(world.client.train_model(world.request(open(1.0)), |_| true).await);
-    assert!(base == 1 && matches!(cause, ClientError::PendingLost { server: 0, base: 1 }));
+    assert!(
+        base == 1
+            && matches!(
+                cause,
+                ClientError::Training(TrainingError::PendingLost { server: 0, base: 1 })
+            )
+    );
     assert!(cause.to_string().contains("went back to an older copy"), "{cause}");
     let next = world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
     assert_eq!((next.version, world.spent()), (1, (3, 1)));

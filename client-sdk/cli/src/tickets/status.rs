@@ -8,7 +8,7 @@ use indicatif::DecimalBytes;
 use serde::Serialize;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::{BlockStatus, Owner, STORE_PURPOSE, StoreKey, TicketStore};
-use sphinx_client::{ClientError, KeyId, ModelId, RecognitionError};
+use sphinx_client::{ClientError, ClientKeyError, KeyId, ModelId, RecognitionError};
 use sphinx_secret::SecretKey;
 
 use crate::context::Context;
@@ -102,7 +102,7 @@ async fn look(context: &Context, model: &ModelId, key: &KeyId, reachable: &mut b
                 incarnation = Some(recogniser.edition().incarnation);
                 Newest::Version(recogniser.version())
             }
-            Err(ClientError::WrongKey { .. })
+            Err(ClientError::Keys(ClientKeyError::WrongKey { .. }))
             | Err(ClientError::Recognition(RecognitionError::ModelGone { .. })) => Newest::Gone,
             Err(error) if error.is_not_found() => Newest::Gone,
             Err(error) => {

@@ -14,7 +14,7 @@ use tonic::Streaming;
 use zeroize::Zeroizing;
 
 use super::{Interrupted, StageAnswers, biases};
-use crate::error::{ClientError, RecognitionError};
+use crate::error::{ClientError, ClientKeyError, RecognitionError};
 use crate::recognition::Recogniser;
 use crate::recognition::offload::offload;
 
@@ -156,7 +156,7 @@ fn decrypt(
     let (masks, bodies) = ((&*output.masks, TICKET_ROWS.mask), (&*output.bodies, TICKET_ROWS.body));
     recogniser.key.decrypt_rows::<u64, u32>(masks, bodies, &mut values, decode)?;
     if worst_noise.into_inner() > layer.noise_limit {
-        return Err(ClientError::WrongKey { key_id: recogniser.model.key_id.to_string() });
+        return Err(ClientKeyError::WrongKey { key_id: recogniser.model.key_id.to_string() }.into());
     }
     Ok(Rows { numbers: output.rows, values })
 }

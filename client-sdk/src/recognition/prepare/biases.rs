@@ -6,7 +6,7 @@ use sphinx_quantise::quantised_bias;
 use sphinx_wire::biases;
 use zeroize::Zeroizing;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, ClientKeyError};
 use crate::models::decrypt_bias;
 use crate::recognition::Recogniser;
 use crate::recognition::model::IntegerModel;
@@ -28,7 +28,7 @@ pub(in crate::recognition) fn decrypt(
     let rows = rows.par_iter().map(|row| decrypt_bias(row, &recogniser.key));
     let biases: Zeroizing<Vec<f32>> = Zeroizing::new(rows.collect());
     if biases.iter().any(|bias| bias.abs() > model.spec.bias_bound) {
-        return Err(ClientError::WrongKey { key_id: model.key_id.to_string() });
+        return Err(ClientKeyError::WrongKey { key_id: model.key_id.to_string() }.into());
     }
     let scaled =
         biases.iter().zip(scales).map(|(&bias, &scale)| quantised_bias(bias, scale) as u32);

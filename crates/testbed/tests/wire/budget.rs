@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use sphinx_client::{ChannelError, ClientError, EncryptedSession, Evaluator, SphinxClient, Update};
+use sphinx_client::{
+    ChannelError, ClientError, EncryptedSession, Evaluator, SphinxClient, TrainingError, Update,
+};
 use sphinx_models::ModelStore;
 use sphinx_network::Plan;
 use sphinx_privacy::ledger::Ledger;
@@ -173,7 +175,10 @@ async fn a_commit_on_a_base_that_moved_is_not_forced_and_stays_pending() {
         true
     });
     let error = trained.await.unwrap_err();
-    assert!(matches!(error, ClientError::PendingLost { server: 2, base: 1 }), "{error}");
+    assert!(
+        matches!(error, ClientError::Training(TrainingError::PendingLost { server: 2, base: 1 })),
+        "{error}"
+    );
     let seen = relay.seen(TRAIN);
     assert_eq!(seen[0].status, Some((Code::Aborted, Some(Reason::BaseMoved))));
     assert_eq!((seen.len(), commits(&seen).len()), (2, 2), "it was sent again");

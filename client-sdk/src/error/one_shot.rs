@@ -1,0 +1,13 @@
+//! What can go wrong in one-shot inference besides the connection.
+
+/// Why a query cannot be made or an answer not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OneShotInferenceError {
+    /// A query or an answer of a one-shot recognition is unusable.
+    #[error(transparent)]
+    Ciphertext(#[from] sphinx_secret::OneShotError),
+    /// No query of a one-shot recognition holds the network's input.
+    #[error(transparent)]
+    Layout(#[from] sphinx_evaluation_keys::LayoutError),
+}
