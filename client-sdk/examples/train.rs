@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let trained = workspace.train(&model, Arc::new(train), options, show).await?;
     let tested = workspace.evaluate(&model_id, &test, |_| ()).await?;
-    let epsilon = trained.summary.epsilon.map_or(f64::NAN, |epsilon| epsilon.improved);
+    let epsilon = trained.summary.epsilon.map_or(f64::NAN, |epsilon| epsilon.proven());
     println!("{:.2} % of the test images, epsilon {epsilon:.3}", tested.accuracy * 100.0);
     Ok(())
 }

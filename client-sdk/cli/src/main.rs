@@ -7,6 +7,7 @@ mod data;
 mod decrypt;
 mod defaults;
 mod demo;
+mod epsilon;
 mod error;
 mod evaluate;
 mod evaluation;

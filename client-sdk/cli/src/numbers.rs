@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use indicatif::{DecimalBytes, HumanDuration};
 use sphinx_client::Traffic;
-use sphinx_privacy::{Delta, Epsilon};
 
 /// 93.57 %
 pub fn percent(share: f64) -> String {
@@ -23,26 +22,6 @@ pub fn seconds(seconds: f64) -> String {
 pub fn per_image(traffic: Traffic, images: u64) -> String {
     let share = |bytes: u64| DecimalBytes(bytes / images.max(1)).to_string();
     format!("{} up, {} down per image", share(traffic.up), share(traffic.down))
-}
-
-/// What stands where ε would, and why.
-pub const NONE_PROVEN: &str = "\
-none proven: in some steps not every gradient was noised, so one image may change all later ones beyond what clipping \
-bounds";
-
-/// ε with both conversions, or that there is none.
-pub fn epsilon(epsilon: Option<Epsilon>, delta: Delta) -> String {
-    // An ε beyond all sense is not written out digit by digit.
-    let short = |epsilon: f64| {
-        if epsilon < 1e6 { format!("{epsilon:.3}") } else { format!("{epsilon:.3e}") }
-    };
-    match epsilon {
-        Some(Epsilon { improved, classical }) => {
-            let (improved, classical) = (short(improved), short(classical));
-            format!("ε = {improved} (classical conversion {classical}) at δ = {:e}", delta.get())
-        }
-        None => format!("ε {NONE_PROVEN}"),
-    }
 }
 
 /// 2026-01-31T12:00:00Z

@@ -3,6 +3,7 @@
 use sphinx_client::recipe::Published;
 use sphinx_client::{ResolvedTraining, TrainingOptions};
 
+use crate::epsilon;
 use crate::error::CliError;
 
 /// A recipe on a data set of known size.
@@ -35,10 +36,7 @@ impl Promise {
             None => "time not measured yet".to_owned(),
         };
         let privacy = match (&self.training.epsilon, self.training.noise_multiplier()) {
-            (Some(epsilon), _) => format!(
-                "ε = {:.3} (classical conversion {:.3})",
-                epsilon.improved, epsilon.classical
-            ),
+            (Some(epsilon), _) => epsilon::bounds(epsilon),
             (None, Some(_)) => "ε none proven: the biases' gradients are not noised".to_owned(),
             (None, None) => "no privacy".to_owned(),
         };

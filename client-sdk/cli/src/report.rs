@@ -28,8 +28,12 @@ pub struct RunReport {
     /// Test images by class.
     #[serde(flatten)]
     pub confusion: Confusion,
-    /// ε spent, improved conversion; `None` without differential privacy.
+    /// ε spent, the smallest proven bound; `None` without differential privacy.
     pub epsilon: Option<f64>,
+    /// ε spent, by privacy loss distributions; `None` likewise.
+    pub epsilon_pld: Option<f64>,
+    /// ε spent, by Rényi divergences and the improved conversion; `None` likewise.
+    pub epsilon_rdp: Option<f64>,
     /// ε spent, classical conversion of the moments accountant; `None` likewise.
     pub epsilon_classical: Option<f64>,
     /// δ that ε holds for; `None` likewise.

@@ -61,7 +61,7 @@ impl TrainingDisplay {
     fn describe(&self, progress: &Progress) -> String {
         let rate = progress.examples as f64 / progress.step_time.as_secs_f64().max(1e-9);
         let epsilon = match progress.epsilon {
-            Some(epsilon) => format!("ε {:.2}", epsilon.improved),
+            Some(epsilon) => format!("ε {:.2}", epsilon.proven()),
             None => "ε none proven".to_owned(),
         };
         format!(

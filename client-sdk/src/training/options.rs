@@ -89,7 +89,7 @@ impl TrainingOptions {
         Ok(self.resolve(examples)?.rule)
     }
 
-    /// Solves for steps, sampling rate and noise, without starting anything. Takes about 30 ms.
+    /// Solves for steps, sampling rate and noise, without starting anything. Takes about 0.1 s.
     ///
     /// # Errors
     /// [`ClientError`] if the privacy budget cannot be met or hyper-parameters make no sense.

@@ -57,7 +57,7 @@ impl History {
         let share = progress.examples as f64 / (before + progress.examples as f64).max(1.0);
         epoch.loss += (progress.loss - epoch.loss) * share;
         epoch.train_accuracy += (progress.accuracy - epoch.train_accuracy) * share;
-        epoch.epsilon = progress.epsilon.map(|epsilon| epsilon.improved);
+        epoch.epsilon = progress.epsilon.map(|epsilon| epsilon.proven());
         epoch.seconds += progress.step_time.as_secs_f64();
     }
 }

@@ -191,7 +191,7 @@ async fn interrupted_and_exhausted_trainings_adopt_too_and_it_costs_nothing() {
     assert_eq!(ledger.records().iter().filter(free).count(), 2);
     assert_eq!(ledger.runs().iter().map(|run| run.steps).sum::<u64>(), 2 + second.steps);
     assert_eq!(ledger.head().version, second.version);
-    assert!(second.epsilon.unwrap().improved <= 8.0);
+    assert!(second.epsilon.unwrap().proven() <= 8.0);
 }
 
 /// The client died between recording the adoption and its arrival; the next run keeps no average.

@@ -40,7 +40,7 @@ async fn training_goes_on_by_itself_when_the_service_is_killed_and_restarted() {
     assert_eq!((summary.version, world.version().await), (summary.steps, summary.steps));
     assert_eq!(world.spent(), (summary.steps, summary.steps));
     assert_eq!(Ledger::open_model(&world.ledger(), "m").unwrap().pending(), None);
-    assert!(summary.epsilon.unwrap().improved <= 8.0);
+    assert!(summary.epsilon.unwrap().proven() <= 8.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,12 +36,12 @@ async fn training_stops_when_the_budget_is_spent_and_says_so() {
     // Interrupted after two steps, which are spent.
     let first = world.client.train_model(world.request(options()), |p| p.step < 2).await.unwrap();
     assert_eq!((first.steps, first.version, first.budget_exhausted), (2, 2, false));
-    let some = first.epsilon.unwrap().improved;
+    let some = first.epsilon.unwrap().proven();
     assert!(some > 0.0 && some < 8.0);
 
     let second = world.client.train_model(world.request(options()), |_| true).await.unwrap();
     assert!(second.budget_exhausted && second.steps > 0, "{second:?}");
-    let all = second.epsilon.unwrap().improved;
+    let all = second.epsilon.unwrap().proven();
     assert!(all > some && all <= 8.0, "{all}");
     assert_eq!(second.version, 2 + second.steps);
 

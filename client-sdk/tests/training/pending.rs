@@ -170,7 +170,7 @@ async fn an_update_that_diverges_stays_spent_and_the_model_can_be_trained_on() {
     let spent = || {
         let ledger = Ledger::open_model(&world.ledger(), "m").unwrap();
         assert_eq!(ledger.pending(), None);
-        ledger.spent(delta()).unwrap().improved
+        ledger.spent(delta()).unwrap().proven()
     };
     let before = spent();
     assert!(before > 0.0);

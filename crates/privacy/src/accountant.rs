@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::{Delta, Epsilon, NoiseMultiplier, SamplingRate, Target};
+use crate::epsilon::Epsilon;
+use crate::loss::{self, LossError, Repeated};
+use crate::quantity::{Delta, NoiseMultiplier, SamplingRate};
 use crate::renyi::RenyiCurve;
+
+mod within;
 
 /// More steps than any training makes; beyond, a search for a number of steps stops.
 const MAX_STEPS: u64 = 1 << 40;
@@ -49,6 +53,9 @@ pub enum AccountingError {
          noise multiplier"
     )]
     Infinite,
+    /// Privacy loss distributions state none.
+    #[error(transparent)]
+    Loss(#[from] LossError),
 }
 
 /// Steps of one Poisson-subsampled Gaussian mechanism with fixed parameters.
@@ -67,7 +74,10 @@ pub struct Segment {
 
 /// Adds up what mechanisms spend, whatever their parameters and their order.
 ///
-/// Adaptive composition: each step may depend on all earlier outputs.
+/// Each step may depend on all earlier outputs. Whether its *parameters* (rate and noise
+/// multiplier) may too decides what is proven: privacy loss distributions compose where all are
+/// fixed in advance ([`compose`](Self::compose)), Rényi divergences also where they are chosen
+/// later ([`compose_chosen`](Self::compose_chosen)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accountant {
     total: RenyiCurve,
@@ -75,25 +85,63 @@ pub struct Accountant {
     unproven: u64,
     /// The curve of the segment last composed: a training repeats the same one.
     last: Option<(SamplingRate, NoiseMultiplier, RenyiCurve)>,
+    /// What was composed, each pair of parameters once.
+    mechanisms: Vec<(SamplingRate, NoiseMultiplier, u64)>,
+    /// Whether some parameters were chosen after outputs had been seen.
+    adaptive: bool,
 }
 
 impl Accountant {
     /// An accountant of nothing spent.
     pub fn new() -> Self {
-        Self { total: RenyiCurve::zero(), overflow: 0.0, unproven: 0, last: None }
+        Self {
+            total: RenyiCurve::zero(),
+            overflow: 0.0,
+            unproven: 0,
+            last: None,
+            mechanisms: Vec::new(),
+            adaptive: false,
+        }
     }
 
-    /// Adds a segment. About a millisecond for new parameters, a microsecond for those of the last call.
+    /// Adds a segment whose parameters and number of steps were fixed before anything was released.
+    /// About a millisecond for new parameters, a microsecond for those of the last call.
     ///
     /// # Errors
     /// [`AccountingError::Steps`], [`AccountingError::OverflowProbability`]; nothing is added then.
     pub fn compose(&mut self, segment: &Segment) -> Result<(), AccountingError> {
         check(segment)?;
+        let &Segment { sampling_rate, noise_multiplier, steps, overflow_probability } = segment;
         self.remember_curve(segment);
         if let Some((_, _, curve)) = &self.last {
-            self.total.add(curve, segment.steps);
+            self.total.add(curve, steps);
         }
-        self.overflow += segment.steps as f64 * segment.overflow_probability;
+        self.overflow += steps as f64 * overflow_probability;
+        let same = |&&mut (rate, noise, _): &&mut (SamplingRate, NoiseMultiplier, u64)| {
+            (rate, noise) == (sampling_rate, noise_multiplier)
+        };
+        match self.mechanisms.iter_mut().find(same) {
+            Some((_, _, times)) => *times = times.saturating_add(steps),
+            None => self.mechanisms.push((sampling_rate, noise_multiplier, steps)),
+        }
+        Ok(())
+    }
+
+    /// Adds a segment that may have been chosen after what earlier ones released had been seen: a
+    /// further training.
+    ///
+    /// As long as it repeats the one pair of parameters that there is, nothing is chosen but the
+    /// number of steps. Whatever it depends on, a cap on ε that is fixed in advance allows a fixed
+    /// number of them, and what is released is a part of what that many release: privacy loss
+    /// distributions stay proven. With other parameters they do not, and the bound is that by Rényi
+    /// divergences, a privacy filter: they may add up in any adaptive way to the budget of an order
+    /// (Feldman & Zrnic, *Individual Privacy Accounting via a Rényi Filter*, 2021).
+    ///
+    /// # Errors
+    /// As [`compose`](Self::compose).
+    pub fn compose_chosen(&mut self, segment: &Segment) -> Result<(), AccountingError> {
+        self.compose(segment)?;
+        self.adaptive |= self.mechanisms.len() > 1;
         Ok(())
     }
 
@@ -103,48 +151,45 @@ impl Accountant {
     }
 
     /// The ε of everything composed, at δ. The probability of an overflow is taken from δ first.
+    /// Takes as long as [`epsilon_by_loss`](Self::epsilon_by_loss).
     ///
     /// # Errors
     /// [`AccountingError::NoneProven`], [`AccountingError::DeltaExhausted`], [`AccountingError::Infinite`].
     pub fn epsilon(&self, delta: Delta) -> Result<Epsilon, AccountingError> {
-        if self.unproven > 0 {
-            return Err(AccountingError::NoneProven { steps: self.unproven });
+        let left = self.left_of(delta)?;
+        let renyi = self.total.epsilon(left);
+        if !(renyi.improved.is_finite() && renyi.classical.is_finite()) {
+            return Err(AccountingError::Infinite);
         }
-        let left = Delta::new(delta.get() - self.overflow).map_err(|_| {
-            AccountingError::DeltaExhausted { delta: delta.get(), overflow: self.overflow }
-        })?;
-        let epsilon = self.total.epsilon(left);
-        let finite = epsilon.improved.is_finite() && epsilon.classical.is_finite();
-        finite.then_some(epsilon).ok_or(AccountingError::Infinite)
+        let pld = loss::epsilon(&self.repeated(), left).ok();
+        let (rdp, classical) = (renyi.improved, renyi.classical);
+        Ok(Epsilon { pld, rdp, classical, adaptive: self.adaptive })
     }
 
-    /// The largest number of further steps with `segment`'s parameters (its own `steps` is not
-    /// looked at) that keeps the improved ε within the target: 0 once nothing is left.
+    /// The ε of everything composed, at δ, by privacy loss distributions, or why there is none. A
+    /// few milliseconds for hundreds of steps, tens for ten thousand.
     ///
     /// # Errors
-    /// [`AccountingError::NoneProven`], [`AccountingError::OverflowProbability`].
-    pub fn steps_within(&self, segment: &Segment, target: Target) -> Result<u64, AccountingError> {
+    /// [`AccountingError::NoneProven`], [`AccountingError::DeltaExhausted`],
+    /// [`AccountingError::Loss`].
+    pub fn epsilon_by_loss(&self, delta: Delta) -> Result<f64, AccountingError> {
+        Ok(loss::epsilon(&self.repeated(), self.left_of(delta)?)?)
+    }
+
+    /// What overflows leave of δ.
+    fn left_of(&self, delta: Delta) -> Result<Delta, AccountingError> {
         if self.unproven > 0 {
             return Err(AccountingError::NoneProven { steps: self.unproven });
         }
-        check(&Segment { steps: 1, ..*segment })?;
-        let mut base = self.clone();
-        base.remember_curve(segment);
-        let fits = |steps: u64| {
-            let mut trial = base.clone();
-            let composed = trial.compose(&Segment { steps, ..*segment });
-            let epsilon = composed.and_then(|()| trial.epsilon(target.delta()));
-            epsilon.is_ok_and(|epsilon| epsilon.improved <= target.epsilon())
-        };
-        let (mut low, mut high) = (0, 1);
-        while high < MAX_STEPS && fits(high) {
-            (low, high) = (high, high * 2);
-        }
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if fits(middle) { low = middle } else { high = middle }
-        }
-        Ok(low)
+        Delta::new(delta.get() - self.overflow).map_err(|_| AccountingError::DeltaExhausted {
+            delta: delta.get(),
+            overflow: self.overflow,
+        })
+    }
+
+    fn repeated(&self) -> Vec<Repeated> {
+        let repeated = |&(rate, noise, steps)| Repeated::new(rate, noise, steps);
+        self.mechanisms.iter().map(repeated).collect()
     }
 
     fn remember_curve(&mut self, segment: &Segment) {

@@ -16,8 +16,10 @@ use std::fmt;
 use std::path::Path;
 
 use crate::accountant::{Accountant, AccountingError};
-use crate::quantity::{Delta, Epsilon, Target};
+use crate::epsilon::Epsilon;
+use crate::quantity::{Delta, Target};
 
+mod allowance;
 mod error;
 mod record;
 mod store;
@@ -25,6 +27,7 @@ mod store;
 pub use error::LedgerError;
 pub use record::{Binding, Charge, Digest, Entry, Head, PrivacyUnit, Record, Run};
 
+use allowance::Allowance;
 use store::{Contents, Store};
 
 /// Proof that a step is recorded durably: its update may be sent.
@@ -66,6 +69,7 @@ pub struct Ledger {
     hash: Digest,
     pending: Option<PendingUpdate>,
     accountant: Accountant,
+    allowance: Option<Allowance>,
 }
 
 impl Ledger {
@@ -125,7 +129,19 @@ impl Ledger {
             .zip(records.last())
             .map(|(bytes, record)| PendingUpdate { entry: record.entry.clone(), bytes });
         let version = version(&records, &abandoned);
-        Ok(Self { store, binding, records, version, abandoned, target, hash, pending, accountant })
+        let allowance = None;
+        Ok(Self {
+            store,
+            binding,
+            records,
+            version,
+            abandoned,
+            target,
+            hash,
+            pending,
+            accountant,
+            allowance,
+        })
     }
 
     /// Spends a step: records it together with the exact bytes to be sent, and returns once both are
@@ -161,13 +177,10 @@ impl Ledger {
         }
         let mut accountant = self.accountant.clone();
         entry.charge.compose(1, &mut accountant)?;
-        if let Some(target) = target {
-            let epsilon = accountant.epsilon(target.delta())?.improved;
-            if epsilon > target.epsilon() {
-                let target = target.epsilon();
-                return Err(LedgerError::BudgetExhausted { epsilon, target });
-            }
-        }
+        let allowance = match target {
+            Some(target) => self.allow(entry.charge, target, &accountant)?,
+            None => None,
+        };
         let number = self.records.len() as u64;
         let record = Record { entry: entry.clone(), update: digest, previous: self.hash };
         self.hash = self.store.append(number, &record, update, target)?;
@@ -176,6 +189,7 @@ impl Ledger {
         self.version = next.max(entry.step + 1);
         self.pending = Some(PendingUpdate { entry: entry.clone(), bytes: update.to_vec() });
         self.accountant = accountant;
+        self.allowance = allowance;
         Ok(Receipt { record: number, step: entry.step, update: digest })
     }
 

@@ -12,8 +12,12 @@
 //! - improved: ε = D_α + ln(1 − 1/α) − ln(δα) / (α − 1) (Canonne, Kamath & Steinke 2020, Prop. 12),
 //! - classical: ε = D_α + ln(1/δ) / (α − 1) (Mironov 2017, Prop. 3; the moments accountant).
 //!
-//! [`Accountant`] states the smallest of each over a fixed set of orders. Weights and biases of all versions,
-//! predictions and whatever else is computed from released sums are post-processing.
+//! The accountant states the smallest of each over a fixed set of orders. Tighter, where all
+//! parameters are fixed in advance, is the distribution of the privacy loss itself, composed with
+//! bounds on every error of the computation (Zhu, Dong & Wang 2022; Doroshenko et al. 2022): the
+//! proof is in the module `loss`. [`Accountant`] states all three, and [`Epsilon::proven`] says
+//! which is proven. Weights and biases of all versions, predictions and whatever else is computed
+//! from released sums are post-processing.
 //!
 //! # Assumptions
 //!
@@ -53,25 +57,30 @@
 //!     copies: 1,
 //!     epochs: 10.0,
 //! })?;
-//! assert!(plan.epsilon.improved <= 2.0);
+//! assert!(plan.epsilon.proven() <= 2.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod accountant;
 mod discrete_gaussian;
+mod epsilon;
 mod integers;
 pub mod ledger;
 mod log_space;
+mod loss;
 mod mechanism;
 mod overflow;
 mod plan;
 mod quantity;
 mod renyi;
 mod sampler;
+mod search;
 
 pub use accountant::{Accountant, AccountingError, Segment};
+pub use epsilon::{Epsilon, Proof};
+pub use loss::LossError;
 pub use mechanism::{GaussianMechanism, MechanismError, MechanismSpec, NoisedSum};
 pub use overflow::{BLOCK_SLOTS, block_capacity, largest_expected_batch, overflow_probability};
 pub use plan::{DeltaWarning, PlanError, PlanRequest, PrivacyPlan, check_blocks};
-pub use quantity::{Delta, Epsilon, NoiseMultiplier, QuantityError, SamplingRate, Target};
+pub use quantity::{Delta, NoiseMultiplier, QuantityError, SamplingRate, Target};
 pub use sampler::{PoissonBatch, PoissonSampler};

@@ -10,9 +10,11 @@ use crate::quantity::NoiseMultiplier;
 /// The grid is at most C / (√d · GRID_FINENESS): rounding enlarges the sensitivity by 1/4096.
 const GRID_FINENESS: f64 = 4096.0;
 /// Noise is at least this many grid units wide, where the discrete Gaussian is Gaussian to e^(−10⁷).
-const MIN_SCALE: f64 = 1024.0;
+pub(crate) const MIN_SCALE: f64 = 1024.0;
 /// Sums beyond this many grid units are no clipped sums; below, all arithmetic on them is exact.
 const MAX_UNITS: f64 = 4_503_599_627_370_496.0; // 2⁵²
+/// Most components of a release: the accountant counts on it.
+pub(crate) const MAX_DIMENSION: u64 = 1 << 40;
 /// Clipping norms whose grid stays within the normal f32 range.
 const CLIPPING_NORMS: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
 
@@ -31,9 +33,12 @@ pub enum MechanismError {
         /// The slack offered.
         got: f64,
     },
-    /// A release of no numbers.
-    #[error("a gradient of no components cannot be released")]
-    Dimension,
+    /// A release of no numbers, or of more than 2⁴⁰.
+    #[error("a gradient of {got} components cannot be released: give 1 to {MAX_DIMENSION}")]
+    Dimension {
+        /// The number offered.
+        got: usize,
+    },
     /// The noise would not fit in the integers of the exact sampler.
     #[error("noise multiplier {sigma} with {dimension} components is beyond the exact sampler")]
     Scale {
@@ -139,8 +144,8 @@ impl GaussianMechanism {
         if !(0.0..=1.0).contains(&slack) {
             return Err(MechanismError::Slack { got: slack });
         }
-        if dimension == 0 {
-            return Err(MechanismError::Dimension);
+        if dimension == 0 || dimension as u64 > MAX_DIMENSION {
+            return Err(MechanismError::Dimension { got: dimension });
         }
         let sigma = noise_multiplier.get();
         let root = (dimension as f64).sqrt();

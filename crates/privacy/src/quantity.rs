@@ -98,7 +98,7 @@ impl Delta {
     }
 }
 
-/// An (ε, δ) not to be exceeded, ε by the improved conversion.
+/// An (ε, δ) not to be exceeded by the proven ε ([`Epsilon::proven`](crate::Epsilon::proven)).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Target {
     epsilon: f64,
@@ -125,16 +125,6 @@ impl Target {
     pub fn delta(self) -> Delta {
         self.delta
     }
-}
-
-/// The ε that a composition of mechanisms satisfies at some δ, by two conversions from Rényi
-/// divergence. Both are proven upper bounds; the improved one is never the larger.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Epsilon {
-    /// Canonne, Kamath & Steinke, *The Discrete Gaussian for Differential Privacy* (2020), Prop. 12.
-    pub improved: f64,
-    /// Mironov, *Rényi Differential Privacy* (2017), Prop. 3: what the moments accountant reports.
-    pub classical: f64,
 }
 
 // Stored as plain numbers, checked again when read.

@@ -1,7 +1,7 @@
 //! Rényi divergence of one step of the Poisson-subsampled Gaussian mechanism, as a function of the order.
 
 use crate::log_space;
-use crate::quantity::{Delta, Epsilon, NoiseMultiplier, SamplingRate};
+use crate::quantity::{Delta, NoiseMultiplier, SamplingRate};
 
 /// Terms after which the series of a fractional order is given up.
 const MAX_TERMS: u32 = 200_000;
@@ -14,6 +14,15 @@ pub(crate) fn orders() -> Vec<f64> {
     let tenths = (11..110).map(|tenth| f64::from(tenth) / 10.0);
     let integers = (11..64).map(f64::from);
     tenths.chain(integers).chain([128.0, 256.0, 512.0, 1024.0]).collect()
+}
+
+/// What Rényi divergences prove.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct RenyiEpsilon {
+    /// By the conversion of Canonne, Kamath & Steinke.
+    pub improved: f64,
+    /// By that of Mironov, never the smaller.
+    pub classical: f64,
 }
 
 /// Rényi divergence of one step at each of [`orders`], in nats. Computing it takes about a
@@ -55,9 +64,9 @@ impl RenyiCurve {
     }
 
     /// The smallest ε over the orders, at δ; infinite where every order's divergence is.
-    pub(crate) fn epsilon(&self, delta: Delta) -> Epsilon {
+    pub(crate) fn epsilon(&self, delta: Delta) -> RenyiEpsilon {
         let delta = delta.get();
-        let mut best = Epsilon { improved: f64::INFINITY, classical: f64::INFINITY };
+        let mut best = RenyiEpsilon { improved: f64::INFINITY, classical: f64::INFINITY };
         for (alpha, &rdp) in orders().into_iter().zip(&self.0) {
             let classical = rdp - delta.ln() / (alpha - 1.0);
             // δ ≥ √(1 − exp(−KL)) bounds the total variation (Bretagnolle & Huber): ε = 0 will do.

@@ -54,7 +54,7 @@ fn agrees_with_every_reference_row() {
         let segment = segment(row.sampling_rate.get(), row.noise_multiplier.get(), row.steps);
         let got = epsilon(&[segment], row.delta.get()).unwrap();
         for excess in
-            [got.improved / row.epsilon_improved - 1.0, got.classical / row.epsilon_classical - 1.0]
+            [got.rdp / row.epsilon_improved - 1.0, got.classical / row.epsilon_classical - 1.0]
         {
             largest = largest.max(excess);
             smallest = smallest.min(excess);
@@ -71,11 +71,11 @@ fn composition_does_not_depend_on_how_steps_are_cut_or_ordered() {
     let half = Segment { steps: 50, ..a };
     let whole = epsilon(&[a, b], 1e-5).unwrap();
     let cut = epsilon(&[half, b, half], 1e-5).unwrap();
-    assert!((whole.improved - cut.improved).abs() < 1e-12 * whole.improved);
+    assert!((whole.rdp - cut.rdp).abs() < 1e-12 * whole.rdp);
     // More than either part, less than their sum.
     let (ea, eb) = (epsilon(&[a], 1e-5).unwrap(), epsilon(&[b], 1e-5).unwrap());
-    assert!(whole.improved > ea.improved.max(eb.improved));
-    assert!(whole.improved < ea.improved + eb.improved);
+    assert!(whole.rdp > ea.rdp.max(eb.rdp));
+    assert!(whole.rdp < ea.rdp + eb.rdp);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn steps_within_is_the_last_step_that_fits() {
     let after = |steps| {
         let mut accountant = spent.clone();
         accountant.compose(&Segment { steps, ..kind }).unwrap();
-        accountant.epsilon(target.delta()).unwrap().improved
+        accountant.epsilon(target.delta()).unwrap().rdp
     };
     assert!(after(steps) <= 2.0 && after(steps + 1) > 2.0);
     spent.compose(&Segment { steps: steps + 1, ..kind }).unwrap();
@@ -135,7 +135,7 @@ fn rejects_stating_an_epsilon_under_next_to_no_noise() {
         assert_eq!(left, Ok(0), "{sigma:e}");
     }
     // Little noise that can still be accounted.
-    assert!(epsilon(&[segment(0.1, 1e-3, 1)], 1e-5).unwrap().improved > 1e5);
+    assert!(epsilon(&[segment(0.1, 1e-3, 1)], 1e-5).unwrap().rdp > 1e5);
 }
 
 fn request() -> PlanRequest {
@@ -156,12 +156,12 @@ fn plans_with_the_least_noise_that_reaches_the_target() {
     println!("planned in {:?}: {plan:?}", start.elapsed());
     assert_eq!(plan.segment.steps, (12.0 * 60_000.0 / plan.expected_batch as f64).ceil() as u64);
     assert_eq!(plan.capacity, 2048);
-    assert!(plan.epsilon.improved <= 2.0 && plan.epsilon.improved > 1.995);
-    assert!(plan.epsilon.classical > plan.epsilon.improved);
+    assert!(plan.epsilon.proven() <= 2.0 && plan.epsilon.proven() > 1.995);
+    assert!(plan.epsilon.classical > plan.epsilon.rdp && plan.epsilon.rdp > 2.1);
     assert_eq!(plan.warning(), None);
     let sigma = plan.segment.noise_multiplier.get() - 1.0 / 4096.0;
     let less = Segment { noise_multiplier: NoiseMultiplier::new(sigma).unwrap(), ..plan.segment };
-    assert!(epsilon(&[less], 1e-5).unwrap().improved > 2.0);
+    assert!(epsilon(&[less], 1e-5).unwrap().proven() > 2.0);
     let left = Accountant::new().steps_within(&plan.segment, plan.target).unwrap();
     assert!(left >= plan.segment.steps);
 }

@@ -4,8 +4,9 @@ use sphinx_client::workspace::{Evaluation, Trained};
 
 use super::Material;
 use crate::defaults;
+use crate::epsilon;
 use crate::evaluation::{accuracy_text, cost_text};
-use crate::numbers::{epsilon, per_image, seconds};
+use crate::numbers::{per_image, seconds};
 use crate::output::program;
 use crate::report::RunReport;
 
@@ -27,7 +28,9 @@ pub fn report(
         epochs: history.len() as u32,
         test_accuracy: evaluation.accuracy,
         confusion: evaluation.confusion.clone(),
-        epsilon: summary.epsilon.map(|epsilon| epsilon.improved),
+        epsilon: summary.epsilon.map(|epsilon| epsilon.proven()),
+        epsilon_pld: summary.epsilon.and_then(|epsilon| epsilon.pld),
+        epsilon_rdp: summary.epsilon.map(|epsilon| epsilon.rdp),
         epsilon_classical: summary.epsilon.map(|epsilon| epsilon.classical),
         delta: summary.epsilon.map(|_| material.delta.get()),
         wall_seconds,
@@ -61,7 +64,7 @@ pub fn text(
      and beside them:\n  {sphinx} keys new\n  {sphinx} keys register\n  \
      {sphinx} train --network {} --epochs {}\n",
         accuracy_text(evaluation),
-        epsilon(summary.epsilon, material.delta),
+        epsilon::text(summary.epsilon, material.delta),
         seconds(elapsed),
         trained.epochs,
         per_image(summary.traffic, *images),

@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 use sphinx_privacy::{Accountant, Delta, NoiseMultiplier, SamplingRate, Segment};
 
+use crate::epsilon::{self, EpsilonFields};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::train::flags::{default_delta, delta};
@@ -27,8 +28,10 @@ pub struct Account {
 
 #[derive(Debug, Serialize)]
 struct Accounted {
-    epsilon: f64,
-    epsilon_classical: f64,
+    #[serde(flatten)]
+    bounds: EpsilonFields,
+    /// Why there is no ε by privacy loss distributions, if there is none.
+    epsilon_pld_note: Option<String>,
 }
 
 impl Account {
@@ -41,10 +44,17 @@ impl Account {
             steps: self.steps,
             overflow_probability: 0.0,
         })?;
-        let epsilon = accountant.epsilon(delta)?;
-        let accounted =
-            Accounted { epsilon: epsilon.improved, epsilon_classical: epsilon.classical };
-        output.result(&accounted, || crate::numbers::epsilon(Some(epsilon), delta))
+        let bounds = Some(accountant.epsilon(delta)?);
+        let missing = bounds.filter(|bounds| bounds.pld.is_none());
+        let note = missing.and_then(|_| accountant.epsilon_by_loss(delta).err());
+        let accounted = Accounted {
+            bounds: bounds.into(),
+            epsilon_pld_note: note.map(|error| error.to_string()),
+        };
+        output.result(&accounted, || match &accounted.epsilon_pld_note {
+            Some(note) => format!("{}\n{note}", epsilon::text(bounds, delta)),
+            None => epsilon::text(bounds, delta),
+        })
     }
 }
 

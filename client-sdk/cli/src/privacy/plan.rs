@@ -8,6 +8,7 @@ use sphinx_privacy::{
 };
 
 use crate::defaults;
+use crate::epsilon::{self, EpsilonFields};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::train::flags::{copies, default_delta, delta, positive};
@@ -15,7 +16,7 @@ use crate::train::flags::{copies, default_delta, delta, positive};
 /// Find the noise that keeps a training within a budget
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// Epsilon not to be exceeded, by the improved conversion
+    /// Epsilon not to be exceeded, by the best proven bound
     #[arg(long, value_name = "EPSILON", value_parser = positive::<f64>, default_value_t = defaults::EPSILON)]
     epsilon: f64,
     /// Delta it is stated for [default: 1e-5]
@@ -48,8 +49,8 @@ struct Planned {
     /// Of each image.
     copies: u64,
     examples: u64,
-    epsilon: f64,
-    epsilon_classical: f64,
+    #[serde(flatten)]
+    bounds: EpsilonFields,
     delta: f64,
     warning: Option<String>,
 }
@@ -76,12 +77,11 @@ impl Plan {
             blocks,
             copies,
             examples,
-            epsilon: plan.epsilon.improved,
-            epsilon_classical: plan.epsilon.classical,
+            bounds: Some(plan.epsilon).into(),
             delta: delta.get(),
             warning: plan.warning().map(|warning| warning.to_string()),
         };
-        output.result(&planned, || text(&planned))
+        output.result(&planned, || text(&planned, &epsilon::text(Some(plan.epsilon), delta)))
     }
 }
 
@@ -107,7 +107,7 @@ fn blocks_for(batch: u64, copies: u64, examples: u64, epochs: f64, delta: Delta)
     enough
 }
 
-fn text(plan: &Planned) -> String {
+fn text(plan: &Planned, epsilon: &str) -> String {
     let copies = match plan.copies {
         1 => String::new(),
         copies => format!(", {copies} for each image"),
@@ -115,7 +115,7 @@ fn text(plan: &Planned) -> String {
     let mut text = format!(
         "noise multiplier  {:.4}\nsampling rate     {:.6} ({} of {} images expected per step)\n\
          steps             {} of {} blocks of {BLOCK_SLOTS} slots{}\n\
-         epsilon           {:.4} (classical conversion {:.4}) at delta {:e}",
+         privacy           {epsilon}",
         plan.noise_multiplier,
         plan.sampling_rate,
         plan.expected_batch,
@@ -123,9 +123,6 @@ fn text(plan: &Planned) -> String {
         plan.steps,
         plan.blocks,
         copies,
-        plan.epsilon,
-        plan.epsilon_classical,
-        plan.delta,
     );
     if let Some(warning) = &plan.warning {
         text += &format!("\nwarning: {warning}");

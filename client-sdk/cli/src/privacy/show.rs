@@ -9,8 +9,8 @@ use sphinx_privacy::{PlanError, Segment, Target};
 
 use crate::config::Config;
 use crate::defaults;
+use crate::epsilon::{self, EpsilonFields, NONE_PROVEN};
 use crate::error::CliError;
-use crate::numbers::NONE_PROVEN;
 use crate::output::{Output, table};
 use crate::train::flags::positive;
 
@@ -29,9 +29,8 @@ struct Shown {
     model: String,
     examples: u64,
     steps: u64,
-    /// `None`: none is proven.
-    epsilon: Option<f64>,
-    epsilon_classical: Option<f64>,
+    #[serde(flatten)]
+    bounds: EpsilonFields,
     /// Why there is no ε, if there is none.
     epsilon_note: Option<&'static str>,
     delta: f64,
@@ -70,18 +69,17 @@ impl Show {
             model: model_id.to_string(),
             examples: ledger.binding().examples,
             steps: ledger.runs().iter().map(|run| run.steps).sum(),
-            epsilon: spent.map(|epsilon| epsilon.improved),
-            epsilon_classical: spent.map(|epsilon| epsilon.classical),
+            bounds: spent.into(),
             epsilon_note: spent.is_none().then_some(NONE_PROVEN),
             delta: delta.get(),
             budget,
-            epsilon_left: spent.map(|spent| (budget - spent.improved).max(0.0)),
+            epsilon_left: spent.map(|spent| (budget - spent.proven()).max(0.0)),
             steps_left,
             unconfirmed: ledger.pending().is_some(),
             runs: ledger.runs().iter().map(Spent::from).collect(),
         };
         output.result(&shown, || {
-            let spent = crate::numbers::epsilon(spent, delta);
+            let spent = epsilon::text(spent, delta);
             text(&shown, &spent)
         })
     }

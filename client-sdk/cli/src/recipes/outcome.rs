@@ -6,6 +6,7 @@ use sphinx_client::workspace::{Evaluation, Trained};
 use sphinx_privacy::Delta;
 
 use super::list::accuracy;
+use crate::epsilon::EpsilonFields;
 use crate::numbers::percent;
 
 /// Bytes of a megabyte, as traffic is counted.
@@ -17,9 +18,8 @@ pub struct SeedRun {
     pub seed: u64,
     /// Share of the test images recognised.
     pub accuracy: f64,
-    /// Improved conversion; `None` without a guarantee.
-    pub epsilon: Option<f64>,
-    pub epsilon_classical: Option<f64>,
+    #[serde(flatten)]
+    pub bounds: EpsilonFields,
     pub steps: u64,
     /// Passes over the data, in expectation.
     pub epochs: f64,
@@ -76,8 +76,7 @@ impl SeedRun {
         Self {
             seed,
             accuracy: evaluation.accuracy,
-            epsilon: summary.epsilon.map(|epsilon| epsilon.improved),
-            epsilon_classical: summary.epsilon.map(|epsilon| epsilon.classical),
+            bounds: summary.epsilon.into(),
             steps: summary.steps,
             epochs: *epochs,
             train_loss: last.map(|epoch| epoch.loss),
@@ -95,9 +94,10 @@ impl SeedRun {
 
     /// One line.
     pub fn text(&self) -> String {
-        let epsilon = match (self.epsilon, self.epsilon_classical) {
-            (Some(improved), Some(classical)) => {
-                format!("ε {improved:.3} (classical {classical:.3})")
+        let EpsilonFields { epsilon, epsilon_rdp, epsilon_classical, .. } = self.bounds;
+        let epsilon = match (epsilon, epsilon_rdp, epsilon_classical) {
+            (Some(epsilon), Some(rdp), Some(classical)) => {
+                format!("ε {epsilon:.3} (RDP {rdp:.3}, classical {classical:.3})")
             }
             _ => "no ε".to_owned(),
         };
@@ -171,10 +171,12 @@ impl Outcome {
             "\naccuracy  {} of {images} test images, {seeds}\n",
             accuracy_spread.percent()
         );
-        let epsilons = (largest(|run| run.epsilon), largest(|run| run.epsilon_classical));
-        text += &match (epsilons, self.delta) {
-            ((Some(improved), Some(classical)), Some(delta)) => format!(
-                "privacy   ε = {improved:.3} (classical conversion {classical:.3}) at δ = {delta:e}\n"
+        let epsilon = largest(|run| run.bounds.epsilon);
+        let rdp = largest(|run| run.bounds.epsilon_rdp);
+        let classical = largest(|run| run.bounds.epsilon_classical);
+        text += &match (epsilon, rdp, classical, self.delta) {
+            (Some(epsilon), Some(rdp), Some(classical), Some(delta)) => format!(
+                "privacy   ε = {epsilon:.3} (RDP {rdp:.3}, classical {classical:.3}) at δ = {delta:e}\n"
             ),
             _ => "privacy   none\n".to_owned(),
         };

@@ -41,6 +41,8 @@ fn report() -> RunReport {
         test_accuracy: 0.973,
         confusion,
         epsilon: Some(2.95),
+        epsilon_pld: Some(2.95),
+        epsilon_rdp: Some(3.27),
         epsilon_classical: Some(3.31),
         delta: Some(1e-5),
         wall_seconds: 615.0,
@@ -96,6 +98,8 @@ fn a_report_is_written_whole_and_read_back() {
         "test_accuracy",
         "confusion",
         "epsilon",
+        "epsilon_pld",
+        "epsilon_rdp",
         "epsilon_classical",
         "delta",
         "wall_seconds",
@@ -147,10 +151,11 @@ fn classes_with_names_are_called_by_them() {
 fn without_privacy_the_fields_are_null() {
     let directory = tempfile::TempDir::new().unwrap();
     let mut report = report();
-    (report.epsilon, report.epsilon_classical, report.delta) = (None, None, None);
+    (report.epsilon, report.epsilon_pld, report.epsilon_rdp) = (None, None, None);
+    (report.epsilon_classical, report.delta) = (None, None);
     write_report(directory.path(), &report).unwrap();
     let fields = json(directory.path());
-    for field in ["epsilon", "epsilon_classical", "delta"] {
+    for field in ["epsilon", "epsilon_pld", "epsilon_rdp", "epsilon_classical", "delta"] {
         assert!(fields.get(field).is_some_and(serde_json::Value::is_null), "{field}");
     }
     let curve = texts(&directory.path().join("curve.svg")).join("|");

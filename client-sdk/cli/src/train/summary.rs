@@ -6,7 +6,8 @@ use sphinx_client::recipe::Recipe;
 use sphinx_client::workspace::Trained;
 use sphinx_privacy::Delta;
 
-use crate::numbers::{NONE_PROVEN, epsilon, per_image, percent, seconds};
+use crate::epsilon::{self, EpsilonFields, NONE_PROVEN};
+use crate::numbers::{per_image, percent, seconds};
 use crate::output::program;
 use crate::recipes::accuracy;
 
@@ -21,8 +22,8 @@ pub struct Summary {
     epochs: f64,
     train_loss: Option<f64>,
     train_accuracy: Option<f64>,
-    epsilon: Option<f64>,
-    epsilon_classical: Option<f64>,
+    #[serde(flatten)]
+    bounds: EpsilonFields,
     /// Why there is no ε, if there is none.
     epsilon_note: Option<&'static str>,
     delta: f64,
@@ -56,8 +57,7 @@ impl Summary {
             epochs: trained.epochs,
             train_loss: last.map(|epoch| epoch.loss),
             train_accuracy: last.map(|epoch| epoch.train_accuracy),
-            epsilon: summary.epsilon.map(|epsilon| epsilon.improved),
-            epsilon_classical: summary.epsilon.map(|epsilon| epsilon.classical),
+            bounds: summary.epsilon.into(),
             epsilon_note: summary.epsilon.is_none().then_some(NONE_PROVEN),
             delta: delta.get(),
             budget_exhausted: summary.budget_exhausted,
@@ -89,7 +89,7 @@ pub fn text(model: &ModelId, recipe: Option<&Recipe>, delta: Delta, trained: &Tr
         let (loss, accuracy) = (epoch.loss, percent(epoch.train_accuracy));
         text += &format!("last epoch  loss {loss:.3}, {accuracy} of the training images\n");
     }
-    text += &format!("privacy     {}\n", epsilon(summary.epsilon, delta));
+    text += &format!("privacy     {}\n", epsilon::text(summary.epsilon, delta));
     if summary.budget_exhausted {
         text += "            the budget is spent; a larger --epsilon allows more steps\n";
     }

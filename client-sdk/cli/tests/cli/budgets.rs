@@ -5,11 +5,13 @@ use serde_json::Value;
 use crate::world::{Machine, assert_says};
 
 const REFERENCE: &str = include_str!("../../../../crates/privacy/tests/data/dp_reference.json");
+const PLD_REFERENCE: &str =
+    include_str!("../../../../crates/privacy/tests/data/dp_pld_reference.json");
 
-#[test]
-fn account_agrees_with_the_reference() {
+/// Compares fields of `privacy account --json` with those of some rows of a reference.
+fn assert_agrees(reference: &str, fields: &[(&str, &str)], within: f64) {
     let machine = Machine::new();
-    let reference: Value = serde_json::from_str(REFERENCE).unwrap();
+    let reference: Value = serde_json::from_str(reference).unwrap();
     for row in reference["rows"].as_array().unwrap().iter().step_by(7) {
         let field = |name: &str| row[name].to_string();
         let got = machine
@@ -27,13 +29,31 @@ fn account_agrees_with_the_reference() {
                 &field("delta"),
             ])
             .json();
-        for (ours, theirs) in
-            [("epsilon", "epsilon_improved"), ("epsilon_classical", "epsilon_classical")]
-        {
+        for &(ours, theirs) in fields {
             let (got, expected) = (got[ours].as_f64().unwrap(), row[theirs].as_f64().unwrap());
-            assert!((got - expected).abs() <= 0.01 * expected, "{row}: {got}");
+            assert!((got - expected).abs() <= within * expected, "{row}: {got}");
         }
+        assert_eq!((&got["epsilon"], &got["epsilon_proof"]), (&got["epsilon_pld"], &"pld".into()));
     }
+}
+
+#[test]
+fn account_agrees_with_the_references() {
+    let renyi = [("epsilon_rdp", "epsilon_improved"), ("epsilon_classical", "epsilon_classical")];
+    assert_agrees(REFERENCE, &renyi, 0.01);
+    assert_agrees(PLD_REFERENCE, &[("epsilon_pld", "epsilon_pld")], 0.002);
+}
+
+#[test]
+fn where_loss_distributions_take_too_fine_a_grid_it_is_said_and_renyi_divergences_are_left() {
+    let account = ["privacy", "account", "--sampling-rate", "0.001", "--noise-multiplier", "100"];
+    let account = [&account[..], &["--steps", "100000000"]].concat();
+    let text = Machine::new().run(&account).succeeded().stdout;
+    assert_says(&text, &["no PLD", "would need a grid of", "too many steps"]);
+    let json = Machine::new().run(&[&account[..], &["--json"]].concat()).json();
+    assert!(json["epsilon_pld"].is_null() && json["epsilon"] == json["epsilon_rdp"], "{json}");
+    assert_says(json["epsilon_pld_note"].as_str().unwrap(), &["would need a grid of"]);
+    assert_eq!(json["epsilon_proof"], "rdp");
 }
 
 #[test]

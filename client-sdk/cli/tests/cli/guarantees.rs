@@ -63,7 +63,7 @@ async fn a_recipe_without_noise_on_its_biases_announces_no_epsilon() {
     let line =
         |stdout: &str| stdout.lines().find(|line| line.starts_with("recipe ")).unwrap().to_owned();
     let noised = line(&train(&["--model", "a"]).succeeded().stdout);
-    assert_says(&noised, &["4 steps", "ε = ", "classical conversion"]);
+    assert_says(&noised, &["4 steps", "ε = ", "RDP", "classical"]);
     let exact = line(&train(&["--model", "b", "--bias-noise", "off"]).succeeded().stdout);
     assert_says(&exact, &["4 steps", "ε none proven: the biases' gradients are not noised"]);
     assert!(!exact.contains("ε = "), "{exact}");

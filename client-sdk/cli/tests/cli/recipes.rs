@@ -98,7 +98,7 @@ fn a_recipe_is_run_with_its_seeds() {
         &run.stderr,
         &[
             "recipe tiny-eps3: 4 steps, about 2 minutes",
-            "ε = 3.000 (classical conversion 3.",
+            "ε = 3.000 (RDP 3.",
             "seed 4: ",
             "seed 5: ",
         ],

@@ -98,7 +98,7 @@ pub enum LedgerError {
         "the privacy budget is spent: this step would bring epsilon to {epsilon:.4}, beyond {target}"
     )]
     BudgetExhausted {
-        /// ε (improved) after the step.
+        /// Proven ε after the step.
         epsilon: f64,
         /// ε not to be exceeded.
         target: f64,

@@ -125,7 +125,18 @@ impl Charge {
         Self::Gaussian { sampling_rate, noise_multiplier, clipping_norm, overflow_probability }
     }
 
-    /// Adds `steps` such steps to what an accountant knows.
+    /// The step as the accountant knows it, where it is proven and spends something.
+    pub(crate) fn segment(&self, steps: u64) -> Option<Segment> {
+        match *self {
+            Charge::Gaussian { sampling_rate, noise_multiplier, overflow_probability, .. } => {
+                Some(Segment { sampling_rate, noise_multiplier, steps, overflow_probability })
+            }
+            Charge::Unproven | Charge::PostProcessing => None,
+        }
+    }
+
+    /// Adds `steps` such steps to what an accountant knows. Trainings follow one another: each may
+    /// have been chosen after those before had been seen.
     pub(crate) fn compose(
         &self,
         steps: u64,
@@ -133,7 +144,7 @@ impl Charge {
     ) -> Result<(), AccountingError> {
         match *self {
             Charge::Gaussian { sampling_rate, noise_multiplier, overflow_probability, .. } => {
-                accountant.compose(&Segment {
+                accountant.compose_chosen(&Segment {
                     sampling_rate,
                     noise_multiplier,
                     steps,

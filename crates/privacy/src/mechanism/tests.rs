@@ -119,8 +119,10 @@ fn rejects_nonsensical_parameters() {
     assert!(matches!(nan, MechanismError::ClippingNorm { .. }));
     let slack = GaussianMechanism::new(MechanismSpec { slack: -0.1, ..spec(1.0, 1.0, 10) });
     assert_eq!(slack.unwrap_err(), MechanismError::Slack { got: -0.1 });
-    let empty = GaussianMechanism::new(spec(1.0, 1.0, 0)).unwrap_err();
-    assert_eq!(empty, MechanismError::Dimension);
+    for got in [0, (1 << 40) + 1] {
+        let error = GaussianMechanism::new(spec(1.0, 1.0, got)).unwrap_err();
+        assert_eq!(error, MechanismError::Dimension { got });
+    }
     for sigma in [1e-30, 1e9] {
         let error = GaussianMechanism::new(spec(1.0, sigma, 10)).unwrap_err();
         assert_eq!(error, MechanismError::Scale { sigma, dimension: 10 });

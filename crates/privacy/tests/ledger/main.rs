@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are not in test functions")]
 
+mod accounts;
 mod edits;
 
 use std::fs;
@@ -190,7 +191,7 @@ fn rejects_steps_beyond_the_budget_and_records_nothing() {
     );
     let ledger = home_reopened(&home, ledger);
     assert_eq!(ledger.head().records, step);
-    assert!(ledger.spent(Delta::new(1e-5).unwrap()).unwrap().improved <= 0.7);
+    assert!(ledger.spent(Delta::new(1e-5).unwrap()).unwrap().proven() <= 0.7);
 }
 
 #[test]
@@ -222,7 +223,7 @@ fn post_processing_is_recorded_and_spends_nothing() {
     let ledger = home_reopened(&home, ledger);
     assert_eq!((ledger.head().records, ledger.head().version), (5, 5));
     assert_eq!(ledger.runs(), [Run { charge: charge(), steps: 4 }]);
-    assert!(ledger.spent(delta).unwrap().improved > spent.improved);
+    assert!(ledger.spent(delta).unwrap().proven() > spent.proven());
     let home = Home::new();
     let mut alone = home.create();
     alone.reserve(&Entry { charge: Charge::PostProcessing, ..entry(0) }, None, b"a").unwrap();

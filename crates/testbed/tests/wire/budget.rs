@@ -36,7 +36,7 @@ impl Outcome {
         let version = world.version().await;
         let ledger = Ledger::open_model(&world.ledger(), "m").unwrap();
         let pending = ledger.pending().is_some();
-        let epsilon = ledger.spent(delta()).unwrap().improved;
+        let epsilon = ledger.spent(delta()).unwrap().proven();
         drop(ledger);
         Self { steps, version, ledger: world.spent(), pending, epsilon }
     }
