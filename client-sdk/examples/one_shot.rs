@@ -1,10 +1,10 @@
-//! Recognises one picture of a digit with one encrypted message and one encrypted answer: nothing is
-//! prepared, and the service computes for longer.
+//! Recognises one picture of a digit with one encrypted message and one encrypted answer: nothing
+//! is prepared, and the service computes for longer.
 //!
 //! `cargo run --release -p sphinx-client --example one_shot -- MODEL PICTURE`
 //!
-//! The model's network must have one activation between two linear layers, such as `mlp-100`. Its key
-//! has to be in `SPHINX_HOME`, or `sphinx-home` in the working directory, as `train` leaves it.
+//! The model's network must have one activation between two linear layers, such as `mlp-100`. Its
+//! key has to be in `SPHINX_HOME`, or `sphinx-home` in the working directory, as `train` leaves it.
 
 use std::error::Error;
 

@@ -1,6 +1,7 @@
 //! A tool of the lab, not a pattern to copy.
 //!
-//! What recognition costs: the services run in this process on loopback sockets, client and services share the cores.
+//! What recognition costs: the services run in this process on loopback sockets, client and
+//! services share the cores.
 //!
 //! `cargo run --release -p sphinx-client --example recognition_cost -- [NETWORK]`
 

@@ -1,16 +1,18 @@
 //! A tool of the lab, not a pattern to copy.
 //!
-//! Tries hyper-parameters on the clear-text twin of an encrypted training: same loop, same noise, no services.
+//! Tries hyper-parameters on the clear-text twin of an encrypted training: same loop, same noise,
+//! no services.
 //!
 //! `cargo run --release -p sphinx-client --example search -- [KEY=VALUE]... [-- [KEY=VALUE]...]...`
 //!
-//! One configuration after another, separated by `--`; each takes over what it does not change of the one before.
-//! Prints the test accuracy of every seed and the mean of every configuration. Keys and what they are otherwise:
-//! network=sphinx-mnist (a built-in one or a TOML file), epochs=10, epsilon=3 (0 for no privacy), clip=0.1, lr=4,
-//! momentum=0.9, nesterov=0, optimizer=sgd (or adam), floor=0.05 (of the cosine decay), warmup=0, averaging=0 (decay),
-//! blocks=1 (of 2048 slots per step), batch=0 (expected; 0 for what the blocks hold), augment=1 (copies of each image),
-//! shift=1 (pixels by which copies are moved), seeds=1, first=0 (first seed), data= (directory of an MNIST-format set;
-//! bundled MNIST; the first configuration's counts).
+//! One configuration after another, separated by `--`; each takes over what it does not change of
+//! the one before. Prints the test accuracy of every seed and the mean of every configuration. Keys
+//! and what they are otherwise: network=sphinx-mnist (a built-in one or a TOML file), epochs=10,
+//! epsilon=3 (0 for no privacy), clip=0.1, lr=4, momentum=0.9, nesterov=0, optimizer=sgd (or adam),
+//! floor=0.05 (of the cosine decay), warmup=0, averaging=0 (decay), blocks=1 (of 2048 slots per
+//! step), batch=0 (expected; 0 for what the blocks hold), augment=1 (copies of each image), shift=1
+//! (pixels by which copies are moved), seeds=1, first=0 (first seed), data= (directory of an
+//! MNIST-format set; bundled MNIST; the first configuration's counts).
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;

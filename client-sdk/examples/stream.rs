@@ -1,5 +1,5 @@
-//! Recognises a stream of images: raw grey levels, one byte per pixel, image after image, from a file
-//! or a pipe; one class a line on standard output.
+//! Recognises a stream of images: raw grey levels, one byte per pixel, image after image, from a
+//! file or a pipe; one class a line on standard output.
 //!
 //! `camera | cargo run --release -p sphinx-client --example stream -- MODEL /dev/stdin`
 //!

@@ -1,10 +1,10 @@
-//! Trains a network on MNIST under differential privacy and tests it, on services that see no image,
-//! label, activation or prediction. Start the services first (README), then:
+//! Trains a network on MNIST under differential privacy and tests it, on services that see no
+//! image, label, activation or prediction. Start the services first (README), then:
 //!
 //! `cargo run --release -p sphinx-client --example train -- [NETWORK] [EPOCHS]`
 //!
-//! Keys and the privacy ledger stay in `SPHINX_HOME`, or `sphinx-home` in the working directory. Run
-//! again, it trains the model further, within the same budget.
+//! Keys and the privacy ledger stay in `SPHINX_HOME`, or `sphinx-home` in the working directory.
+//! Run again, it trains the model further, within the same budget.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,9 +1,12 @@
 //! A tool of the lab, not a pattern to copy.
 //!
-//! The same training twice, encrypted through real services and on the clear-text twin, with the same initial weights
-//! and the same batches; prints both test accuracies.
+//! The same training twice, encrypted through real services and on the clear-text twin, with the
+//! same initial weights and the same batches; prints both test accuracies.
 //!
-//! `cargo build --release --bin sphinx && cargo run --release -p sphinx-client --example twin -- [NETWORK] [EPOCHS] [SEED]`
+//! ```sh
+//! cargo build --release --bin sphinx
+//! cargo run --release -p sphinx-client --example twin -- [NETWORK] [EPOCHS] [SEED]
+//! ```
 
 use std::error::Error;
 use std::sync::Arc;

@@ -48,8 +48,8 @@ impl Endpoints {
     }
 }
 
-/// A client of the three services. Connections are made at the first request and again whenever they break; clones
-/// share them.
+/// A client of the three services. Connections are made at the first request and again whenever
+/// they break; clones share them.
 ///
 /// ```no_run
 /// use sphinx_client::{Endpoints, SphinxClient};
@@ -73,8 +73,8 @@ impl SphinxClient {
     /// A client of the services at `endpoints`.
     ///
     /// # Errors
-    /// [`ChannelError::Address`](crate::ChannelError::Address) for an address that is no URL. Whether somebody is there shows at the first
-    /// request.
+    /// [`ChannelError::Address`](crate::ChannelError::Address) for an address that is no URL.
+    /// Whether somebody is there shows at the first request.
     pub fn new(endpoints: &Endpoints) -> Result<Self, ClientError> {
         let connect = |service, address: &str| Connection::new(service, address, &endpoints.tenant);
         Ok(Self {

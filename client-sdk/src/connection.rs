@@ -32,7 +32,8 @@ impl Connection {
         Ok(self.0.call(attempt).await?)
     }
 
-    /// As [`Connection::call`], also again when the state that attempts begin by reading has changed.
+    /// As [`Connection::call`], also again when the state that attempts begin by reading has
+    /// changed.
     pub(crate) async fn call_rereading<T, F, A>(&self, attempt: F) -> Result<T, ClientError>
     where
         F: FnMut(TenantChannel) -> A,

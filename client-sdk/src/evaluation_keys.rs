@@ -35,12 +35,15 @@ pub fn evaluation_fingerprint(material: &[u8]) -> Fingerprint {
 }
 
 impl SphinxClient {
-    /// Registers evaluation keys ([`crate::SecretKey::evaluation_keys`], serialised) under the id of their secret
-    /// key. Only what the key vault does not have is sent; after a broken connection the next try goes on where it broke.
+    /// Registers evaluation keys ([`crate::SecretKey::evaluation_keys`], serialised) under the id
+    /// of their secret key. Only what the key vault does not have is sent; after a broken
+    /// connection the next try goes on where it broke.
     ///
     /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with ALREADY_EXISTS if others are registered under the id, with INVALID_ARGUMENT if the
-    /// bytes are no evaluation keys; [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the receipt's fingerprint is not that of what was sent.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with ALREADY_EXISTS if others are
+    /// registered under the id, with INVALID_ARGUMENT if the bytes are no evaluation keys;
+    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the receipt's fingerprint is
+    /// not that of what was sent.
     pub async fn register_evaluation_keys(
         &self,
         key_id: &KeyId,
@@ -83,7 +86,8 @@ impl SphinxClient {
         self.registered(reply.into_inner().key)
     }
 
-    /// Removes the evaluation keys registered under `key_id`: later requests for one-shot recognition are refused.
+    /// Removes the evaluation keys registered under `key_id`: later requests for one-shot
+    /// recognition are refused.
     ///
     /// # Errors
     /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there are none.

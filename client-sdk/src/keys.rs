@@ -73,8 +73,9 @@ impl TryFrom<v1::Key> for RegisteredKey {
 }
 
 impl SphinxClient {
-    /// Registers fresh public material of `key` under `key_id`: once only, since other material of the same key is
-    /// another registration. Keep the material and use [`SphinxClient::register_material`] to be able to repeat it.
+    /// Registers fresh public material of `key` under `key_id`: once only, since other material of
+    /// the same key is another registration. Keep the material and use
+    /// [`SphinxClient::register_material`] to be able to repeat it.
     ///
     /// # Errors
     /// As [`SphinxClient::register_material`].
@@ -91,8 +92,10 @@ impl SphinxClient {
     /// Registers public material under `key_id`. Registering the same again changes nothing.
     ///
     /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with ALREADY_EXISTS if other material is registered under the id;
-    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the receipt's fingerprint is not that of what was sent.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with ALREADY_EXISTS if other
+    /// material is registered under the id;
+    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the receipt's fingerprint is
+    /// not that of what was sent.
     pub async fn register_material(
         &self,
         key_id: &KeyId,

@@ -1,5 +1,5 @@
-//! The client SDK of Sphinx: train and use a network in the cloud that sees no image, label, activation or
-//! prediction.
+//! The client SDK of Sphinx: train and use a network in the cloud that sees no image, label,
+//! activation or prediction.
 //!
 //! [`SphinxClient`] talks to the services; everything secret happens on this side of the wire.
 

@@ -67,8 +67,8 @@ impl SphinxClient {
     /// Creates a model at version 0 with random weights from `seed` and encrypted zero biases.
     ///
     /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with FAILED_PRECONDITION if the key is not registered, ALREADY_EXISTS if another
-    /// model has this id.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with FAILED_PRECONDITION if the key
+    /// is not registered, ALREADY_EXISTS if another model has this id.
     pub async fn create_model(
         &self,
         model_id: &ModelId,
@@ -130,7 +130,8 @@ impl SphinxClient {
     /// Brings a model home: its newest weights, and its biases decrypted with `key`.
     ///
     /// # Errors
-    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the parts do not fit the network.
+    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the parts do not fit the
+    /// network.
     pub async fn export_model(
         &self,
         model_id: &ModelId,
@@ -212,8 +213,8 @@ impl SphinxClient {
     }
 }
 
-/// The bias whose ciphertext `row` is (mask, then body), rounded to its grid: exact as long as the gathered noise
-/// stays below half a step of the grid, 2^31.
+/// The bias whose ciphertext `row` is (mask, then body), rounded to its grid: exact as long as the
+/// gathered noise stays below half a step of the grid, 2^31.
 pub(crate) fn decrypt_bias(row: &[u64], key: &SecretKey) -> f32 {
     let (mask, body) = row.split_at(POLYNOMIAL_SIZE);
     let mut phase = Zeroizing::new(body.to_vec());

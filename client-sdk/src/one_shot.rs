@@ -1,7 +1,8 @@
 //! Recognition in one shot: one encrypted image out, encrypted logits back, nothing to prepare.
 //!
-//! Needs evaluation keys registered under the model's key ([`SphinxClient::register_evaluation_keys`]) and a network with
-//! one activation between two linear layers, such as `mlp-100`.
+//! Needs evaluation keys registered under the model's key
+//! ([`SphinxClient::register_evaluation_keys`]) and a network with one activation between two
+//! linear layers, such as `mlp-100`.
 
 use std::sync::Arc;
 
@@ -139,8 +140,9 @@ impl OneShot {
     /// For the newest version of a model.
     ///
     /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model; [`crate::ClientKeyError::WrongKey`] if it is encrypted under
-    /// another key than `key_id`; [`ClientError::OneShotNetwork`] if its input does not fit one ciphertext.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such
+    /// model; [`crate::ClientKeyError::WrongKey`] if it is encrypted under another key than
+    /// `key_id`; [`ClientError::OneShotNetwork`] if its input does not fit one ciphertext.
     pub async fn new(
         client: &SphinxClient,
         model_id: &ModelId,
@@ -174,8 +176,9 @@ impl OneShot {
         Ok(Self { inference, model: Arc::new(model), key })
     }
 
-    /// Insists on evaluation keys of this fingerprint ([`crate::evaluation_fingerprint`]): with others under the same id
-    /// the service refuses, where it would otherwise answer what this key cannot decrypt.
+    /// Insists on evaluation keys of this fingerprint ([`crate::evaluation_fingerprint`]): with
+    /// others under the same id the service refuses, where it would otherwise answer what this key
+    /// cannot decrypt.
     pub fn expecting(self, fingerprint: String) -> Self {
         let Self { inference, model, key } = self;
         let model = Arc::unwrap_or_clone(model);
@@ -222,7 +225,8 @@ impl OneShot {
     /// What an answer says.
     ///
     /// # Errors
-    /// [`crate::OneShotInferenceError::Ciphertext`] if it has another size than this network's answers.
+    /// [`crate::OneShotInferenceError::Ciphertext`] if it has another size than this network's
+    /// answers.
     pub fn decrypt(&self, answer: OneShotAnswer) -> Result<Prediction, ClientError> {
         decrypt(&self.key, answer, self.model.plan.classes)
     }
@@ -230,8 +234,10 @@ impl OneShot {
     /// Recognises one image.
     ///
     /// # Errors
-    /// As [`OneShot::request`] and [`OneShot::decrypt`]; [`ChannelError::Refused`](crate::ChannelError::Refused) with FAILED_PRECONDITION if no evaluation
-    /// keys are registered, they are not the ones expected, or the network cannot be evaluated in one shot.
+    /// As [`OneShot::request`] and [`OneShot::decrypt`];
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with FAILED_PRECONDITION if no
+    /// evaluation keys are registered, they are not the ones expected, or the network cannot be
+    /// evaluated in one shot.
     pub async fn infer(
         &self,
         image: &[f32],
@@ -261,11 +267,13 @@ impl OneShot {
         self.decrypt(self.answer(request).await?)
     }
 
-    /// Sends a request of [`OneShot::request`]; [`OneShot::decrypt`] reads the answer. A lost connection is repaired and
-    /// the request sent again, but not one that the service has given up: it would compute as long again.
+    /// Sends a request of [`OneShot::request`]; [`OneShot::decrypt`] reads the answer. A lost
+    /// connection is repaired and the request sent again, but not one that the service has given
+    /// up: it would compute as long again.
     ///
     /// # Errors
-    /// As [`OneShot::infer`]; [`ChannelError::Refused`](crate::ChannelError::Refused) with DEADLINE_EXCEEDED if the service gave up.
+    /// As [`OneShot::infer`]; [`ChannelError::Refused`](crate::ChannelError::Refused) with
+    /// DEADLINE_EXCEEDED if the service gave up.
     pub async fn answer(&self, request: OneShotRequest) -> Result<OneShotAnswer, ClientError> {
         let Self { inference, model, .. } = self;
         let fingerprint = request.fingerprint.clone();

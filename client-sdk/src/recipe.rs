@@ -1,9 +1,10 @@
 //! Recipes: trainings written down, each with the result that was published for it.
 //!
-//! A recipe is a TOML file with everything that decides about a training: network, privacy, schedule, and the seeds of
-//! the initial weights, which are public. Batches and noise are never seeded: they come from the operating
-//! system's generator, because whoever knew them could undo the privacy. Results therefore vary from run to run, and
-//! what a recipe promises is a mean and a deviation.
+//! A recipe is a TOML file with everything that decides about a training: network, privacy,
+//! schedule, and the seeds of the initial weights, which are public. Batches and noise are never
+//! seeded: they come from the operating system's generator, because whoever knew them could undo
+//! the privacy. Results therefore vary from run to run, and what a recipe promises is a mean and a
+//! deviation.
 
 mod builtin;
 mod check;
@@ -80,7 +81,8 @@ pub struct RecipeTraining {
     pub epochs: f64,
     /// Blocks of 2048 slots per step.
     pub blocks: u64,
-    /// Expected examples per step; absent for as many as overflow the blocks seldom enough to leave δ alone.
+    /// Expected examples per step; absent for as many as overflow the blocks seldom enough to leave
+    /// δ alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<u64>,
     /// Update rule.
@@ -92,10 +94,12 @@ pub struct RecipeTraining {
     /// Steps over which it rises first.
     #[serde(default)]
     pub warmup: u64,
-    /// Decay per step of the moving average of all parameters that becomes the model; absent for none.
+    /// Decay per step of the moving average of all parameters that becomes the model; absent for
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaging: Option<f32>,
-    /// Copies of each example whose gradients are averaged before clipping: 2, 4, 8 or 16; absent for one.
+    /// Copies of each example whose gradients are averaged before clipping: 2, 4, 8 or 16; absent
+    /// for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augment: Option<u64>,
     /// Most pixels by which all copies but the first are moved, 1 to 4; present where `augment` is.
@@ -137,7 +141,8 @@ impl Recipe {
         Ok(Self { directory, ..Self::parse(name, &text)? })
     }
 
-    /// A recipe from its text; `origin` is what errors call it. Files named by it are relative to the working directory.
+    /// A recipe from its text; `origin` is what errors call it. Files named by it are relative to
+    /// the working directory.
     ///
     /// # Errors
     /// [`RecipeError::Toml`], [`RecipeError::Value`], [`RecipeError::Domain`].

@@ -1,11 +1,12 @@
 //! Recognition of images that stay here, by a network whose weights stay there.
 //!
-//! Offline, a [`Recogniser`] draws uniform masks r for every linear layer, has the server compute W r on their
-//! encryptions, 2048 queries at once, and decrypts: (r, u = W r + b) is a [`Ticket`]. Online, one small round per
-//! linear layer without any ciphertext: the server sees x - r, which is uniform whatever x is, and answers
-//! W (x - r); adding u gives W x + b exactly, modulo 2^t.
+//! Offline, a [`Recogniser`] draws uniform masks r for every linear layer, has the server compute W
+//! r on their encryptions, 2048 queries at once, and decrypts: (r, u = W r + b) is a [`Ticket`].
+//! Online, one small round per linear layer without any ciphertext: the server sees x - r, which is
+//! uniform whatever x is, and answers W (x - r); adding u gives W x + b exactly, modulo 2^t.
 //!
-//! A ticket hides one image only. [`Recogniser::infer`] therefore takes it by value, and nothing can copy one.
+//! A ticket hides one image only. [`Recogniser::infer`] therefore takes it by value, and nothing
+//! can copy one.
 
 mod batch;
 mod dataset;

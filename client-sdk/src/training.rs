@@ -1,8 +1,9 @@
 //! Training a model on data that stays here.
 //!
-//! One step: draw a batch, encrypt its images, let the trainer evaluate one linear layer at a time on ciphertexts
-//! while this side decrypts, applies the non-linearities and encrypts again; then the same backward; then clip
-//! every example's gradient, sum, add noise, record what that spends, and send the noised sum.
+//! One step: draw a batch, encrypt its images, let the trainer evaluate one linear layer at a time
+//! on ciphertexts while this side decrypts, applies the non-linearities and encrypts again; then
+//! the same backward; then clip every example's gradient, sum, add noise, record what that spends,
+//! and send the noised sum.
 
 mod augmentation;
 mod batches;

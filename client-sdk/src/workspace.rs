@@ -1,10 +1,10 @@
-//! What a user keeps on a machine, and the order of doing things that keeps a model trainable and its
-//! privacy accounted for.
+//! What a user keeps on a machine, and the order of doing things that keeps a model trainable and
+//! its privacy accounted for.
 //!
-//! [`SphinxClient`] does what it is told with the key and the ledger that it is given. A [`Workspace`]
-//! chooses them: it makes the ledger before the model, refuses a key that is not the registered one,
-//! takes the key that a model was made with, and puts the ledger of a deleted model aside. Programs that
-//! train models for people use it.
+//! [`SphinxClient`] does what it is told with the key and the ledger that it is given. A
+//! [`Workspace`] chooses them: it makes the ledger before the model, refuses a key that is not the
+//! registered one, takes the key that a model was made with, and puts the ledger of a deleted model
+//! aside. Programs that train models for people use it.
 
 mod confusion;
 mod error;

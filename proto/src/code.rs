@@ -81,8 +81,8 @@ impl From<ErrorCode> for Code {
 
 /// An error that may end an RPC.
 ///
-/// Its `Display` text is sent to the caller unless the code is [`ErrorCode::Internal`], so it must hold
-/// nothing the caller may not know.
+/// Its `Display` text is sent to the caller unless the code is [`ErrorCode::Internal`], so it must
+/// hold nothing the caller may not know.
 pub trait RpcError: Error {
     /// The status code this error is answered with.
     fn code(&self) -> ErrorCode;

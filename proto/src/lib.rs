@@ -1,5 +1,5 @@
-//! The schema of Sphinx: generated messages, clients and servers of package `sphinx.v1`, and the one
-//! place where messages become checked values ([`ids`], [`ConversionError`]) and errors become
+//! The schema of Sphinx: generated messages, clients and servers of package `sphinx.v1`, and the
+//! one place where messages become checked values ([`ids`], [`ConversionError`]) and errors become
 //! status codes ([`code`]).
 #![deny(clippy::indexing_slicing)]
 

@@ -9,7 +9,8 @@ use sphinx_client::data::{Dataset, DatasetError, TrainTest};
 /// Where the images are.
 #[derive(Debug, Clone, Args)]
 pub struct DataArgs {
-    /// Directory with the four IDX files of an MNIST-format set, plain or .gz [default: bundled MNIST]
+    /// Directory with the four IDX files of an MNIST-format set, plain or .gz [default: bundled
+    /// MNIST]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }

@@ -19,7 +19,8 @@ const MAX_JSON: u64 = 1 << 20;
 /// Decrypt the answer to a one-shot recognition, as grpcurl prints it, from standard input
 #[derive(Debug, Args)]
 pub struct Decrypt {
-    /// The key that the request was encrypted with [default: the one whose evaluation keys the answer names]
+    /// The key that the request was encrypted with [default: the one whose evaluation keys the
+    /// answer names]
     #[arg(long, value_name = "ID")]
     key: Option<String>,
 }
@@ -53,8 +54,8 @@ impl Decrypt {
         })
     }
 
-    /// The key that belongs to the evaluation keys of this fingerprint. What any other key decrypts looks like a class
-    /// as well, so that none is tried which is known to be another.
+    /// The key that belongs to the evaluation keys of this fingerprint. What any other key decrypts
+    /// looks like a class as well, so that none is tried which is known to be another.
     fn key_of(&self, context: &Context, fingerprint: &str) -> Result<KeyId, CliError> {
         let home = context.workspace.home();
         let mut owner = None;
@@ -70,7 +71,8 @@ impl Decrypt {
         let unknown = fingerprint.is_empty() || home.evaluation_fingerprint(&asked)?.is_none();
         match owner {
             Some(owner) if owner == asked => Ok(asked),
-            // Nothing to compare: the tool left the fingerprint out, or evaluation keys were made elsewhere.
+            // Nothing to compare: the tool left the fingerprint out, or evaluation keys were made
+            // elsewhere.
             None if unknown => Ok(asked),
             owner => {
                 let whose = owner.map_or_else(

@@ -19,7 +19,8 @@ pub const CLIPPING_NORM: f32 = 0.1;
 pub const BLOCKS: u64 = 1;
 /// Most pixels by which copies are moved, where there are any.
 pub const SHIFT: u8 = 1;
-/// Steps over which the learning rate rises first, for SGD and for Adam (whose first steps are the largest).
+/// Steps over which the learning rate rises first, for SGD and for Adam (whose first steps are the
+/// largest).
 pub const SGD_WARMUP: u64 = 0;
 pub const ADAM_WARMUP: u64 = 20;
 /// Seed of a new model's weights. They are public, so it need not be random.

@@ -50,11 +50,12 @@ pub struct Infer {
     /// One line per image as soon as it is known; --json alone prints one document in the end
     #[arg(long, value_enum)]
     output: Option<Lines>,
-    /// Most images under way at once, no more than two with --one-shot; with 1 they are recognised one after the other
+    /// Most images under way at once, no more than two with --one-shot; with 1 they are recognised
+    /// one after the other
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=2048))]
     at_once: u16,
-    /// One request per image and nothing to prepare: the service evaluates the whole network under encryption, with the
-    /// evaluation keys that are registered (`keys register --evaluation`)
+    /// One request per image and nothing to prepare: the service evaluates the whole network under
+    /// encryption, with the evaluation keys that are registered (`keys register --evaluation`)
     #[arg(long)]
     one_shot: bool,
 }
@@ -64,8 +65,8 @@ pub struct Infer {
 enum Format {
     /// Paths of pictures, one a line
     Paths,
-    /// Images of the network's input size, one byte per scalar (0 to 255), channel by channel, row by row, without
-    /// anything between them
+    /// Images of the network's input size, one byte per scalar (0 to 255), channel by channel, row
+    /// by row, without anything between them
     Raw,
 }
 
@@ -155,8 +156,8 @@ impl Infer {
         }
     }
 
-    /// Recognises images as they come and prints what they are, in their order. What is no image is said on standard
-    /// error, and the rest goes on.
+    /// Recognises images as they come and prints what they are, in their order. What is no image is
+    /// said on standard error, and the rest goes on.
     async fn recognise(
         &self,
         engine: &Engine,
@@ -198,8 +199,9 @@ impl Infer {
 }
 
 impl Infer {
-    /// Recognises the images of a group; what is none stays in its place. Where no end is in sight, the group outlasts
-    /// the service's absence: it is tried again until the service is back or the user has enough.
+    /// Recognises the images of a group; what is none stays in its place. Where no end is in sight,
+    /// the group outlasts the service's absence: it is tried again until the service is back or the
+    /// user has enough.
     async fn group(
         &self,
         engine: &Engine,

@@ -31,7 +31,8 @@ pub struct Train {
     /// A built-in network or a TOML file [default: the recipe's, the model's or sphinx-mnist]
     #[arg(long, value_name = "NAME|FILE")]
     network: Option<String>,
-    /// The model; created if there is none of that name [default: the name of the recipe or network]
+    /// The model; created if there is none of that name [default: the name of the recipe or
+    /// network]
     #[arg(long, value_name = "ID")]
     model: Option<String>,
     /// The key of a new model [default: the only one there is]
@@ -109,7 +110,8 @@ impl Train {
         }
     }
 
-    /// What is about to start, within the model's budget. Published figures are told of the recipe as it is, not of what options made of it.
+    /// What is about to start, within the model's budget. Published figures are told of the recipe
+    /// as it is, not of what options made of it.
     fn promise(
         &self,
         followed: &Followed,

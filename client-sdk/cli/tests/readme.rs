@@ -1,5 +1,5 @@
-//! The commands of the README and of the text on privacy exist and take the options given there; the README's network is
-//! valid.
+//! The commands of the README and of the text on privacy exist and take the options given there;
+//! the README's network is valid.
 
 use std::process::Command;
 

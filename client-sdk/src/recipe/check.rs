@@ -56,7 +56,8 @@ impl Recipe {
             peak: training.learning_rate,
             decay: training.decay,
             warmup: training.warmup,
-            // How many steps there are depends on the data: the training is refused if they are too few.
+            // How many steps there are depends on the data: the training is refused if they are too
+            // few.
             total: MOST_STEPS,
         };
         schedule.validate().map_err(|error| self.domain("training", error))?;

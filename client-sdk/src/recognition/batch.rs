@@ -17,9 +17,11 @@ use crate::recognition::model::{IntegerLayer, IntegerModel};
 use crate::recognition::offload::{INLINE_NANOS, offload};
 use crate::recognition::{Prediction, Recogniser, Ticket};
 
-/// Groups of images on their way through the rounds at once: while one waits for the server, another computes.
+/// Groups of images on their way through the rounds at once: while one waits for the server,
+/// another computes.
 const GROUPS: usize = 4;
-/// Rough cost of one scalar on this side: encode, mask, unmask, decode and, above all, its activation.
+/// Rough cost of one scalar on this side: encode, mask, unmask, decode and, above all, its
+/// activation.
 const NANOS_PER_SCALAR: usize = 30;
 
 /// An image on its way through the network.
@@ -35,7 +37,8 @@ impl Recogniser {
     /// Images share messages of at most 1.5 MB, and a few messages are under way at once.
     ///
     /// # Errors
-    /// As [`Recogniser::infer`], and [`RecognitionError::Pairs`]. All tickets are spent in any case.
+    /// As [`Recogniser::infer`], and [`RecognitionError::Pairs`]. All tickets are spent in any
+    /// case.
     pub async fn infer_batch<I: AsRef<[f32]>>(
         &self,
         tickets: Vec<Ticket>,
@@ -214,7 +217,8 @@ fn mask(layer: &IntegerLayer, stage: usize, queries: &[InFlight], parallel: bool
     packed
 }
 
-/// Unpacks the products of all images, unmasks them and takes the client's steps up to the next stage.
+/// Unpacks the products of all images, unmasks them and takes the client's steps up to the next
+/// stage.
 fn unmask(
     layer: &IntegerLayer,
     stage: usize,

@@ -31,7 +31,8 @@ pub struct DatasetPredictions {
 }
 
 impl Recogniser {
-    /// Recognises every image of a data set; `progress` is called after each block is prepared and recognised.
+    /// Recognises every image of a data set; `progress` is called after each block is prepared and
+    /// recognised.
     ///
     /// # Errors
     /// As [`Recogniser::prepare`] and [`Recogniser::infer`].

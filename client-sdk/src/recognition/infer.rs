@@ -17,12 +17,13 @@ pub struct Prediction {
 impl Recogniser {
     /// Recognises one image (pixels in [0, 1], channel by channel), using up a ticket.
     ///
-    /// The logits are exactly those of `sphinx_quantise::QuantisedNetwork` with the same parameters. A lost connection
-    /// is repaired and the round repeated, by whichever replica answers.
+    /// The logits are exactly those of `sphinx_quantise::QuantisedNetwork` with the same
+    /// parameters. A lost connection is repaired and the round repeated, by whichever replica
+    /// answers.
     ///
     /// # Errors
-    /// [`crate::RecognitionError`] if image or ticket do not fit the model, or the answer's version not the ticket;
-    /// otherwise what the connection says. The ticket is spent in any case.
+    /// [`crate::RecognitionError`] if image or ticket do not fit the model, or the answer's version
+    /// not the ticket; otherwise what the connection says. The ticket is spent in any case.
     pub async fn infer(&self, ticket: Ticket, image: &[f32]) -> Result<Prediction, ClientError> {
         let predictions = self.infer_batch(vec![ticket], &[image]).await?;
         predictions.into_iter().next().ok_or_else(|| self.inference.protocol("no image", "one"))

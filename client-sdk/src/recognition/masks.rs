@@ -26,8 +26,8 @@ pub(crate) fn ticket_seeds(count: usize, rng: &mut impl CryptoRng) -> Vec<Ticket
 
 /// Fills `words` with the ticket's mask for a stage: uniform modulo 2^`bits`.
 ///
-/// AES-128 in counter mode, keyed per ticket and stage: the stage's key is block `stage` of the keystream under the
-/// ticket's seed.
+/// AES-128 in counter mode, keyed per ticket and stage: the stage's key is block `stage` of the
+/// keystream under the ticket's seed.
 pub(crate) fn expand(seed: &TicketSeed, stage: usize, bits: u32, words: &mut [u32]) {
     let mut stage_keys = Zeroizing::new(vec![0; (stage + 1) * SEED_BYTES]);
     fill_keystream(seed, &mut stage_keys);

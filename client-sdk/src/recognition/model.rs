@@ -22,7 +22,8 @@ const NEEDED_DEVIATIONS: f64 = 6.0;
 /// Largest integer activation that is still exact; int8 weights make no use of more.
 const MAX_INPUT_LIMIT: f64 = (1u64 << 30) as f64;
 
-/// Biases at the scale of a stage's sums, modulo 2^32. `Debug` shows nothing of them; wiped on drop.
+/// Biases at the scale of a stage's sums, modulo 2^32. `Debug` shows nothing of them; wiped on
+/// drop.
 #[derive(Default)]
 pub(crate) struct KnownBiases(OnceLock<Zeroizing<Vec<u32>>>);
 
@@ -46,8 +47,9 @@ pub(crate) struct IntegerLayer {
     pub(crate) outputs: usize,
     /// Bits `t` of the modulus of queries; it depends on the version.
     pub(crate) modulus_bits: u32,
-    /// Bits of the modulus that r and u of tickets are made and kept with, at least `modulus_bits`. Wider than needed,
-    /// and the same for all versions, so that a ticket can be repaired for a version whose sums need more bits.
+    /// Bits of the modulus that r and u of tickets are made and kept with, at least `modulus_bits`.
+    /// Wider than needed, and the same for all versions, so that a ticket can be repaired for a
+    /// version whose sums need more bits.
     pub(crate) ticket_bits: u32,
     /// Of this version, once a preparation or a repair has brought them.
     pub(crate) biases: KnownBiases,
@@ -199,7 +201,8 @@ impl IntegerLayer {
     }
 }
 
-/// The widest modulus whose steps the noise of no version of the stage can spoil; at least that of the version.
+/// The widest modulus whose steps the noise of no version of the stage can spoil; at least that of
+/// the version.
 fn ticket_bits(stage: &Stage, modulus_bits: u32) -> u32 {
     let limit = weight_norm_squared_limit(stage);
     let exact = |bits: &u32| noise_limit(0, *bits, limit).is_ok();
@@ -239,8 +242,8 @@ mod tests {
         assert!(noise_limit(0, 31, 400.0 * 127.0 * 127.0).is_ok());
     }
 
-    /// 576 folded taps of the second convolution, and 784 pixels, fit no 32 bits if all weights were ±127, but they need
-    /// no more than 30.
+    /// 576 folded taps of the second convolution, and 784 pixels, fit no 32 bits if all weights
+    /// were ±127, but they need no more than 30.
     #[test]
     fn tickets_have_room_for_every_version() {
         for (name, expected) in

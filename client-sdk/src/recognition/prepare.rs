@@ -23,13 +23,15 @@ use crate::recognition::{Recogniser, Ticket, TicketBook};
 type StageAnswers = Vec<Zeroizing<Vec<u32>>>;
 
 impl Recogniser {
-    /// Prepares `count` (1 to 2048) tickets. The cost is that of 2048 whatever `count` is: for `sphinx-mnist` about
-    /// 20 kB up and 103 kB down per ticket of a full block. Stages are prepared one after the other; in memory are
-    /// the tickets (about 55 kB each), the masks of one stage and a few chunks of rows.
+    /// Prepares `count` (1 to 2048) tickets. The cost is that of 2048 whatever `count` is: for
+    /// `sphinx-mnist` about 20 kB up and 103 kB down per ticket of a full block. Stages are
+    /// prepared one after the other; in memory are the tickets (about 55 kB each), the masks of one
+    /// stage and a few chunks of rows.
     ///
     /// # Errors
-    /// [`RecognitionError::TicketCount`]; [`crate::ClientKeyError::WrongKey`] if results do not decrypt under the key;
-    /// otherwise what the connection says. Nothing is kept then, and preparing again is safe.
+    /// [`RecognitionError::TicketCount`]; [`crate::ClientKeyError::WrongKey`] if results do not
+    /// decrypt under the key; otherwise what the connection says. Nothing is kept then, and
+    /// preparing again is safe.
     pub async fn prepare(
         &self,
         count: usize,

@@ -58,9 +58,9 @@ impl Recogniser {
     /// A recogniser with the newest version of a model.
     ///
     /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model; [`crate::ClientKeyError::WrongKey`] if it is
-    /// encrypted under another key than `key_id`; [`crate::RecognitionError::Precision`] if its tickets could not
-    /// be exact.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such
+    /// model; [`crate::ClientKeyError::WrongKey`] if it is encrypted under another key than
+    /// `key_id`; [`crate::RecognitionError::Precision`] if its tickets could not be exact.
     pub async fn new(
         client: &SphinxClient,
         model_id: &ModelId,
@@ -76,8 +76,9 @@ impl Recogniser {
         Ok(Self { inference, model, key, counter, round_deadline: ROUND_DEADLINE })
     }
 
-    /// How long the answer of a round may take before it is asked for again, on a new connection, up to five times; 10 s
-    /// by default. Large messages may take longer, as if a second carried 64 kB.
+    /// How long the answer of a round may take before it is asked for again, on a new connection,
+    /// up to five times; 10 s by default. Large messages may take longer, as if a second carried 64
+    /// kB.
     #[must_use]
     pub fn with_round_deadline(self, deadline: Duration) -> Self {
         Self { round_deadline: deadline, ..self }
@@ -91,8 +92,8 @@ impl Recogniser {
     /// A recogniser with the version that is the newest now; this one if that has not changed.
     ///
     /// # Errors
-    /// [`crate::RecognitionError::ModelGone`] if the model was deleted, or made again under the same name; otherwise
-    /// as [`Recogniser::new`].
+    /// [`crate::RecognitionError::ModelGone`] if the model was deleted, or made again under the
+    /// same name; otherwise as [`Recogniser::new`].
     pub async fn refreshed(&self) -> Result<Self, ClientError> {
         let described = describe(&self.inference, &self.counter, &self.model.model_id, None).await;
         let model = described.map_err(|error| self.gone_if_not_found(error))?;
@@ -141,10 +142,12 @@ impl Recogniser {
 }
 
 impl SphinxClient {
-    /// The key under which a model's tickets are prepared and its biases encrypted, as the inference service knows it.
+    /// The key under which a model's tickets are prepared and its biases encrypted, as the
+    /// inference service knows it.
     ///
     /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such model.
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such
+    /// model.
     pub async fn key_of_model(&self, model_id: &ModelId) -> Result<KeyId, ClientError> {
         let request = DescribeModelRequest { model_id: model_id.to_string(), version: None };
         let describe = |channel| {

@@ -1,4 +1,5 @@
-//! Repairing tickets when the model moves on: u' = u + (W' - W) r + (b' - b), exactly, without a ciphertext of r.
+//! Repairing tickets when the model moves on: u' = u + (W' - W) r + (b' - b), exactly, without a
+//! ciphertext of r.
 
 mod decision;
 mod difference;
@@ -50,11 +51,12 @@ impl Repair {
 }
 
 impl Recogniser {
-    /// Brings all tickets of a book to this recogniser's version, whatever earlier or later version they are of.
-    /// Those that cannot be, or that are cheaper to prepare anew, are given up.
+    /// Brings all tickets of a book to this recogniser's version, whatever earlier or later version
+    /// they are of. Those that cannot be, or that are cheaper to prepare anew, are given up.
     ///
-    /// Per version one `SyncTickets`, then one plaintext product over r of the tickets on all cores: for
-    /// `sphinx-mnist` about 10 µs per ticket, depending on how many weights differ, and 1.7 MB in all.
+    /// Per version one `SyncTickets`, then one plaintext product over r of the tickets on all
+    /// cores: for `sphinx-mnist` about 10 µs per ticket, depending on how many weights differ, and
+    /// 1.7 MB in all.
     ///
     /// # Errors
     /// What the connection says. The book is unchanged then.
@@ -81,8 +83,8 @@ impl Recogniser {
     /// [`Recogniser::repair`], and as many new tickets as had to be given up.
     ///
     /// # Errors
-    /// As [`Recogniser::repair`] and [`Recogniser::prepare`]. Tickets that were repaired or prepared before stay in
-    /// the book.
+    /// As [`Recogniser::repair`] and [`Recogniser::prepare`]. Tickets that were repaired or
+    /// prepared before stay in the book.
     pub async fn renew(
         &self,
         book: &mut TicketBook,
@@ -98,8 +100,8 @@ impl Recogniser {
         Ok(repair)
     }
 
-    /// What brings tickets of `old` to this version, if that can be done and costs less than preparing `tickets` new
-    /// ones.
+    /// What brings tickets of `old` to this version, if that can be done and costs less than
+    /// preparing `tickets` new ones.
     pub(crate) async fn difference(
         &self,
         old: &Arc<IntegerModel>,
@@ -110,7 +112,8 @@ impl Recogniser {
         }
         match fetch::fetch(self, old).await {
             Ok(difference) => Ok(Ok(difference)),
-            // One of the versions is no longer kept; or the model is gone, which preparing anew will say.
+            // One of the versions is no longer kept; or the model is gone, which preparing anew
+            // will say.
             Err(error) if error.is_not_found() => Ok(Err(Unrepairable::VersionGone)),
             Err(error) => Err(error),
         }

@@ -9,7 +9,8 @@ use crate::error::RecognitionError;
 use crate::recognition::masks::TicketSeed;
 use crate::recognition::model::IntegerModel;
 
-/// Masks for one image, and the server's answers to them. Can be neither copied nor used twice; wiped on drop.
+/// Masks for one image, and the server's answers to them. Can be neither copied nor used twice;
+/// wiped on drop.
 pub struct Ticket {
     pub(crate) model: Arc<IntegerModel>,
     /// What the masks r are expanded from.
@@ -80,7 +81,8 @@ impl TicketBook {
     /// Takes the ticket at a place, counted from 0 in the order of preparation.
     ///
     /// # Errors
-    /// [`RecognitionError::TicketUsed`] when it was taken before, [`RecognitionError::NoTicket`] beyond the end.
+    /// [`RecognitionError::TicketUsed`] when it was taken before, [`RecognitionError::NoTicket`]
+    /// beyond the end.
     pub fn take_at(&mut self, index: usize) -> Result<Ticket, RecognitionError> {
         let count = self.tickets.len();
         let place = self.tickets.get_mut(index);

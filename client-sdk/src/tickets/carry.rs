@@ -11,10 +11,11 @@ use crate::recognition::repair::{Difference, TicketWords};
 use crate::recognition::{GivenUp, Recogniser, Repair, Unrepairable};
 
 impl Recogniser {
-    /// Brings the unused tickets of a store from earlier versions of the model to this recogniser's. Those that cannot
-    /// be repaired, that are cheaper to prepare anew, or that are of a deleted model of the same name are deleted;
-    /// tickets of later versions stay, another process has gone over to them. See [`TicketStore::repair`] for what
-    /// happens when the process is killed meanwhile.
+    /// Brings the unused tickets of a store from earlier versions of the model to this
+    /// recogniser's. Those that cannot be repaired, that are cheaper to prepare anew, or that are
+    /// of a deleted model of the same name are deleted; tickets of later versions stay, another
+    /// process has gone over to them. See [`TicketStore::repair`] for what happens when the process
+    /// is killed meanwhile.
     ///
     /// # Errors
     /// What connection and store say. Versions dealt with before then stay dealt with.
@@ -74,7 +75,8 @@ impl Recogniser {
             }
             Err(error) => return Err(error),
         };
-        // The model was made again meanwhile, or another release of this program chose other shapes.
+        // The model was made again meanwhile, or another release of this program chose other
+        // shapes.
         if old.edition() != *edition {
             return Ok(Err(Unrepairable::OtherModel));
         }

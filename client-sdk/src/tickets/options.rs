@@ -7,13 +7,14 @@ use sphinx_linalg::SLOTS;
 /// When a supply does what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SupplyOptions {
-    /// With fewer unused tickets than this, the next 2048 are prepared; 0 prepares only when somebody waits.
+    /// With fewer unused tickets than this, the next 2048 are prepared; 0 prepares only when
+    /// somebody waits.
     pub low_water: usize,
-    /// Tickets taken from the store in advance, in one durable commit. At most one and a half times as many are lost
-    /// when the process is killed.
+    /// Tickets taken from the store in advance, in one durable commit. At most one and a half times
+    /// as many are lost when the process is killed.
     pub lease: usize,
-    /// How often the service is asked whether the model has moved on. A supply also asks before every preparation and
-    /// when its version is no longer served; zero leaves it at that.
+    /// How often the service is asked whether the model has moved on. A supply also asks before
+    /// every preparation and when its version is no longer served; zero leaves it at that.
     pub follow: Duration,
 }
 

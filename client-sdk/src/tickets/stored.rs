@@ -18,7 +18,8 @@ use crate::recognition::{Recogniser, Ticket, TicketBook};
 pub const STORE_PURPOSE: &str = "sphinx ticket store 1";
 
 impl Recogniser {
-    /// Opens the store of this model's tickets under this recogniser's key; see [`TicketStore::open`].
+    /// Opens the store of this model's tickets under this recogniser's key; see
+    /// [`TicketStore::open`].
     ///
     /// # Errors
     /// [`crate::tickets::TicketStoreError::Storage`].
@@ -45,7 +46,8 @@ impl Recogniser {
     /// Puts prepared tickets into a store, durably: 1 to 2048 of this recogniser's version.
     ///
     /// # Errors
-    /// [`crate::RecognitionError::ForeignTicket`] for tickets of another model or version; what the store says.
+    /// [`crate::RecognitionError::ForeignTicket`] for tickets of another model or version; what the
+    /// store says.
     pub async fn keep(
         &self,
         store: &Arc<TicketStore>,
@@ -70,7 +72,8 @@ impl Recogniser {
         .await?
     }
 
-    /// Takes `count` tickets of this recogniser's version, or none: they are durably marked as taken, in one commit.
+    /// Takes `count` tickets of this recogniser's version, or none: they are durably marked as
+    /// taken, in one commit.
     ///
     /// # Errors
     /// [`crate::tickets::TicketStoreError::Exhausted`] if there are fewer; what the store says.

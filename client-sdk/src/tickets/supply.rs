@@ -19,10 +19,11 @@ use crate::tickets::shared::Shared;
 use crate::tickets::worker::Worker;
 use crate::tickets::{SupplyMetrics, SupplyOptions};
 
-/// Hands out tickets of a model from a store that several processes may share, and prepares more in the background.
+/// Hands out tickets of a model from a store that several processes may share, and prepares more in
+/// the background.
 ///
-/// Methods may be called by many tasks at once. A caller that is cancelled while it waits costs no ticket. State
-/// changes are logged at `info`.
+/// Methods may be called by many tasks at once. A caller that is cancelled while it waits costs no
+/// ticket. State changes are logged at `info`.
 ///
 /// ```no_run
 /// use std::path::Path;
@@ -55,8 +56,8 @@ pub struct TicketSupply {
 }
 
 impl TicketSupply {
-    /// Starts the background work on the current tokio runtime: takes a lease and, if need be, prepares tickets. `rng`
-    /// has to be a generator for secrets.
+    /// Starts the background work on the current tokio runtime: takes a lease and, if need be,
+    /// prepares tickets. `rng` has to be a generator for secrets.
     pub fn start(
         recogniser: Recogniser,
         store: Arc<TicketStore>,
@@ -70,11 +71,12 @@ impl TicketSupply {
         Self { shared, closing, worker }
     }
 
-    /// Recognises an image, waiting for a ticket if none is left, and again with another if the service no longer
-    /// keeps the ticket's version.
+    /// Recognises an image, waiting for a ticket if none is left, and again with another if the
+    /// service no longer keeps the ticket's version.
     ///
     /// # Errors
-    /// As [`TicketSupply::ticket`] and [`Recogniser::infer`]. An image of another size costs no ticket.
+    /// As [`TicketSupply::ticket`] and [`Recogniser::infer`]. An image of another size costs no
+    /// ticket.
     pub async fn infer(&self, image: &[f32]) -> Result<Prediction, ClientError> {
         self.recogniser().check_sizes(&[image])?;
         let ticket = self.ticket().await?;
@@ -88,11 +90,12 @@ impl TicketSupply {
         }
     }
 
-    /// Recognises many images, waiting for their tickets, and again with others if the service no longer keeps their
-    /// version.
+    /// Recognises many images, waiting for their tickets, and again with others if the service no
+    /// longer keeps their version.
     ///
     /// # Errors
-    /// As [`TicketSupply::tickets`] and [`Recogniser::infer_batch`]. Images of another size cost no ticket.
+    /// As [`TicketSupply::tickets`] and [`Recogniser::infer_batch`]. Images of another size cost no
+    /// ticket.
     pub async fn infer_batch<I: AsRef<[f32]>>(
         &self,
         images: &[I],
@@ -109,7 +112,8 @@ impl TicketSupply {
         }
     }
 
-    /// Whether a query failed because its version is gone, and tickets of a newer one are handed out now.
+    /// Whether a query failed because its version is gone, and tickets of a newer one are handed
+    /// out now.
     async fn renews(&self, error: &ClientError, version: u64) -> Result<bool, ClientError> {
         let gone = error.is_not_found()
             || matches!(error, ClientError::Recognition(RecognitionError::VersionMismatch { .. }));
@@ -130,11 +134,12 @@ impl TicketSupply {
         tickets.pop().ok_or_else(|| RecognitionError::SupplyClosed.into())
     }
 
-    /// As [`TicketSupply::ticket`], several at once: what is not in memory comes from the store in one commit. More
-    /// than a block are collected block by block.
+    /// As [`TicketSupply::ticket`], several at once: what is not in memory comes from the store in
+    /// one commit. More than a block are collected block by block.
     ///
     /// # Errors
-    /// As [`TicketSupply::ticket`], and what the store says. Tickets already collected are lost then.
+    /// As [`TicketSupply::ticket`], and what the store says. Tickets already collected are lost
+    /// then.
     pub async fn tickets(&self, count: usize) -> Result<Vec<Ticket>, ClientError> {
         let mut tickets = Vec::with_capacity(count);
         let (mut waited, failures) = (None, self.shared.state().failures);
@@ -206,8 +211,9 @@ impl TicketSupply {
         self.shared.counters.read(ready)
     }
 
-    /// Stops preparing, gives unused tickets back to the store and marks the others as used. Callers that wait get an
-    /// error. A supply that is dropped does the same in the background, as long as the runtime lives.
+    /// Stops preparing, gives unused tickets back to the store and marks the others as used.
+    /// Callers that wait get an error. A supply that is dropped does the same in the background, as
+    /// long as the runtime lives.
     ///
     /// # Errors
     /// [`ClientError::Task`] if the background task panicked.

@@ -10,17 +10,18 @@ use crate::tickets::metrics::Counters;
 use crate::tickets::shared::Shared;
 
 impl TicketSupply {
-    /// Goes over to the newest version of the model, if it is not the one that tickets are handed out for. Unused
-    /// tickets are repaired, or deleted where that cannot be done or costs more than preparing anew. Callers wait
-    /// meanwhile. Tickets handed out before are good for as long as the service keeps their version.
+    /// Goes over to the newest version of the model, if it is not the one that tickets are handed
+    /// out for. Unused tickets are repaired, or deleted where that cannot be done or costs more
+    /// than preparing anew. Callers wait meanwhile. Tickets handed out before are good for as long
+    /// as the service keeps their version.
     ///
-    /// The supply does this by itself every [`follow`](crate::tickets::SupplyOptions::follow) and before every
-    /// preparation; [`TicketSupply::infer`] and [`TicketSupply::infer_batch`] do it when the service no longer keeps the
-    /// version.
+    /// The supply does this by itself every [`follow`](crate::tickets::SupplyOptions::follow) and
+    /// before every preparation; [`TicketSupply::infer`] and [`TicketSupply::infer_batch`] do it
+    /// when the service no longer keeps the version.
     ///
     /// # Errors
-    /// [`crate::RecognitionError::ModelGone`] if the model was deleted; what connection and store say. The supply then
-    /// stays with the version it has.
+    /// [`crate::RecognitionError::ModelGone`] if the model was deleted; what connection and store
+    /// say. The supply then stays with the version it has.
     pub async fn refresh(&self) -> Result<Repair, ClientError> {
         self.shared.refresh().await
     }

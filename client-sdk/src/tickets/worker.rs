@@ -18,8 +18,8 @@ use crate::recognition::offload::offload;
 use crate::tickets::metrics::Counters;
 use crate::tickets::shared::Shared;
 
-/// Least pause after a preparation that failed; the connection has then repeated it for some seconds already. Doubled
-/// with every failure as long as nobody waits.
+/// Least pause after a preparation that failed; the connection has then repeated it for some
+/// seconds already. Doubled with every failure as long as nobody waits.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 
@@ -119,7 +119,8 @@ impl Worker {
         let (ready, demand) = {
             let mut state = self.shared.state();
             if state.switching || state.recogniser.edition() != edition {
-                // The model was switched meanwhile: back with them, the next switch will see to them.
+                // The model was switched meanwhile: back with them, the next switch will see to
+                // them.
                 drop(state);
                 self.give_back(leased);
                 return;

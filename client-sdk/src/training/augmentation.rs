@@ -1,4 +1,5 @@
-//! Augmentation multiplicity: several copies of each example, whose gradients are averaged before clipping.
+//! Augmentation multiplicity: several copies of each example, whose gradients are averaged before
+//! clipping.
 
 use std::num::NonZeroUsize;
 
@@ -7,21 +8,21 @@ use rand::{CryptoRng, RngExt};
 use crate::error::AugmentationError;
 use crate::training::inputs::View;
 
-/// How examples are shown several times within one step (De et al. 2022, "Unlocking high-accuracy differentially
-/// private image classification through scale", section 3.2).
+/// How examples are shown several times within one step (De et al. 2022, "Unlocking high-accuracy
+/// differentially private image classification through scale", section 3.2).
 ///
-/// The gradients of an example's copies are averaged before they are clipped, so that it adds no more to the released
-/// sum than without copies, and what copies show of it costs no privacy. They cost slots: a block holds 2048 /
-/// `copies` examples.
+/// The gradients of an example's copies are averaged before they are clipped, so that it adds no
+/// more to the released sum than without copies, and what copies show of it costs no privacy. They
+/// cost slots: a block holds 2048 / `copies` examples.
 ///
-/// The first copy stays as it is: it is what the network is asked to recognise later, and with a public stem its features
-/// are there already. The others are moved at random, anew in every step.
+/// The first copy stays as it is: it is what the network is asked to recognise later, and with a
+/// public stem its features are there already. The others are moved at random, anew in every step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Augmentation {
     /// Slots that each example takes: 2, 4, 8 or 16.
     pub copies: u64,
-    /// Most pixels by which a copy is moved, in both directions of both axes: 1 to 4. Every offset, also none, is
-    /// equally likely; black comes in at the edge.
+    /// Most pixels by which a copy is moved, in both directions of both axes: 1 to 4. Every offset,
+    /// also none, is equally likely; black comes in at the edge.
     pub shift: u8,
 }
 

@@ -55,11 +55,12 @@ impl Batches {
     }
 }
 
-/// What the slots of a step's blocks show; always `blocks` of them, empty ones included, so that the server cannot count.
+/// What the slots of a step's blocks show; always `blocks` of them, empty ones included, so that
+/// the server cannot count.
 ///
 /// Example e of a block is in slot e, its copies in slots k · 2048 / copies + e, as
-/// [`clipped_mean_gradient`](sphinx_gradient::BlockPass::clipped_mean_gradient) expects them. Offsets are drawn example by
-/// example: those of one do not depend on the ones behind it.
+/// [`clipped_mean_gradient`](sphinx_gradient::BlockPass::clipped_mean_gradient) expects them.
+/// Offsets are drawn example by example: those of one do not depend on the ones behind it.
 pub(crate) fn blocks(
     batch: &[usize],
     blocks: u64,

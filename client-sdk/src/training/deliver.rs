@@ -17,10 +17,12 @@ pub(crate) enum Undelivered {
     Open(ClientError),
 }
 
-/// Sends the update of `step`, made for the cloud's version, by `commit`; again after a break, always the same bytes.
+/// Sends the update of `step`, made for the cloud's version, by `commit`; again after a break,
+/// always the same bytes.
 ///
-/// A refusal of the update itself counts only when a second stream gets one too: bytes that were altered on their way
-/// may be refused for what they had become, and giving up wastes the privacy that was spent for them.
+/// A refusal of the update itself counts only when a second stream gets one too: bytes that were
+/// altered on their way may be refused for what they had become, and giving up wastes the privacy
+/// that was spent for them.
 pub(crate) fn deliver<C: Evaluator + ?Sized>(
     cloud: &mut C,
     step: u64,
@@ -49,7 +51,8 @@ pub(crate) fn deliver<C: Evaluator + ?Sized>(
     Ok(())
 }
 
-/// Connects again after `error`, as often as a step may be tried, and says whether `step` had arrived.
+/// Connects again after `error`, as often as a step may be tried, and says whether `step` had
+/// arrived.
 pub(crate) fn reopen<C: Evaluator + ?Sized>(
     cloud: &mut C,
     step: u64,

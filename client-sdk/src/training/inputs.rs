@@ -13,8 +13,9 @@ const LEVELS: f32 = 32_768.0;
 /// Rows of a tensor filled at once: what a cache line holds of an example's kept features.
 const TILE: usize = 32;
 
-/// A data set as a network sees it: its pixels, or the features of the network's public stem, which are computed once
-/// for all examples, in parallel, and kept in 16 bits each (476 MB for 60 000 examples of 3969 features).
+/// A data set as a network sees it: its pixels, or the features of the network's public stem, which
+/// are computed once for all examples, in parallel, and kept in 16 bits each (476 MB for 60 000
+/// examples of 3969 features).
 ///
 /// The grid of kept features is 2^-15 of the stem's bound, half of what training encodes them with.
 pub struct Inputs<'a> {
@@ -52,7 +53,8 @@ impl View {
 }
 
 impl<'a> Inputs<'a> {
-    /// Computes the features of all examples: about 0.2 ms each and thread with `scatter-linear`, nothing without a stem.
+    /// Computes the features of all examples: about 0.2 ms each and thread with `scatter-linear`,
+    /// nothing without a stem.
     ///
     /// # Errors
     /// [`FeatureError::ImageLength`] if the images have another size than the network's input.
@@ -105,12 +107,14 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    /// A block of examples in batch-axis order, one slot per entry of `views`; zeros where there is none.
+    /// A block of examples in batch-axis order, one slot per entry of `views`; zeros where there is
+    /// none.
     ///
     /// Examples that are moved are computed anew from their pixels.
     ///
     /// # Errors
-    /// [`DatasetError::ImageIndex`]; [`crate::TrainingError::Tensor`] for a number of slots that is no tensor's.
+    /// [`DatasetError::ImageIndex`]; [`crate::TrainingError::Tensor`] for a number of slots that is
+    /// no tensor's.
     pub fn tensor(&self, views: &[Option<View>]) -> Result<Tensor, ClientError> {
         let slots = views.len();
         let filled = views.iter().take_while(|view| view.is_some()).count();

@@ -48,8 +48,9 @@ impl ModelLedger {
     /// Opens a model's ledger to train it further under `privacy`.
     ///
     /// # Errors
-    /// [`crate::TrainingError::Ledger`] if it is missing, damaged, or another model's: then the model must not be trained.
-    /// [`crate::TrainingError::OtherDelta`] if the target is stated at another δ.
+    /// [`crate::TrainingError::Ledger`] if it is missing, damaged, or another model's: then the
+    /// model must not be trained. [`crate::TrainingError::OtherDelta`] if the target is stated at
+    /// another δ.
     pub(crate) fn open(
         path: &Path,
         model: &str,
@@ -84,8 +85,8 @@ impl ModelLedger {
         Ok(Some(Unconfirmed { session_id, step, base_version, sealed }))
     }
 
-    /// Records a step durably; only then may its bytes leave. `false` if the budget does not allow it. The adoption of
-    /// an average spends nothing.
+    /// Records a step durably; only then may its bytes leave. `false` if the budget does not allow
+    /// it. The adoption of an average spends nothing.
     pub(crate) fn reserve(
         &mut self,
         session_id: SessionId,
@@ -113,7 +114,8 @@ impl ModelLedger {
         Ok(self.ledger.confirm(base_version)?)
     }
 
-    /// Gives up the update made for `base_version`, which can never be committed because of `cause`, and says so.
+    /// Gives up the update made for `base_version`, which can never be committed because of
+    /// `cause`, and says so.
     pub(crate) fn abandon(&mut self, base_version: u64, cause: ClientError) -> ClientError {
         match self.ledger.abandon(base_version) {
             Ok(()) => ClientError::UpdateAbandoned { base: base_version, cause: Box::new(cause) },

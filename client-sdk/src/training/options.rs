@@ -18,16 +18,18 @@ pub enum Privacy {
         /// L2 norm to which each example's gradient is clipped.
         clipping_norm: f32,
     },
-    /// As Tian et al. (S&P 2022) train: gradients of the weights are clipped and noised as by [`Privacy::Budget`],
-    /// those of the encrypted biases left exact. No ε is proven: biases depend on single examples and every later
-    /// gradient depends on the biases, so one example changes more than its own clipped gradient.
+    /// As Tian et al. (S&P 2022) train: gradients of the weights are clipped and noised as by
+    /// [`Privacy::Budget`], those of the encrypted biases left exact. No ε is proven: biases depend
+    /// on single examples and every later gradient depends on the biases, so one example changes
+    /// more than its own clipped gradient.
     ExactBiases {
         /// ε and δ by which the noise is chosen; what they would mean if biases were noised too.
         target: Target,
         /// L2 norm to which each example's gradient is clipped.
         clipping_norm: f32,
     },
-    /// None: the server sees exact gradients of the weights, from which images can be reconstructed.
+    /// None: the server sees exact gradients of the weights, from which images can be
+    /// reconstructed.
     None,
 }
 
@@ -38,8 +40,8 @@ pub struct TrainingOptions {
     pub epochs: f64,
     /// Blocks of 2048 slots per step, at most one more than all examples fill.
     pub blocks: u64,
-    /// Expected size of a private training's Poisson batches, size of the others; `None` for the largest that the
-    /// blocks hold ([`sphinx_privacy::largest_expected_batch`]).
+    /// Expected size of a private training's Poisson batches, size of the others; `None` for the
+    /// largest that the blocks hold ([`sphinx_privacy::largest_expected_batch`]).
     pub batch: Option<u64>,
     /// Update rule of weights and biases.
     pub optimizer: OptimizerSpec,
@@ -49,8 +51,8 @@ pub struct TrainingOptions {
     pub decay: Decay,
     /// Steps over which it rises first, fewer than the training has.
     pub warmup: u64,
-    /// Decay of a moving average of all parameters, in [0, 1), which becomes the model when the training ends; `None`
-    /// keeps the last parameters.
+    /// Decay of a moving average of all parameters, in [0, 1), which becomes the model when the
+    /// training ends; `None` keeps the last parameters.
     pub averaging: Option<f32>,
     /// Copies of each example in every step; `None` shows each once, as it is.
     pub augmentation: Option<Augmentation>,

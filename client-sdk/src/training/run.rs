@@ -33,11 +33,12 @@ pub(crate) struct Training<'a> {
     pub seed: [u8; 32],
 }
 
-/// Trains by `cloud` with given seeds and without a ledger: for the twin in the clear and for experiments that have to
-/// be repeatable. What is spent is recorded nowhere and ε is not stated; models that matter are trained by
-/// [`crate::SphinxClient::train_model`].
+/// Trains by `cloud` with given seeds and without a ledger: for the twin in the clear and for
+/// experiments that have to be repeatable. What is spent is recorded nowhere and ε is not stated;
+/// models that matter are trained by [`crate::SphinxClient::train_model`].
 ///
-/// Blocks, and reports after every step; a `false` from `progress` ends the training after that step.
+/// Blocks, and reports after every step; a `false` from `progress` ends the training after that
+/// step.
 ///
 /// # Errors
 /// [`ClientError`]; the model stays at its last committed version.
@@ -53,8 +54,8 @@ pub fn train_without_ledger(
     train_with_inputs(cloud, spec, &inputs, options, seed, progress)
 }
 
-/// As [`train_without_ledger`], with inputs that were computed before: several trainings of networks with the same stem
-/// share them.
+/// As [`train_without_ledger`], with inputs that were computed before: several trainings of
+/// networks with the same stem share them.
 ///
 /// # Errors
 /// As [`train_without_ledger`].
@@ -149,8 +150,8 @@ impl Training<'_> {
         })
     }
 
-    /// Forward and backward pass of a batch, tried again from its start after a transient failure: nothing that
-    /// depends on the data in the clear has left by then.
+    /// Forward and backward pass of a batch, tried again from its start after a transient failure:
+    /// nothing that depends on the data in the clear has left by then.
     fn pass(
         &self,
         cloud: &mut dyn Evaluator,
@@ -192,8 +193,9 @@ impl Training<'_> {
         Ok(pass)
     }
 
-    /// Records the update, then sends it; after a failure sends the identical bytes again. `false` if the budget
-    /// is spent. An update that the service refuses for good stays spent and is not sent again.
+    /// Records the update, then sends it; after a failure sends the identical bytes again. `false`
+    /// if the budget is spent. An update that the service refuses for good stays spent and is not
+    /// sent again.
     fn commit(
         &self,
         cloud: &mut dyn Evaluator,

@@ -196,7 +196,8 @@ impl EncryptedSession {
     /// Sends a sealed commit as it is and waits until it is stored.
     ///
     /// # Errors
-    /// [`crate::TrainingError::Sealed`] for one of another step or version; after a transient error reopen and repeat.
+    /// [`crate::TrainingError::Sealed`] for one of another step or version; after a transient error
+    /// reopen and repeat.
     pub fn commit_sealed(&mut self, step: u64, sealed: &Sealed) -> Result<(), ClientError> {
         let header = sealed.header();
         if (header.step, header.base_version) != (step, self.version) {

@@ -41,15 +41,18 @@ pub struct TrainingRequest {
 }
 
 impl SphinxClient {
-    /// Trains a model and reports after every step; a `false` from `progress` ends the training after that step.
+    /// Trains a model and reports after every step; a `false` from `progress` ends the training
+    /// after that step.
     ///
-    /// Every step's noised update is recorded in the ledger before it leaves, together with its exact bytes. An update
-    /// that an earlier run recorded and could not confirm is sent again first.
+    /// Every step's noised update is recorded in the ledger before it leaves, together with its
+    /// exact bytes. An update that an earlier run recorded and could not confirm is sent again
+    /// first.
     ///
     /// ```no_run
     /// # use std::sync::Arc;
     /// # use sphinx_client::{ClientError, SphinxClient, TrainingRequest};
-    /// # async fn example(client: SphinxClient, request: TrainingRequest) -> Result<(), ClientError> {
+    /// # type Done = Result<(), ClientError>;
+    /// # async fn example(client: SphinxClient, request: TrainingRequest) -> Done {
     /// let summary = client
     ///     .train_model(request, |progress| {
     ///         println!("step {}/{}: loss {:.3}", progress.step, progress.steps, progress.loss);
@@ -62,11 +65,12 @@ impl SphinxClient {
     /// ```
     ///
     /// # Errors
-    /// [`crate::TrainingError::Ledger`] if the ledger is missing, damaged, another model's or rolled back: the model is not
-    /// trained then. [`crate::TrainingError::OtherDelta`] if the budget is stated at another δ than the ledger's.
-    /// [`ClientError::UpdateAbandoned`] if the trainer refuses an update for good, for instance because the training
-    /// diverged: it stays spent, and the next training goes on without it. Others from the services; the model stays at
-    /// its last committed version.
+    /// [`crate::TrainingError::Ledger`] if the ledger is missing, damaged, another model's or
+    /// rolled back: the model is not trained then. [`crate::TrainingError::OtherDelta`] if the
+    /// budget is stated at another δ than the ledger's. [`ClientError::UpdateAbandoned`] if the
+    /// trainer refuses an update for good, for instance because the training diverged: it stays
+    /// spent, and the next training goes on without it. Others from the services; the model stays
+    /// at its last committed version.
     pub async fn train_model(
         &self,
         request: TrainingRequest,
@@ -120,9 +124,10 @@ impl SphinxClient {
 
 /// Sends an unconfirmed update again, byte for byte, unless it had arrived.
 ///
-/// What cannot be committed any more is given up: what the service refuses for good, and what was made for a version
-/// that the service, gone back to an older copy, no longer has. Where the service is further, it is not: somebody's
-/// steps are missing from the ledger, and the model must not be trained with it.
+/// What cannot be committed any more is given up: what the service refuses for good, and what was
+/// made for a version that the service, gone back to an older copy, no longer has. Where the
+/// service is further, it is not: somebody's steps are missing from the ledger, and the model must
+/// not be trained with it.
 fn settle(
     mut session: EncryptedSession,
     mut ledger: ModelLedger,

@@ -11,8 +11,8 @@ use crate::error::ClientError;
 use crate::training::evaluator::Update;
 use crate::training::options::Privacy;
 
-/// Makes updates: noise on everything, then the biases' own optimiser. It runs here because the server cannot see
-/// the biases' gradient.
+/// Makes updates: noise on everything, then the biases' own optimiser. It runs here because the
+/// server cannot see the biases' gradient.
 pub(crate) struct UpdateMaker {
     /// `None` trains without noise.
     mechanism: Option<GaussianMechanism>,
@@ -44,9 +44,10 @@ impl UpdateMaker {
                 clipping_norm: f64::from(clipping_norm),
                 noise_multiplier: plan.segment.noise_multiplier,
                 dimension,
-                // Each component passes through at most a block's examples, one after the other; blocks are
-                // added in f64. With augmentation the slots of an example add at most the clipping norm each on
-                // average (sphinx-gradient counts it as that large), so slots are what is summed here too.
+                // Each component passes through at most a block's examples, one after the other;
+                // blocks are added in f64. With augmentation the slots of an example add at most
+                // the clipping norm each on average (sphinx-gradient counts it as that large), so
+                // slots are what is summed here too.
                 slack: MechanismSpec::f32_slack(blocks, SLOTS as u64, SLOTS as u64),
             })
         };
@@ -130,7 +131,8 @@ impl UpdateMaker {
     }
 }
 
-/// What leads from biases on the grid to the nearest ones on the grid to `next` that a bound on the grid allows.
+/// What leads from biases on the grid to the nearest ones on the grid to `next` that a bound on the
+/// grid allows.
 fn change(next: &[f32], biases: &[f32], bound: f32) -> Vec<f32> {
     next.iter().zip(biases).map(|(next, old)| on_grid(next.clamp(-bound, bound)) - old).collect()
 }
@@ -141,8 +143,8 @@ fn on_grid(bias: f32) -> f32 {
     ((f64::from(bias) * steps_per_unit).round() / steps_per_unit) as f32
 }
 
-/// The largest multiple of the biases' grid that does not exceed a bound: rounded to the nearest, a bias at the bound
-/// could exceed it, and sessions refuse such biases.
+/// The largest multiple of the biases' grid that does not exceed a bound: rounded to the nearest, a
+/// bias at the bound could exceed it, and sessions refuse such biases.
 fn largest_on_grid(bound: f32) -> f32 {
     let steps_per_unit = f64::from(BIAS_GRID_LOG2).exp2();
     ((f64::from(bound) * steps_per_unit).floor() / steps_per_unit) as f32

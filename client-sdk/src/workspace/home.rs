@@ -18,8 +18,8 @@ use crate::training::ModelLedger;
 use crate::workspace::WorkspaceError;
 
 /// What a user keeps: `keys/<id>.key` (secret), `keys/<id>.pub` and `keys/<id>.eval` (what is
-/// registered of it), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`. Directories
-/// are made when something is first kept in them, for their owner only.
+/// registered of it), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`.
+/// Directories are made when something is first kept in them, for their owner only.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
 
@@ -37,7 +37,8 @@ impl Home {
     /// Stores a new key with its public material; never over another.
     ///
     /// # Errors
-    /// [`WorkspaceError::Client`] if the key's file cannot be written or exists; [`WorkspaceError::File`].
+    /// [`WorkspaceError::Client`] if the key's file cannot be written or exists;
+    /// [`WorkspaceError::File`].
     pub fn save_key(
         &self,
         id: &KeyId,
@@ -52,7 +53,8 @@ impl Home {
     /// The secret key.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoSecret`] if it is not here; [`WorkspaceError::Client`] if its file is unusable.
+    /// [`WorkspaceError::NoSecret`] if it is not here; [`WorkspaceError::Client`] if its file is
+    /// unusable.
     pub fn key(&self, id: &KeyId) -> Result<SecretKey, WorkspaceError> {
         let path = self.key_path(id);
         if !path.exists() {
@@ -65,8 +67,8 @@ impl Home {
     /// cut short before it was.
     ///
     /// # Errors
-    /// [`WorkspaceError::ForeignMaterial`] if the material beside the key is not the key's; others as
-    /// [`Home::key`].
+    /// [`WorkspaceError::ForeignMaterial`] if the material beside the key is not the key's; others
+    /// as [`Home::key`].
     pub fn material(&self, id: &KeyId) -> Result<PublicMaterial, WorkspaceError> {
         let key = self.key(id)?;
         if let Some(material) = self.stored_material(id)? {
@@ -144,12 +146,12 @@ impl Home {
         Ok(stores)
     }
 
-    /// Starts the ledger of a model that is about to be created. One that nothing was ever charged to, left by an
-    /// attempt that failed, is replaced.
+    /// Starts the ledger of a model that is about to be created. One that nothing was ever charged
+    /// to, left by an attempt that failed, is replaced.
     ///
     /// # Errors
-    /// [`WorkspaceError::Client`] with [`LedgerError::AlreadyExists`] if something was charged to one there;
-    /// [`WorkspaceError::File`].
+    /// [`WorkspaceError::Client`] with [`LedgerError::AlreadyExists`] if something was charged to
+    /// one there; [`WorkspaceError::File`].
     pub(super) fn create_ledger(
         &self,
         path: &Path,
@@ -172,8 +174,8 @@ impl Home {
         Ok(ModelLedger::create(path, model.as_str(), examples, delta)?)
     }
 
-    /// Puts the ledger of a deleted model aside, so that its name is free and the record of what was spent on the
-    /// data stays. `None` if there was none.
+    /// Puts the ledger of a deleted model aside, so that its name is free and the record of what
+    /// was spent on the data stays. `None` if there was none.
     ///
     /// # Errors
     /// [`WorkspaceError::File`].

@@ -21,11 +21,12 @@ impl Workspace {
         Ok(Recogniser::new(&self.client, model_id, key, &key_id).await?)
     }
 
-    /// A supply of tickets from the home's store for a model; tickets of the version before are brought
-    /// up to date first.
+    /// A supply of tickets from the home's store for a model; tickets of the version before are
+    /// brought up to date first.
     ///
     /// # Errors
-    /// As [`Workspace::recogniser`]; [`crate::ClientError::TicketStore`] if the store cannot be used.
+    /// As [`Workspace::recogniser`]; [`crate::ClientError::TicketStore`] if the store cannot be
+    /// used.
     pub async fn ticket_supply(
         &self,
         model_id: &ModelId,
@@ -39,8 +40,8 @@ impl Workspace {
         Ok(TicketSupply::start(recogniser, store, options, rng))
     }
 
-    /// One-shot inference with the newest version of a model, under the evaluation keys of this machine,
-    /// if they are here.
+    /// One-shot inference with the newest version of a model, under the evaluation keys of this
+    /// machine, if they are here.
     ///
     /// # Errors
     /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as [`OneShot::new`].

@@ -84,8 +84,8 @@ impl Workspace {
         Ok(Some(self.client.register_evaluation_keys(id, &material, description).await?))
     }
 
-    /// Makes sure that the key vault has what belongs to this key: a model bound to anything else could
-    /// not be decrypted.
+    /// Makes sure that the key vault has what belongs to this key: a model bound to anything else
+    /// could not be decrypted.
     ///
     /// # Errors
     /// [`WorkspaceError::NotRegistered`], [`WorkspaceError::OtherMaterial`].

@@ -55,8 +55,9 @@ impl Workspace {
     /// The model of that name, ready to be trained further; `None` if there is none.
     ///
     /// # Errors
-    /// [`WorkspaceError::OtherModel`] if it is not the one asked for; [`WorkspaceError::Client`] with
-    /// [`crate::TrainingError::Ledger`] if its ledger is missing or damaged: it must not be trained then.
+    /// [`WorkspaceError::OtherModel`] if it is not the one asked for; [`WorkspaceError::Client`]
+    /// with [`crate::TrainingError::Ledger`] if its ledger is missing or damaged: it must not be
+    /// trained then.
     pub async fn find_model(
         &self,
         model_id: &ModelId,
@@ -90,9 +91,9 @@ impl Workspace {
     /// Makes a model with its ledger.
     ///
     /// # Errors
-    /// As [`Workspace::check_registration`]; [`WorkspaceError::Client`] with [`crate::TrainingError::Ledger`] if
-    /// a ledger of that name is left of another model, with [`ChannelError::Refused`](crate::ChannelError::Refused) if the trainer
-    /// refuses.
+    /// As [`Workspace::check_registration`]; [`WorkspaceError::Client`] with
+    /// [`crate::TrainingError::Ledger`] if a ledger of that name is left of another model, with
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) if the trainer refuses.
     pub async fn create_model(
         &self,
         model_id: &ModelId,
@@ -107,12 +108,12 @@ impl Workspace {
         Ok(TrainableModel { model_id, key_id, ledger, delta: new.delta, budget: None })
     }
 
-    /// Deletes a model with all its versions and puts its ledger aside: what the model told about the
-    /// data is not undone. Returns where the ledger is kept, if there was one.
+    /// Deletes a model with all its versions and puts its ledger aside: what the model told about
+    /// the data is not undone. Returns where the ledger is kept, if there was one.
     ///
     /// # Errors
-    /// [`WorkspaceError::Client`] with [`ChannelError::Refused`](crate::ChannelError::Refused) if there is no such model;
-    /// [`WorkspaceError::File`].
+    /// [`WorkspaceError::Client`] with [`ChannelError::Refused`](crate::ChannelError::Refused) if
+    /// there is no such model; [`WorkspaceError::File`].
     pub async fn delete_model(
         &self,
         model_id: &ModelId,

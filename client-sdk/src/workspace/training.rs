@@ -48,8 +48,8 @@ impl Workspace {
     /// What to train and on what, with the key and the ledger that belong to the model.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoSecret`] if the model's key is not here; [`WorkspaceError::Client`] if its
-    /// file is unusable.
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here; [`WorkspaceError::Client`] if
+    /// its file is unusable.
     pub fn training_request(
         &self,
         model: &TrainableModel,
@@ -67,8 +67,8 @@ impl Workspace {
         })
     }
 
-    /// Trains a model and reports after every step; a `false` from `progress` ends the training after
-    /// that step.
+    /// Trains a model and reports after every step; a `false` from `progress` ends the training
+    /// after that step.
     ///
     /// # Errors
     /// As [`Workspace::training_request`] and [`SphinxClient::train_model`].

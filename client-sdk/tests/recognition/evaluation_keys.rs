@@ -1,4 +1,5 @@
-//! Evaluation keys on their way to the key vault: connections that break, keys that are there, keys that are none.
+//! Evaluation keys on their way to the key vault: connections that break, keys that are there, keys
+//! that are none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use sphinx_testbed::listen;
 
 use crate::world::World;
 
-/// Forwards connections to `target`, of the first only `limit` bytes of the client; that one ends when `cut` says so.
+/// Forwards connections to `target`, of the first only `limit` bytes of the client; that one ends
+/// when `cut` says so.
 async fn breaking_proxy(target: String, limit: u64, cut: Arc<Notify>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

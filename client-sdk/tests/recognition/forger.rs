@@ -20,8 +20,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use sphinx_testbed::listen;
 
-/// Forwards everything to a real service; answers of `Infer` get the number of a later version, those of `SyncTickets`
-/// lack their first message.
+/// Forwards everything to a real service; answers of `Infer` get the number of a later version,
+/// those of `SyncTickets` lack their first message.
 pub struct Forger {
     real: InferenceClient<Channel>,
     /// Added to the version.

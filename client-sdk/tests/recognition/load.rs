@@ -32,7 +32,8 @@ async fn a_query_that_is_turned_away_waits_as_long_as_it_is_told() {
     assert_eq!(answer.logits, model.clear.classify(&image).unwrap());
 }
 
-/// One place, held by a preparation that does not go on: queries wait until it ends, and are answered then.
+/// One place, held by a preparation that does not go on: queries wait until it ends, and are
+/// answered then.
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_outlast_a_full_service() {
     let mut world = World::start().await;

@@ -17,7 +17,8 @@ async fn commit(world: &mut World, model: &mut Model, change: impl Fn(&mut [Stag
     model.clear = clear;
 }
 
-/// Recognises images with the next tickets and compares all logits with the newest version in the clear.
+/// Recognises images with the next tickets and compares all logits with the newest version in the
+/// clear.
 async fn check(recogniser: &Recogniser, model: &Model, book: &mut TicketBook, images: &[Vec<f32>]) {
     let tickets = book.take_many(images.len()).unwrap();
     assert!(tickets.iter().all(|ticket| ticket.version() == recogniser.version()));

@@ -28,7 +28,8 @@ async fn a_supply_refills_itself_while_many_use_it_and_gives_back_what_is_left()
     let supply = TicketSupply::start(recogniser, Arc::clone(&store), options, &mut world.rng);
     let supply = Arc::new(supply);
     let images = Arc::new(test_images(400));
-    // Nothing is there: the first ones wait for 2048. They leave less than the low-water mark: 2048 more come.
+    // Nothing is there: the first ones wait for 2048. They leave less than the low-water mark: 2048
+    // more come.
     let mut asking = tokio::task::JoinSet::new();
     for part in 0..4 {
         let (supply, images) = (Arc::clone(&supply), Arc::clone(&images));

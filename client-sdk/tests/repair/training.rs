@@ -21,7 +21,8 @@ fn equal(clear: &QuantisedNetwork, images: &[Vec<f32>], predictions: &[Predictio
     pairs.filter(|(image, got)| clear.classify(image).unwrap() == got.logits).count()
 }
 
-/// Repairs of one step each, then of three at once; every test image is recognised with a repaired ticket.
+/// Repairs of one step each, then of three at once; every test image is recognised with a repaired
+/// ticket.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_ten_thousand_test_images_get_the_right_logits_by_repaired_tickets() {
     let mut world = World::start().await;
@@ -51,7 +52,8 @@ async fn all_ten_thousand_test_images_get_the_right_logits_by_repaired_tickets()
     training.end().await;
 }
 
-/// A process that knows nothing of the old version but the tickets it finds: the old biases come with the difference.
+/// A process that knows nothing of the old version but the tickets it finds: the old biases come
+/// with the difference.
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_tickets_are_repaired_by_another_process() {
     let mut world = World::start().await;
@@ -76,8 +78,9 @@ async fn stored_tickets_are_repaired_by_another_process() {
     training.end().await;
 }
 
-/// Tickets of a trained model, another training of many more commits than versions are kept, and a replica that has
-/// never seen the version they are for: the store still has it, since the second training began there.
+/// Tickets of a trained model, another training of many more commits than versions are kept, and a
+/// replica that has never seen the version they are for: the store still has it, since the second
+/// training began there.
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_tickets_outlast_a_training_of_many_commits() {
     let spec = "name = \"small\"\ninput = { channels = 1, height = 28, width = 28 }\n\

@@ -67,7 +67,8 @@ impl World {
         Self { client, endpoints, key, rng, directory, services }
     }
 
-    /// A replica of the inference service that has loaded no model yet, and a recogniser that asks it.
+    /// A replica of the inference service that has loaded no model yet, and a recogniser that asks
+    /// it.
     pub async fn fresh_recogniser(&self) -> Recogniser {
         let store = self.directory.path().join("store").to_str().unwrap().to_owned();
         let fresh = inference(&store, &self.endpoints.keyvault).await;
@@ -95,8 +96,8 @@ impl World {
         self.directory.path().join("tickets")
     }
 
-    /// A private training planned for so many steps at the rate that `sphinx train` begins with, each on its word. The
-    /// steps of several trainings share the budget.
+    /// A private training planned for so many steps at the rate that `sphinx train` begins with,
+    /// each on its word. The steps of several trainings share the budget.
     pub fn train(&self, steps: u64) -> Training {
         let data = sphinx_mnist::load().unwrap().train;
         let delta = Delta::new(1e-5).unwrap();

@@ -1,4 +1,5 @@
-//! Copies of examples: what they add to a released sum, what they cost, and on ciphertexts as in the clear.
+//! Copies of examples: what they add to a released sum, what they cost, and on ciphertexts as in
+//! the clear.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -35,8 +36,8 @@ fn first(data: &Dataset, count: usize) -> Dataset {
     first
 }
 
-/// The sum that the first step releases, all examples drawn, and what the step reports. With descent at rate 1 the
-/// biases' change is less the mean.
+/// The sum that the first step releases, all examples drawn, and what the step reports. With
+/// descent at rate 1 the biases' change is less the mean.
 fn released(data: &Dataset, options: &TrainingOptions) -> (Vec<f64>, Progress) {
     let (mut seen, mut report) = (Vec::new(), None);
     let twin = twin(&small(), options, data.len());
@@ -80,7 +81,8 @@ fn an_example_in_copies_adds_at_most_the_clipping_norm_to_the_released_sum() {
         let (without, _) = released(&first(&data, 39), &options);
         // Counted once, and all of them longer than the limit.
         assert_eq!((report.examples, report.clipped), (40, 1.0));
-        // Noise of two releases in every component, and biases on a grid of 2^-16 times 40 examples.
+        // Noise of two releases in every component, and biases on a grid of 2^-16 times 40
+        // examples.
         let allowance = 2.0 * noise * limit * (with.len() as f64).sqrt() + 3e-3;
         assert!(allowance < 0.05 * limit, "{allowance}");
         let added = distance(&with, &without);

@@ -16,8 +16,9 @@ use crate::world::{World, blocking, key_id, model_id, open};
 
 const STEPS: usize = 40;
 const SEED: [u8; 32] = [7; 32];
-/// Largest difference of the loss at any step. Errors of 2^-14 in the activations are rounding noise to the gradient;
-/// what they do to the loss of 2048 images stays far below its step-to-step changes of about 0.05.
+/// Largest difference of the loss at any step. Errors of 2^-14 in the activations are rounding
+/// noise to the gradient; what they do to the loss of 2048 images stays far below its step-to-step
+/// changes of about 0.05.
 const LOSS: f64 = 0.02;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,8 @@ use sphinx_wire::training::{INPUT_SCALE, backward_budget, forward_budget};
 use crate::world::{World, blocking, key_id, model_id};
 
 const SEED: u64 = 5;
-/// Largest error in standard deviations: of 10^8 Gaussian results, one in five hundred trainings exceeds it.
+/// Largest error in standard deviations: of 10^8 Gaussian results, one in five hundred trainings
+/// exceeds it.
 const DEVIATIONS: f64 = 6.5;
 
 /// What a convolution with stride, padding and a folded pool asks of both directions.
@@ -156,9 +157,10 @@ fn mirrored(tensor: &Tensor) -> Tensor {
 
 /// The standard deviation of every result row's error, in units.
 ///
-/// In integers it is the noise of encryption and of rounding the result ([`ResultNoise`]), the rounding of inputs
-/// (1/12 each, grown by the weights' norm), and the rounding of weights (1/12 each, grown by the inputs, which are
-/// uniform in ±2^14). Of the range, 2^31, that is about 2^-14: more in small convolutions, less in wide layers.
+/// In integers it is the noise of encryption and of rounding the result ([`ResultNoise`]), the
+/// rounding of inputs (1/12 each, grown by the weights' norm), and the rounding of weights (1/12
+/// each, grown by the inputs, which are uniform in ±2^14). Of the range, 2^31, that is about 2^-14:
+/// more in small convolutions, less in wide layers.
 fn deviations(
     plan: &Plan,
     index: usize,

@@ -16,7 +16,8 @@ pub(crate) trait Number:
     fn value(self) -> f64;
 }
 
-/// `value + tangent · ε` with ε² = 0: a number and its derivative along one direction (forward mode).
+/// `value + tangent · ε` with ε² = 0: a number and its derivative along one direction (forward
+/// mode).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Dual {
     pub value: f64,

@@ -1,9 +1,11 @@
 //! What a gradient of one example tells in closed form.
 
-/// The label of the only example, from the gradient of the last dense layer's weights, `classes` rows.
+/// The label of the only example, from the gradient of the last dense layer's weights, `classes`
+/// rows.
 ///
-/// Each row is (p_k − 1\[k is the label\]) times the same activations, so the label's row points against all others
-/// (Zhao et al. 2020, "iDLG", whose rule on signs is this one for activations that are not negative).
+/// Each row is (p_k − 1\[k is the label\]) times the same activations, so the label's row points
+/// against all others (Zhao et al. 2020, "iDLG", whose rule on signs is this one for activations
+/// that are not negative).
 pub fn label_of_single(last: &[f32], classes: usize) -> Option<usize> {
     if classes < 3 || last.is_empty() || !last.len().is_multiple_of(classes) {
         return None;
@@ -16,8 +18,9 @@ pub fn label_of_single(last: &[f32], classes: usize) -> Option<usize> {
     (0..classes).min_by(|&a, &b| against(a).total_cmp(&against(b)))
 }
 
-/// The image that a dense first layer's weight gradient, `outputs × image` values, is the outer product with: its
-/// leading right singular vector, scaled to a largest pixel of 1. Exact up to that scale for a single example.
+/// The image that a dense first layer's weight gradient, `outputs × image` values, is the outer
+/// product with: its leading right singular vector, scaled to a largest pixel of 1. Exact up to
+/// that scale for a single example.
 pub fn rank_one_image(gradient: &[f32], image: usize) -> Vec<f32> {
     let rows: Vec<&[f32]> = gradient.chunks_exact(image.max(1)).collect();
     let mut vector = vec![1.0f64; image];

@@ -69,8 +69,8 @@ impl Reconstruction {
     /// Attacks the gradient of `batch` examples.
     ///
     /// # Errors
-    /// [`AttackError::Count`] for parameters or gradients of another network, [`AttackError::Optimizer`] if the attack
-    /// diverges.
+    /// [`AttackError::Count`] for parameters or gradients of another network,
+    /// [`AttackError::Optimizer`] if the attack diverges.
     pub fn run(
         &self,
         network: &Network,
@@ -167,7 +167,8 @@ impl Reconstruction {
         })
     }
 
-    /// Derivative of the weighted total variation √(d² + 10⁻⁴) over horizontal and vertical neighbours.
+    /// Derivative of the weighted total variation √(d² + 10⁻⁴) over horizontal and vertical
+    /// neighbours.
     fn roughness(&self, image: &[f64]) -> Vec<f64> {
         let side = (image.len() as f64).sqrt().round() as usize;
         let mut slope = vec![0.0; image.len()];

@@ -30,8 +30,9 @@ pub enum AttackError {
     Optimizer(#[from] sphinx_optimizer::OptimizerError),
 }
 
-/// A network that can be differentiated with respect to weights, biases, images and labels, and whose gradients can be
-/// differentiated once more along a direction. In `f64`, one example at a time.
+/// A network that can be differentiated with respect to weights, biases, images and labels, and
+/// whose gradients can be differentiated once more along a direction. In `f64`, one example at a
+/// time.
 #[derive(Debug, Clone)]
 pub struct Network {
     input_steps: Vec<Step>,
@@ -181,8 +182,9 @@ impl Network {
         Pass { loss, weights, biases, image, label }
     }
 
-    /// For every example, the derivative of ⟨direction, its gradient⟩ with respect to biases, image and label: one
-    /// backward pass on dual numbers, since the derivative along the direction and the gradient commute.
+    /// For every example, the derivative of ⟨direction, its gradient⟩ with respect to biases, image
+    /// and label: one backward pass on dual numbers, since the derivative along the direction and
+    /// the gradient commute.
     pub(crate) fn second_order(
         &self,
         parameters: &Parameters<f64>,

@@ -30,8 +30,9 @@ impl Guesses {
 
     /// Bound on the probability that so many guesses are right if training is (ε, δ)-private.
     ///
-    /// Steinke, Nasr & Jagielski 2023, "Privacy Auditing with One (1) Training Run", Theorem 5.2: with
-    /// W ~ Binomial(made, e^ε / (1 + e^ε)) it is P[W ≥ right] + 2 · canaries · δ · max_{i ≥ 1} P[right > W ≥ right − i] / i.
+    /// Steinke, Nasr & Jagielski 2023, "Privacy Auditing with One (1) Training Run", Theorem 5.2:
+    /// with W ~ Binomial(made, e^ε / (1 + e^ε)) it is P[W ≥ right] + 2 · canaries · δ · max_{i ≥ 1}
+    /// P[right > W ≥ right − i] / i.
     pub fn probability(&self, epsilon: f64, delta: f64) -> f64 {
         if self.right == 0 {
             return 1.0;
@@ -63,8 +64,8 @@ impl Guesses {
     }
 }
 
-/// The best bound over several numbers of guesses, each tested at confidence 1 − (1 − confidence) / n, so that all hold
-/// together (Bonferroni).
+/// The best bound over several numbers of guesses, each tested at confidence 1 − (1 − confidence) /
+/// n, so that all hold together (Bonferroni).
 pub fn best_bound(
     scores: &[f64],
     inside: &[bool],
@@ -90,7 +91,8 @@ mod tests {
         let guesses = Guesses { canaries: 20, made: 20, right: 20 };
         let p = 0.05f64.powf(0.05);
         assert!((guesses.epsilon_bound(0.0, 0.95) - (p / (1.0 - p)).ln()).abs() < 1e-6);
-        // 2 right of 2 at ε = 0 and δ = 0.01: 1/4 + 2·2·0.01 · max(P[W=1], P[W<2]/2) = 1/4 + 0.04 · 1/2.
+        // 2 right of 2 at ε = 0 and δ = 0.01: 1/4 + 2·2·0.01 · max(P[W=1], P[W<2]/2) = 1/4 + 0.04 ·
+        // 1/2.
         let guesses = Guesses { canaries: 2, made: 2, right: 2 };
         assert!((guesses.probability(0.0, 0.01) - 0.27).abs() < 1e-12);
     }

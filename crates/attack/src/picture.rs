@@ -4,15 +4,16 @@ use std::path::Path;
 
 use image::{GrayImage, ImageResult, Luma};
 
-/// Peak signal-to-noise ratio in dB of `got` against `original`, both in `[0, 1]`: 10 log₁₀(1 / mean square error).
-/// Infinite for equal images.
+/// Peak signal-to-noise ratio in dB of `got` against `original`, both in `[0, 1]`: 10 log₁₀(1 /
+/// mean square error). Infinite for equal images.
 pub fn psnr(got: &[f32], original: &[f32]) -> f64 {
     let square = |(a, b): (&f32, &f32)| f64::from(a - b).powi(2);
     let error: f64 = got.iter().zip(original).map(square).sum();
     -10.0 * (error / original.len().max(1) as f64).log10()
 }
 
-/// For each original the place of the found image that stands for it: pairs in order of falling likeness.
+/// For each original the place of the found image that stands for it: pairs in order of falling
+/// likeness.
 pub fn match_up(found: &[Vec<f32>], originals: &[Vec<f32>]) -> Vec<usize> {
     let mut pairs: Vec<(f64, usize, usize)> = originals
         .iter()

@@ -21,7 +21,8 @@ pub(crate) enum Step {
     Pool { size: usize, input: Shape, output: Shape },
 }
 
-/// A run of weights' products: `output[out + k] += weight · input[inp + k · stride]` for k below `count`.
+/// A run of weights' products: `output[out + k] += weight · input[inp + k · stride]` for k below
+/// `count`.
 struct Run {
     weight: usize,
     out: usize,
@@ -160,7 +161,8 @@ impl Step {
     }
 }
 
-/// Softmax cross-entropy against the probabilities `target`: loss, gradient at the logits, gradient at `target`.
+/// Softmax cross-entropy against the probabilities `target`: loss, gradient at the logits, gradient
+/// at `target`.
 pub(crate) fn cross_entropy<N: Number>(logits: &[N], target: &[N]) -> (N, Vec<N>, Vec<N>) {
     let zero = N::constant(0.0);
     let largest = logits.iter().map(|logit| logit.value()).fold(f64::NEG_INFINITY, f64::max);

@@ -9,13 +9,13 @@ struct Hits {
     of: u64,
 }
 
-/// Lower bound on ε at δ from scores of independent trials without (`out`) and with (`inside`) the example, higher
-/// scores speaking for "in".
+/// Lower bound on ε at δ from scores of independent trials without (`out`) and with (`inside`) the
+/// example, higher scores speaking for "in".
 ///
-/// The thresholds are chosen on the first half of the trials; the second half gives, by Clopper & Pearson (1934), a lower
-/// bound on the rate p at which the likelier side crosses it and an upper bound on the other's rate p′, and
-/// (ε, δ)-privacy demands p ≤ e^ε p′ + δ. One threshold looks for "in" and one for "out"; all four rates hold together
-/// with the given confidence.
+/// The thresholds are chosen on the first half of the trials; the second half gives, by Clopper &
+/// Pearson (1934), a lower bound on the rate p at which the likelier side crosses it and an upper
+/// bound on the other's rate p′, and (ε, δ)-privacy demands p ≤ e^ε p′ + δ. One threshold looks for
+/// "in" and one for "out"; all four rates hold together with the given confidence.
 pub fn epsilon_bound(out: &[f64], inside: &[f64], delta: f64, confidence: f64) -> f64 {
     let negate = |scores: &[f64]| -> Vec<f64> { scores.iter().map(|score| -score).collect() };
     let error = (1.0 - confidence) / 4.0;

@@ -1,4 +1,5 @@
-//! Fast versions of the audit: the mechanism keeps what it claims, and the audit finds those that do not.
+//! Fast versions of the audit: the mechanism keeps what it claims, and the audit finds those that
+//! do not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, reason = "tests")]
 
 #[path = "../examples/audit/gradient_space.rs"]

@@ -1,5 +1,9 @@
-//! Trains `mlp-100` on MNIST in the clear, simulates all test images and recognises some of them under encryption:
-//! `cargo run --release -p sphinx-bootstrap --example one_shot_accuracy [IMAGES [LEVELS [EPOCHS]]]`, by default 500, 16 and 20.
+//! Trains `mlp-100` on MNIST in the clear, simulates all test images and recognises some of them
+//! under encryption, by default 500, 16 and 20:
+//!
+//! ```sh
+//! cargo run --release -p sphinx-bootstrap --example one_shot_accuracy [IMAGES [LEVELS [EPOCHS]]]
+//! ```
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -1,4 +1,5 @@
-//! Prints what a recognition in one shot costs on this machine: `cargo run --release -p sphinx-bootstrap --example one_shot_cost`.
+//! Prints what a recognition in one shot costs on this machine:
+//! `cargo run --release -p sphinx-bootstrap --example one_shot_cost`.
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -39,8 +39,9 @@ pub enum Step {
 }
 
 impl<'a> Control<'a> {
-    /// An evaluation that stops soon after `cancelled` is set (within one step of the blind rotations under way, some tens of
-    /// microseconds), and calls `progress` after every part, from the thread that runs the evaluation.
+    /// An evaluation that stops soon after `cancelled` is set (within one step of the blind
+    /// rotations under way, some tens of microseconds), and calls `progress` after every part, from
+    /// the thread that runs the evaluation.
     pub fn new(cancelled: &'a AtomicBool, progress: &'a (dyn Fn(LayerDone) + Sync)) -> Self {
         Self { cancelled, progress }
     }

@@ -8,12 +8,14 @@ use crate::sample::SAMPLE_WORDS;
 
 /// Columns of a block of the key: two of the widest vectors.
 pub(crate) const COLUMNS: usize = 32;
-/// Samples that are multiplied together: each word of the key is loaded once for eight of them, and their partial sums for a
-/// block's columns stay in registers.
+/// Samples that are multiplied together: each word of the key is loaded once for eight of them, and
+/// their partial sums for a block's columns stay in registers.
 const PANEL: usize = 8;
-/// Vectors of partial sums per sample; `PANEL × REGISTERS` leave room in the 32 registers of AVX-512.
+/// Vectors of partial sums per sample; `PANEL × REGISTERS` leave room in the 32 registers of
+/// AVX-512.
 const REGISTERS: usize = 2;
-/// Rows of a block that all panels use before the next are read: 128 kB, which stay in a core's cache.
+/// Rows of a block that all panels use before the next are read: 128 kB, which stay in a core's
+/// cache.
 const TILE: usize = 1024;
 
 /// Words of a switched sample: n + 1, rounded up to whole blocks.
@@ -21,10 +23,11 @@ pub(crate) fn switched_words(parameters: &Parameters) -> usize {
     (parameters.small_dimension + 1).next_multiple_of(COLUMNS)
 }
 
-/// Switches samples (2049 words modulo 2^64 each) to the small key: n + 1 words modulo 2^32 and padding each.
+/// Switches samples (2049 words modulo 2^64 each) to the small key: n + 1 words modulo 2^32 and
+/// padding each.
 ///
-/// `key` is `[block][digit of the large key][COLUMNS]`. All samples share one pass over it, whose 44 MB would otherwise be read
-/// from memory for each.
+/// `key` is `[block][digit of the large key][COLUMNS]`. All samples share one pass over it, whose
+/// 44 MB would otherwise be read from memory for each.
 pub(crate) fn multiply_digits(parameters: &Parameters, key: &[u32], samples: &[u64]) -> Vec<u32> {
     let words = switched_words(parameters);
     let panels: Vec<Vec<[u32; PANEL]>> = samples
@@ -43,8 +46,8 @@ pub(crate) fn multiply_digits(parameters: &Parameters, key: &[u32], samples: &[u
     sums
 }
 
-/// The digits of up to [`PANEL`] samples' masks, by digit then sample. The last level comes first, as in tfhe's keys. Negated: the
-/// mask's part is subtracted.
+/// The digits of up to [`PANEL`] samples' masks, by digit then sample. The last level comes first,
+/// as in tfhe's keys. Negated: the mask's part is subtracted.
 fn panel_digits(parameters: &Parameters, samples: &[u64]) -> Vec<[u32; PANEL]> {
     let gadget = parameters.key_switching;
     let decomposer = SignedDecomposer::<u64>::new(gadget.base(), gadget.level_count());

@@ -1,17 +1,19 @@
-//! Recognition in one shot: a query in, encrypted logits out, the activations evaluated by programmable bootstrapping.
-//! This crate cannot hold a secret key.
+//! Recognition in one shot: a query in, encrypted logits out, the activations evaluated by
+//! programmable bootstrapping. This crate cannot hold a secret key.
 //!
 //! The image lies in the coefficients of one GLWE ciphertext. A layer of the network is then
 //!
-//! 1. linear: the first by products with polynomials of small integers, one sample (LWE, dimension 2048) extracted per
-//!    neuron; later ones by linear combinations of the samples of the layer before. The encrypted bias is added;
-//! 2. an activation: every sample is switched to a key of a smaller dimension, its words are rounded to 2N steps, and a
-//!    blind rotation looks its value up in a table. What comes out has fresh noise.
+//! 1. linear: the first by products with polynomials of small integers, one sample (LWE,
+//!    dimension 2048) extracted per neuron; later ones by linear combinations of the samples of the
+//!    layer before. The encrypted bias is added;
+//! 2. an activation: every sample is switched to a key of a smaller dimension, its words are
+//!    rounded to 2N steps, and a blind rotation looks its value up in a table. What comes out has
+//!    fresh noise.
 //!
-//! The samples of the logits are packed into one GLWE ciphertext. [`NoiseBudget`] has the noise
-//! at every step. [`sphinx_evaluation_keys`] has what a client uploads; [`PreparedKeys`] are its keys as an evaluation reads
-//! them, [`OneShotModel`] is a network with its encrypted biases, and [`Simulation`] the same network in the clear with the
-//! noise that the parameters predict.
+//! The samples of the logits are packed into one GLWE ciphertext. [`NoiseBudget`] has the noise at
+//! every step. [`sphinx_evaluation_keys`] has what a client uploads; [`PreparedKeys`] are its keys
+//! as an evaluation reads them, [`OneShotModel`] is a network with its encrypted biases, and
+//! [`Simulation`] the same network in the clear with the noise that the parameters predict.
 
 mod control;
 mod error;

@@ -26,8 +26,9 @@ pub struct OneShotModel {
 impl OneShotModel {
     /// Brings the biases of every stage to its scale.
     ///
-    /// A bias is 2^48 integers per unit in all coefficients of a ciphertext under the client's key, like a query's input. Its
-    /// coefficient 0, extracted and times an integer, can be added to a sample of the layer.
+    /// A bias is 2^48 integers per unit in all coefficients of a ciphertext under the client's key,
+    /// like a query's input. Its coefficient 0, extracted and times an integer, can be added to a
+    /// sample of the layer.
     ///
     /// # Errors
     /// [`EvaluationError::Biases`] if there is not one per output channel of each stage.
@@ -68,8 +69,8 @@ impl OneShotModel {
         self.biases.iter().map(|biases| size_of_val(biases.words())).sum()
     }
 
-    /// Encrypted logits of a query. Blocks until done; parallel on the current pool (run it inside a pool of the width that
-    /// is wanted).
+    /// Encrypted logits of a query. Blocks until done; parallel on the current pool (run it inside
+    /// a pool of the width that is wanted).
     ///
     /// # Errors
     /// [`EvaluationError`]: cancelled, or the query or the keys do not fit.
@@ -105,7 +106,8 @@ impl OneShotModel {
         Ok(answer)
     }
 
-    /// Linear layer `index` with its biases: of the query for the first layer, else of the samples before.
+    /// Linear layer `index` with its biases: of the query for the first layer, else of the samples
+    /// before.
     ///
     /// # Errors
     /// [`EvaluationError::Cancelled`], within one product of polynomials or one sum.

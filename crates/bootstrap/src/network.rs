@@ -17,13 +17,14 @@ use crate::linear::{FirstLayer, Transform};
 use crate::noise::{NetworkNoise, NoiseBudget};
 use layer::Combination;
 
-/// The public part of a network for one-shot recognition: weights as integers, transformed once, and the tables of its
-/// activations.
+/// The public part of a network for one-shot recognition: weights as integers, transformed once,
+/// and the tables of its activations.
 ///
-/// Layer by layer, a pre-activation z lies on the torus at `scale` integers (modulo 2^64) per unit. In the first layer the
-/// inputs have 2^48 per unit and weights are multiples of 2^48 / scale. In a later layer the table's outputs have an
-/// amplitude A per unit of activation, and weights are multiples of A / scale. A is as large as the scale allows for weights
-/// of which rounding and the noise of their products spoil the sum equally.
+/// Layer by layer, a pre-activation z lies on the torus at `scale` integers (modulo 2^64) per unit.
+/// In the first layer the inputs have 2^48 per unit and weights are multiples of 2^48 / scale. In a
+/// later layer the table's outputs have an amplitude A per unit of activation, and weights are
+/// multiples of A / scale. A is as large as the scale allows for weights of which rounding and the
+/// noise of their products spoil the sum equally.
 pub struct OneShotNetwork {
     profile: OneShotProfile,
     layout: QueryLayout,
@@ -32,10 +33,12 @@ pub struct OneShotNetwork {
 }
 
 impl OneShotNetwork {
-    /// Quantises the weights of `plan`, one slice per stage in the order of [`sphinx_network::Linear`].
+    /// Quantises the weights of `plan`, one slice per stage in the order of
+    /// [`sphinx_network::Linear`].
     ///
-    /// `half_range` is [`DEFAULT_HALF_RANGE`] or what the owner declares for all hidden layers; layers whose weights prove that
-    /// less is enough have less. Sizes are checked before anything is built.
+    /// `half_range` is [`DEFAULT_HALF_RANGE`] or what the owner declares for all hidden layers;
+    /// layers whose weights prove that less is enough have less. Sizes are checked before anything
+    /// is built.
     ///
     /// # Errors
     /// [`OneShotNetworkError`] naming what a one-shot recognition cannot evaluate.
@@ -147,16 +150,17 @@ fn activation(
     }
 }
 
-/// Inputs of a stage lie within ± the first number of the second one. A table has centred values; what centres them is added
-/// to the sums in the clear.
+/// Inputs of a stage lie within ± the first number of the second one. A table has centred values;
+/// what centres them is added to the sums in the clear.
 fn input_range(stage: &Stage, previous: Option<&Layer>) -> (f64, f64) {
     let table = previous.and_then(|layer| layer.lookup.as_ref());
     table.map_or((f64::from(stage.input_bound), 0.0), |lookup| (lookup.bound(), lookup.offset()))
 }
 
-/// The largest absolute value that the sum of an output can take, without its bias: the inputs' distances from `offset` by the
-/// absolute weights, and `offset` by the sum of the weights. No part of a row, as the padding leaves at a border, has more as
-/// long as `offset` does not exceed `bound`.
+/// The largest absolute value that the sum of an output can take, without its bias: the inputs'
+/// distances from `offset` by the absolute weights, and `offset` by the sum of the weights. No part
+/// of a row, as the padding leaves at a border, has more as long as `offset` does not exceed
+/// `bound`.
 fn reach(weights: &[f32], outputs: usize, bound: f64, offset: f64) -> f64 {
     let rows = weights.chunks_exact(weights.len() / outputs);
     let reach = |row: &[f32]| {
@@ -203,8 +207,8 @@ fn later_layer(
     let lookup = previous.lookup.as_mut().ok_or(LayoutError::NoStages)?;
     let taps = (weights.len() / shape.outputs) as f64;
     let norm = layer::largest_euclidean(weights, shape.outputs);
-    // Variance of a sum: weights are rounded to 1/g, each error times an activation of mean square half the bound's; noise
-    // is the table's times g · ‖w‖. The smallest sum of c / g² and d · g².
+    // Variance of a sum: weights are rounded to 1/g, each error times an activation of mean square
+    // half the bound's; noise is the table's times g · ‖w‖. The smallest sum of c / g² and d · g².
     let rounding = taps / 12.0 * lookup.bound().powi(2) / 2.0;
     let noise = budget.bootstrapping * (norm * 64f64.exp2() / scale).powi(2);
     let gain = match noise > 0.0 {

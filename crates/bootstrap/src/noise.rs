@@ -13,9 +13,11 @@ const MANTISSA_BITS: f64 = 53.0;
 /// The parts of the noise that do not depend on a network. Variances, the modulus being 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NoiseBudget {
-    /// A fresh coefficient of a query: `TUniform` from the curve at N = 2048, and rounding its body to 32 bits.
+    /// A fresh coefficient of a query: `TUniform` from the curve at N = 2048, and rounding its body
+    /// to 32 bits.
     pub query: f64,
-    /// A stored bias: rounded to 48 bits at every commit (docs/cryptography.md: deviation 2^19 each), here after 1 000.
+    /// A stored bias: rounded to 48 bits at every commit (docs/cryptography.md: deviation 2^19
+    /// each), here after 1 000.
     pub bias: f64,
     /// Added by the key switch to the small key.
     pub key_switching: f64,
@@ -32,15 +34,18 @@ pub struct NoiseBudget {
 impl NoiseBudget {
     /// The noise under a parameter set.
     ///
-    /// The blind rotation is tfhe's formula (`noise_formulas`, of the 132-bit curves). The rest, with N = 2048, secret bits of
-    /// mean 1/2 and rounding errors uniform in a step s, each of variance s²/12:
+    /// The blind rotation is tfhe's formula (`noise_formulas`, of the 132-bit curves). The rest,
+    /// with N = 2048, secret bits of mean 1/2 and rounding errors uniform in a step s, each of
+    /// variance s²/12:
     ///
-    /// - key switch: tfhe's formula but for the digits' mean square, which is exact here. With base 4, tfhe's is an eighth
-    ///   too large, and so would every simulation be;
-    /// - modulus switching: n mask words of step 1/2N, each times a bit less its mean (variance 1/4), and the body;
-    /// - bootstrapping, beyond tfhe's: the key's words are rounded to 48 bits, which adds s²/12 to the variance of each body;
-    /// - packing: log2 N times, a ciphertext is added to its image under an automorphism, which doubles the message and
-    ///   so quadruples the noise so far; Σ 4^i over N doublings is N²/3;
+    /// - key switch: tfhe's formula but for the digits' mean square, which is exact here. With base
+    ///   4, tfhe's is an eighth too large, and so would every simulation be;
+    /// - modulus switching: n mask words of step 1/2N, each times a bit less its mean (variance
+    ///   1/4), and the body;
+    /// - bootstrapping, beyond tfhe's: the key's words are rounded to 48 bits, which adds s²/12 to
+    ///   the variance of each body;
+    /// - packing: log2 N times, a ciphertext is added to its image under an automorphism, which
+    ///   doubles the message and so quadruples the noise so far; Σ 4^i over N doublings is N²/3;
     /// - answer: mask words of 24 bits for the N/2 secret bits that are one, the body of 32 bits.
     pub fn new(parameters: &Parameters) -> Self {
         let torus = f64::from(-2 * MODULUS_LOG2).exp2();
@@ -90,8 +95,9 @@ impl NoiseBudget {
         }
     }
 
-    /// The noise of a network whose first layer has integer weights of norm `first`, with its largest later norm
-    /// `combination` (both of the integers that multiply ciphertexts), biases scaled by `bias_factor`.
+    /// The noise of a network whose first layer has integer weights of norm `first`, with its
+    /// largest later norm `combination` (both of the integers that multiply ciphertexts), biases
+    /// scaled by `bias_factor`.
     pub fn network(&self, first: f64, combination: f64, bias_factor: f64) -> NetworkNoise {
         let bias = bias_factor * bias_factor * self.bias;
         let first_layer = first * first * self.query + bias;
@@ -104,13 +110,15 @@ impl NoiseBudget {
         }
     }
 
-    /// What the table of an activation is looked up with, whatever the noise before: key switch and rounding.
+    /// What the table of an activation is looked up with, whatever the noise before: key switch and
+    /// rounding.
     pub fn lookup(&self) -> f64 {
         self.key_switching + self.modulus_switching
     }
 }
 
-/// The noise at the points of an evaluation that depend on its weights. Variances, the modulus being 1.
+/// The noise at the points of an evaluation that depend on its weights. Variances, the modulus
+/// being 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NetworkNoise {
     /// Of a neuron of the first layer, bias included.
@@ -123,17 +131,17 @@ pub struct NetworkNoise {
     pub logits: f64,
 }
 
-/// Variance of a digit of a balanced decomposition: (B² + 2) / 12, as in tfhe's formulas. They take residues as uniform,
-/// which for large bases they are.
+/// Variance of a digit of a balanced decomposition: (B² + 2) / 12, as in tfhe's formulas. They take
+/// residues as uniform, which for large bases they are.
 fn digit_variance(base_log2: usize) -> f64 {
     ((2 * base_log2) as f64).exp2() / 12.0 + 1.0 / 6.0
 }
 
 /// Mean square of every digit of uniform words, the last level first, as tfhe decomposes them.
 ///
-/// A residue of B/2 becomes the digit -B/2 and carries one if the next residue is B/2 or more, and is B/2 otherwise. A next
-/// residue of B/2 thus becomes B/2 + 1. So the next residue is B/2 with probability p' = (1 - p) / B, p being that
-/// of this one; all others but 0 keep theirs of 1/B.
+/// A residue of B/2 becomes the digit -B/2 and carries one if the next residue is B/2 or more, and
+/// is B/2 otherwise. A next residue of B/2 thus becomes B/2 + 1. So the next residue is B/2 with
+/// probability p' = (1 - p) / B, p being that of this one; all others but 0 keep theirs of 1/B.
 fn digit_mean_squares(gadget: Gadget) -> impl Iterator<Item = f64> {
     let base = (gadget.base_log2 as f64).exp2();
     let half = base / 2.0;
@@ -147,8 +155,8 @@ fn rounding(bits: i32) -> f64 {
     f64::from(-2 * bits).exp2() / 12.0
 }
 
-/// Probability that a standard normal variable exceeds `deviations` in magnitude: how often a neuron crosses a threshold
-/// that is this far away.
+/// Probability that a standard normal variable exceeds `deviations` in magnitude: how often a
+/// neuron crosses a threshold that is this far away.
 ///
 /// Error at most 1.2e-7 relative (Numerical Recipes, 2nd ed., §6.2, the Chebyshev fit of erfc).
 pub fn standard_normal_tail(deviations: f64) -> f64 {

@@ -16,7 +16,8 @@ use rotation::Rotation;
 
 /// Most samples whose key switch shares a pass over the key.
 const SWITCHED_TOGETHER: usize = 32;
-/// Most blind rotations that share a pass over the bootstrapping key: their accumulators fit a core's cache.
+/// Most blind rotations that share a pass over the bootstrapping key: their accumulators fit a
+/// core's cache.
 const ROTATED_TOGETHER: usize = 8;
 
 /// Samples under the small key, on their way to a blind rotation.
@@ -26,7 +27,8 @@ pub struct SwitchedSamples {
     words: Vec<u32>,
 }
 
-/// Switches samples to the small key, modulo 2^32. Parallel over groups of samples on the current pool.
+/// Switches samples to the small key, modulo 2^32. Parallel over groups of samples on the current
+/// pool.
 ///
 /// # Errors
 /// [`EvaluationError::Cancelled`].
@@ -52,8 +54,9 @@ pub fn switch_keys(
 
 /// Looks every sample up in a table: rounding to 2N steps, blind rotation, extraction.
 ///
-/// `table` has N words: entry j is the output, modulo 2^64, for phases in [j, j + 1) / 2N of the torus. Phases of the other half
-/// get the negated entries: f(x + 1/2) = -f(x). Parallel over groups of samples on the current pool.
+/// `table` has N words: entry j is the output, modulo 2^64, for phases in [j, j + 1) / 2N of the
+/// torus. Phases of the other half get the negated entries: f(x + 1/2) = -f(x). Parallel over
+/// groups of samples on the current pool.
 ///
 /// # Errors
 /// [`EvaluationError::Cancelled`], within one step of the blind rotations under way.

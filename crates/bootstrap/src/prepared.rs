@@ -15,7 +15,8 @@ use tfhe::core_crypto::prelude::{
 
 use crate::kernel::{COLUMNS, switched_words};
 
-/// Expanded keys: the bootstrapping key as Fourier transforms (50 MB), the key-switching key as a matrix (44 MB).
+/// Expanded keys: the bootstrapping key as Fourier transforms (50 MB), the key-switching key as a
+/// matrix (44 MB).
 pub struct PreparedKeys {
     profile: OneShotProfile,
     bootstrapping: FourierLweBootstrapKeyOwned,
@@ -33,8 +34,8 @@ pub(crate) struct FourierPackingKey {
 }
 
 impl PreparedKeys {
-    /// Expands seeds and transforms. Parallel on the current pool; about 0.3 s on two cores, and 50 MB more in between than
-    /// what stays.
+    /// Expands seeds and transforms. Parallel on the current pool; about 0.3 s on two cores, and 50
+    /// MB more in between than what stays.
     pub fn new(keys: &EvaluationKeys) -> Self {
         let parameters = keys.profile().parameters();
         let standard = keys.bootstrapping().clone().par_decompress_into_lwe_bootstrap_key();
@@ -124,7 +125,8 @@ impl FourierPackingKey {
         Self { polynomials: polynomials.collect(), levels }
     }
 
-    /// The transforms of automorphism `index` (X → X^(2^(index + 1) + 1)), per level those of mask and body.
+    /// The transforms of automorphism `index` (X → X^(2^(index + 1) + 1)), per level those of mask
+    /// and body.
     pub(crate) fn levels(&self, index: usize) -> impl Iterator<Item = [&[c64]; 2]> {
         let length = 2 * self.levels;
         let levels = self.polynomials[index * length..][..length].as_chunks::<2>().0;

@@ -5,7 +5,8 @@ use sphinx_linalg::{POLYNOMIAL_SIZE, ROW_WORDS};
 /// Words of a sample: mask, then body.
 pub const SAMPLE_WORDS: usize = POLYNOMIAL_SIZE + 1;
 
-/// A list of samples modulo 2^64, each an LWE ciphertext of dimension 2048 under the coefficients of the secret key.
+/// A list of samples modulo 2^64, each an LWE ciphertext of dimension 2048 under the coefficients
+/// of the secret key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Samples {
     words: Vec<u64>,
@@ -49,7 +50,8 @@ impl std::fmt::Debug for Samples {
     }
 }
 
-/// Extracts coefficient `index` of a ciphertext whose mask and body polynomials are given as a sample.
+/// Extracts coefficient `index` of a ciphertext whose mask and body polynomials are given as a
+/// sample.
 ///
 /// (A·S)_p = Σ_{i ≤ p} A_{p-i}·s_i - Σ_{i > p} A_{N+p-i}·s_i in Z[X]/(X^N + 1).
 pub(crate) fn extract(mask: &[u64], body: u64, index: usize, sample: &mut [u64]) {
@@ -61,8 +63,8 @@ pub(crate) fn extract(mask: &[u64], body: u64, index: usize, sample: &mut [u64])
     last[0] = body;
 }
 
-/// The inverse of [`extract`] for coefficient 0: a ciphertext whose coefficient 0 is the sample's message. The other
-/// coefficients are arbitrary.
+/// The inverse of [`extract`] for coefficient 0: a ciphertext whose coefficient 0 is the sample's
+/// message. The other coefficients are arbitrary.
 pub(crate) fn embed(sample: &[u64], row: &mut [u64; ROW_WORDS]) {
     let (mask, body) = row.split_at_mut(POLYNOMIAL_SIZE);
     mask[0] = sample[0];

@@ -1,4 +1,5 @@
-//! The network in the clear, with the noise that the parameters predict at every point of an evaluation.
+//! The network in the clear, with the noise that the parameters predict at every point of an
+//! evaluation.
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ pub enum SimulationNoise {
     Predicted,
 }
 
-/// A network with biases in the clear, at the integers, tables and scales of its encrypted evaluation.
+/// A network with biases in the clear, at the integers, tables and scales of its encrypted
+/// evaluation.
 ///
 /// Phases are fractions of the torus, in doubles: their rounding of 2^-52 is far below any noise.
 pub struct Simulation {

@@ -14,7 +14,8 @@ pub struct ParameterTable(pub OneShotProfile);
 
 /// Levels of an activation for which the table states probabilities.
 const LEVELS: [u32; 4] = [2, 4, 8, 16];
-/// Small dimensions that the table compares: those where the small key's noise steps down, and the one chosen.
+/// Small dimensions that the table compares: those where the small key's noise steps down, and the
+/// one chosen.
 const DIMENSIONS: [usize; 5] = [680, 720, 740, 759, 799];
 
 impl fmt::Display for ParameterTable {
@@ -82,7 +83,8 @@ fn noise(f: &mut fmt::Formatter<'_>, budget: &NoiseBudget) -> fmt::Result {
     Ok(())
 }
 
-/// Quantised tanh of L values has cells of width atanh(1 - 2k/L) - atanh(1 - 2(k + 1)/L); the narrowest is in the middle.
+/// Quantised tanh of L values has cells of width atanh(1 - 2k/L) - atanh(1 - 2(k + 1)/L); the
+/// narrowest is in the middle.
 fn probabilities(f: &mut fmt::Formatter<'_>, budget: &NoiseBudget) -> fmt::Result {
     let units = f64::from(2.0 * DEFAULT_HALF_RANGE) * budget.lookup().sqrt();
     writeln!(
@@ -95,7 +97,8 @@ fn probabilities(f: &mut fmt::Formatter<'_>, budget: &NoiseBudget) -> fmt::Resul
     )?;
     for levels in LEVELS {
         let share = 2.0 / f64::from(levels);
-        // An even number of levels has a threshold at zero, and the cell beside it ends at atanh(2/L).
+        // An even number of levels has a threshold at zero, and the cell beside it ends at
+        // atanh(2/L).
         let width = if levels == 2 { f64::INFINITY } else { share.atanh() };
         let tail = |distance: f64| match distance.is_finite() {
             true => format!("{:.1e}", standard_normal_tail(distance / units)),

@@ -56,7 +56,8 @@ fn encrypted_and_simulated_recognitions_agree() {
     }
     assert!(agreed >= ENCRYPTED - 1, "{agreed} of {ENCRYPTED} agree");
     let ratio = mean_square(encrypted.into_iter()) / mean_square(simulated.into_iter());
-    // 320 logits whose errors are correlated within an image: the ratio of variances is known to about a tenth.
+    // 320 logits whose errors are correlated within an image: the ratio of variances is known to
+    // about a tenth.
     assert!((0.65..1.5).contains(&ratio), "the logits' noise is {ratio} times what is simulated");
 }
 
@@ -81,7 +82,8 @@ fn convolutions_pools_and_three_layers_come_out_right() {
         }
     }
     let ratio = mean_square(encrypted.into_iter()) / mean_square(simulated.into_iter());
-    // 16 neurons of the second layer dominate, so an image tells as much as four independent values: 0.15 deviations.
+    // 16 neurons of the second layer dominate, so an image tells as much as four independent
+    // values: 0.15 deviations.
     assert!((0.5..1.7).contains(&ratio), "the logits' noise is {ratio} times what is simulated");
 }
 

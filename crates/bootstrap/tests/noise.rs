@@ -81,7 +81,8 @@ fn dense(outputs: usize) -> LayerSpec {
     LayerSpec::Dense { outputs }
 }
 
-/// A model whose outputs all have the noise of the one that has most: weights of one size and random signs.
+/// A model whose outputs all have the noise of the one that has most: weights of one size and
+/// random signs.
 fn model(
     key: &SecretKey,
     input: Shape,
@@ -206,8 +207,9 @@ fn queries_first_layers_and_answers_have_the_noise_that_is_predicted() {
     let errors = differences(&key, &first, &second);
     close("first layer", variance(&errors), 2.0 * model.network().noise().first_layer);
 
-    // The same packed words, rounded and not. The rounded words of a mask meet key bits of mean one half, so that half of the
-    // variance is a sum nearly common to all coefficients: one answer has little to say of it, many do.
+    // The same packed words, rounded and not. The rounded words of a mask meet key bits of mean one
+    // half, so that half of the variance is a sum nearly common to all coefficients: one answer has
+    // little to say of it, many do.
     let model = self::model(&key, Shape::new(1, 28, 28), vec![dense(LOGITS)], &mut rng);
     let layout = model.network().layout();
     let mut errors: Vec<u64> = Vec::new();

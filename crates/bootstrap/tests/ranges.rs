@@ -1,4 +1,5 @@
-//! Networks of all sizes of weights against the same networks in real numbers: what tables and sums can hold.
+//! Networks of all sizes of weights against the same networks in real numbers: what tables and sums
+//! can hold.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -52,8 +53,9 @@ fn identity() -> Vec<f32> {
     (0..NEURONS * NEURONS).map(|i| f32::from(u8::from(i % (NEURONS + 1) == 0))).collect()
 }
 
-/// Networks that hand on every neuron of their first layer, of weights whose bounds lie far below, near and above the default
-/// range. Tables have the activation itself up to the bound, or to where the default range ends.
+/// Networks that hand on every neuron of their first layer, of weights whose bounds lie far below,
+/// near and above the default range. Tables have the activation itself up to the bound, or to where
+/// the default range ends.
 #[test]
 fn tables_have_the_activation_up_to_the_bound_of_the_weights() {
     let mut rng = ChaCha20Rng::seed_from_u64(41);
@@ -106,7 +108,8 @@ fn is_activation(activation: Activation, z: f64, got: f64, bound: f32) -> bool {
     if bound > 8.0 && z.abs() > 8.0 {
         return false;
     }
-    // A step of the table and rounded weights to each side; the identity's weight is off by a fortieth at most.
+    // A step of the table and rounded weights to each side; the identity's weight is off by a
+    // fortieth at most.
     let (near, far) = (0.02, 0.04 * f64::from(activation.bound()));
     let low = f64::from(activation.apply((z - near) as f32)) - far;
     let high = f64::from(activation.apply((z + near) as f32)) + far;
@@ -114,7 +117,8 @@ fn is_activation(activation: Activation, z: f64, got: f64, bound: f32) -> bool {
     true
 }
 
-/// Behind a sigmoid or ReLU inputs are not centred: their sums reach further than those of centred ones of the same width.
+/// Behind a sigmoid or ReLU inputs are not centred: their sums reach further than those of centred
+/// ones of the same width.
 #[test]
 fn logits_of_weights_of_one_sign_do_not_wrap() {
     const CLASSES: usize = 3;

@@ -55,8 +55,8 @@ impl Address {
         self.port
     }
 
-    /// What every client of the house connects by; no connection is made yet. Small messages (rounds of
-    /// recognition) are sent without waiting for an acknowledgement.
+    /// What every client of the house connects by; no connection is made yet. Small messages
+    /// (rounds of recognition) are sent without waiting for an acknowledgement.
     pub(crate) fn endpoint(&self, connect_timeout: Duration) -> Result<Endpoint, AddressError> {
         let text = self.to_string();
         let endpoint = Endpoint::from_shared(text.clone());
@@ -68,7 +68,8 @@ impl Address {
 impl FromStr for Address {
     type Err = AddressError;
 
-    /// Reads a URL. Without a scheme it is `http`, without a port that of the scheme; a path is left out.
+    /// Reads a URL. Without a scheme it is `http`, without a port that of the scheme; a path is
+    /// left out.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let wrong = || AddressError { got: text.to_owned() };
         let uri: Uri = text.parse().map_err(|_| wrong())?;

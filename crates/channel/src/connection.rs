@@ -16,11 +16,11 @@ use crate::tenant::{TenantChannel, in_the_name_of};
 
 /// Deadline for making a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A peer that is silent for so long is asked whether it is still there, also while no request is under
-/// way.
+/// A peer that is silent for so long is asked whether it is still there, also while no request is
+/// under way.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// The connection is given up if a peer that was asked says nothing for so long. Long enough for a slow
-/// line full of ciphertexts.
+/// The connection is given up if a peer that was asked says nothing for so long. Long enough for a
+/// slow line full of ciphertexts.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// About six seconds in all, the length of a service's restart.
 const RETRIES: Retries = Retries {
@@ -112,8 +112,8 @@ impl Connection {
         self.tries(None, may_pass, attempt).await
     }
 
-    /// As [`Connection::call`], for attempts that begin by reading the state which the rest depends on:
-    /// also again when that state has changed meanwhile.
+    /// As [`Connection::call`], for attempts that begin by reading the state which the rest depends
+    /// on: also again when that state has changed meanwhile.
     ///
     /// # Errors
     /// As [`Connection::call`].
@@ -125,8 +125,8 @@ impl Connection {
         self.tries(None, may_pass_reread, attempt).await
     }
 
-    /// As [`Connection::call`]; a try that takes longer than `deadline` is given up, and its connection
-    /// with it: a path that swallows what is sent shows in no other way.
+    /// As [`Connection::call`]; a try that takes longer than `deadline` is given up, and its
+    /// connection with it: a path that swallows what is sent shows in no other way.
     ///
     /// # Errors
     /// As [`Connection::call`].

@@ -22,14 +22,14 @@ use crate::tenant::{TenantChannel, in_the_name_of};
 
 /// Deadline of one try.
 const TRY_TIMEOUT: Duration = Duration::from_secs(2);
-/// About a second in all, the length of a key vault's restart. A request waits meanwhile, so that no
-/// longer pause is asked for.
+/// About a second in all, the length of a key vault's restart. A request waits meanwhile, so that
+/// no longer pause is asked for.
 const RETRIES: Retries = Retries {
     pauses: &[Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(700)],
     longest_hint: Duration::ZERO,
 };
-/// How long a known key stays known without asking. Keys never change, so this only bounds how long a
-/// key removed by an operator stays usable.
+/// How long a known key stays known without asking. Keys never change, so this only bounds how long
+/// a key removed by an operator stays usable.
 const TTL: Duration = Duration::from_secs(60);
 /// Most keys remembered; beyond it the memory is emptied, since tenants choose the names.
 const MAX_REMEMBERED: usize = 4096;
@@ -46,8 +46,8 @@ pub struct KeyDirectory {
 type Known = HashMap<(TenantId, KeyId), (Key, Instant)>;
 
 impl KeyDirectory {
-    /// Prepares the connection; it is made at the first question, and again whenever it breaks, so that
-    /// services can start in any order.
+    /// Prepares the connection; it is made at the first question, and again whenever it breaks, so
+    /// that services can start in any order.
     ///
     /// # Errors
     /// [`KeyDirectoryError::Address`] for a text that is not an address.
@@ -61,8 +61,8 @@ impl KeyDirectory {
         })
     }
 
-    /// The key, if the key vault knows it for this tenant. Remembers a positive answer for a minute; a
-    /// silent key vault is asked four times in about a second.
+    /// The key, if the key vault knows it for this tenant. Remembers a positive answer for a
+    /// minute; a silent key vault is asked four times in about a second.
     ///
     /// # Errors
     /// [`KeyDirectoryError::Unknown`] (FAILED_PRECONDITION), [`KeyDirectoryError::Unreachable`]

@@ -53,7 +53,8 @@ pub enum HealthError {
     },
 }
 
-/// Asks the service of the full gRPC name `name` at `address`, by the standard gRPC health protocol.
+/// Asks the service of the full gRPC name `name` at `address`, by the standard gRPC health
+/// protocol.
 ///
 /// # Errors
 /// [`HealthError`] unless it answers SERVING within 3 s.

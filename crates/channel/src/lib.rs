@@ -1,5 +1,5 @@
-//! The one gRPC client of Sphinx: where a service is, how a connection to it is made and kept, when a
-//! request is sent again, and in whose name.
+//! The one gRPC client of Sphinx: where a service is, how a connection to it is made and kept, when
+//! a request is sent again, and in whose name.
 //!
 //! [`Connection`] is what the SDK talks through; [`KeyDirectory`] is the key vault as trainer and
 //! inference see it; [`health`] asks a service whether it serves.

@@ -10,8 +10,8 @@ use tonic::Status;
 use crate::status::broken;
 use crate::verdict::Verdict;
 
-/// Pauses are up to this much longer, so that clients that were turned away together do not come back
-/// together.
+/// Pauses are up to this much longer, so that clients that were turned away together do not come
+/// back together.
 const JITTER: f64 = 0.25;
 
 /// The patience of a client.

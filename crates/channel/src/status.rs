@@ -4,8 +4,8 @@ use std::error::Error;
 
 use tonic::{Code, Status};
 
-/// Whether the connection broke while a request was under way: the transport's own status, which unlike
-/// a service's has a cause. Its code depends on where the break was noticed.
+/// Whether the connection broke while a request was under way: the transport's own status, which
+/// unlike a service's has a cause. Its code depends on where the break was noticed.
 pub(crate) fn broken(status: &Status) -> bool {
     let code = matches!(
         status.code(),

@@ -1,4 +1,5 @@
-//! The three services as real processes on this machine, for the demo, the benchmark, examples and tests.
+//! The three services as real processes on this machine, for the demo, the benchmark, examples and
+//! tests.
 //!
 //! Each child listens on a free loopback port, shares a temporary store with the others and lives
 //! no longer than its parent: it holds the read end of a pipe as its standard input, and leaves
@@ -111,7 +112,8 @@ pub struct ClusterOptions {
 }
 
 impl ClusterOptions {
-    /// A program that understands `serve ...` as `sphinx` does, with 20 s to start and 10 s to stop.
+    /// A program that understands `serve ...` as `sphinx` does, with 20 s to start and 10 s to
+    /// stop.
     pub fn new(program: PathBuf) -> Self {
         Self {
             program,
@@ -130,11 +132,12 @@ impl ClusterOptions {
         Ok(Self::new(current_executable()?))
     }
 
-    /// The command `sphinx`, for any other program: it lies beside this executable or one folder above,
-    /// where cargo puts it for tests and examples, or in a folder of `PATH`.
+    /// The command `sphinx`, for any other program: it lies beside this executable or one folder
+    /// above, where cargo puts it for tests and examples, or in a folder of `PATH`.
     ///
     /// # Errors
-    /// [`ClusterError::Program`] likewise, [`ClusterError::NoCommand`] if it is in none of these places.
+    /// [`ClusterError::Program`] likewise, [`ClusterError::NoCommand`] if it is in none of these
+    /// places.
     pub fn find_command() -> Result<Self, ClusterError> {
         let executable = current_executable()?;
         let path = std::env::var_os("PATH");

@@ -4,9 +4,9 @@ use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The command for a program that lies at `executable`: that one itself if it is the command, else the
-/// one beside it or one folder above, where cargo puts it for tests and examples, else the first one in
-/// the folders of `path`.
+/// The command for a program that lies at `executable`: that one itself if it is the command, else
+/// the one beside it or one folder above, where cargo puts it for tests and examples, else the
+/// first one in the folders of `path`.
 pub(crate) fn find(executable: &Path, path: Option<&OsStr>) -> Option<PathBuf> {
     let name = format!("sphinx{EXE_SUFFIX}");
     if executable.file_name() == Some(OsStr::new(&name)) {

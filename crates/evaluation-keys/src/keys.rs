@@ -15,13 +15,14 @@ use tfhe::core_crypto::prelude::{
 use crate::parameters::{OneShotProfile, Parameters};
 use check::{check_bootstrapping, check_key_switching, check_packing};
 
-/// The automorphism keys of packing: for each of X → X^(2^i + 1), i = 1 to log2 N, one ciphertext per level (the last level
-/// first) of the key under that automorphism.
+/// The automorphism keys of packing: for each of X → X^(2^i + 1), i = 1 to log2 N, one ciphertext
+/// per level (the last level first) of the key under that automorphism.
 pub type PackingKey = SeededGlweCiphertextListOwned<u64>;
 
 /// The public keys that a one-shot recognition needs, seeded: bodies, and the seeds of the masks.
 ///
-/// All parts have been checked against the profile. The types are tfhe's, which cannot hold a secret key in their place.
+/// All parts have been checked against the profile. The types are tfhe's, which cannot hold a
+/// secret key in their place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EvaluationKeys {
     profile: OneShotProfile,
@@ -31,7 +32,8 @@ pub struct EvaluationKeys {
 }
 
 impl EvaluationKeys {
-    /// Keys from their parts. Words of the bootstrapping key are rounded to their top 48 bits, as they are sent.
+    /// Keys from their parts. Words of the bootstrapping key are rounded to their top 48 bits, as
+    /// they are sent.
     ///
     /// # Errors
     /// [`EvaluationKeyError::Shape`] naming the part that does not fit the profile.

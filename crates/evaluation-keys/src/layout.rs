@@ -26,8 +26,8 @@ pub enum LayoutError {
 
 /// Where the scalars of a network's input lie among the coefficients of a query.
 ///
-/// A map is laid out line by line with the padding of the first convolution around it, so that a kernel never meets the
-/// next line.
+/// A map is laid out line by line with the padding of the first convolution around it, so that a
+/// kernel never meets the next line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryLayout {
     length: usize,
@@ -65,7 +65,8 @@ impl QueryLayout {
         self.length * QUERY_WIDTH.bytes()
     }
 
-    /// The message of a query: every scalar of `input` at 2^48 integers per unit, at its coefficient; N words.
+    /// The message of a query: every scalar of `input` at 2^48 integers per unit, at its
+    /// coefficient; N words.
     pub fn encode(&self, input: &[f32]) -> Vec<u64> {
         let mut message = vec![0u64; POLYNOMIAL_SIZE];
         let scale = f64::from(INPUT_SCALE_LOG2).exp2();

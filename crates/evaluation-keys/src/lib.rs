@@ -1,5 +1,5 @@
-//! What client and services agree on for recognition in one shot: the parameter sets, the evaluation
-//! keys that a client uploads, and the forms of a query and of its answer.
+//! What client and services agree on for recognition in one shot: the parameter sets, the
+//! evaluation keys that a client uploads, and the forms of a query and of its answer.
 //!
 //! Who only keeps keys or encrypts queries needs no more than this; the evaluation itself is
 //! `sphinx-bootstrap`. This crate cannot hold a secret key.

@@ -27,8 +27,9 @@ pub struct Gadget {
     pub levels: usize,
 }
 
-/// The numbers of a profile. The large key is the client's secret key: GLWE, k = 1, N = 2048, binary, read as an LWE key
-/// of dimension 2048 where single samples are meant; its modulus is 2^64.
+/// The numbers of a profile. The large key is the client's secret key: GLWE, k = 1, N = 2048,
+/// binary, read as an LWE key of dimension 2048 where single samples are meant; its modulus is
+/// 2^64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameters {
     /// Dimension n of the small key, under which samples are blindly rotated. Binary, modulo 2^32.
@@ -59,11 +60,12 @@ impl OneShotProfile {
 
     /// The numbers behind the name.
     ///
-    /// n = 759 is where the bound of the small key's noise steps down to 2^17 (it is a whole number of bits), so that the
-    /// dimensions just below pay for it with twice the noise. Two-bit digits make the key switch cheap in noise: its variance
-    /// grows with B² per level, and multiply-adds cost little next to a blind rotation. 2^23 is where the errors of
-    /// decomposing and of multiplying the blind rotation's noise balance. The example `parameters` of `sphinx-bootstrap` prints what this comes to, and what
-    /// neighbours would.
+    /// n = 759 is where the bound of the small key's noise steps down to 2^17 (it is a whole number
+    /// of bits), so that the dimensions just below pay for it with twice the noise. Two-bit digits
+    /// make the key switch cheap in noise: its variance grows with B² per level, and multiply-adds
+    /// cost little next to a blind rotation. 2^23 is where the errors of decomposing and of
+    /// multiplying the blind rotation's noise balance. The example `parameters` of
+    /// `sphinx-bootstrap` prints what this comes to, and what neighbours would.
     pub const fn parameters(self) -> Parameters {
         match self {
             Self::Standard => Parameters {
@@ -116,8 +118,9 @@ impl Parameters {
     }
 }
 
-/// Exponent b of `TUniform(b)` for LWE samples of a dimension modulo 2^`modulus_log2`: the smallest that tfhe's curves allow
-/// at 132 bits of security, by its bound and by its variance ([`sphinx_linalg::noise_bound_log2`] says why both).
+/// Exponent b of `TUniform(b)` for LWE samples of a dimension modulo 2^`modulus_log2`: the smallest
+/// that tfhe's curves allow at 132 bits of security, by its bound and by its variance
+/// ([`sphinx_linalg::noise_bound_log2`] says why both).
 pub fn lwe_noise_bound_log2(dimension: usize, modulus_log2: u32) -> u32 {
     let dimension = LweDimension(dimension);
     let modulus = f64::from(modulus_log2).exp2();
@@ -125,7 +128,8 @@ pub fn lwe_noise_bound_log2(dimension: usize, modulus_log2: u32) -> u32 {
     let variance = minimal_lwe_variance_for_132_bits_security_tuniform(dimension, modulus).0
         * modulus
         * modulus;
-    // The curve's variance is that of its bound and a floor of 2^4.44 more, which is a few parts in 10^9 here.
+    // The curve's variance is that of its bound and a floor of 2^4.44 more, which is a few parts in
+    // 10^9 here.
     let enough = |bound: u32| tuniform_variance(bound) >= variance * (1.0 - 1e-6);
     (bound..modulus_log2).find(|&bound| enough(bound)).unwrap_or(modulus_log2)
 }

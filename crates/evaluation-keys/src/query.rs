@@ -25,7 +25,8 @@ pub struct Query {
 pub struct Answer {
     /// 2048 mask words of 3 bytes each ([`sphinx_linalg::pack`]).
     pub mask: Vec<u8>,
-    /// One body coefficient of 4 bytes per logit; logit j belongs to coefficient [`logit_coefficient`].
+    /// One body coefficient of 4 bytes per logit; logit j belongs to coefficient
+    /// [`logit_coefficient`].
     pub bodies: Vec<u8>,
     /// Integers modulo 2^64 per unit of a logit.
     pub scale: f64,
@@ -106,7 +107,8 @@ impl Answer {
     }
 }
 
-/// The coefficient of logit `index` of `count`: `count` rounded up to a power of two slots share the N coefficients.
+/// The coefficient of logit `index` of `count`: `count` rounded up to a power of two slots share
+/// the N coefficients.
 pub fn logit_coefficient(index: usize, count: usize) -> usize {
     index * (POLYNOMIAL_SIZE / count.next_power_of_two())
 }

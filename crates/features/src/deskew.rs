@@ -106,7 +106,8 @@ mod tests {
         let slanted = stroke(0.4);
         let both = deskew(&[slanted.clone(), vec![0.25; 784]].concat(), Shape::new(2, 28, 28));
         let alone = deskew(&slanted, SHAPE);
-        // An even channel takes weight without a slant, so both move less than the stroke alone would.
+        // An even channel takes weight without a slant, so both move less than the stroke alone
+        // would.
         let slope = |image: &[f32]| skew(image, SHAPE).unwrap().0;
         let moved = slope(&both[..784]);
         assert!(moved > slope(&alone) + 0.1 && moved < slope(&slanted) - 0.01, "{moved}");

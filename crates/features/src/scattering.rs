@@ -115,8 +115,9 @@ impl Scattering {
         Ok(Self { height, width, scales, angles, levels: levels.collect() })
     }
 
-    /// Channels, height and width of the features: `1 + J L + L² J (J - 1) / 2` channels, ordered as in Kymatio (order,
-    /// then first scale and angle, then second scale and angle); sides divided by 2^J, rounded down.
+    /// Channels, height and width of the features: `1 + J L + L² J (J - 1) / 2` channels, ordered
+    /// as in Kymatio (order, then first scale and angle, then second scale and angle); sides
+    /// divided by 2^J, rounded down.
     pub fn output(&self) -> [usize; 3] {
         let Self { height, width, scales, angles, .. } = *self;
         [channels(scales, angles), height >> scales, width >> scales]
@@ -183,7 +184,8 @@ impl Scattering {
         Ok(())
     }
 
-    /// First order of one scale, and the second order that follows from it; returns what is left of `second`.
+    /// First order of one scale, and the second order that follows from it; returns what is left of
+    /// `second`.
     fn scale<'a>(
         &self,
         scale: usize,
@@ -240,8 +242,8 @@ impl Scattering {
         second
     }
 
-    /// Wavelets of one scale and all angles on a field given by its level and spectrum: their moduli, sampled every
-    /// 2^scale pixels, and the averages of these.
+    /// Wavelets of one scale and all angles on a field given by its level and spectrum: their
+    /// moduli, sampled every 2^scale pixels, and the averages of these.
     fn wavelets(
         &self,
         (level, spectrum): (usize, &[Complex<f32>]),

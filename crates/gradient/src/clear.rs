@@ -54,7 +54,8 @@ impl ClearStage {
         }
     }
 
-    /// `z = P (W a + b)` with P the folded average pool: from `stage.input` rows to `stage.output` rows.
+    /// `z = P (W a + b)` with P the folded average pool: from `stage.input` rows to `stage.output`
+    /// rows.
     ///
     /// # Errors
     /// A [`ClearError`] that names the sizes.

@@ -12,15 +12,15 @@ use crate::tensor::Tensor;
 /// Values per task: 64 KiB, within a second-level cache.
 const CHUNK: usize = 1 << 14;
 
-/// Replaces every value by the activation's output. Cost for tanh: about 35 instructions per vector, so it is
-/// bound by memory on several cores.
+/// Replaces every value by the activation's output. Cost for tanh: about 35 instructions per
+/// vector, so it is bound by memory on several cores.
 pub fn activate(activation: Activation, values: &mut Tensor) {
     let chunks = values.as_mut_slice().par_chunks_mut(CHUNK);
     chunks.for_each(|chunk| activation.visit_function(Map(chunk)));
 }
 
-/// Multiplies every value of `delta` by the activation's derivative at the point where it took the value of
-/// `outputs`: the two must have the same shape.
+/// Multiplies every value of `delta` by the activation's derivative at the point where it took the
+/// value of `outputs`: the two must have the same shape.
 pub(crate) fn scale_by_derivative(activation: Activation, outputs: &Tensor, delta: &mut Tensor) {
     debug_assert_eq!((outputs.rows(), outputs.slots()), (delta.rows(), delta.slots()));
     let chunks = delta.as_mut_slice().par_chunks_mut(CHUNK);
@@ -29,7 +29,8 @@ pub(crate) fn scale_by_derivative(activation: Activation, outputs: &Tensor, delt
         .for_each(|(delta, outputs)| activation.visit_derivative(Scale { delta, outputs }));
 }
 
-/// Replaces activation outputs by the derivative at the point where they were taken; 1 without an activation.
+/// Replaces activation outputs by the derivative at the point where they were taken; 1 without an
+/// activation.
 pub(crate) fn differentiate(activation: Option<Activation>, outputs: &mut [f32]) {
     match activation {
         Some(activation) => activation.visit_derivative(Map(outputs)),

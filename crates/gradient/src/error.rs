@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::tensor::TensorError;
 
-/// Why [`crate::BlockPass`] refused a call. Names shapes, stages and counts, never a value of a tensor.
+/// Why [`crate::BlockPass`] refused a call. Names shapes, stages and counts, never a value of a
+/// tensor.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PassError {
     /// The images do not have the plan's shape.
@@ -65,7 +66,8 @@ pub enum PassError {
     /// Some logits are infinite or not a number; the model has diverged or the server is at fault.
     #[error("the logits are not finite; reopen the session at an earlier model version")]
     Logits,
-    /// Some gradients are infinite or not a number; the model has diverged or the server is at fault.
+    /// Some gradients are infinite or not a number; the model has diverged or the server is at
+    /// fault.
     #[error(
         "the gradients of {slots} slots are not finite; \
          reopen the session at an earlier model version"

@@ -1,10 +1,11 @@
 //! Sums of clipped per-example gradients, by book-keeping.
 //!
-//! An example's gradient is needed twice: for its norm, and in the clipped sum. For a dense layer it is the outer
-//! product `δ aᵀ`, so its squared norm is `‖δ‖² ‖a‖²`, and the sum over the block is one matrix product with the
-//! columns of δ scaled by the clipping factors (Bu et al. 2022, "Differentially private optimization on large
-//! model at small cost"). For a convolution positions are many and weights few, so the gradient itself is formed,
-//! one vector lane per example, in scratch memory that stays in the second-level cache.
+//! An example's gradient is needed twice: for its norm, and in the clipped sum. For a dense layer
+//! it is the outer product `δ aᵀ`, so its squared norm is `‖δ‖² ‖a‖²`, and the sum over the block
+//! is one matrix product with the columns of δ scaled by the clipping factors (Bu et al. 2022,
+//! "Differentially private optimization on large model at small cost"). For a convolution positions
+//! are many and weights few, so the gradient itself is formed, one vector lane per example, in
+//! scratch memory that stays in the second-level cache.
 
 mod conv;
 mod copies;
@@ -27,10 +28,11 @@ use crate::tensor::{SLOT_GROUP, Tensor};
 pub enum Clipping {
     /// Not at all: the sum has no finite sensitivity.
     None,
-    /// All weights and biases of an example together are scaled down to this L2 norm if they exceed it.
+    /// All weights and biases of an example together are scaled down to this L2 norm if they exceed
+    /// it.
     Flat(f32),
-    /// As [`Clipping::Flat`] for the weights; the sum of the biases' gradients is left exact and has no finite
-    /// sensitivity. Costs a second pass.
+    /// As [`Clipping::Flat`] for the weights; the sum of the biases' gradients is left exact and
+    /// has no finite sensitivity. Costs a second pass.
     Weights(f32),
 }
 
@@ -56,10 +58,11 @@ impl fmt::Debug for BlockGradient {
 /// Two tasks per thread even out unequal cores; more would only multiply the scratch memory.
 const TASKS_PER_THREAD: usize = 2;
 
-/// The clipped sum over stages given with their inputs and the gradients at their outputs; `labels` by slot.
+/// The clipped sum over stages given with their inputs and the gradients at their outputs; `labels`
+/// by slot.
 ///
-/// With several copies of each example in the block, the mean of its copies' gradients is what is clipped: copy k of
-/// example e is in slot `k * slots / copies + e`.
+/// With several copies of each example in the block, the mean of its copies' gradients is what is
+/// clipped: copy k of example e is in slot `k * slots / copies + e`.
 pub(crate) fn clipped_gradient(
     stages: &[(&Stage, (&Tensor, &Tensor))],
     labels: &[Option<u8>],

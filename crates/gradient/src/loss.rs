@@ -13,8 +13,8 @@ pub struct BlockLoss {
     pub correct: usize,
 }
 
-/// Replaces every example's logits by the gradient of its cross-entropy, softmax − one-hot; zero for padding.
-/// `None` if the logits of an example are not finite.
+/// Replaces every example's logits by the gradient of its cross-entropy, softmax − one-hot; zero
+/// for padding. `None` if the logits of an example are not finite.
 ///
 /// `labels` has one entry per slot, each below the number of rows.
 pub(crate) fn softmax_cross_entropy(
@@ -55,7 +55,8 @@ fn predicted_class(logits: &[f32]) -> usize {
 
 /// The cross-entropy of one example, whose logits become its gradient.
 ///
-/// In `f64`: 20 000 exponentials per block cost nothing, and the loss of a confident example keeps its digits.
+/// In `f64`: 20 000 exponentials per block cost nothing, and the loss of a confident example keeps
+/// its digits.
 fn cross_entropy_backward(logits: &mut [f32], label: usize) -> f64 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let shifted = |logit: f32| f64::from(logit) - f64::from(max);

@@ -18,11 +18,13 @@ use crate::loss::{BlockLoss, softmax_cross_entropy};
 use crate::pooling::Pooling;
 use crate::tensor::Tensor;
 
-/// A block of examples on its way through one training step; everything between the server's linear layers.
+/// A block of examples on its way through one training step; everything between the server's linear
+/// layers.
 ///
-/// The calls alternate with the server's answers: [`input`](Self::input) and [`absorb`](Self::absorb) for each
-/// stage in order, then [`delta`](Self::delta) and [`absorb_backward`](Self::absorb_backward) from the last stage
-/// down to stage 1, then [`clipped_gradient`](Self::clipped_gradient). A call out of order is refused.
+/// The calls alternate with the server's answers: [`input`](Self::input) and
+/// [`absorb`](Self::absorb) for each stage in order, then [`delta`](Self::delta) and
+/// [`absorb_backward`](Self::absorb_backward) from the last stage down to stage 1, then
+/// [`clipped_gradient`](Self::clipped_gradient). A call out of order is refused.
 ///
 /// A step with the layers in the clear; in training they run at the server, on ciphertexts:
 ///
@@ -68,12 +70,12 @@ pub struct BlockPass {
 }
 
 impl BlockPass {
-    /// Starts a pass with `images`, what the plan's stem yields of them (pixels in `[0, 1]` without one), rows × slots,
-    /// and one label per slot, `None` for padding.
+    /// Starts a pass with `images`, what the plan's stem yields of them (pixels in `[0, 1]` without
+    /// one), rows × slots, and one label per slot, `None` for padding.
     ///
     /// # Errors
-    /// [`PassError::Images`], [`PassError::Pixel`], [`PassError::LabelCount`], [`PassError::Label`] for bad
-    /// arguments; [`PassError::MaxPoolSize`] for a plan this crate cannot run.
+    /// [`PassError::Images`], [`PassError::Pixel`], [`PassError::LabelCount`], [`PassError::Label`]
+    /// for bad arguments; [`PassError::MaxPoolSize`] for a plan this crate cannot run.
     pub fn new(plan: Arc<Plan>, images: &Tensor, labels: &[Option<u8>]) -> Result<Self, PassError> {
         check_images(&plan, images)?;
         check_labels(&plan, labels, images.slots())?;
@@ -99,12 +101,12 @@ impl BlockPass {
         self.inputs.get(stage).ok_or_else(|| self.out_of_order(Turn::Input(stage)))
     }
 
-    /// Takes the decrypted pre-activations of a stage, `stage.output` rows, on to the next stage's input; those
-    /// of the last stage to the loss and its gradient.
+    /// Takes the decrypted pre-activations of a stage, `stage.output` rows, on to the next stage's
+    /// input; those of the last stage to the loss and its gradient.
     ///
     /// # Errors
-    /// [`PassError::OutOfOrder`]; [`PassError::Shape`]; [`PassError::Logits`] if the logits of an example are not
-    /// finite.
+    /// [`PassError::OutOfOrder`]; [`PassError::Shape`]; [`PassError::Logits`] if the logits of an
+    /// example are not finite.
     pub fn absorb(&mut self, stage: usize, mut z: Tensor) -> Result<(), PassError> {
         let current = self.expect(Turn::Forward(stage))?;
         z.expect_shape(current.output.len(), self.labels.len())
@@ -130,12 +132,14 @@ impl BlockPass {
         self.loss.ok_or_else(|| self.out_of_order(Turn::Loss))
     }
 
-    /// The gradient at a stage's output: what is encrypted for the server's transposed map. Zero for padding.
+    /// The gradient at a stage's output: what is encrypted for the server's transposed map. Zero
+    /// for padding.
     ///
     /// With a pool folded into the stage, this is the gradient at the pooled rows.
     ///
     /// # Errors
-    /// [`PassError::OutOfOrder`] unless [`Self::absorb_backward`] of this stage is what the pass waits for.
+    /// [`PassError::OutOfOrder`] unless [`Self::absorb_backward`] of this stage is what the pass
+    /// waits for.
     pub fn delta(&self, stage: usize) -> Result<Delta, PassError> {
         match self.deltas.last() {
             Some(delta) if self.turn == Turn::Backward(stage) => Ok(Delta::normalise(delta)),
@@ -143,7 +147,8 @@ impl BlockPass {
         }
     }
 
-    /// Takes the decrypted `e = Wᵀ · delta(stage).tensor`, `stage.input` rows, back to the previous stage's output.
+    /// Takes the decrypted `e = Wᵀ · delta(stage).tensor`, `stage.input` rows, back to the previous
+    /// stage's output.
     ///
     /// # Errors
     /// [`PassError::OutOfOrder`] or [`PassError::Shape`].
@@ -161,32 +166,36 @@ impl BlockPass {
         Ok(())
     }
 
-    /// The sum over the examples of their gradients, all weights and biases of an example clipped together.
+    /// The sum over the examples of their gradients, all weights and biases of an example clipped
+    /// together.
     ///
-    /// Exact zero contribution from padding. Expected cost per example: one multiply-add for every multiply-add of
-    /// the convolutions and the dense layers, and two for every convolution weight.
+    /// Exact zero contribution from padding. Expected cost per example: one multiply-add for every
+    /// multiply-add of the convolutions and the dense layers, and two for every convolution weight.
     ///
     /// # Errors
-    /// [`PassError::OutOfOrder`]; [`PassError::ClippingNorm`]; [`PassError::Gradients`] if the gradient of a
-    /// slot is not finite, which no clipping could bound.
+    /// [`PassError::OutOfOrder`]; [`PassError::ClippingNorm`]; [`PassError::Gradients`] if the
+    /// gradient of a slot is not finite, which no clipping could bound.
     pub fn clipped_gradient(&self, clipping: Clipping) -> Result<BlockGradient, PassError> {
         self.clipped_mean_gradient(NonZeroUsize::MIN, clipping)
     }
 
-    /// As [`Self::clipped_gradient`] for a block that holds each example in several augmented copies, whose gradients
-    /// are averaged *before* clipping (augmentation multiplicity: De et al. 2022, "Unlocking high-accuracy
-    /// differentially private image classification through scale", section 3.2).
+    /// As [`Self::clipped_gradient`] for a block that holds each example in several augmented
+    /// copies, whose gradients are averaged *before* clipping (augmentation multiplicity: De et al.
+    /// 2022, "Unlocking high-accuracy differentially private image classification through scale",
+    /// section 3.2).
     ///
-    /// With E = slots / copies, copy k of example e is in slot `k * E + e`; all copies of an example have its label, or
-    /// none if it is padding. Examples and clipped examples are counted once, whatever their copies.
+    /// With E = slots / copies, copy k of example e is in slot `k * E + e`; all copies of an
+    /// example have its label, or none if it is padding. Examples and clipped examples are counted
+    /// once, whatever their copies.
     ///
-    /// **Privacy.** What is clipped is the one vector that an example adds to the sum, so the sum's sensitivity to one
-    /// example is the clipping norm, as without copies; copies are made of that example alone. Accounting does not
-    /// change, and the number of copies costs no privacy.
+    /// **Privacy.** What is clipped is the one vector that an example adds to the sum, so the sum's
+    /// sensitivity to one example is the clipping norm, as without copies; copies are made of that
+    /// example alone. Accounting does not change, and the number of copies costs no privacy.
     ///
     /// # Errors
     /// As [`Self::clipped_gradient`]; [`PassError::Copies`] unless E is a positive multiple of
-    /// [`SLOT_GROUP`](crate::SLOT_GROUP); [`PassError::CopyLabels`] for copies with different labels.
+    /// [`SLOT_GROUP`](crate::SLOT_GROUP); [`PassError::CopyLabels`] for copies with different
+    /// labels.
     pub fn clipped_mean_gradient(
         &self,
         copies: NonZeroUsize,

@@ -8,7 +8,8 @@ use sphinx_network::{Activation, Shape};
 use crate::elementwise::differentiate;
 use crate::tensor::Tensor;
 
-/// Windows of `size × size` that fill the input; they overlap where `stride < size`, only a maximum may.
+/// Windows of `size × size` that fill the input; they overlap where `stride < size`, only a maximum
+/// may.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pooling {
     pub(crate) size: usize,
@@ -105,9 +106,11 @@ impl Pooling {
         (output, Argmax(argmax))
     }
 
-    /// Transpose of [`Self::average`] applied to `delta`, times the derivative of the activation before it.
+    /// Transpose of [`Self::average`] applied to `delta`, times the derivative of the activation
+    /// before it.
     ///
-    /// `outputs` holds that activation's outputs and receives the result; without one, its content is ignored.
+    /// `outputs` holds that activation's outputs and receives the result; without one, its content
+    /// is ignored.
     pub(crate) fn average_backward(
         &self,
         delta: &Tensor,

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::slice::ChunksExactMut;
 
-/// The number of slots of a [`Tensor`] is a multiple of this, so that every vector width divides it.
+/// The number of slots of a [`Tensor`] is a multiple of this, so that every vector width divides
+/// it.
 pub const SLOT_GROUP: usize = 16;
 
 /// `rows × slots` values, row-major: row = scalar of a feature map, slot = example.
 ///
-/// Holds decrypted values, so [`fmt::Debug`] prints the shape alone. The memory is not wiped on drop.
+/// Holds decrypted values, so [`fmt::Debug`] prints the shape alone. The memory is not wiped on
+/// drop.
 #[derive(Clone, PartialEq)]
 pub struct Tensor {
     rows: usize,

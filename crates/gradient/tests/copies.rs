@@ -1,4 +1,5 @@
-//! Gradients averaged over copies before clipping, against the plain mean of gradients of single slots.
+//! Gradients averaged over copies before clipping, against the plain mean of gradients of single
+//! slots.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -127,9 +127,11 @@ impl EncryptedBiases {
         Ok(Self { words })
     }
 
-    /// The biases at the scale of a stage's results, modulo 2^32: bias b at `scales[b]` integers per unit.
+    /// The biases at the scale of a stage's results, modulo 2^32: bias b at `scales[b]` integers
+    /// per unit.
     ///
-    /// Scales are multiples of [`bias_scale_step`], which makes the factor an integer and the product exact.
+    /// Scales are multiples of [`bias_scale_step`], which makes the factor an integer and the
+    /// product exact.
     pub fn at_scales(&self, scales: &[f64]) -> ScaledBiases {
         let mut words = Vec::with_capacity(self.words.len());
         for (row, scale) in self.words.chunks_exact(ROW_WORDS).zip(scales) {
@@ -144,8 +146,8 @@ impl EncryptedBiases {
     }
 }
 
-/// Results to which biases are added have scales that are multiples of this: one step of the bias ciphertext
-/// (2^-48), brought from modulo 2^64 to modulo 2^32.
+/// Results to which biases are added have scales that are multiples of this: one step of the bias
+/// ciphertext (2^-48), brought from modulo 2^64 to modulo 2^32.
 pub fn bias_scale_step() -> f64 {
     f64::from(BIAS_SCALE_LOG2 - 32).exp2()
 }

@@ -1,6 +1,7 @@
 //! Words of t bits packed without gaps, as the online rounds of recognition send them.
 //!
-//! Word i takes bits [i t, (i + 1) t) of a little-endian bit string; the unused bits of its last byte are zero.
+//! Word i takes bits [i t, (i + 1) t) of a little-endian bit string; the unused bits of its last
+//! byte are zero.
 
 /// Bytes that `count` words of `bits` bits take.
 pub const fn packed_bits_len(count: usize, bits: u32) -> usize {

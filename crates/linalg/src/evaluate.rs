@@ -8,8 +8,9 @@ use crate::matrix::{CipherMatrix, TILE, TILES};
 use crate::parameters::ROW_WORDS;
 use crate::word::Word;
 
-/// Bytes of a unit's results. Larger units read the inputs fewer times, smaller ones stay in the cache and make
-/// smaller messages: 128 rows modulo 2^32 or 64 rows modulo 2^64 are 1.3 MB on the wire.
+/// Bytes of a unit's results. Larger units read the inputs fewer times, smaller ones stay in the
+/// cache and make smaller messages: 128 rows modulo 2^32 or 64 rows modulo 2^64 are 1.3 MB on the
+/// wire.
 const UNIT_BYTES: usize = 2 << 20;
 
 /// A map with its weights as residues, in the order the kernel reads them.

@@ -1,7 +1,7 @@
 //! The inner product kernel: integer weights × gathered ciphertext rows, modulo 2^32 or 2^64.
 //!
-//! Wrapping integer multiply-adds in registers are exact by construction and, with 512-bit vectors, faster than a
-//! floating-point product of split words (docs/benchmarks.md has both).
+//! Wrapping integer multiply-adds in registers are exact by construction and, with 512-bit vectors,
+//! faster than a floating-point product of split words (docs/benchmarks.md has both).
 
 use pulp::{Simd, WithSimd};
 
@@ -11,7 +11,8 @@ use crate::word::Word;
 /// Outputs computed together: each gathered word is loaded once for eight of them.
 pub(crate) const PANEL: usize = 8;
 
-/// Registers per output held at once; `PANEL × REGISTERS` accumulators leave room in the 32 registers of AVX-512.
+/// Registers per output held at once; `PANEL × REGISTERS` accumulators leave room in the 32
+/// registers of AVX-512.
 const REGISTERS: usize = 2;
 
 /// One panel of eight outputs on one tile.

@@ -1,9 +1,11 @@
-//! Encrypted linear algebra on batch-axis packed GLWE ciphertexts. This crate cannot hold a secret key.
+//! Encrypted linear algebra on batch-axis packed GLWE ciphertexts. This crate cannot hold a secret
+//! key.
 //!
-//! One ciphertext stands for one scalar position of a network; coefficient b of its message is that scalar for
-//! sample b of a batch of [`SLOTS`] samples. A tensor of J scalars is a [`CipherMatrix`] of J rows, and a linear
-//! layer is a product of a small-integer matrix ([`LinearMap`]) with it: two multiply-adds (mask and body) per
-//! multiply-add in the clear, no key switch, exact modulo 2^32 or 2^64.
+//! One ciphertext stands for one scalar position of a network; coefficient b of its message is that
+//! scalar for sample b of a batch of [`SLOTS`] samples. A tensor of J scalars is a [`CipherMatrix`]
+//! of J rows, and a linear layer is a product of a small-integer matrix ([`LinearMap`]) with it:
+//! two multiply-adds (mask and body) per multiply-add in the clear, no key switch, exact modulo
+//! 2^32 or 2^64.
 
 mod bias;
 mod bits;

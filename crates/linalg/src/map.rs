@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 /// A sparse integer matrix of `outputs × inputs`, cut into groups of dense blocks.
 ///
-/// A dense layer is one group with one patch. A convolution has one patch per output position; patches with the
-/// same set of taps (all inner positions, each kind of border) share the weights of one group, so that no
-/// multiplication by padding is ever made.
+/// A dense layer is one group with one patch. A convolution has one patch per output position;
+/// patches with the same set of taps (all inner positions, each kind of border) share the weights
+/// of one group, so that no multiplication by padding is ever made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinearMap {
     inputs: usize,
@@ -23,7 +23,8 @@ pub struct Group {
     pub rows: usize,
     /// Row-major `[rows][taps]`.
     pub weights: Vec<i32>,
-    /// Where the block is applied. Shared, because weights change at every training step and places never do.
+    /// Where the block is applied. Shared, because weights change at every training step and places
+    /// never do.
     pub patches: Arc<[Patch]>,
 }
 
@@ -80,8 +81,8 @@ pub enum MapError {
 }
 
 impl LinearMap {
-    /// Builds a map of `outputs × inputs` and checks that every patch stays inside it and that every output
-    /// row is written exactly once.
+    /// Builds a map of `outputs × inputs` and checks that every patch stays inside it and that
+    /// every output row is written exactly once.
     ///
     /// # Errors
     /// A [`MapError`] that names the group and the row.

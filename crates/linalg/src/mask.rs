@@ -11,8 +11,8 @@ pub struct Seed(pub [u8; SEED_BYTES]);
 
 /// Fills `mask` with the uniform words that `seed` stands for.
 ///
-/// AES-128 in little-endian counter mode from block 0, the generator that tfhe's seeded ciphertexts are made
-/// with, so that both expand a seed to the same mask.
+/// AES-128 in little-endian counter mode from block 0, the generator that tfhe's seeded ciphertexts
+/// are made with, so that both expand a seed to the same mask.
 pub fn expand_mask<W: Word>(seed: Seed, mask: &mut [W]) {
     let bytes: &mut [u8] = pulp::bytemuck::cast_slice_mut(mask);
     fill_keystream(&seed.0, bytes);

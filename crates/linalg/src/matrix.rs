@@ -7,8 +7,8 @@ use crate::parameters::{POLYNOMIAL_SIZE, ROW_WORDS, SEED_BYTES};
 use crate::wire::{Width, unpack};
 use crate::word::Word;
 
-/// Words of a tile's row. 64 words of one row fill whole registers, and the rows that one output needs, side by
-/// side in a tile, fit the second-level cache.
+/// Words of a tile's row. 64 words of one row fill whole registers, and the rows that one output
+/// needs, side by side in a tile, fit the second-level cache.
 pub(crate) const TILE: usize = 64;
 
 /// Tiles of one ciphertext.
@@ -16,8 +16,8 @@ pub(crate) const TILES: usize = ROW_WORDS / TILE;
 
 /// A matrix of J ciphertexts (rows) of 2N words, mask then body, stored tile by tile.
 ///
-/// Tile t holds words [64t, 64t + 64) of all rows, row after row. Rows of a row-major matrix lie a power of two
-/// apart and would fall on the same few cache sets; in a tile they are neighbours.
+/// Tile t holds words [64t, 64t + 64) of all rows, row after row. Rows of a row-major matrix lie a
+/// power of two apart and would fall on the same few cache sets; in a tile they are neighbours.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CipherMatrix<W> {
     rows: usize,
@@ -90,7 +90,8 @@ impl<W: Word> Upload<W> {
     /// Expands the masks of the next rows and stores them with their bodies.
     ///
     /// # Errors
-    /// [`UploadError`] if the chunk is out of order or has the wrong length; nothing is stored then.
+    /// [`UploadError`] if the chunk is out of order or has the wrong length; nothing is stored
+    /// then.
     pub fn push(
         &mut self,
         first_row: usize,

@@ -7,9 +7,9 @@ use crate::word::Word;
 /// The parts of a result's noise, as variances in integer steps squared modulo the word's modulus.
 ///
 /// For a result Σ w_j · c_j of fresh ciphertexts, sent home with `mask` and `body` bytes per word:
-/// each fresh ciphertext carries the noise of encryption and of rounding its body; both grow by ‖w‖₂². Rounding
-/// the mask of the result to a step s adds s²/12 for each of the N/2 (expected) secret bits that are one, rounding
-/// its body adds s²/12 once.
+/// each fresh ciphertext carries the noise of encryption and of rounding its body; both grow by
+/// ‖w‖₂². Rounding the mask of the result to a step s adds s²/12 for each of the N/2 (expected)
+/// secret bits that are one, rounding its body adds s²/12 once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ResultNoise {
     /// From the encryption of the inputs.

@@ -1,8 +1,8 @@
 //! The parameter set `GLWE_2048_V1`: sizes, moduli and noise of every ciphertext.
 //!
-//! GLWE with one mask polynomial (RLWE), N = 2048, binary secret. One secret key is used under two moduli,
-//! q = 2^32 for training and q = 2^64 for tickets and biases; the noise of each is read from tfhe's curve for 132
-//! bits of security at that modulus.
+//! GLWE with one mask polynomial (RLWE), N = 2048, binary secret. One secret key is used under two
+//! moduli, q = 2^32 for training and q = 2^64 for tickets and biases; the noise of each is read
+//! from tfhe's curve for 132 bits of security at that modulus.
 
 use tfhe::core_crypto::commons::noise_formulas::secure_noise::{
     minimal_glwe_bound_for_132_bits_security_tuniform,
@@ -25,16 +25,16 @@ pub const SEED_BYTES: usize = 16;
 /// Log2 of the integers per unit of a bias in its ciphertext modulo 2^64.
 pub const BIAS_SCALE_LOG2: u32 = 48;
 
-/// Log2 of the steps per unit on which biases lie. Biases are multiples of 2^-16, so that they are decrypted
-/// exactly whatever noise their ciphertexts have gathered.
+/// Log2 of the steps per unit on which biases lie. Biases are multiples of 2^-16, so that they are
+/// decrypted exactly whatever noise their ciphertexts have gathered.
 pub const BIAS_GRID_LOG2: u32 = 16;
 
-/// Exponent b of the noise of fresh ciphertexts modulo 2^`modulus_log2`: uniform on [-2^b, 2^b] with half weight
-/// at both ends (tfhe's `TUniform`).
+/// Exponent b of the noise of fresh ciphertexts modulo 2^`modulus_log2`: uniform on [-2^b, 2^b]
+/// with half weight at both ends (tfhe's `TUniform`).
 ///
-/// The smallest b that tfhe's curve allows at 132 bits of security. The curve's bound and its variance differ for
-/// small moduli (the bound lacks the floor that keeps noise from vanishing below one integer step), so both are
-/// asked and the stricter answer is taken.
+/// The smallest b that tfhe's curve allows at 132 bits of security. The curve's bound and its
+/// variance differ for small moduli (the bound lacks the floor that keeps noise from vanishing
+/// below one integer step), so both are asked and the stricter answer is taken.
 pub fn noise_bound_log2(modulus_log2: u32) -> u32 {
     let (dimension, size) = (GlweDimension(1), PolynomialSize(POLYNOMIAL_SIZE));
     let modulus = f64::from(modulus_log2).exp2();

@@ -54,7 +54,8 @@ impl PlainMap {
 
     /// Applies the map to one vector of integers modulo 2^32.
     ///
-    /// Expected cost with AVX-512: one cycle per 16 of [`LinearMap::multiply_adds`], where outputs fill panels.
+    /// Expected cost with AVX-512: one cycle per 16 of [`LinearMap::multiply_adds`], where outputs
+    /// fill panels.
     ///
     /// # Panics
     /// If `values` has not [`PlainMap::inputs`] entries or `results` not [`PlainMap::outputs`].

@@ -1,7 +1,9 @@
-//! Linear maps whose weights are mostly zero or ±1, applied to many plain vectors at once: repairing tickets.
+//! Linear maps whose weights are mostly zero or ±1, applied to many plain vectors at once:
+//! repairing tickets.
 //!
-//! Vectors lie side by side, scalar by scalar, so that one weight meets a register of vectors, and zero weights cost
-//! nothing. Eight neighbouring patches are computed together: they share the walk through the weights.
+//! Vectors lie side by side, scalar by scalar, so that one weight meets a register of vectors, and
+//! zero weights cost nothing. Eight neighbouring patches are computed together: they share the walk
+//! through the weights.
 
 mod kernel;
 #[cfg(test)]
@@ -76,13 +78,14 @@ impl SparseMap {
 
     /// Adds W r + c to each output vector, modulo 2^32.
     ///
-    /// `inputs` holds r of up to [`LANES`] vectors, scalar by scalar; `outputs` the vectors of the first lanes; c is
-    /// `added`. `room` is used for sums and left with some of them. Expected cost with AVX-512: half a cycle per 16 of [`SparseMap::multiply_adds`] and vector for
-    /// weights ±1, a whole one for others, and about two cycles per output and vector.
+    /// `inputs` holds r of up to [`LANES`] vectors, scalar by scalar; `outputs` the vectors of the
+    /// first lanes; c is `added`. `room` is used for sums and left with some of them. Expected cost
+    /// with AVX-512: half a cycle per 16 of [`SparseMap::multiply_adds`] and vector for weights ±1,
+    /// a whole one for others, and about two cycles per output and vector.
     ///
     /// # Panics
-    /// If `inputs` has not [`SparseMap::inputs`] scalars, `added` or an output not [`SparseMap::outputs`], or there
-    /// are more outputs than lanes.
+    /// If `inputs` has not [`SparseMap::inputs`] scalars, `added` or an output not
+    /// [`SparseMap::outputs`], or there are more outputs than lanes.
     pub fn add_products(
         &self,
         added: &[u32],

@@ -1,8 +1,8 @@
 //! Words on the wire, rounded to their top bytes.
 //!
-//! The words of one row are sent as planes: first the most significant 4-byte, then 2-byte, then 1-byte pieces, as
-//! the width needs them (6 = 4 + 2, 5 = 4 + 1, 3 = 2 + 1). Every plane is a plain little-endian array, so that
-//! packing and unpacking are narrowing and widening copies.
+//! The words of one row are sent as planes: first the most significant 4-byte, then 2-byte, then
+//! 1-byte pieces, as the width needs them (6 = 4 + 2, 5 = 4 + 1, 3 = 2 + 1). Every plane is a plain
+//! little-endian array, so that packing and unpacking are narrowing and widening copies.
 
 use crate::word::Word;
 

@@ -100,8 +100,8 @@ fn rejects_wrong_lengths_and_ranges_and_changes_nothing() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// A bias b at the scale of a result is round(word · factor / 2^32) modulo 2^32 with factor = scale / step, so
-    /// that a message of b · 2^48 becomes b · scale exactly.
+    /// A bias b at the scale of a result is round(word · factor / 2^32) modulo 2^32 with factor =
+    /// scale / step, so that a message of b · 2^48 becomes b · scale exactly.
     #[test]
     fn scaling_is_exact(
         factors in proptest::collection::vec(1u64..1 << 26, 1..4),

@@ -39,8 +39,8 @@ fn random_map(inputs: usize, groups: &[Sizes], rng: &mut ChaCha8Rng) -> LinearMa
     LinearMap::new(inputs, outputs, groups_of_map).unwrap()
 }
 
-/// The definition: out\[scatter\[r\]\] = Σ_t weights\[r\]\[t\] · in\[gather\[t\]\], word by word, modulo 2^64; the low bits
-/// of that are the sum modulo 2^32.
+/// The definition: out\[scatter\[r\]\] = Σ_t weights\[r\]\[t\] · in\[gather\[t\]\], word by word,
+/// modulo 2^64; the low bits of that are the sum modulo 2^32.
 fn defined<W: Word>(map: &LinearMap, words: &[W]) -> Vec<W> {
     let mut out = vec![W::default(); map.outputs() * ROW_WORDS];
     for group in map.groups() {

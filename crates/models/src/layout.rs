@@ -2,8 +2,8 @@
 //! `models/<tenant>/<model>/v/<incarnation>/<version, 20 digits>`; beside a version that a training
 //! session began at, an empty object of its name and `.begun`.
 //!
-//! The incarnation tells a model from a deleted one of the same name, so that a commit that was under
-//! way while the model was deleted cannot show up in its successor.
+//! The incarnation tells a model from a deleted one of the same name, so that a commit that was
+//! under way while the model was deleted cannot show up in its successor.
 
 use object_store::path::Path;
 use sphinx_proto::{ModelId, TenantId};

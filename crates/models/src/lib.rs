@@ -1,7 +1,7 @@
 //! Models as durable objects: created once, moved on by compare-and-set commits.
 //!
-//! [`ModelStore`] keeps them, [`ModelMeta`] says what a model is and [`ModelVersion`] holds its parameters
-//! after a commit. Which versions stay is [`Retention`]'s to say.
+//! [`ModelStore`] keeps them, [`ModelMeta`] says what a model is and [`ModelVersion`] holds its
+//! parameters after a commit. Which versions stay is [`Retention`]'s to say.
 #![deny(clippy::indexing_slicing)]
 
 mod error;

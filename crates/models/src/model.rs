@@ -39,7 +39,8 @@ pub struct ModelVersion {
     pub averaged: Option<Vec<Vec<f32>>>,
     /// State of the optimiser; opaque here.
     pub optimizer: Bytes,
-    /// Ciphertexts of the biases by stage; opaque here. After loading they share the object's memory.
+    /// Ciphertexts of the biases by stage; opaque here. After loading they share the object's
+    /// memory.
     pub biases: Vec<Bytes>,
 }
 

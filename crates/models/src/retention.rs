@@ -2,11 +2,12 @@
 
 use std::num::NonZeroU64;
 
-/// Versions kept of every model: the newest, and of the older ones those that training sessions began at.
+/// Versions kept of every model: the newest, and of the older ones those that training sessions
+/// began at.
 ///
-/// The newest are there for readers who are at work with one while training goes on. What a session began at is what
-/// was used until then: tickets of recognition prepared for it can be repaired as long as it is kept, however
-/// many commits the session makes.
+/// The newest are there for readers who are at work with one while training goes on. What a session
+/// began at is what was used until then: tickets of recognition prepared for it can be repaired as
+/// long as it is kept, however many commits the session makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Newest versions.
@@ -32,8 +33,8 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Of the versions there are, and of those that sessions began at (both ascending), the ones that are not to be
-    /// kept when the newest is `head`.
+    /// Of the versions there are, and of those that sessions began at (both ascending), the ones
+    /// that are not to be kept when the newest is `head`.
     pub(crate) fn surplus(&self, head: u64, versions: &[u64], beginnings: &[u64]) -> Surplus {
         let oldest = (head + 1).saturating_sub(self.newest.get());
         let older = |version: &&u64| **version < oldest;

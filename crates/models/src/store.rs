@@ -74,8 +74,8 @@ impl ModelStore {
         Self { retention, ..self }
     }
 
-    /// Stores a new model at version 0. The same request (key, network, seed) is accepted again while
-    /// the model is at version 0.
+    /// Stores a new model at version 0. The same request (key, network, seed) is accepted again
+    /// while the model is at version 0.
     ///
     /// # Errors
     /// [`StoreError::ModelExists`] when the name is taken.
@@ -124,7 +124,8 @@ impl ModelStore {
     /// [`StoreError::Object`].
     pub async fn list(&self, tenant: &TenantId) -> Result<Vec<StoredModel>, StoreError> {
         let names = self.objects.folders(&layout::tenant(tenant)).await?;
-        // A crash or a deletion leaves folders that are not named like a model or have no description.
+        // A crash or a deletion leaves folders that are not named like a model or have no
+        // description.
         let models = names.into_iter().filter_map(|name| ModelId::parse(name).ok());
         let found = stream::iter(models).map(|model| async move {
             match self.get(tenant, &model).await {
@@ -176,14 +177,15 @@ impl ModelStore {
         }
     }
 
-    /// Stores `next` if the model is at `next.version - 1`. Repeating a stored commit (same session and
-    /// step) answers with its version and changes nothing. Versions that [`Retention`] does not keep are pruned
-    /// afterwards, which may fail without consequence.
+    /// Stores `next` if the model is at `next.version - 1`. Repeating a stored commit (same session
+    /// and step) answers with its version and changes nothing. Versions that [`Retention`] does not
+    /// keep are pruned afterwards, which may fail without consequence.
     ///
     /// Cost for `sphinx-mnist` (5 MB): about 5 ms, and what the disk takes to sync.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the model is elsewhere, [`StoreError::NoModel`] when it was deleted.
+    /// [`StoreError::Conflict`] when the model is elsewhere, [`StoreError::NoModel`] when it was
+    /// deleted.
     pub async fn commit(
         &self,
         meta: &ModelMeta,
@@ -233,8 +235,8 @@ impl ModelStore {
         Ok(())
     }
 
-    /// After a create that succeeded: makes sure that it succeeded because the version was new and not
-    /// because it had been pruned already, and prunes.
+    /// After a create that succeeded: makes sure that it succeeded because the version was new and
+    /// not because it had been pruned already, and prunes.
     async fn settle(&self, meta: &ModelMeta, version: u64) -> Result<Committed, StoreError> {
         let committed = Committed { version, repeated: false };
         let entries = match self.objects.list(&layout::versions(meta)).await {
@@ -247,8 +249,8 @@ impl ModelStore {
         let versions = numbers(&entries, layout::parse_version);
         let head = versions.last().copied().unwrap_or(version);
         if head - version >= self.retention.newest.get() {
-            // That many commits by others while this one was being written: whether it is the one they
-            // are built on cannot be known any more. The session reopens and sees.
+            // That many commits by others while this one was being written: whether it is the one
+            // they are built on cannot be known any more. The session reopens and sees.
             self.objects.delete(&layout::version(meta, version)).await?;
             let (model, base) = (meta.model_id.clone(), version - 1);
             return Err(StoreError::Conflict { model, base, head });

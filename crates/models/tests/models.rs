@@ -154,7 +154,8 @@ async fn only_the_newest_versions_are_kept() {
     assert_eq!(store.load(&meta, Some(22)).await, Err(gone));
 }
 
-/// Three sessions of 20 commits each: what each of them began at can still be read after the last one.
+/// Three sessions of 20 commits each: what each of them began at can still be read after the last
+/// one.
 #[tokio::test]
 async fn versions_that_sessions_began_at_are_kept() {
     let (dir, store) = store();
@@ -285,8 +286,8 @@ async fn rejects_a_description_moved_to_another_tenant() {
     assert!(matches!(error, StoreError::Object(ObjectError::Damaged { .. })), "{error}");
 }
 
-/// A record of the size of `sphinx-mnist`'s; the bound is ten times what is expected, since tests share
-/// the machine.
+/// A record of the size of `sphinx-mnist`'s; the bound is ten times what is expected, since tests
+/// share the machine.
 #[tokio::test]
 async fn a_commit_of_five_megabytes_is_fast() {
     let (_dir, store) = store();

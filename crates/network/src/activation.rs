@@ -21,10 +21,12 @@ pub enum Activation {
         /// Largest output.
         cap: f32,
     },
-    /// Hyperbolic tangent rounded to `levels` values `(2i + 1 - levels) / (levels - 1)`, evenly spaced from -1 to 1.
+    /// Hyperbolic tangent rounded to `levels` values `(2i + 1 - levels) / (levels - 1)`, evenly
+    /// spaced from -1 to 1.
     ///
-    /// Value `i` stands for the `i`-th of `levels` equal parts of tanh's range. Its derivative is that of tanh in the
-    /// middle of the part: the straight-through gradient (Bengio, Léonard & Courville 2013), which is positive everywhere.
+    /// Value `i` stands for the `i`-th of `levels` equal parts of tanh's range. Its derivative is
+    /// that of tanh in the middle of the part: the straight-through gradient (Bengio, Léonard &
+    /// Courville 2013), which is positive everywhere.
     QuantisedTanh {
         /// Number of values, 2 to [`MAX_LEVELS`].
         levels: u32,
@@ -102,8 +104,9 @@ impl Activation {
         }
     }
 
-    /// Hands over the derivative, as a function of the value that the non-linearity took: a training
-    /// client keeps the output for the next weight gradient anyway, and needs not keep `z`.
+    /// Hands over the derivative, as a function of the value that the non-linearity took: a
+    /// training client keeps the output for the next weight gradient anyway, and needs not keep
+    /// `z`.
     pub fn visit_derivative(self, visitor: impl FunctionVisitor) {
         match self {
             Self::Tanh => visitor.visit(tanh_derivative),
@@ -125,7 +128,8 @@ fn tanh_derivative(output: f32) -> f32 {
     1.0 - output * output
 }
 
-/// The value of [`Activation::QuantisedTanh`] that stands for `tanh`, which lies in `[-1, 1]`; NaN stays NaN.
+/// The value of [`Activation::QuantisedTanh`] that stands for `tanh`, which lies in `[-1, 1]`; NaN
+/// stays NaN.
 #[inline(always)]
 fn quantised(tanh: f32, levels: u32) -> f32 {
     let levels = levels as f32;

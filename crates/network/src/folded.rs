@@ -2,8 +2,8 @@
 
 use crate::plan::{Linear, Stage};
 
-/// A stage as one convolution: of a map with its padding around it, with the mean over pooled windows in its weights. A
-/// dense layer is a convolution of maps of one scalar.
+/// A stage as one convolution: of a map with its padding around it, with the mean over pooled
+/// windows in its weights. A dense layer is a convolution of maps of one scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoldedStage {
     /// Channels of the input.

@@ -11,10 +11,11 @@ use crate::plan::{Linear, Plan, Stage, StageParameters};
 use crate::spec::Filters;
 use crate::steps::StepOp;
 
-/// Initial parameters of every stage: weights uniform in `±gain·√(3 / fan_in)` (LeCun et al. 1998), with the gain
-/// that keeps the variance of activations from layer to layer: √2 before a ReLU (He et al. 2015), 5/3 before tanh, 1
-/// otherwise; biases zero. The fan-out (Glorot & Bengio 2010) is left out: it would make the first convolution of `sphinx-mnist` five
-/// times smaller, which trains more slowly. Gabor filters have the same mean square as random weights.
+/// Initial parameters of every stage: weights uniform in `±gain·√(3 / fan_in)` (LeCun et al. 1998),
+/// with the gain that keeps the variance of activations from layer to layer: √2 before a ReLU (He
+/// et al. 2015), 5/3 before tanh, 1 otherwise; biases zero. The fan-out (Glorot & Bengio 2010) is
+/// left out: it would make the first convolution of `sphinx-mnist` five times smaller, which trains
+/// more slowly. Gabor filters have the same mean square as random weights.
 pub fn initial_parameters(plan: &Plan, rng: &mut impl Rng) -> Vec<StageParameters> {
     plan.stages.iter().map(|stage| stage_parameters(stage, rng)).collect()
 }

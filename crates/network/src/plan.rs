@@ -60,7 +60,8 @@ pub enum Direction {
     Backward,
 }
 
-/// A linear layer with its sizes. Its map is shared by all samples, its biases are one per output channel.
+/// A linear layer with its sizes. Its map is shared by all samples, its biases are one per output
+/// channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Linear {
     /// Convolution; weights are ordered `[out_channel][in_channel][ky][kx]`.

@@ -43,8 +43,8 @@ use crate::activation::Activation;
 pub struct NetworkSpec {
     /// What the network is called.
     pub name: String,
-    /// Biases are projected to `[-bias_bound, bias_bound]`, so that the server can prove that sums do not wrap
-    /// although it never sees a bias.
+    /// Biases are projected to `[-bias_bound, bias_bound]`, so that the server can prove that sums
+    /// do not wrap although it never sees a bias.
     #[serde(default = "default_bias_bound")]
     pub bias_bound: f32,
     /// Shape of an image; its pixels lie in `[0, 1]`.
@@ -121,33 +121,38 @@ pub enum LayerSpec {
     Tanh,
     /// Logistic function.
     Sigmoid,
-    /// Hyperbolic tangent rounded to few evenly spaced values from -1 to 1, trained by a straight-through gradient.
+    /// Hyperbolic tangent rounded to few evenly spaced values from -1 to 1, trained by a
+    /// straight-through gradient.
     QuantisedTanh {
         /// Number of values, at least 2.
         levels: u32,
     },
     /// Turns a map of `c × h × w` into a vector; moves nothing.
     Flatten,
-    /// Shears an image along its rows until its strokes stand upright (LeCun et al. 1998, *Gradient-Based Learning Applied
-    /// to Document Recognition*, §III.A): a fixed, public function of each image alone, computed by the client before
-    /// anything is encrypted; only as the first layer.
+    /// Shears an image along its rows until its strokes stand upright (LeCun et al.
+    /// 1998, *Gradient-Based Learning Applied to Document Recognition*, §III.A): a fixed, public
+    /// function of each image alone, computed by the client before anything is encrypted; only as
+    /// the first layer.
     ///
-    /// Row y moves by `m (y - c)` pixels, c and m being the mean of the rows and the quotient of the second moments
-    /// (rows with columns, over rows with rows), weighted by the brightness of all channels together and m kept within ±1.
+    /// Row y moves by `m (y - c)` pixels, c and m being the mean of the rows and the quotient of
+    /// the second moments (rows with columns, over rows with rows), weighted by the brightness of
+    /// all channels together and m kept within ±1.
     Deskew,
-    /// `(x - mean) / deviation` by public constants, computed by the client on its images before they are
-    /// encrypted; only before layers of other kinds.
+    /// `(x - mean) / deviation` by public constants, computed by the client on its images before
+    /// they are encrypted; only before layers of other kinds.
     Normalise {
         /// What is subtracted.
         mean: f32,
         /// What is divided by.
         deviation: f32,
     },
-    /// Scattering transform of second order and group normalisation (Tramèr & Boneh, ICLR 2021): fixed, public
-    /// features, computed by the client on its images before they are encrypted; only before layers of other kinds.
+    /// Scattering transform of second order and group normalisation (Tramèr & Boneh, ICLR 2021):
+    /// fixed, public features, computed by the client on its images before they are encrypted; only
+    /// before layers of other kinds.
     ///
-    /// A channel of `h × w` becomes `1 + J L + L² J (J - 1) / 2` channels of `⌊h / 2^J⌋ × ⌊w / 2^J⌋`, all of them
-    /// normalised in groups of neighbouring channels and clipped to `±`[`crate::SCATTER_BOUND`].
+    /// A channel of `h × w` becomes `1 + J L + L² J (J - 1) / 2` channels of
+    /// `⌊h / 2^J⌋ × ⌊w / 2^J⌋`, all of them normalised in groups of neighbouring channels and
+    /// clipped to `±`[`crate::SCATTER_BOUND`].
     Scatter {
         /// Number of scales J.
         #[serde(default = "default_scales")]
@@ -168,8 +173,8 @@ pub enum Filters {
     /// Uniform random weights.
     #[default]
     Random,
-    /// Gabor filters: edges and bars in evenly spaced orientations. A public choice that costs no privacy and that private
-    /// training, which moves weights little, keeps much of.
+    /// Gabor filters: edges and bars in evenly spaced orientations. A public choice that costs no
+    /// privacy and that private training, which moves weights little, keeps much of.
     Gabor,
 }
 

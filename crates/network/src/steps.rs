@@ -56,7 +56,8 @@ pub fn apply_steps(steps: &[Step], mut values: Vec<f32>) -> Vec<f32> {
     values
 }
 
-/// Folds every window of `size × size`, `stride` apart, line by line, so that the order of the sum is fixed.
+/// Folds every window of `size × size`, `stride` apart, line by line, so that the order of the sum
+/// is fixed.
 fn pool(
     step: &Step,
     values: &[f32],

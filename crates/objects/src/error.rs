@@ -2,7 +2,8 @@
 
 use crate::record::RecordError;
 
-/// An error of the store of objects. Each is a fault of this machine or of its disk, never of a request.
+/// An error of the store of objects. Each is a fault of this machine or of its disk, never of a
+/// request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObjectError {
     /// The configured location cannot be used.

@@ -1,8 +1,9 @@
-//! Durable objects over [`object_store`]: written whole, read whole, each in a frame that shows damage.
+//! Durable objects over [`object_store`]: written whole, read whole, each in a frame that shows
+//! damage.
 //!
-//! [`Objects`] is the store itself, [`record`] the frame around every stored message. An acknowledged
-//! write survives a crash of the process and of the machine; a write that was not acknowledged either
-//! happened whole or not at all.
+//! [`Objects`] is the store itself, [`record`] the frame around every stored message. An
+//! acknowledged write survives a crash of the process and of the machine; a write that was not
+//! acknowledged either happened whole or not at all.
 #![deny(clippy::indexing_slicing)]
 
 mod error;

@@ -25,8 +25,8 @@ pub trait Record: Message + Default {
     const TYPE: &'static str;
     /// Version of its meaning, as it is written.
     const FORMAT: u16;
-    /// Versions that this program can read; it refuses any other. A program that writes a new one goes on
-    /// reading what older programs have stored.
+    /// Versions that this program can read; it refuses any other. A program that writes a new one
+    /// goes on reading what older programs have stored.
     const READS: &[u16] = &[Self::FORMAT];
 }
 
@@ -71,8 +71,8 @@ pub enum RecordError {
     Message(String),
 }
 
-/// Encodes a record. Cost: one copy and one SHA-256, together about 4 ms for 5 MB with the CPU's SHA
-/// instructions.
+/// Encodes a record. Cost: one copy and one SHA-256, together about 4 ms for 5 MB with the CPU's
+/// SHA instructions.
 pub fn seal<R: Record>(record: &R) -> Bytes {
     const { assert!(R::TYPE.len() <= TYPE_LEN && R::TYPE.is_ascii()) };
     let len = record.encoded_len();
@@ -97,7 +97,8 @@ pub fn seal<R: Record>(record: &R) -> Bytes {
 /// Decodes a record; byte fields share the object's memory.
 ///
 /// # Errors
-/// [`RecordError`] for anything but the bytes of [`seal`] for the same type in a format of [`Record::READS`].
+/// [`RecordError`] for anything but the bytes of [`seal`] for the same type in a format of
+/// [`Record::READS`].
 pub fn unseal<R: Record>(mut object: Bytes) -> Result<R, RecordError> {
     let len = object.len();
     if len < HEADER || !object.starts_with(MAGIC) {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{OptimizerError, require, require_length};
 
-/// Exponential moving average of the weights, to be evaluated in their place: it averages out the noise
-/// of the last steps at no cost in privacy.
+/// Exponential moving average of the weights, to be evaluated in their place: it averages out the
+/// noise of the last steps at no cost in privacy.
 ///
 /// The decay warms up as min(decay, (1 + t) / (10 + t)) after t updates, so that early weights are
 /// forgotten soon (De et al. 2022, *Unlocking High-Accuracy Differentially Private Image
@@ -70,7 +70,8 @@ impl WeightAverage {
     /// Takes in the weights after a step.
     ///
     /// # Errors
-    /// [`OptimizerError::Length`], [`OptimizerError::NonFiniteState`]; the average is unchanged then.
+    /// [`OptimizerError::Length`], [`OptimizerError::NonFiniteState`]; the average is unchanged
+    /// then.
     pub fn update(&mut self, weights: &[f32]) -> Result<(), OptimizerError> {
         require_length("weights", weights.len(), self.average.len())?;
         if let Some(index) = weights.iter().position(|weight| !weight.is_finite()) {

@@ -107,8 +107,8 @@ impl Optimizer {
     /// An optimiser that goes on from a stored state.
     ///
     /// # Errors
-    /// As [`OptimizerSpec::validate`]; [`OptimizerError::Length`] and [`OptimizerError::NonFiniteState`]
-    /// for a state that is not of such an optimiser.
+    /// As [`OptimizerSpec::validate`]; [`OptimizerError::Length`] and
+    /// [`OptimizerError::NonFiniteState`] for a state that is not of such an optimiser.
     pub fn restore(
         spec: OptimizerSpec,
         weights: usize,
@@ -137,8 +137,8 @@ impl Optimizer {
         &self.state
     }
 
-    /// Makes one step along a gradient. Two passes over the weights, a few nanoseconds each: the first
-    /// only looks whether everything stays finite.
+    /// Makes one step along a gradient. Two passes over the weights, a few nanoseconds each: the
+    /// first only looks whether everything stays finite.
     ///
     /// # Errors
     /// [`OptimizerError::Length`], [`OptimizerError::Parameter`] (learning rate),

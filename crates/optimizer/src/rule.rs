@@ -19,10 +19,10 @@ pub struct TrainingRule {
 /// What a rule remembers of a list of parameter vectors: an optimiser each, and an average each if
 /// the rule keeps one.
 ///
-/// A step is one of the optimiser, then the average takes in what came of it. The server makes it on
-/// the weights by [`RuleState::step`]. A client knows only after a commit which biases its step has
-/// led to, and so makes the halves apart: [`RuleState::descend`], [`RuleState::take_in`]. Both must
-/// agree bit for bit with the training in the clear, which is why this exists once.
+/// A step is one of the optimiser, then the average takes in what came of it. The server makes it
+/// on the weights by [`RuleState::step`]. A client knows only after a commit which biases its step
+/// has led to, and so makes the halves apart: [`RuleState::descend`], [`RuleState::take_in`]. Both
+/// must agree bit for bit with the training in the clear, which is why this exists once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleState {
     rule: TrainingRule,
@@ -48,8 +48,8 @@ impl RuleState {
         Ok(Self { rule, optimizers, averages: rule.averaging.map(start).transpose()? })
     }
 
-    /// A state that goes on from stored moments, and from averages that have taken in so many steps;
-    /// averages that the rule keeps and nobody stored start at `vectors`.
+    /// A state that goes on from stored moments, and from averages that have taken in so many
+    /// steps; averages that the rule keeps and nobody stored start at `vectors`.
     ///
     /// # Errors
     /// As [`Optimizer::restore`] and [`WeightAverage::restore`]; [`OptimizerError::Length`] unless
@@ -93,8 +93,8 @@ impl RuleState {
     /// Step `step` of the optimiser on every vector; then the averages take them in.
     ///
     /// # Errors
-    /// As [`RuleState::descend`] and [`RuleState::take_in`]; vectors before the one that was refused
-    /// have changed then.
+    /// As [`RuleState::descend`] and [`RuleState::take_in`]; vectors before the one that was
+    /// refused have changed then.
     pub fn step<'a>(
         &mut self,
         step: u64,

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{OptimizerError, require};
 
-/// How the learning rate falls after the warm-up. `floor` is a fraction of the peak, reached at the end.
+/// How the learning rate falls after the warm-up. `floor` is a fraction of the peak, reached at the
+/// end.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decay {
@@ -38,8 +39,8 @@ pub struct Schedule {
 
 impl Schedule {
     /// # Errors
-    /// [`OptimizerError::Parameter`] for a peak that is not finite and positive or a floor outside [0, 1],
-    /// [`OptimizerError::Warmup`] for a warm-up that leaves no steps.
+    /// [`OptimizerError::Parameter`] for a peak that is not finite and positive or a floor outside
+    /// [0, 1], [`OptimizerError::Warmup`] for a warm-up that leaves no steps.
     pub fn validate(&self) -> Result<(), OptimizerError> {
         let positive = self.peak.is_finite() && self.peak > 0.0;
         require(positive, "learning rate", self.peak, "(0, infinity)")?;
@@ -52,8 +53,8 @@ impl Schedule {
         Ok(())
     }
 
-    /// The rate of a step, counted from 0. Warm-up takes peak/warmup, 2·peak/warmup, …; the first step
-    /// after it has the peak, step `total` and all later ones the floor.
+    /// The rate of a step, counted from 0. Warm-up takes peak/warmup, 2·peak/warmup, …; the first
+    /// step after it has the peak, step `total` and all later ones the floor.
     pub fn rate(&self, step: u64) -> f32 {
         let peak = f64::from(self.peak);
         if step < self.warmup {

@@ -154,7 +154,8 @@ impl Accountant {
     /// Takes as long as [`epsilon_by_loss`](Self::epsilon_by_loss).
     ///
     /// # Errors
-    /// [`AccountingError::NoneProven`], [`AccountingError::DeltaExhausted`], [`AccountingError::Infinite`].
+    /// [`AccountingError::NoneProven`], [`AccountingError::DeltaExhausted`],
+    /// [`AccountingError::Infinite`].
     pub fn epsilon(&self, delta: Delta) -> Result<Epsilon, AccountingError> {
         let left = self.left_of(delta)?;
         let renyi = self.total.epsilon(left);

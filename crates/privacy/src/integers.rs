@@ -16,7 +16,8 @@ pub(crate) fn uniform_below<R: CryptoRng + ?Sized>(rng: &mut R, n: u64) -> u64 {
     (product >> 64) as u64
 }
 
-/// True with probability exp(−numerator / denominator), for numerator ≤ denominator, denominator ≥ 1.
+/// True with probability exp(−numerator / denominator), for numerator ≤ denominator, denominator
+/// ≥ 1.
 ///
 /// Canonne, Kamath & Steinke 2020, Algorithm 1: the first k at which Bernoulli(γ/k) fails is odd
 /// with probability e^−γ. Bernoulli(γ/k) is drawn as Bernoulli(1/k) ∧ Bernoulli(γ), so that no

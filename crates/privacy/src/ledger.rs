@@ -1,14 +1,14 @@
 //! The durable record of what the training of one model has spent.
 //!
-//! Order of a step: noise the sum, [`Ledger::reserve`] it (returns once record *and* bytes are on the
-//! disk), send the bytes, [`Ledger::confirm`] when the server has committed them. After a crash or a
-//! lost connection [`Ledger::pending`] holds the identical bytes to send again. A record is never
-//! removed: an update that may have left the client is spent.
+//! Order of a step: noise the sum, [`Ledger::reserve`] it (returns once record *and* bytes are on
+//! the disk), send the bytes, [`Ledger::confirm`] when the server has committed them. After a crash
+//! or a lost connection [`Ledger::pending`] holds the identical bytes to send again. A record is
+//! never removed: an update that may have left the client is spent.
 //!
 //! Each record carries the hash of all before it, the first that of the [`Binding`]; the store's
 //! pages carry checksums, verified whenever the ledger is opened. Damage, edits and ledgers of
-//! other models are refused. Putting back an old copy of the whole file cannot be noticed from the file
-//! alone: [`Ledger::check_version`] compares with what the server has committed. Nothing here
+//! other models are refused. Putting back an old copy of the whole file cannot be noticed from the
+//! file alone: [`Ledger::check_version`] compares with what the server has committed. Nothing here
 //! protects users from themselves: who rewrites the file with all its hashes deceives only himself.
 
 use std::collections::BTreeSet;
@@ -144,11 +144,12 @@ impl Ledger {
         })
     }
 
-    /// Spends a step: records it together with the exact bytes to be sent, and returns once both are
-    /// on the disk (a few milliseconds). With a target, refuses the step that would exceed it, and
-    /// remembers it ([`Ledger::target`]).
+    /// Spends a step: records it together with the exact bytes to be sent, and returns once both
+    /// are on the disk (a few milliseconds). With a target, refuses the step that would exceed it,
+    /// and remembers it ([`Ledger::target`]).
     ///
-    /// Reserving the pending step again with the same bytes returns the same receipt and spends nothing.
+    /// Reserving the pending step again with the same bytes returns the same receipt and spends
+    /// nothing.
     ///
     /// # Errors
     /// [`LedgerError::BudgetExhausted`], [`LedgerError::Pending`], [`LedgerError::PendingDiffers`],
@@ -212,8 +213,8 @@ impl Ledger {
     }
 
     /// Gives up the pending update, where the server will never take it. What it spent stays spent:
-    /// it may have been seen. The model's version is again the one it was made for, so that a version that somebody
-    /// else makes of it meanwhile is noticed ([`Ledger::check_version`]).
+    /// it may have been seen. The model's version is again the one it was made for, so that a
+    /// version that somebody else makes of it meanwhile is noticed ([`Ledger::check_version`]).
     ///
     /// # Errors
     /// [`LedgerError::NotPending`], [`LedgerError::Storage`].
@@ -229,7 +230,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// The target that the last step recorded under one kept to: the budget, until another is asked for.
+    /// The target that the last step recorded under one kept to: the budget, until another is asked
+    /// for.
     pub fn target(&self) -> Option<Target> {
         self.target
     }
@@ -265,7 +267,8 @@ impl Ledger {
         &self.records
     }
 
-    /// The records as runs of steps that spent alike, oldest first; those that spent nothing are left out.
+    /// The records as runs of steps that spent alike, oldest first; those that spent nothing are
+    /// left out.
     pub fn runs(&self) -> Vec<Run> {
         runs(&self.records)
     }

@@ -1,13 +1,14 @@
-//! Differential privacy of training: sampling, noise, accounting, and the durable record of what was spent.
+//! Differential privacy of training: sampling, noise, accounting, and the durable record of what
+//! was spent.
 //!
 //! # The theorem
 //!
-//! Let every step draw each example independently with probability q ([`PoissonSampler`]), bound each
-//! drawn example's gradient, weights and biases jointly, to an L2 norm of C, and release only the sum
-//! plus Gaussian noise of standard deviation σ·C ([`GaussianMechanism`]). Then one step has Rényi
-//! divergence D_α ≤ ln A_α(q, σ) / (α − 1) between neighbouring data sets (Mironov, Talwar & Zhang 2019),
-//! divergences of adaptively chosen steps add up, and for every order α the composition is
-//! (ε, δ)-differentially private with
+//! Let every step draw each example independently with probability q ([`PoissonSampler`]), bound
+//! each drawn example's gradient, weights and biases jointly, to an L2 norm of C, and release only
+//! the sum plus Gaussian noise of standard deviation σ·C ([`GaussianMechanism`]). Then one step has
+//! Rényi divergence D_α ≤ ln A_α(q, σ) / (α − 1) between neighbouring data sets (Mironov, Talwar &
+//! Zhang 2019), divergences of adaptively chosen steps add up, and for every order α the
+//! composition is (ε, δ)-differentially private with
 //!
 //! - improved: ε = D_α + ln(1 − 1/α) − ln(δα) / (α − 1) (Canonne, Kamath & Steinke 2020, Prop. 12),
 //! - classical: ε = D_α + ln(1/δ) / (α − 1) (Mironov 2017, Prop. 3; the moments accountant).
@@ -23,26 +24,29 @@
 //!
 //! - Neighbours differ by the presence of one example; one example is one unit. Somebody with many
 //!   examples in the data is protected less.
-//! - *All* gradients go through the mechanism, those of encrypted biases included, and are divided by the
-//!   expected batch size, not the true one. Otherwise nothing is proven ([`ledger::Charge::Unproven`]).
-//! - An example's gradient depends on no other example of the batch (no batch normalisation). Where it is the mean over
-//!   augmented copies, they are made of that example alone and the mean is what is clipped.
-//! - Batches are padded to a fixed number of blocks. What does not fit is dropped; the probability of
-//!   that is taken from δ, see below.
+//! - *All* gradients go through the mechanism, those of encrypted biases included, and are divided
+//!   by the expected batch size, not the true one. Otherwise nothing is proven
+//!   ([`ledger::Charge::Unproven`]).
+//! - An example's gradient depends on no other example of the batch (no batch normalisation). Where
+//!   it is the mean over augmented copies, they are made of that example alone and the mean is what
+//!   is clipped.
+//! - Batches are padded to a fixed number of blocks. What does not fit is dropped; the probability
+//!   of that is taken from δ, see below.
 //! - Floating-point error of clipping and summing stays within [`MechanismSpec::slack`]. The noise
 //!   itself is exact: integers, on a grid, see [`GaussianMechanism`].
-//! - The generator passed in is cryptographic, and its state and the running time of the sampler are
-//!   hidden from the server.
+//! - The generator passed in is cryptographic, and its state and the running time of the sampler
+//!   are hidden from the server.
 //! - The number of steps, the size of the data set and all parameters are public.
 //!
 //! # Batches that overflow
 //!
-//! Couple the batches of D and D ∪ {x}: draw the batch of D once for both, and toss for x apart. Let O be
-//! the event that in some step this common batch fills all slots. O has the same probability under
-//! both, at most steps · P[Binomial(n, q) ≥ capacity]; outside of it nothing is dropped from either, and
-//! conditioned on any common batch a step is the mechanism of the theorem (whose bound holds for each
-//! common batch, by joint quasi-convexity). So the training is (ε, δ′ + P\[O\])-private when
-//! the mechanism is (ε, δ′)-private: the accountant converts at δ′ = δ − steps · [`overflow_probability`].
+//! Couple the batches of D and D ∪ {x}: draw the batch of D once for both, and toss for x apart.
+//! Let O be the event that in some step this common batch fills all slots. O has the same
+//! probability under both, at most steps · P[Binomial(n, q) ≥ capacity]; outside of it nothing is
+//! dropped from either, and conditioned on any common batch a step is the mechanism of the theorem
+//! (whose bound holds for each common batch, by joint quasi-convexity). So the training is (ε, δ′ +
+//! P\[O\])-private when the mechanism is (ε, δ′)-private: the accountant converts at δ′ = δ − steps
+//! · [`overflow_probability`].
 //!
 //! # Example
 //!

@@ -31,14 +31,20 @@
 //!
 //! # What is computed, and every error
 //!
-//! | step | error | accounted for by |
-//! |---|---|---|
-//! | losses of one step beyond a range of outputs of e^(−t²/2)/2 probability on either side | left out | high ones count as infinite, 10⁻⁹ δ in all; low ones are raised to the lowest point |
-//! | losses between two points of a grid spread to both, keeping the masses under P and Q | δ(ε) becomes the chord between the points as a function of e^ε, which lies above, δ being convex in it: *connecting the dots* (Doroshenko et al., *Connect the Dots*, 2022) | nothing to do: it dominates. ε grows by 5·10⁻⁵ of it or so |
-//! | masses by quadrature of positive integrands | relative, 10⁻¹¹ and rounding | a factor of the composition's masses, as all are positive |
-//! | composition modulo the length of a transform | mass outside the window wraps around into it | that only adds; the mass above the window is bounded by its moment (Chernoff) and counts as infinite |
-//! | rounding of the transforms | absolute, bounded in the Euclidean norm | added to δ |
-//! | rounding of exponents and sums of losses | relative | the same factor; losses are raised |
+//! - *Tails.* Losses of one step beyond a range of outputs of e^(−t²/2)/2 probability on either
+//!   side are left out: high ones count as infinite, 10⁻⁹ δ in all; low ones are raised to the
+//!   lowest point.
+//! - *Grid.* A loss between two points of the grid is spread to both, keeping the masses under P
+//!   and Q. δ(ε) becomes the chord between the points as a function of e^ε, which lies above, δ
+//!   being convex in it: *connecting the dots* (Doroshenko et al., *Connect the Dots*, 2022). That
+//!   dominates, so nothing is to be added; ε grows by 5·10⁻⁵ of it or so.
+//! - *Masses* come from quadrature of positive integrands, with a relative error of 10⁻¹¹ and
+//!   rounding: a factor of the composition's masses, as all are positive.
+//! - *Wrapping.* Composition is modulo the length of a transform, so that mass outside the window
+//!   wraps around into it. That only adds; the mass above the window is bounded by its moment
+//!   (Chernoff) and counts as infinite.
+//! - *Rounding of the transforms* is absolute, bounded in the Euclidean norm and added to δ.
+//! - *Rounding of exponents and of sums of losses* is relative: the same factor; losses are raised.
 //!
 //! Transforms err by an absolute amount where δ is tiny. So masses are multiplied by e^(θ · loss)
 //! first and divided again after the composition, with θ such that ε is in the bulk of the tilted

@@ -9,7 +9,8 @@ use crate::quantity::NoiseMultiplier;
 
 /// The grid is at most C / (√d · GRID_FINENESS): rounding enlarges the sensitivity by 1/4096.
 const GRID_FINENESS: f64 = 4096.0;
-/// Noise is at least this many grid units wide, where the discrete Gaussian is Gaussian to e^(−10⁷).
+/// Noise is at least this many grid units wide, where the discrete Gaussian is Gaussian to
+/// e^(−10⁷).
 pub(crate) const MIN_SCALE: f64 = 1024.0;
 /// Sums beyond this many grid units are no clipped sums; below, all arithmetic on them is exact.
 const MAX_UNITS: f64 = 4_503_599_627_370_496.0; // 2⁵²
@@ -87,20 +88,23 @@ pub struct MechanismSpec {
 }
 
 impl MechanismSpec {
-    /// Slack for sums over `blocks` blocks, each the f32 sum of up to `examples` clipped gradients in which each component
-    /// goes through at most `chain` additions one after the other; the blocks are added in f64 and the total becomes f32:
-    /// examples · (√blocks · (√chain + 1) + blocks) · 2⁻²⁴.
+    /// Slack for sums over `blocks` blocks, each the f32 sum of up to `examples` clipped gradients
+    /// in which each component goes through at most `chain` additions one after the other; the
+    /// blocks are added in f64 and the total becomes f32: examples · (√blocks · (√chain + 1) +
+    /// blocks) · 2⁻²⁴.
     ///
-    /// Leaving out an example changes the rounding of all later additions, and moves all later examples to other slots,
-    /// across the blocks' borders too: every block's sum is rounded anew. These changes are taken as
-    /// independent and of relative size 2⁻²⁴ at most, and all gradients as pointing the same way
-    /// (partial sums up to examples · C): three times the root mean square in that case, far more
-    /// otherwise, and including the errors of the norms that clip. It is a model of rounding, not a
-    /// worst case, which is √(blocks · chain) times larger. The last summand is the worst case of the total's own rounding.
-    /// 0.6 % for one block of 2048 examples and additions, 0.8 % for two.
+    /// Leaving out an example changes the rounding of all later additions, and moves all later
+    /// examples to other slots, across the blocks' borders too: every block's sum is rounded anew.
+    /// These changes are taken as independent and of relative size 2⁻²⁴ at most, and all gradients
+    /// as pointing the same way (partial sums up to examples · C): three times the root mean square
+    /// in that case, far more otherwise, and including the errors of the norms that clip. It is a
+    /// model of rounding, not a worst case, which is √(blocks · chain) times larger. The last
+    /// summand is the worst case of the total's own rounding. 0.6 % for one block of 2048 examples
+    /// and additions, 0.8 % for two.
     ///
-    /// Where examples take several slots, `examples` are slots, as long as the slots of one example are clipped to add at
-    /// most C each on average: partial sums are then as large as without copies.
+    /// Where examples take several slots, `examples` are slots, as long as the slots of one example
+    /// are clipped to add at most C each on average: partial sums are then as large as without
+    /// copies.
     pub fn f32_slack(blocks: u64, examples: u64, chain: u64) -> f64 {
         const ROUNDING: f64 = 1.0 / 16_777_216.0; // 2⁻²⁴
         let (blocks, chain) = (blocks as f64, chain as f64);
@@ -182,7 +186,8 @@ impl GaussianMechanism {
     /// Releases a sum of clipped gradients. About 0.2 µs per component.
     ///
     /// Calling this twice for one batch spends twice: store the result before it is sent, and send
-    /// the stored bytes again after a failure ([`Ledger::reserve`](crate::ledger::Ledger::reserve)).
+    /// the stored bytes again after a failure
+    /// ([`Ledger::reserve`](crate::ledger::Ledger::reserve)).
     ///
     /// # Errors
     /// [`MechanismError::Length`], [`MechanismError::NonFinite`], [`MechanismError::Unclipped`]; no

@@ -66,15 +66,17 @@ pub(crate) fn is_negligible(total_overflow: f64, delta: Delta) -> bool {
     total_overflow <= SHARE_OF_DELTA * delta.get()
 }
 
-/// Examples that so many blocks hold when each takes `copies` slots; 0 for no copies or more than a block's slots.
+/// Examples that so many blocks hold when each takes `copies` slots; 0 for no copies or more than a
+/// block's slots.
 pub fn block_capacity(blocks: u64, copies: u64) -> u64 {
     blocks.saturating_mul(BLOCK_SLOTS.checked_div(copies).unwrap_or(0))
 }
 
-/// The largest expected batch size whose overflows of a step's `capacity` ([`block_capacity`]), over all steps of
-/// `epochs` passes together, use up at most a hundredth of δ; all `examples` where nothing can overflow. Longer trainings,
-/// smaller δ and smaller capacities leave a larger part free: of 60 000 examples in 10 epochs at δ = 10⁻⁵, 1783 in a
-/// capacity of 2048 and 164 in one of 256. 0 without capacity. Takes microseconds.
+/// The largest expected batch size whose overflows of a step's `capacity` ([`block_capacity`]),
+/// over all steps of `epochs` passes together, use up at most a hundredth of δ; all `examples`
+/// where nothing can overflow. Longer trainings, smaller δ and smaller capacities leave a larger
+/// part free: of 60 000 examples in 10 epochs at δ = 10⁻⁵, 1783 in a capacity of 2048 and 164 in
+/// one of 256. 0 without capacity. Takes microseconds.
 pub fn largest_expected_batch(examples: u64, capacity: u64, epochs: f64, delta: Delta) -> u64 {
     if capacity > examples {
         return examples;
@@ -83,8 +85,9 @@ pub fn largest_expected_batch(examples: u64, capacity: u64, epochs: f64, delta: 
         overflow_of_steps(steps, examples, batch, capacity)
             .is_ok_and(|overflow| is_negligible(overflow, delta))
     };
-    // For a given number of steps, overflows grow with the batch. A smaller batch makes more steps, so a batch that is
-    // too large for the steps of a larger one does not fit; what is left after that is bounded anew.
+    // For a given number of steps, overflows grow with the batch. A smaller batch makes more steps,
+    // so a batch that is too large for the steps of a larger one does not fit; what is left after
+    // that is bounded anew.
     let mut bound = capacity;
     while bound > 0 {
         let steps = steps(epochs, examples, bound);
@@ -96,7 +99,8 @@ pub fn largest_expected_batch(examples: u64, capacity: u64, epochs: f64, delta: 
     bound
 }
 
-/// The largest number below `bound` for which a property holds that no larger one has once one lacks it; 0 if none.
+/// The largest number below `bound` for which a property holds that no larger one has once one
+/// lacks it; 0 if none.
 pub(crate) fn largest_within(bound: u64, holds: impl Fn(u64) -> bool) -> u64 {
     let (mut low, mut high) = (0, bound);
     while high - low > 1 {

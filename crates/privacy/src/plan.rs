@@ -136,11 +136,13 @@ pub struct PlanRequest {
     pub target: Target,
     /// Examples of the training set.
     pub examples: u64,
-    /// Expected batch size; `None` for the [largest](crate::largest_expected_batch) that the blocks hold.
+    /// Expected batch size; `None` for the [largest](crate::largest_expected_batch) that the blocks
+    /// hold.
     pub expected_batch: Option<u64>,
     /// Padded blocks of [`BLOCK_SLOTS`] sent in every step, whatever the batch drawn.
     pub blocks: u64,
-    /// Slots that each example takes, one per augmented copy; 1 without augmentation. Divides [`BLOCK_SLOTS`].
+    /// Slots that each example takes, one per augmented copy; 1 without augmentation. Divides
+    /// [`BLOCK_SLOTS`].
     pub copies: u64,
     /// Passes over the data in expectation; the last step is completed.
     pub epochs: f64,
@@ -168,8 +170,9 @@ impl PrivacyPlan {
     /// the probability of overflows included in δ. Takes about 0.1 s.
     ///
     /// # Errors
-    /// [`PlanError`] for a batch larger than the data or its blocks, more blocks than the data fills, examples none or
-    /// more than 10⁹, no epochs, wrong copies, overflows that use up more than a hundredth of δ, and a target out of reach.
+    /// [`PlanError`] for a batch larger than the data or its blocks, more blocks than the data
+    /// fills, examples none or more than 10⁹, no epochs, wrong copies, overflows that use up more
+    /// than a hundredth of δ, and a target out of reach.
     pub fn solve(request: &PlanRequest) -> Result<Self, PlanError> {
         let &PlanRequest { target, examples, expected_batch, blocks, copies, epochs } = request;
         if examples == 0 {

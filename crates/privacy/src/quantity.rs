@@ -59,7 +59,8 @@ pub struct NoiseMultiplier(f64);
 
 impl NoiseMultiplier {
     /// # Errors
-    /// [`QuantityError::NoNoise`] for σ = 0, [`QuantityError::NoiseMultiplier`] unless σ is finite and positive.
+    /// [`QuantityError::NoNoise`] for σ = 0, [`QuantityError::NoiseMultiplier`] unless σ is finite
+    /// and positive.
     pub fn new(sigma: f64) -> Result<Self, QuantityError> {
         if sigma == 0.0 {
             Err(QuantityError::NoNoise)

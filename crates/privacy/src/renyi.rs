@@ -1,4 +1,5 @@
-//! Rényi divergence of one step of the Poisson-subsampled Gaussian mechanism, as a function of the order.
+//! Rényi divergence of one step of the Poisson-subsampled Gaussian mechanism, as a function of the
+//! order.
 
 use crate::log_space;
 use crate::quantity::{Delta, NoiseMultiplier, SamplingRate};
@@ -8,8 +9,8 @@ const MAX_TERMS: u32 = 200_000;
 /// Logarithms of moments below this are lost in the rounding of a fractional order's series.
 const MIN_LOG_MOMENT: f64 = 1e-8;
 
-/// The orders α at which divergences are kept: those of `dp_accounting` and Opacus
-/// (1.1 to 10.9 by tenths, 11 to 63, 128, 256, 512, 1024). Any set gives a sound ε; a richer set a smaller one.
+/// The orders α at which divergences are kept: those of `dp_accounting` and Opacus (1.1 to 10.9 by
+/// tenths, 11 to 63, 128, 256, 512, 1024). Any set gives a sound ε; a richer set a smaller one.
 pub(crate) fn orders() -> Vec<f64> {
     let tenths = (11..110).map(|tenth| f64::from(tenth) / 10.0);
     let integers = (11..64).map(f64::from);

@@ -42,8 +42,8 @@ impl PoissonSampler {
         Self { examples, capacity, threshold }
     }
 
-    /// Draws a batch: one 64-bit word per example, compared in integers, so that neither the rate nor
-    /// the number of words consumed depends on floating point or on what was drawn before.
+    /// Draws a batch: one 64-bit word per example, compared in integers, so that neither the rate
+    /// nor the number of words consumed depends on floating point or on what was drawn before.
     ///
     /// When more than `capacity` examples are drawn, the ones to drop are chosen uniformly at
     /// random (the guarantee would allow any rule, but this one favours no example).

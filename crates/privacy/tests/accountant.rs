@@ -42,8 +42,9 @@ fn target(epsilon: f64, delta: f64) -> Target {
 }
 
 /// The rows are values of Google's dp_accounting; see the file. At fractional orders it adds the
-/// alternating tail of the series by absolute value, an upper bound; ours is the value itself (compared
-/// with quadrature in `renyi.rs`), hence never larger, and smaller by up to 2·10⁻⁴ at σ = 0.7.
+/// alternating tail of the series by absolute value, an upper bound; ours is the value itself
+/// (compared with quadrature in `renyi.rs`), hence never larger, and smaller by up to 2·10⁻⁴ at σ =
+/// 0.7.
 #[test]
 fn agrees_with_every_reference_row() {
     let reference: Reference =
@@ -211,7 +212,8 @@ fn chooses_the_largest_batch_that_leaves_delta_alone() {
     }
 }
 
-/// Copies take slots: what is drawn beyond the fewer examples that fit is dropped, and δ pays for that.
+/// Copies take slots: what is drawn beyond the fewer examples that fit is dropped, and δ pays for
+/// that.
 #[test]
 fn plans_in_copies_leave_room_for_fewer_examples() {
     let delta = request().target.delta();

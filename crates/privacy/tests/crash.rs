@@ -86,7 +86,8 @@ fn a_killed_process_loses_nothing() {
             }
             false
         };
-        // Kill at a random point after a few acknowledgements, then read what was still in the pipe.
+        // Kill at a random point after a few acknowledgements, then read what was still in the
+        // pipe.
         let mut wanted = rng.random_range(0..10);
         while wanted > 0 {
             wanted -= u32::from(acknowledge(lines.next().expect("the writer died by itself")));

@@ -1,8 +1,8 @@
 //! From a stage and its f32 weights to the integer linear map that runs on ciphertexts.
 //!
-//! Dense layers and convolutions take one road: a dense layer is a convolution of a 1 × 1 map with a kernel of
-//! side 1. What never changes, the [`Geometry`], is built once per stage and direction; lowering new weights is
-//! then a few passes over them.
+//! Dense layers and convolutions take one road: a dense layer is a convolution of a 1 × 1 map with
+//! a kernel of side 1. What never changes, the [`Geometry`], is built once per stage and direction;
+//! lowering new weights is then a few passes over them.
 
 mod geometry;
 mod kernel;

@@ -18,9 +18,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// Limits the RPCs served at once and refuses the surplus immediately.
 ///
-/// `tower`'s concurrency limit gives the place back with the head of the reply, which for a streaming
-/// RPC is before the work begins; here the reply's body holds it. Health and reflection need no place:
-/// a busy service is not a dead one.
+/// `tower`'s concurrency limit gives the place back with the head of the reply, which for a
+/// streaming RPC is before the work begins; here the reply's body holds it. Health and reflection
+/// need no place: a busy service is not a dead one.
 #[derive(Debug, Clone)]
 pub(crate) struct AdmissionLayer {
     places: Arc<Semaphore>,

@@ -11,8 +11,8 @@ use sphinx_telemetry::LogFormat;
 /// Exit code for a wrong command line (`EX_USAGE` of sysexits.h).
 const EX_USAGE: u8 = 64;
 
-/// Flags shared by the three services. What is not given is taken from the environment, then from the
-/// configuration file, then from the defaults.
+/// Flags shared by the three services. What is not given is taken from the environment, then from
+/// the configuration file, then from the defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Parser)]
 pub struct ServiceArgs {
     /// Configuration file (TOML)

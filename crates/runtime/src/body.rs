@@ -32,8 +32,8 @@ pub(crate) fn panicked() -> Status {
 }
 
 pin_project_lite::pin_project! {
-    /// A reply's body that holds its RPC's place until it ends, and turns a panic of the stream behind
-    /// it into INTERNAL instead of a broken connection.
+    /// A reply's body that holds its RPC's place until it ends, and turns a panic of the stream
+    /// behind it into INTERNAL instead of a broken connection.
     pub(crate) struct Held {
         #[pin]
         body: Body,

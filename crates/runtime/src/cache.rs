@@ -7,8 +7,8 @@ use std::sync::Arc;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
-/// Shared values by key, at most so many bytes of them besides those in use; those used least recently go
-/// first. Clones share it.
+/// Shared values by key, at most so many bytes of them besides those in use; those used least
+/// recently go first. Clones share it.
 pub struct ByteCache<K, V> {
     held: Cache<K, Arc<V>>,
 }
@@ -37,7 +37,8 @@ where
         self.held.get(key).await
     }
 
-    /// What is held under a key, or what `make` makes. Those who ask for the same meanwhile wait for it.
+    /// What is held under a key, or what `make` makes. Those who ask for the same meanwhile wait
+    /// for it.
     ///
     /// # Errors
     /// The error of `make`, for all who waited; nothing is held then.

@@ -47,11 +47,11 @@ impl Compute {
         self.pool.current_num_threads()
     }
 
-    /// Runs a closure on the pool, within the caller's tracing span; parallel iterators in it use the
-    /// same pool. First come, first served.
+    /// Runs a closure on the pool, within the caller's tracing span; parallel iterators in it use
+    /// the same pool. First come, first served.
     ///
-    /// A caller that goes away before the start takes its work with it; work that has started runs to
-    /// its end and its result is dropped.
+    /// A caller that goes away before the start takes its work with it; work that has started runs
+    /// to its end and its result is dropped.
     ///
     /// # Errors
     /// [`ComputeError::Panicked`]; the pool goes on.

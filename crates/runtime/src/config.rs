@@ -24,8 +24,8 @@ pub struct Config<L> {
     pub store: String,
     /// Address of the key vault; the key vault itself does not use it.
     pub keyvault: String,
-    /// Threads of the compute pool; 0 takes all cores. Without a bound, replicas on one machine slow
-    /// each other down by switching.
+    /// Threads of the compute pool; 0 takes all cores. Without a bound, replicas on one machine
+    /// slow each other down by switching.
     pub compute_threads: usize,
     /// Logs.
     pub log: LogConfig,
@@ -53,11 +53,11 @@ pub struct ServerConfig {
     pub max_concurrent_requests: usize,
     /// Connections open at once. Without a bound a client can use up the file descriptors.
     pub max_connections: usize,
-    /// Streams of one connection at once; the client holds further ones back. Keeps one connection from taking
-    /// every place.
+    /// Streams of one connection at once; the client holds further ones back. Keeps one connection
+    /// from taking every place.
     pub max_streams_per_connection: u32,
-    /// Longest wait for the head of a reply, milliseconds. A stuck RPC would hold its place for ever.
-    /// Replies that stream have no limit in all: only their head has.
+    /// Longest wait for the head of a reply, milliseconds. A stuck RPC would hold its place for
+    /// ever. Replies that stream have no limit in all: only their head has.
     pub request_timeout_ms: u64,
     /// Longest wait for the next message of a request's stream, milliseconds. A client that falls
     /// silent would hold its place for ever.

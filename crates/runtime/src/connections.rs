@@ -15,7 +15,8 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 /// Pause after a failed accept: out of file descriptors, the next try would fail at once, for ever.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The connections of a listener, at most `limit` at once; the surplus waits in the system's backlog.
+/// The connections of a listener, at most `limit` at once; the surplus waits in the system's
+/// backlog.
 pub(crate) fn accept(
     listener: TcpListener,
     limit: usize,

@@ -1,4 +1,5 @@
-//! What `--check-health` does, so that a container image needs no other program for its health check.
+//! What `--check-health` does, so that a container image needs no other program for its health
+//! check.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

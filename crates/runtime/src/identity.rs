@@ -35,8 +35,8 @@ impl Principal {
     /// The tenant named by `x-sphinx-tenant`, or "default" when the request names none.
     ///
     /// # Errors
-    /// [`ConversionError`] for a name outside the pattern, or for more than one name: which of them an
-    /// authenticating proxy has checked would be a guess.
+    /// [`ConversionError`] for a name outside the pattern, or for more than one name: which of them
+    /// an authenticating proxy has checked would be a guess.
     fn read(headers: &HeaderMap) -> Result<Self, ConversionError> {
         let mut names = headers.get_all(TenantId::FIELD).iter();
         let Some(name) = names.next() else {

@@ -38,8 +38,8 @@ pub fn launch<S: Service>(args: &ServiceArgs) -> ExitCode {
     }
 }
 
-/// A service as a process of its own: reads the command line, then as [`launch`]; 64 for a wrong command
-/// line.
+/// A service as a process of its own: reads the command line, then as [`launch`]; 64 for a wrong
+/// command line.
 pub fn main<S: Service>() -> ExitCode {
     match parse_args::<ServiceArgs>() {
         Ok(args) => launch::<S>(&args),
@@ -119,8 +119,8 @@ fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
     Ok(())
 }
 
-/// A parent that dies, however it does, closes the pipe. A thread of its own, since a read of standard
-/// input cannot be cancelled.
+/// A parent that dies, however it does, closes the pipe. A thread of its own, since a read of
+/// standard input cannot be cancelled.
 fn watch_stdin(shutdown: CancellationToken) {
     std::thread::spawn(move || {
         // An error ends the input just as well.

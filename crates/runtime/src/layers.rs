@@ -57,12 +57,13 @@ pub(crate) fn wrap(
         .layer(CatchPanicLayer::custom(|_| panicked().into_http::<Body>()))
         // 6. What the layers below report as errors becomes a status: nothing passes this line.
         .layer(RescueLayer { timeout })
-        // 7. A place or a refusal, before any work and outside the timeout: nobody waits in a queue.
+        // 7. A place or a refusal, before any work and outside the timeout: nobody waits in a
+        //    queue.
         .layer(AdmissionLayer::new(config.max_concurrent_requests))
         // 8. Whoever gives no name that can be read is refused, before any RPC sees the request.
         .layer(IdentityLayer)
-        // 9. Time until the head of the reply. A unary handler has then finished; a streaming one has
-        //    only begun, so a long training session is never cut by it.
+        // 9. Time until the head of the reply. A unary handler has then finished; a streaming one
+        //    has only begun, so a long training session is never cut by it.
         .layer(TimeoutLayer::new(timeout))
         // 10. Time between two messages of a request's stream, which is what ends a silent session.
         .map_request(move |request: Request<Body>| request.map(|body| impatient(body, idle)))

@@ -1,8 +1,9 @@
-//! What the three services share: configuration, start and drain, the layers every request passes and
-//! who makes it, the compute pool, a cache.
+//! What the three services share: configuration, start and drain, the layers every request passes
+//! and who makes it, the compute pool, a cache.
 //!
-//! A service is a [`Service`]: it opens what it needs and has routes. [`run`] serves it on a listener;
-//! [`launch`] is everything around that (configuration, logs, runtime, signals, exit code).
+//! A service is a [`Service`]: it opens what it needs and has routes. [`run`] serves it on a
+//! listener; [`launch`] is everything around that (configuration, logs, runtime, signals, exit
+//! code).
 #![deny(clippy::indexing_slicing)]
 
 mod admission;

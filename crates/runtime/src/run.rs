@@ -22,7 +22,8 @@ pub enum RunError {
     Serve(#[from] ServeError),
 }
 
-/// Opens a service and serves it on `listener` until `shutdown` is cancelled and its RPCs have ended.
+/// Opens a service and serves it on `listener` until `shutdown` is cancelled and its RPCs have
+/// ended.
 ///
 /// # Errors
 /// [`RunError`] when threads cannot be started, the service cannot open or the transport fails.

@@ -41,11 +41,12 @@ pub enum ServeError {
     Announce(#[from] io::Error),
 }
 
-/// Serves `routes`, wrapped in the layers, with health and reflection, until `shutdown` is cancelled.
+/// Serves `routes`, wrapped in the layers, with health and reflection, until `shutdown` is
+/// cancelled.
 ///
-/// When everything is ready, health turns SERVING and exactly one line, `listening on IP:PORT`, goes to
-/// standard output. A cancelled `shutdown` turns health NOT_SERVING, closes the port and lets running
-/// RPCs end; after the drain deadline the rest is left to the end of the process.
+/// When everything is ready, health turns SERVING and exactly one line, `listening on IP:PORT`,
+/// goes to standard output. A cancelled `shutdown` turns health NOT_SERVING, closes the port and
+/// lets running RPCs end; after the drain deadline the rest is left to the end of the process.
 ///
 /// # Errors
 /// [`ServeError`] when the service cannot start or its transport fails.
@@ -65,7 +66,8 @@ pub async fn serve(
     let server = server(config).serve_with_incoming_shutdown(app, incoming, drain);
 
     report(&health, service, ServingStatus::Serving).await;
-    // The socket listens since it was bound, so a connection made now waits at most for the next line.
+    // The socket listens since it was bound, so a connection made now waits at most for the next
+    // line.
     announce(address)?;
     tracing::info!(%address, "ready");
 
@@ -96,8 +98,8 @@ fn server(config: &ServerConfig) -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
-/// Adds reflection under both names: newer tools speak v1, older ones only v1alpha. It lists what this
-/// service serves, not the whole schema.
+/// Adds reflection under both names: newer tools speak v1, older ones only v1alpha. It lists what
+/// this service serves, not the whole schema.
 fn with_reflection(service: &ServiceInfo, routes: Routes) -> Result<Routes, ServeError> {
     let builder = || {
         tonic_reflection::server::Builder::configure()

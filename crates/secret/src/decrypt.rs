@@ -28,8 +28,8 @@ pub enum DecryptError {
 }
 
 impl SecretKey {
-    /// Decrypts `rows` packed rows and hands every row's phase (message plus noise, N words) to `decode`, which
-    /// writes one output row of N values.
+    /// Decrypts `rows` packed rows and hands every row's phase (message plus noise, N words) to
+    /// `decode`, which writes one output row of N values.
     ///
     /// Expected cost per row modulo 2^32: one transform forth and one back. Parallel over rows.
     ///

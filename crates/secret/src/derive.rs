@@ -10,9 +10,9 @@ use crate::key::{KeyError, SecretKey};
 const SALT: &[u8] = b"sphinx secret key 1 glwe-2048-v1, derived keys";
 
 impl SecretKey {
-    /// A symmetric key for a purpose: HKDF-SHA-256 (RFC 5869) of the coefficients, with `purpose` as its info. Always
-    /// the same for the same key and purpose; keys for different purposes say nothing about each other, nor about
-    /// the secret key.
+    /// A symmetric key for a purpose: HKDF-SHA-256 (RFC 5869) of the coefficients, with `purpose`
+    /// as its info. Always the same for the same key and purpose; keys for different purposes say
+    /// nothing about each other, nor about the secret key.
     ///
     /// # Errors
     /// [`KeyError::Derivation`] only.

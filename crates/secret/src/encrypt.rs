@@ -20,9 +20,9 @@ pub struct SeededRows {
 impl SecretKey {
     /// Encrypts rows of integers, one ciphertext per row of [`SLOTS`] values.
     ///
-    /// Expected cost per row and modulus 2^32: 8 kB of mask, 8 kB of noise bits (AES, about 5 GB/s), one transform
-    /// forth and one back; twice that at 2^64. Parallel over rows. Seeds are public and drawn from `rng` together
-    /// with the secret key of each row's noise.
+    /// Expected cost per row and modulus 2^32: 8 kB of mask, 8 kB of noise bits (AES, about 5
+    /// GB/s), one transform forth and one back; twice that at 2^64. Parallel over rows. Seeds are
+    /// public and drawn from `rng` together with the secret key of each row's noise.
     pub fn encrypt_rows<W: Word>(
         &self,
         messages: &[W],

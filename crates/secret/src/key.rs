@@ -8,8 +8,9 @@ use crate::product::KeyProduct;
 
 /// A binary GLWE secret key of one polynomial of 2048 coefficients.
 ///
-/// It cannot be printed, copied or serialised by accident: the only ways out are [`SecretKey::save`] and the
-/// operations that use it. The coefficients and their transform are wiped when the key is dropped.
+/// It cannot be printed, copied or serialised by accident: the only ways out are
+/// [`SecretKey::save`] and the operations that use it. The coefficients and their transform are
+/// wiped when the key is dropped.
 pub struct SecretKey {
     coefficients: Zeroizing<Vec<u8>>,
     pub(crate) product: KeyProduct,

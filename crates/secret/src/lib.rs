@@ -1,9 +1,10 @@
 //! Secret keys, encryption and decryption. Only the client SDK may depend on this crate; a test on
 //! `cargo metadata` says so.
 //!
-//! Ciphertexts are those of tfhe (GLWE with one mask polynomial, binary secret), made of the same parts put
-//! together for speed: masks by AES in counter mode, noise from the curve as `TUniform`, and mask · key by a
-//! number-theoretic transform. Either side's ciphertexts decrypt under the other's functions.
+//! Ciphertexts are those of tfhe (GLWE with one mask polynomial, binary secret), made of the same
+//! parts put together for speed: masks by AES in counter mode, noise from the curve as `TUniform`,
+//! and mask · key by a number-theoretic transform. Either side's ciphertexts decrypt under the
+//! other's functions.
 
 mod decrypt;
 mod derive;

@@ -3,11 +3,11 @@
 use sphinx_linalg::{Word, fill_keystream, noise_bound_log2};
 use zeroize::Zeroize;
 
-/// Adds fresh noise to every word: `TUniform(b)`, uniform on [-2^b, 2^b] with half weight at both ends, b from
-/// tfhe's security curve at the word's modulus.
+/// Adds fresh noise to every word: `TUniform(b)`, uniform on [-2^b, 2^b] with half weight at both
+/// ends, b from tfhe's security curve at the word's modulus.
 ///
-/// A sample is the sum of a uniform number of b + 1 bits and one more bit, less 2^b (the definition in tfhe), taken
-/// from a keystream under the secret `key`. `bytes` is scratch.
+/// A sample is the sum of a uniform number of b + 1 bits and one more bit, less 2^b (the definition
+/// in tfhe), taken from a keystream under the secret `key`. `bytes` is scratch.
 pub(crate) fn add_noise<W: Word>(key: &[u8; 16], body: &mut [W], bytes: &mut Vec<u8>) {
     let bound = noise_bound_log2(W::BITS);
     bytes.resize(4 * body.len(), 0);
@@ -42,7 +42,8 @@ mod tests {
         let variance =
             words.iter().map(|word| (word.to_signed() as f64).powi(2)).sum::<f64>() / count;
         let expected = tuniform_variance(bound);
-        // Six standard errors of the mean and of the variance (fourth moment of a uniform: 1.8 σ^4).
+        // Six standard errors of the mean and of the variance (fourth moment of a uniform: 1.8
+        // σ^4).
         assert!(mean.abs() < 6.0 * (expected / count).sqrt(), "mean {mean}");
         assert!((variance - expected).abs() < 6.0 * expected * (0.8 / count).sqrt(), "{variance}");
         let ends = words.iter().filter(|word| word.to_signed().abs() == limit).count() as f64;

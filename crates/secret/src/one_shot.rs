@@ -57,9 +57,9 @@ type Generator = DeterministicSeeder<DefaultRandomGenerator>;
 impl SecretKey {
     /// Fresh evaluation keys of a profile: about 0.6 s on two cores, on the global pool.
     ///
-    /// They encrypt this key, its images under automorphisms and a fresh small key, each under this or the small key: that this
-    /// reveals nothing is the usual assumption of circular security. The small key is wiped; nothing needs it later, and new
-    /// evaluation keys have a new one.
+    /// They encrypt this key, its images under automorphisms and a fresh small key, each under this
+    /// or the small key: that this reveals nothing is the usual assumption of circular security.
+    /// The small key is wiped; nothing needs it later, and new evaluation keys have a new one.
     ///
     /// # Errors
     /// A [`EvaluationKeyError`] would be a fault of this library.
@@ -173,7 +173,8 @@ fn key_switching(
     )
 }
 
-/// For X → X^(2^i + 1), i = 1 to log2 N, and for levels from the last to the first: the key's image over B^level.
+/// For X → X^(2^i + 1), i = 1 to log2 N, and for levels from the last to the first: the key's image
+/// over B^level.
 fn packing(
     parameters: &Parameters,
     large: &[u64],

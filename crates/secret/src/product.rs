@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 
 /// The secret key in the domain of a number-theoretic transform, ready to be multiplied.
 ///
-/// A mask of 32-bit words times a binary key has coefficients below 2^32 · N = 2^43 in magnitude, so one prime of
-/// 50 bits yields them exactly. 64-bit words are multiplied as two halves of 32 bits.
+/// A mask of 32-bit words times a binary key has coefficients below 2^32 · N = 2^43 in magnitude,
+/// so one prime of 50 bits yields them exactly. 64-bit words are multiplied as two halves of 32
+/// bits.
 pub(crate) struct KeyProduct {
     plan: Plan,
     key: Zeroizing<Vec<u64>>,
@@ -26,7 +27,8 @@ impl KeyProduct {
         Some(Self { plan, key })
     }
 
-    /// Adds (or subtracts) mask · key to `body`, modulo q. `scratch` has N words and is wiped by the caller.
+    /// Adds (or subtracts) mask · key to `body`, modulo q. `scratch` has N words and is wiped by
+    /// the caller.
     pub(crate) fn accumulate<W: Word>(
         &self,
         mask: &[W],

@@ -15,7 +15,8 @@ pub struct PublicMaterial {
 }
 
 impl SecretKey {
-    /// A fresh public encryption key. It also lets the owner check that a secret key belongs to a registration.
+    /// A fresh public encryption key. It also lets the owner check that a secret key belongs to a
+    /// registration.
     pub fn public_material(&self, rng: &mut impl CryptoRng) -> PublicMaterial {
         let mut seed = [0u8; SEED_BYTES];
         rng.fill_bytes(&mut seed);

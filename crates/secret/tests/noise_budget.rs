@@ -1,4 +1,5 @@
-//! The decoded error of encrypted linear maps stays within the predicted noise, rounding on the wire included.
+//! The decoded error of encrypted linear maps stays within the predicted noise, rounding on the
+//! wire included.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use rand::{Rng, SeedableRng};
@@ -15,8 +16,8 @@ struct Case {
     weight_bound: i32,
 }
 
-/// Encrypts, uploads, multiplies, rounds, sends home, decrypts; returns the worst and the mean square error
-/// of all results in units of the predicted standard deviation.
+/// Encrypts, uploads, multiplies, rounds, sends home, decrypts; returns the worst and the mean
+/// square error of all results in units of the predicted standard deviation.
 fn relative_errors<W: Word>(case: &Case, upload: Width, mask: Width, body: Width) -> (f64, f64) {
     let mut rng = ChaCha20Rng::seed_from_u64(11);
     let key = SecretKey::generate(&mut rng).unwrap();

@@ -1,5 +1,5 @@
-//! Worlds for tests, examples and benches: services in this process and as processes of their own, and relays
-//! between them and their clients that break what passes.
+//! Worlds for tests, examples and benches: services in this process and as processes of their own,
+//! and relays between them and their clients that break what passes.
 //!
 //! Everything here panics when the world itself cannot be made, as a test does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests")]

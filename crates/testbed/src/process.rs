@@ -1,7 +1,7 @@
 //! A service as a process of its own, which can be killed.
 //!
-//! The process is the test binary itself: cargo builds no other program for the tests of another package. Every test
-//! binary that starts one has in its `main.rs`
+//! The process is the test binary itself: cargo builds no other program for the tests of another
+//! package. Every test binary that starts one has in its `main.rs`
 //!
 //! ```text
 //! /// Not a test of its own: a service as a process, which tests start and kill.

@@ -1,5 +1,5 @@
-//! Relays between clients and a service that break what passes: whole gRPC messages ([`MessageRelay`]) or
-//! the connection below them ([`TcpRelay`]).
+//! Relays between clients and a service that break what passes: whole gRPC messages
+//! ([`MessageRelay`]) or the connection below them ([`TcpRelay`]).
 
 mod messages;
 mod tcp;

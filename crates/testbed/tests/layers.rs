@@ -1,7 +1,7 @@
 //! What each crate may depend on, as one table, held by the dependency graph itself.
 //!
-//! What counts is every dependency that can end up in a binary: normal and build dependencies, optional
-//! ones included, whatever the features and the target. Tests may depend on anything.
+//! What counts is every dependency that can end up in a binary: normal and build dependencies,
+//! optional ones included, whatever the features and the target. Tests may depend on anything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +11,9 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 /// A crate and its direct dependencies, all of them without the prefix `sphinx-`.
 type Row<'a> = (&'a str, &'a [&'a str]);
 
-/// Every crate of the workspace with the crates that it depends on, no more and no fewer. Whatever a crate depends on
-/// stands above it, so that there are no circles and the table reads from the ground up.
+/// Every crate of the workspace with the crates that it depends on, no more and no fewer. Whatever
+/// a crate depends on stands above it, so that there are no circles and the table reads from the
+/// ground up.
 const TABLE: &[Row<'_>] = &[
     // Arithmetic and data of one's own: nothing of the wire.
     ("linalg", &[]),
@@ -133,7 +134,8 @@ const TABLE: &[Row<'_>] = &[
     ),
 ];
 
-/// Crates that only some others may reach, directly or through any number of crates: the trust boundary.
+/// Crates that only some others may reach, directly or through any number of crates: the trust
+/// boundary.
 const BOUNDARY: &[Row<'_>] = &[
     // Defines the secret-key type.
     ("secret", &["client", "cli", "testbed"]),

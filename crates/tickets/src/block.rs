@@ -66,7 +66,8 @@ impl Block {
         contents(&self.connection, &self.path, access)
     }
 
-    /// Durably changes the states, unless `change` leaves them as they are. Other processes wait meanwhile.
+    /// Durably changes the states, unless `change` leaves them as they are. Other processes wait
+    /// meanwhile.
     pub fn change<T, E: From<TicketStoreError>>(
         &mut self,
         access: &Access,
@@ -75,7 +76,8 @@ impl Block {
     ) -> Result<T, E> {
         let path = &self.path;
         let failed = |error: rusqlite::Error| TicketStoreError::sqlite(path, &error);
-        // Not a borrow for the whole transaction: `change` reads the block's tickets. Rolls back when dropped.
+        // Not a borrow for the whole transaction: `change` reads the block's tickets. Rolls back
+        // when dropped.
         let behaviour = TransactionBehavior::Immediate;
         let transaction =
             rusqlite::Transaction::new_unchecked(&self.connection, behaviour).map_err(failed)?;

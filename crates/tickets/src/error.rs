@@ -40,7 +40,8 @@ pub enum TicketStoreError {
         /// Bits of the modulus.
         got: u32,
     },
-    /// A block is of another owner, under another key, or a copied file. It is left alone and never used.
+    /// A block is of another owner, under another key, or a copied file. It is left alone and never
+    /// used.
     #[error("{}: tickets of {field} {got}, expected {expected}", path.display())]
     Foreign {
         /// The block's file.
@@ -60,7 +61,8 @@ pub enum TicketStoreError {
         /// What does not fit.
         cause: String,
     },
-    /// The process was forked since it opened the store, and its copy must not take the same tickets.
+    /// The process was forked since it opened the store, and its copy must not take the same
+    /// tickets.
     #[error("process {got} has the store that process {expected} opened: open it after the fork")]
     Forked {
         /// This process.
@@ -129,7 +131,8 @@ impl TicketStoreError {
         if code == Some(ErrorCode::CannotOpen) && !path.exists() {
             return Self::Gone { path: owned };
         }
-        // Deleted or set aside by another handle since it was opened: SQLite refuses to write to what no name leads to.
+        // Deleted or set aside by another handle since it was opened: SQLite refuses to write to
+        // what no name leads to.
         let extended = error.sqlite_error().map(|error| error.extended_code);
         if extended == Some(rusqlite::ffi::SQLITE_READONLY_DBMOVED) {
             return Self::Gone { path: owned };

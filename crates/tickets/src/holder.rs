@@ -16,7 +16,8 @@ const EXTENSION: &str = "holder";
 /// Far longer than a holder takes to be locked and renamed.
 const ABANDONED: Duration = Duration::from_secs(60);
 
-/// A file that stays locked as long as its process lives; the system unlocks it however the process ends.
+/// A file that stays locked as long as its process lives; the system unlocks it however the process
+/// ends.
 pub(crate) struct Holder {
     pub id: HolderId,
     path: PathBuf,
@@ -67,7 +68,8 @@ pub(crate) fn is_alive(directory: &Path, id: &HolderId) -> bool {
     }
 }
 
-/// Whether the file of a holder that never got its name is of a killed process: old, and locked by nobody.
+/// Whether the file of a holder that never got its name is of a killed process: old, and locked by
+/// nobody.
 pub(crate) fn is_abandoned(path: &Path) -> bool {
     let age = |file: &File| file.metadata()?.modified()?.elapsed().map_err(std::io::Error::other);
     let Ok(file) = File::open(path) else { return false };

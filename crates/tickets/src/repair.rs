@@ -7,19 +7,22 @@ use crate::store::TicketStore;
 use crate::ticket::{StoredTicket, TicketParts};
 
 impl TicketStore {
-    /// Repairs all unused tickets of one model version for another, block by block; returns how many.
+    /// Repairs all unused tickets of one model version for another, block by block; returns how
+    /// many.
     ///
-    /// `repair` gets the unused tickets of a block (seed and u of every stage) and changes their answers in place into
-    /// those of the new version; seeds stay. While it runs, no process can take a ticket of the block. Then the
-    /// repaired tickets appear as a block of the new version, and those of the old one are marked as gone, such that
-    /// no r is ever used for both: a crash in between leaves the old block as it was, or (in the moment between two
-    /// file operations) loses the block.
+    /// `repair` gets the unused tickets of a block (seed and u of every stage) and changes their
+    /// answers in place into those of the new version; seeds stay. While it runs, no process can
+    /// take a ticket of the block. Then the repaired tickets appear as a block of the new version,
+    /// and those of the old one are marked as gone, such that no r is ever used for both: a crash
+    /// in between leaves the old block as it was, or (in the moment between two file operations)
+    /// loses the block.
     ///
     /// If `repair` fails, its block stays as it was, and the blocks before it are repaired.
     ///
     /// # Errors
     /// What `repair` returns; [`TicketStoreError::Shape`] if answers do not fit the new version;
-    /// [`TicketStoreError::Busy`], [`TicketStoreError::DiskFull`] and [`TicketStoreError::Storage`].
+    /// [`TicketStoreError::Busy`], [`TicketStoreError::DiskFull`] and
+    /// [`TicketStoreError::Storage`].
     pub fn repair<E: From<TicketStoreError>>(
         &self,
         from: &Edition,

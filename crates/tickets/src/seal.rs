@@ -13,7 +13,8 @@ const NONCE_BYTES: usize = 24;
 /// Hashed with the key into what tells one key from another.
 const CHECK_LABEL: &[u8] = b"sphinx ticket store, which key 1";
 
-/// The key that a store is sealed under; `SecretKey::derive` makes one from the user's key. Wiped on drop.
+/// The key that a store is sealed under; `SecretKey::derive` makes one from the user's key. Wiped
+/// on drop.
 #[derive(Clone)]
 pub struct StoreKey(Zeroizing<[u8; 32]>);
 

@@ -75,7 +75,8 @@ impl States {
             return numbers;
         }
         if self.holders.len() == MAX_HOLDERS && !self.holders.contains(&holder) {
-            // Far more processes than ever share a block: what the oldest holds is not known any more.
+            // Far more processes than ever share a block: what the oldest holds is not known any
+            // more.
             let oldest = self.holders[0];
             self.forget(|id| *id == oldest);
         }

@@ -20,7 +20,8 @@ pub struct BlockStatus {
     pub used: usize,
     /// Tickets that a process which is still running has taken in advance, or is using.
     pub held: usize,
-    /// Tickets that are damaged, or were taken by a process that was killed before it said which it used.
+    /// Tickets that are damaged, or were taken by a process that was killed before it said which it
+    /// used.
     pub lost: usize,
     /// Size of the file.
     pub bytes: u64,
@@ -92,8 +93,8 @@ impl TicketStore {
         Ok(status)
     }
 
-    /// Deletes the blocks of model versions that will not be asked for again; returns how many unused tickets they
-    /// had.
+    /// Deletes the blocks of model versions that will not be asked for again; returns how many
+    /// unused tickets they had.
     ///
     /// # Errors
     /// [`TicketStoreError::Busy`] and [`TicketStoreError::Storage`].
@@ -122,8 +123,8 @@ impl TicketStore {
     }
 }
 
-/// Deletes all blocks of a directory, damaged ones and those of other keys included. Needs no key. A process that
-/// uses the store goes on with the tickets it has taken.
+/// Deletes all blocks of a directory, damaged ones and those of other keys included. Needs no key.
+/// A process that uses the store goes on with the tickets it has taken.
 ///
 /// # Errors
 /// [`TicketStoreError::Storage`].

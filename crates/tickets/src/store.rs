@@ -18,11 +18,12 @@ use crate::holder::{Holder, HolderId, is_abandoned};
 use crate::seal::{Nonce, Sealer, StoreKey, nonce};
 use crate::ticket::{Place, TicketParts};
 
-/// The tickets of one tenant, model and key, shared by all processes that open the directory. See the crate's
-/// documentation for what it guarantees.
+/// The tickets of one tenant, model and key, shared by all processes that open the directory. See
+/// the crate's documentation for what it guarantees.
 ///
-/// Every method blocks, for some milliseconds as a rule; asynchronous code calls them on a thread that may. What is
-/// damaged is put aside (renamed to `.damaged`, with a warning in the log), and the method goes on with the rest.
+/// Every method blocks, for some milliseconds as a rule; asynchronous code calls them on a thread
+/// that may. What is damaged is put aside (renamed to `.damaged`, with a warning in the log), and
+/// the method goes on with the rest.
 pub struct TicketStore {
     pub(crate) access: Access,
     pub(crate) inner: std::sync::Mutex<Inner>,
@@ -49,8 +50,8 @@ mod parking {
 }
 
 impl TicketStore {
-    /// Opens a store, making the directory (mode 0700) if it is not there, and clears away what processes that were
-    /// killed left behind. `rng` has to be a generator for secrets.
+    /// Opens a store, making the directory (mode 0700) if it is not there, and clears away what
+    /// processes that were killed left behind. `rng` has to be a generator for secrets.
     ///
     /// # Errors
     /// [`TicketStoreError::Storage`].
@@ -91,8 +92,9 @@ impl TicketStore {
     /// Keeps 1 to 2048 new tickets of a model version as a block. All or none are kept.
     ///
     /// # Errors
-    /// [`TicketStoreError::Count`], [`TicketStoreError::Shape`], [`TicketStoreError::Modulus`] for tickets that cannot
-    /// be kept; [`TicketStoreError::DiskFull`] and [`TicketStoreError::Storage`].
+    /// [`TicketStoreError::Count`], [`TicketStoreError::Shape`], [`TicketStoreError::Modulus`] for
+    /// tickets that cannot be kept; [`TicketStoreError::DiskFull`] and
+    /// [`TicketStoreError::Storage`].
     pub fn add(
         &self,
         edition: &Edition,

@@ -9,7 +9,8 @@ use crate::store::{Inner, TicketStore};
 use crate::ticket::{Place, StoredTicket};
 
 impl TicketStore {
-    /// Takes tickets of a model version to be used at once: `count`, or none. One commit per block they come from.
+    /// Takes tickets of a model version to be used at once: `count`, or none. One commit per block
+    /// they come from.
     ///
     /// # Errors
     /// [`TicketStoreError::Exhausted`] when there are fewer; [`TicketStoreError::Busy`],
@@ -34,12 +35,14 @@ impl TicketStore {
         Ok(tickets)
     }
 
-    /// Takes up to `at_most` tickets of a model version in advance, as many as there are. Before this returns they
-    /// are durably marked as taken by this process. Say which are [used](Self::spent), and
-    /// [give back](Self::release) the others; what is neither when the process ends is lost.
+    /// Takes up to `at_most` tickets of a model version in advance, as many as there are. Before
+    /// this returns they are durably marked as taken by this process. Say which are
+    /// [used](Self::spent), and [give back](Self::release) the others; what is neither when the
+    /// process ends is lost.
     ///
     /// # Errors
-    /// As [`TicketStore::take`], if not a single ticket could be had; without error, none means that there are none.
+    /// As [`TicketStore::take`], if not a single ticket could be had; without error, none means
+    /// that there are none.
     pub fn lease(
         &self,
         edition: &Edition,
@@ -68,19 +71,19 @@ impl TicketStore {
         }
     }
 
-    /// Notes that tickets were used, in memory: they are marked so when something else is written, at
-    /// [`TicketStore::flush`], or when the store is dropped.
+    /// Notes that tickets were used, in memory: they are marked so when something else is written,
+    /// at [`TicketStore::flush`], or when the store is dropped.
     pub fn spent(&self, places: impl IntoIterator<Item = Place>) {
         let mut inner = self.lock();
         places.into_iter().for_each(|place| inner.note_spent(place));
     }
 
-    /// Gives back tickets that were taken here and not used; those already [spent](Self::spent) stay so. It takes them
-    /// by value: what can be taken again exists here no more.
+    /// Gives back tickets that were taken here and not used; those already [spent](Self::spent)
+    /// stay so. It takes them by value: what can be taken again exists here no more.
     ///
     /// # Errors
-    /// [`TicketStoreError::Busy`], [`TicketStoreError::DiskFull`] and [`TicketStoreError::Storage`]; the tickets are
-    /// lost then.
+    /// [`TicketStoreError::Busy`], [`TicketStoreError::DiskFull`] and
+    /// [`TicketStoreError::Storage`]; the tickets are lost then.
     pub fn release(
         &self,
         unused: impl IntoIterator<Item = StoredTicket>,
@@ -154,7 +157,8 @@ impl Inner {
     ) -> Result<Vec<u128>, TicketStoreError> {
         let mut counts = self.count_unused(access, edition)?;
         for &(id, _) in counts.iter().filter(|(_, unused)| *unused == 0) {
-            // All that is left may be what processes had that were killed: nobody else looks after it.
+            // All that is left may be what processes had that were killed: nobody else looks after
+            // it.
             if let Err(error) = self.settle(access, id, &[]) {
                 tracing::warn!(%error, "a used up block of tickets is not deleted yet");
             }
@@ -187,7 +191,8 @@ impl Inner {
             self.spent.entry(id).or_default().extend_from_slice(&due);
         })?;
         if used_up {
-            // Others took the last ones meanwhile, and were done before what was due here was marked.
+            // Others took the last ones meanwhile, and were done before what was due here was
+            // marked.
             self.delete(access, id);
         }
         let Some(block) = self.blocks.get(&id) else {
@@ -215,7 +220,8 @@ impl Inner {
         Ok(Taken { marked: numbers.len(), tickets })
     }
 
-    /// Marks what is due as used and what is given back as unused; deletes the block if that uses it up.
+    /// Marks what is due as used and what is given back as unused; deletes the block if that uses
+    /// it up.
     pub fn settle(
         &mut self,
         access: &Access,

@@ -6,7 +6,7 @@
 //!
 //! | module | payload | RPC |
 //! |---|---|---|
-//! | [`rows`] | ciphertext rows, seeded on the way up, rounded on the way down | `Train`, `Prepare` |
+//! | [`rows`] | ciphertext rows, seeded upwards, rounded downwards | `Train`, `Prepare` |
 //! | [`training`] | integers of activations and deltas in training | `Train` |
 //! | [`commit`] | the parts of a commit | `Train` |
 //! | [`sealed`] | a commit as the exact bytes that are sent again after a break | `Train` |

@@ -7,19 +7,20 @@ use sphinx_runtime::{ConfigError, Limits};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InferenceLimits {
-    /// Memory for loaded model versions, bytes. Without it tenants with many models would exhaust it; with too
-    /// little of it every call reads its model from the store.
+    /// Memory for loaded model versions, bytes. Without it tenants with many models would exhaust
+    /// it; with too little of it every call reads its model from the store.
     pub max_cache_bytes: u64,
-    /// Ciphertext rows held by all `Prepare` streams together, 32 KiB each: their inputs and the results under
-    /// way. Streams beyond it are told to come back later, stages beyond it are refused.
+    /// Ciphertext rows held by all `Prepare` streams together, 32 KiB each: their inputs and the
+    /// results under way. Streams beyond it are told to come back later, stages beyond it are
+    /// refused.
     pub max_preparation_rows: u32,
-    /// Memory for tenants' evaluation keys, bytes: about 100 MB each. Beyond it the keys used least recently are
-    /// dropped and fetched again when they are needed.
+    /// Memory for tenants' evaluation keys, bytes: about 100 MB each. Beyond it the keys used least
+    /// recently are dropped and fetched again when they are needed.
     pub max_key_bytes: u64,
     /// Memory for models prepared for one-shot recognition, bytes.
     pub max_one_shot_model_bytes: u64,
-    /// One-shot recognitions computed at once, each on all compute threads; sixteen more wait. Each may hold keys that
-    /// fell out of the cache while it runs.
+    /// One-shot recognitions computed at once, each on all compute threads; sixteen more wait. Each
+    /// may hold keys that fell out of the cache while it runs.
     pub max_one_shot_evaluations: u32,
 }
 
@@ -59,7 +60,8 @@ mod tests {
 
     use super::*;
 
-    /// No layer of defaults stands below it here, so an option that the file leaves out is an error.
+    /// No layer of defaults stands below it here, so an option that the file leaves out is an
+    /// error.
     #[test]
     fn the_commented_example_names_every_option_with_its_default() {
         let example = include_str!("../../../deploy/config/inference.toml");

@@ -11,8 +11,8 @@ use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, Reason, RpcError}
 use sphinx_quantise::QuantisationError;
 use sphinx_runtime::ComputeError;
 
-/// What a request is told to wait when too many rows are held or too many recognitions wait: about what a stage or a
-/// recognition takes.
+/// What a request is told to wait when too many rows are held or too many recognitions wait: about
+/// what a stage or a recognition takes.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// An error of the inference service.

@@ -1,5 +1,6 @@
-//! Inference: answers the linear layers of stored models, on ciphertexts while the client prepares and on
-//! uniformly masked integers while it recognises. It keeps nothing between calls and has no type for a secret key.
+//! Inference: answers the linear layers of stored models, on ciphertexts while the client prepares
+//! and on uniformly masked integers while it recognises. It keeps nothing between calls and has no
+//! type for a secret key.
 //!
 //! The way of a request: `rpc/<name>.rs` reads who asks and for what, gets the model from
 //! [`models::Models`], computes with one of its [`model::LoadedStage`]s and converts the answer.

@@ -23,7 +23,8 @@ pub(crate) struct Models {
     started: Instant,
 }
 
-/// Which version of which model a request means. Versions never change, so neither does what is loaded.
+/// Which version of which model a request means. Versions never change, so neither does what is
+/// loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct VersionId {
     pub(crate) tenant: TenantId,
@@ -46,8 +47,8 @@ impl Models {
         Self { store, compute, loaded, started: Instant::now() }
     }
 
-    /// The version of a model that a request means, if its key is `key_id`. Requests that come while it is
-    /// being loaded wait for the same load.
+    /// The version of a model that a request means, if its key is `key_id`. Requests that come
+    /// while it is being loaded wait for the same load.
     pub(crate) async fn get(
         &self,
         wanted: VersionId,

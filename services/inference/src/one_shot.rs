@@ -19,7 +19,8 @@ use crate::error::InferenceError;
 pub(crate) use keys::KeyCache;
 pub(crate) use models::OneShotModels;
 
-/// Most requests that wait for a place; each also takes one of the service's places for calls of all kinds while it waits.
+/// Most requests that wait for a place; each also takes one of the service's places for calls of
+/// all kinds while it waits.
 const MAX_WAITING: usize = 16;
 
 /// Everything that requests of this kind share. Clones share it.
@@ -57,8 +58,9 @@ impl OneShot {
         }
     }
 
-    /// Waits for a place unless too many wait, then takes keys with `keys` and evaluates on the compute pool. Keys that fell out of the cache
-    /// while they are used are held by the places alone, so the places bound them.
+    /// Waits for a place unless too many wait, then takes keys with `keys` and evaluates on the
+    /// compute pool. Keys that fell out of the cache while they are used are held by the places
+    /// alone, so the places bound them.
     pub(crate) async fn evaluate(
         &self,
         model: Arc<OneShotModel>,

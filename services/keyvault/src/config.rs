@@ -8,14 +8,15 @@ use sphinx_runtime::{ConfigError, Limits};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaultLimits {
-    /// Largest material of one key, bytes. Uploads are stored as they arrive; two at a time are held in memory
-    /// to be checked.
+    /// Largest material of one key, bytes. Uploads are stored as they arrive; two at a time are
+    /// held in memory to be checked.
     pub max_material_bytes: u64,
     /// Largest number of public keys of one tenant. Without it one tenant could fill the disk.
     pub max_keys: u32,
     /// Largest number of evaluation keys of one tenant.
     pub max_evaluation_keys: u32,
-    /// Unfinished uploads of evaluation keys kept for one tenant; a further one takes the place of the oldest.
+    /// Unfinished uploads of evaluation keys kept for one tenant; a further one takes the place of
+    /// the oldest.
     pub max_uploads: u32,
     /// How long an unfinished upload is kept after its last piece, seconds; looked at once an hour.
     pub max_upload_age_seconds: u64,
@@ -79,7 +80,8 @@ mod tests {
 
     use super::*;
 
-    /// No layer of defaults stands below it here, so an option that the file leaves out is an error.
+    /// No layer of defaults stands below it here, so an option that the file leaves out is an
+    /// error.
     #[test]
     fn the_commented_example_names_every_option_with_its_default() {
         let example = include_str!("../../../deploy/config/keyvault.toml");

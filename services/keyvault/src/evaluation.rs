@@ -1,4 +1,5 @@
-//! Evaluation keys: large, sent in pieces that are stored as they come, and checked before they are registered.
+//! Evaluation keys: large, sent in pieces that are stored as they come, and checked before they are
+//! registered.
 
 mod check;
 mod parts;

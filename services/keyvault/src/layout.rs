@@ -1,8 +1,10 @@
 //! Where things lie and in which form.
 //!
-//! - `keys/<tenant>/<key id>` describes a public key, and `material/<tenant>/<fingerprint>` is its material.
-//! - `evaluation-keys/<tenant>/<key id>` describes evaluation keys, and `parts/<tenant>/<SHA-256>-<number>` are the
-//!   pieces of their material, which are there before the description is.
+//! - `keys/<tenant>/<key id>` describes a public key, and `material/<tenant>/<fingerprint>` is its
+//!   material.
+//! - `evaluation-keys/<tenant>/<key id>` describes evaluation keys, and
+//!   `parts/<tenant>/<SHA-256>-<number>` are the pieces of their material, which are there before
+//!   the description is.
 
 use bytes::Bytes;
 use object_store::path::Path;

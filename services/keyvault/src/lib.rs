@@ -1,7 +1,7 @@
 //! KeyVault: keeps the public and evaluation keys of every tenant. It has no type for a secret key.
 //!
-//! The way of a request: `rpc/<name>.rs` reads who asks and for what, calls [`vault::Vault`] and converts
-//! the answer.
+//! The way of a request: `rpc/<name>.rs` reads who asks and for what, calls [`vault::Vault`] and
+//! converts the answer.
 #![deny(clippy::indexing_slicing)]
 
 mod config;

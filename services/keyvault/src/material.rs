@@ -36,7 +36,8 @@ pub(crate) struct CheckedKey {
     pub(crate) material: Bytes,
 }
 
-/// Public keys' material being collected. Its memory grows with what arrives, not with what was promised.
+/// Public keys' material being collected. Its memory grows with what arrives, not with what was
+/// promised.
 #[derive(Debug)]
 pub(crate) struct Upload {
     announced: Announcement,

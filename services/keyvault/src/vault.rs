@@ -22,8 +22,9 @@ pub(crate) struct Vault {
     pub(crate) parts: Parts,
     pub(crate) checks: Checks,
     limits: VaultLimits,
-    /// Held while counting and adding, so that parallel registrations cannot pass the limit together.
-    /// Replicas do not share it: each may pass the limit by what it registers at that moment.
+    /// Held while counting and adding, so that parallel registrations cannot pass the limit
+    /// together. Replicas do not share it: each may pass the limit by what it registers at that
+    /// moment.
     pub(crate) registering: Arc<Mutex<()>>,
 }
 

@@ -10,7 +10,8 @@ use sphinx_runtime::{ConfigError, Limits};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainerLimits {
-    /// Training sessions open at once. Each holds one uploaded layer (16 kB per row) and one model version.
+    /// Training sessions open at once. Each holds one uploaded layer (16 kB per row) and one model
+    /// version.
     pub max_sessions: usize,
     /// Rows of the largest layer of a model. An upload of that size is held in memory per session.
     pub max_stage_rows: usize,
@@ -18,8 +19,9 @@ pub struct TrainerLimits {
     pub max_weights: usize,
     /// Newest versions kept of each model, for those who are at work with one.
     pub kept_versions: NonZeroU64,
-    /// Older versions kept of each model at which a training session began: tickets of recognition that were prepared
-    /// for one of them can be repaired, however long the training was. 0 keeps none.
+    /// Older versions kept of each model at which a training session began: tickets of recognition
+    /// that were prepared for one of them can be repaired, however long the training was. 0 keeps
+    /// none.
     pub kept_beginnings: u64,
 }
 
@@ -63,7 +65,8 @@ mod tests {
 
     use super::*;
 
-    /// No layer of defaults stands below it here, so an option that the file leaves out is an error.
+    /// No layer of defaults stands below it here, so an option that the file leaves out is an
+    /// error.
     #[test]
     fn the_commented_example_names_every_option_with_its_default() {
         let example = include_str!("../../../deploy/config/trainer.toml");

@@ -1,7 +1,7 @@
 //! The trainer: evaluates the linear layers of a network on ciphertexts and updates its weights.
 //!
-//! It holds weights in the clear and biases encrypted. No type of this crate or of its dependencies can hold a
-//! secret key.
+//! It holds weights in the clear and biases encrypted. No type of this crate or of its dependencies
+//! can hold a secret key.
 #![deny(clippy::indexing_slicing)]
 
 mod config;

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 const CHUNK: usize = 64 << 10;
 
-/// Listens on loopback and hands everything on to `service`, each direction later by half of `round_trip`. Ends with the
-/// process.
+/// Listens on loopback and hands everything on to `service`, each direction later by half of
+/// `round_trip`. Ends with the process.
 pub fn proxy(service: SocketAddr, round_trip: Duration) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

@@ -45,7 +45,8 @@ pub struct Figures {
     images_encrypted: usize,
     /// Share of those that are right.
     accuracy_encrypted: f64,
-    /// Share of all test images that are right in the clear, with the noise that the parameters predict.
+    /// Share of all test images that are right in the clear, with the noise that the parameters
+    /// predict.
     accuracy_simulated: f64,
     /// The same without noise.
     accuracy_clear: f64,

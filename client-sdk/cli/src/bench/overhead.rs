@@ -15,15 +15,16 @@ use sphinx_privacy::{GaussianMechanism, MechanismSpec, PlanRequest, PrivacyPlan}
 
 use crate::error::CliError;
 
-/// Each part is done so often, and the fastest counts: what else runs on the machine only ever adds.
+/// Each part is done so often, and the fastest counts: what else runs on the machine only ever
+/// adds.
 const REPETITIONS: usize = 9;
 
-/// Milliseconds per step on one block, whatever the batch drawn. The parts are those of [`sphinx_client`]'s training,
-/// measured on their own with tensors of the network's shapes.
+/// Milliseconds per step on one block, whatever the batch drawn. The parts are those of
+/// [`sphinx_client`]'s training, measured on their own with tensors of the network's shapes.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct DpMillis {
-    /// The clipped sum of gradients less the sum of exact training, which takes the same way through every example's
-    /// gradient.
+    /// The clipped sum of gradients less the sum of exact training, which takes the same way
+    /// through every example's gradient.
     clipping: f64,
     /// The whole clipped sum, for comparison: more than clipping can cost.
     clipped_gradient: f64,

@@ -28,8 +28,8 @@ const SINGLE: usize = 5;
 /// Steps of the long distance.
 const FAR: usize = 10;
 
-/// Repairs of 2048 tickets. Steps are private ones at the learning rate that `sphinx train` begins with, where versions
-/// differ most.
+/// Repairs of 2048 tickets. Steps are private ones at the learning rate that `sphinx train` begins
+/// with, where versions differ most.
 #[derive(Debug, Serialize)]
 pub struct Repair {
     /// Time over that of preparing the same tickets, between two consecutive commits.
@@ -39,7 +39,8 @@ pub struct Repair {
     repair_bytes: u64,
     /// The same over ten commits.
     repair_fraction_10_commits: f64,
-    /// The same for tickets on disk: read, repaired and written, over the time of preparing and writing them.
+    /// The same for tickets on disk: read, repaired and written, over the time of preparing and
+    /// writing them.
     repair_stored_fraction: f64,
 }
 

@@ -1,4 +1,5 @@
-//! A trained model at the trainer within a minute: trained in the clear, then stored by one step that leads there.
+//! A trained model at the trainer within a minute: trained in the clear, then stored by one step
+//! that leads there.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;

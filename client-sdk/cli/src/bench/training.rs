@@ -25,8 +25,8 @@ use crate::{defaults, network};
 /// Steps before the clock starts: connections, caches, memory.
 const WARM_UP: u64 = 2;
 
-/// Costs per image of a private training step, everything included, for a batch padded to 2048. A Poisson batch
-/// fills about 1790 of the 2048 slots; `ms_per_drawn_image` divides by those.
+/// Costs per image of a private training step, everything included, for a batch padded to 2048. A
+/// Poisson batch fills about 1790 of the 2048 slots; `ms_per_drawn_image` divides by those.
 #[derive(Debug, Serialize)]
 pub struct Figures {
     ms_per_image: f64,
@@ -37,8 +37,8 @@ pub struct Figures {
     server_cpu_ms_per_image: Option<f64>,
     client_peak_bytes: Option<u64>,
     server_peak_bytes: Option<u64>,
-    /// What clipping, noise and the durable ledger take of a private step's wall time: the difference to the same step
-    /// without them, whose parts are in `dp_ms`.
+    /// What clipping, noise and the durable ledger take of a private step's wall time: the
+    /// difference to the same step without them, whose parts are in `dp_ms`.
     dp_overhead: f64,
     /// The same if all work on gradients is counted, which exact training does as well.
     dp_overhead_at_most: f64,

@@ -51,8 +51,9 @@ impl Engine {
         }
     }
 
-    /// Images of a group, and groups under way at once, if at most `most` images may be under way. In one shot, where an
-    /// image takes the service's cores for a while, each goes alone, so that it is known as soon as it is done.
+    /// Images of a group, and groups under way at once, if at most `most` images may be under way.
+    /// In one shot, where an image takes the service's cores for a while, each goes alone, so that
+    /// it is known as soon as it is done.
     pub(super) fn groups(&self, most: usize) -> (usize, usize) {
         match self {
             Self::OneShot(_) => (1, most.min(ONE_SHOTS)),

@@ -47,7 +47,8 @@ impl Sender {
     }
 }
 
-/// Images read by a thread of their own: files and standard input cannot be waited for in any other way.
+/// Images read by a thread of their own: files and standard input cannot be waited for in any other
+/// way.
 pub(super) fn from_thread(read: impl FnOnce(Sender) + Send + 'static) -> Images {
     let (sender, images) = mpsc::channel(AHEAD);
     thread::spawn(move || read(Sender(sender)));

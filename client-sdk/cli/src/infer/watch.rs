@@ -1,9 +1,10 @@
 //! Pictures that arrive in a directory.
 //!
-//! A picture is complete when its writer closes it or renames it into the directory, or, where the system does not
-//! report that, when it has not changed for [`QUIET`]. Names that begin with a dot are left alone, as are files that
-//! were there before: writers that take their time use such a name and rename the file in the end. When the system
-//! has lost reports because too many came at once, the directory is read again.
+//! A picture is complete when its writer closes it or renames it into the directory, or, where the
+//! system does not report that, when it has not changed for [`QUIET`]. Names that begin with a dot
+//! are left alone, as are files that were there before: writers that take their time use such a
+//! name and rename the file in the end. When the system has lost reports because too many came at
+//! once, the directory is read again.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -23,7 +24,8 @@ const QUIET: Duration = Duration::from_millis(500);
 /// How often that is looked at, and whether somebody still wants images.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The files of a directory that were touched and may not be complete, and those that are done with.
+/// The files of a directory that were touched and may not be complete, and those that are done
+/// with.
 #[derive(Default)]
 struct Arriving {
     touched: HashMap<PathBuf, Instant>,
@@ -90,7 +92,8 @@ impl Arriving {
     fn note(&mut self, event: &Event, now: Instant) -> Vec<PathBuf> {
         let paths = event.paths.iter().filter(|path| !is_hidden(path));
         match event.kind {
-            // Only if something was written: closing a file again that was complete before is no arrival.
+            // Only if something was written: closing a file again that was complete before is no
+            // arrival.
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
                 paths.filter_map(|path| Some(self.touched.remove_entry(path)?.0)).collect()
             }

@@ -98,7 +98,8 @@ fn blocks_for(batch: u64, copies: u64, examples: u64, epochs: f64, delta: Delta)
     if fits(fewest) {
         return fewest;
     }
-    // The more blocks, the larger the batches that fit; those of the whole data set and one more hold any.
+    // The more blocks, the larger the batches that fit; those of the whole data set and one more
+    // hold any.
     let (mut few, mut enough) = (fewest, examples.div_ceil(one).saturating_add(1));
     while enough.saturating_sub(few) > 1 {
         let middle = few + (enough - few) / 2;

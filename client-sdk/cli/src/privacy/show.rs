@@ -19,7 +19,8 @@ use crate::train::flags::positive;
 pub struct Show {
     /// The model
     model: String,
-    /// Epsilon not to be exceeded, for what is left [default: the one that the model was last trained within, or 3]
+    /// Epsilon not to be exceeded, for what is left [default: the one that the model was last
+    /// trained within, or 3]
     #[arg(long, value_name = "EPSILON", value_parser = positive::<f64>)]
     epsilon: Option<f64>,
 }

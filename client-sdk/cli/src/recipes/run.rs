@@ -19,9 +19,10 @@ use crate::trial::Trial;
 
 /// Train and test a recipe with each of its seeds, on services of its own
 ///
-/// Every seed has services, a secret key, a model and a privacy ledger of its own, all gone when it is done. A seed that
-/// fails is reported, the others go on, and the command ends with code 1. Ctrl-C ends the seed at hand after its step and
-/// sums up those that were done; a second one stops at once.
+/// Every seed has services, a secret key, a model and a privacy ledger of its own, all gone when it
+/// is done. A seed that fails is reported, the others go on, and the command ends with code 1.
+/// Ctrl-C ends the seed at hand after its step and sums up those that were done; a second one stops
+/// at once.
 #[derive(Debug, Args)]
 pub struct Run {
     /// A built-in recipe or a TOML file

@@ -40,7 +40,8 @@ pub struct TrainingFlags {
     /// How the images are protected against the server and users of the model [default: dp]
     #[arg(long, value_enum)]
     privacy: Option<PrivacyKind>,
-    /// Privacy budget over the model's whole life [default: the one that it was last trained within, or 3]
+    /// Privacy budget over the model's whole life [default: the one that it was last trained
+    /// within, or 3]
     #[arg(long, value_name = "EPSILON", value_parser = positive::<f64>)]
     epsilon: Option<f64>,
     /// Delta of the budget; choose it below 1 / number of images [default: 1e-5]
@@ -49,7 +50,8 @@ pub struct TrainingFlags {
     /// Norm to which every image's gradient is clipped [default: 0.1]
     #[arg(long, value_name = "C", value_parser = positive::<f32>)]
     clip: Option<f32>,
-    /// Whether the gradients of the encrypted biases are noised too; off is the paper's variant, without a proven epsilon [default: on]
+    /// Whether the gradients of the encrypted biases are noised too; off is the paper's variant,
+    /// without a proven epsilon [default: on]
     #[arg(long, value_enum)]
     bias_noise: Option<Switch>,
     /// Update rule [default: sgd, or adam with --privacy none]
@@ -73,10 +75,12 @@ pub struct TrainingFlags {
     /// Steps over which the learning rate rises first [default: 0 for sgd, 20 for adam]
     #[arg(long, value_name = "STEPS")]
     warmup: Option<u64>,
-    /// Decay of a moving average of all parameters, which becomes the model in the end [default: none is kept]
+    /// Decay of a moving average of all parameters, which becomes the model in the end [default:
+    /// none is kept]
     #[arg(long, value_name = "DECAY", value_parser = decay)]
     averaging: Option<f32>,
-    /// Copies of each image in a step, all but the first moved at random, whose gradients are averaged before clipping: 2, 4, 8 or 16; they take slots of the blocks [default: 1]
+    /// Copies of each image in a step, all but the first moved at random, whose gradients are
+    /// averaged before clipping: 2, 4, 8 or 16; they take slots of the blocks [default: 1]
     #[arg(long, value_name = "K", value_parser = copies)]
     augment: Option<u64>,
     /// Most pixels by which the copies of --augment are moved, from 1 to 4 [default: 1]

@@ -1,4 +1,5 @@
-//! Recognition in one shot: keys to removal, by the command alone and with another tool between request and answer.
+//! Recognition in one shot: keys to removal, by the command alone and with another tool between
+//! request and answer.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
@@ -95,7 +96,8 @@ async fn images_are_recognised_in_one_shot_until_the_keys_are_removed() {
     let (code, text, error) = decrypt(&world, &[], &answer);
     assert_eq!(code, Some(0), "{error}");
     let decrypted: Value = serde_json::from_str(&text).unwrap();
-    // The same probabilities but for the noise, which can move an activation to the next of its values.
+    // The same probabilities but for the noise, which can move an activation to the next of its
+    // values.
     for one_shot in [&seen[0], &seen[1], &decrypted] {
         let pairs = clear[0]["probabilities"].as_array().unwrap().iter();
         for (clear, noisy) in pairs.zip(one_shot["probabilities"].as_array().unwrap()) {

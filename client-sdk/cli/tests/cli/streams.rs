@@ -136,7 +136,8 @@ async fn a_watched_directory_is_recognised_until_ctrl_c() {
     assert_eq!(count("unused"), 2048 - files.len());
 }
 
-/// An inference service that is killed while pictures arrive and started again. The trainer is away all the time.
+/// An inference service that is killed while pictures arrive and started again. The trainer is away
+/// all the time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_outlasts_its_service() {
     let world = world().await;

@@ -13,8 +13,8 @@ use crate::recognition::model::IntegerModel;
 
 /// Decrypts biases of a version and brings them to the scale of the stage's sums, modulo 2^32.
 ///
-/// Every bias lies on a grid, so this is exact. A bias beyond the bound that every update keeps shows that the
-/// secret key is another one.
+/// Every bias lies on a grid, so this is exact. A bias beyond the bound that every update keeps
+/// shows that the secret key is another one.
 pub(in crate::recognition) fn decrypt(
     recogniser: &Recogniser,
     model: &IntegerModel,

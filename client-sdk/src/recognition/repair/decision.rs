@@ -1,10 +1,11 @@
 //! Whether tickets are repaired or prepared anew.
 //!
-//! Repairing needs the same model (id, key and incarnation: then the network is the same, too) and, in every stage, u
-//! modulo at least what the new version's tickets need; both are checked. What is left is cost. Per ticket, repairing
-//! is never dearer: a multiply-add in the clear against two on ciphertexts, and a pass over u against decrypting it.
-//! But it has a fixed cost, a call that brings the biases, while preparing costs a block of 2048 however few tickets
-//! are wanted. With the estimates below, repairing wins for every network with more than some hundred scalars; the
+//! Repairing needs the same model (id, key and incarnation: then the network is the same, too) and,
+//! in every stage, u modulo at least what the new version's tickets need; both are checked. What is
+//! left is cost. Per ticket, repairing is never dearer: a multiply-add in the clear against two on
+//! ciphertexts, and a pass over u against decrypting it. But it has a fixed cost, a call that
+//! brings the biases, while preparing costs a block of 2048 however few tickets are wanted. With
+//! the estimates below, repairing wins for every network with more than some hundred scalars; the
 //! smallest networks prepare anew.
 
 use sphinx_linalg::SLOTS;
@@ -50,7 +51,8 @@ struct Size {
     multiply_adds: f64,
 }
 
-/// Nanoseconds on one core, client and service together; measured on the machine of docs/benchmarks.md.
+/// Nanoseconds on one core, client and service together; measured on the machine of
+/// docs/benchmarks.md.
 const ENCRYPT_ROW: f64 = 20_000.0;
 const DECRYPT_ROW: f64 = 15_000.0;
 const CIPHER_MULTIPLY_ADD: f64 = 2.0 * SLOTS as f64 / 12.0;

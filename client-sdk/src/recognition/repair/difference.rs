@@ -8,7 +8,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::recognition::masks::{TicketSeed, expand};
 
-/// Scalars that are brought from ticket after ticket to side by side at once: a cache line of each ticket.
+/// Scalars that are brought from ticket after ticket to side by side at once: a cache line of each
+/// ticket.
 const LINE: usize = 16;
 
 /// What brings tickets of one version to another.

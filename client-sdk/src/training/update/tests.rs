@@ -52,8 +52,8 @@ fn options(blocks: u64) -> TrainingOptions {
     }
 }
 
-/// Images of one class that hardly differ: all gradients point about the same way, so that sums are as large as they
-/// can be, and their rounding with them.
+/// Images of one class that hardly differ: all gradients point about the same way, so that sums are
+/// as large as they can be, and their rounding with them.
 fn alike(examples: usize) -> Dataset {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let images = (0..examples * 64).map(|at| ((at % 64) * 3) as u8 + rng.random_range(0..16));
@@ -72,7 +72,8 @@ fn slack(blocks: u64) -> f64 {
     maker.mechanism.unwrap().spec().slack
 }
 
-/// Through the kernels that train: one example less moves all behind it to other slots and across the blocks' border.
+/// Through the kernels that train: one example less moves all behind it to other slots and across
+/// the blocks' border.
 #[test]
 fn the_slack_covers_what_a_neighbour_moves_over_two_blocks() {
     let slack = slack(2);

@@ -1,5 +1,5 @@
-//! `keys/<id>.eval`: the evaluation keys of a secret key. Public, but large and made at random: kept so that registering
-//! them again is recognised.
+//! `keys/<id>.eval`: the evaluation keys of a secret key. Public, but large and made at random:
+//! kept so that registering them again is recognised.
 
 use std::fs;
 use std::io;

@@ -1,5 +1,6 @@
-//! Canaries in gradient space: examples whose gradients an adversary chose, each as long as clipping allows and along a
-//! coordinate of its own. No examples are easier to recognise in the noised sums.
+//! Canaries in gradient space: examples whose gradients an adversary chose, each as long as
+//! clipping allows and along a coordinate of its own. No examples are easier to recognise in the
+//! noised sums.
 
 use std::error::Error;
 
@@ -52,8 +53,9 @@ impl Claim {
         Ok(Self { plan: PrivacyPlan::solve(&request)?, weakening: 1.0 })
     }
 
-    /// Runs sampler and mechanism over the whole schedule with `canaries` canaries, each in the data or not by a fair
-    /// coin. The score is the logarithm of the likelihood ratio of everything that was released: the best there is.
+    /// Runs sampler and mechanism over the whole schedule with `canaries` canaries, each in the
+    /// data or not by a fair coin. The score is the logarithm of the likelihood ratio of everything
+    /// that was released: the best there is.
     pub fn run(
         &self,
         canaries: usize,
@@ -103,8 +105,8 @@ impl Outcome {
         self.inside.extend(other.inside);
     }
 
-    /// Lower bound on ε from the canaries as independent trials, which they are: of its coordinate, coin and noise every
-    /// canary has its own.
+    /// Lower bound on ε from the canaries as independent trials, which they are: of its coordinate,
+    /// coin and noise every canary has its own.
     pub fn trials_bound(&self) -> f64 {
         let side = |wanted: bool| -> Vec<f64> {
             let scored = self.scores.iter().zip(&self.inside);

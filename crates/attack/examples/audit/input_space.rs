@@ -1,5 +1,6 @@
-//! Canaries in input space: mislabelled images among real ones, through the whole training loop, judged by somebody who
-//! sees the noised gradients of the weights and knows all else but the coins.
+//! Canaries in input space: mislabelled images among real ones, through the whole training loop,
+//! judged by somebody who sees the noised gradients of the weights and knows all else but the
+//! coins.
 
 use std::error::Error;
 
@@ -29,7 +30,8 @@ pub struct Experiment {
     pub rate: f32,
 }
 
-/// The attacker's linear model: noised sums are sums of the canaries' gradients in unknown amounts, plus noise.
+/// The attacker's linear model: noised sums are sums of the canaries' gradients in unknown amounts,
+/// plus noise.
 struct Decoder {
     canaries: usize,
     /// Σ over steps of G Gᵀ / (σC)², canaries × canaries.
@@ -154,7 +156,8 @@ impl Decoder {
         }
     }
 
-    /// The posterior means of the amounts, a priori 1/2 ± 1/2: (A + 4)⁻¹ (evidence − A · ½), by conjugate gradients.
+    /// The posterior means of the amounts, a priori 1/2 ± 1/2: (A + 4)⁻¹ (evidence − A · ½), by
+    /// conjugate gradients.
     fn amounts(&self) -> Vec<f64> {
         let n = self.canaries;
         let apply = |x: &[f64]| -> Vec<f64> {

@@ -1,4 +1,5 @@
-//! How far one example moves what is released, and how well the server can tell whether it was there.
+//! How far one example moves what is released, and how well the server can tell whether it was
+//! there.
 
 use std::error::Error;
 
@@ -20,9 +21,9 @@ pub struct Distances {
     pub all: f64,
 }
 
-/// Trains on both data sets with the same released weights (and, where they are noised, biases), without noise so that
-/// the result is one number, and measures how far apart the sums are at every step. Under the assumption of the proof no
-/// distance exceeds one clipping norm.
+/// Trains on both data sets with the same released weights (and, where they are noised, biases),
+/// without noise so that the result is one number, and measures how far apart the sums are at every
+/// step. Under the assumption of the proof no distance exceeds one clipping norm.
 pub fn sensitivity(
     data: &Neighbours,
     initial: &[StageParameters],
@@ -36,7 +37,8 @@ pub fn sensitivity(
         let weights = distance(&a.weights, &b.weights);
         let all = weights.hypot(distance(&a.biases, &b.biases));
         distances.push(Distances { weights: weights / unit, all: all / unit });
-        // What is released is the same in both worlds, as when noise covers the difference; exact biases are not.
+        // What is released is the same in both worlds, as when noise covers the difference; exact
+        // biases are not.
         let biases = match data.variant {
             Variant::Ours => &a.biases,
             Variant::Paper => &b.biases,
@@ -56,8 +58,9 @@ pub fn noise(epsilon: f64, steps: usize) -> Result<NoiseMultiplier, Box<dyn Erro
     Ok(PrivacyPlan::solve(&request)?.segment.noise_multiplier)
 }
 
-/// Lower bound on ε from so many trainings with the example and as many without, each judged by somebody who sees the
-/// noised sums of the weights and knows everything but whether the example was there (the adversary of the definition).
+/// Lower bound on ε from so many trainings with the example and as many without, each judged by
+/// somebody who sees the noised sums of the weights and knows everything but whether the example
+/// was there (the adversary of the definition).
 pub fn epsilon_bound(
     data: &Neighbours,
     initial: &[StageParameters],
@@ -113,7 +116,8 @@ fn score(
     Ok(score)
 }
 
-/// ⟨r − (a + b)/2, b − a⟩: variance times the log-likelihood ratio of r = b + noise against r = a + noise.
+/// ⟨r − (a + b)/2, b − a⟩: variance times the log-likelihood ratio of r = b + noise against r = a +
+/// noise.
 fn likelihood_ratio(released: &[Vec<f32>], a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
     let pairs = a.iter().flatten().zip(b.iter().flatten()).zip(released.iter().flatten());
     let term = |((&a, &b), &r): ((&f32, &f32), &f32)| {

@@ -62,7 +62,8 @@ pub struct Released {
 }
 
 impl Neighbours {
-    /// The first examples of `data`, then the first with another label, shown as if it were `wrong`.
+    /// The first examples of `data`, then the first with another label, shown as if it were
+    /// `wrong`.
     pub fn new(
         plan: Plan,
         data: &Dataset,
@@ -141,8 +142,8 @@ impl Neighbours {
         Ok(Released { weights: take(&sum.weights), biases: take(&sum.biases) })
     }
 
-    /// Plain descent along sums, divided by the same number whether the example is in or not; biases are kept within
-    /// their bound, as the client does.
+    /// Plain descent along sums, divided by the same number whether the example is in or not;
+    /// biases are kept within their bound, as the client does.
     pub fn step(
         &self,
         parameters: &[StageParameters],

@@ -1,8 +1,14 @@
-//! Reconstructs training images from what the server receives, with and without protection, and writes contact sheets.
+//! Reconstructs training images from what the server receives, with and without protection, and
+//! writes contact sheets.
 //!
-//! `cargo build --release --bin sphinx && cargo run --release -p sphinx-attack --example reconstruct -- [NETWORK] [DIRECTORY]
-//! [encrypted]` takes some minutes on two cores. With `encrypted` the gradients are taken from the bytes that commit
-//! them in sessions with real services; otherwise from the same training loop on the twin in the clear.
+//! ```sh
+//! cargo build --release --bin sphinx
+//! cargo run --release -p sphinx-attack --example reconstruct -- [NETWORK] [DIRECTORY] [encrypted]
+//! ```
+//!
+//! It takes some minutes on two cores. With `encrypted` the gradients are taken from the bytes that
+//! commit them in sessions with real services; otherwise from the same training loop on the twin in
+//! the clear.
 
 mod capture;
 mod services;

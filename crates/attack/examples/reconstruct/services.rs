@@ -1,4 +1,5 @@
-//! The same through real services: what is attacked are the bytes that the trainer was sent and the weights it stores.
+//! The same through real services: what is attacked are the bytes that the trainer was sent and the
+//! weights it stores.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -12,12 +12,15 @@ use sphinx_privacy::{Delta, PlanRequest, PrivacyPlan, Target};
 
 use crate::capture::{Captured, tapped};
 
-/// ε of the step under attack at δ = 10⁻⁵, the whole budget in one step that surely contains the image.
+/// ε of the step under attack at δ = 10⁻⁵, the whole budget in one step that surely contains the
+/// image.
 pub const EPSILON: f64 = 3.0;
 pub const CLIPPING_NORM: f32 = 0.1;
-/// Private steps on all of MNIST before the attack: the server, which made the zero biases, does not know them then.
+/// Private steps on all of MNIST before the attack: the server, which made the zero biases, does
+/// not know them then.
 pub const STEPS_BEFORE: u64 = 30;
-/// Steps under attack leave the model nearly unchanged, so that all images meet the same one. A power of two.
+/// Steps under attack leave the model nearly unchanged, so that all images meet the same one. A
+/// power of two.
 pub const ATTACKED_RATE: f32 = 1.0 / 64.0;
 
 /// How the step is protected, from least to most.

@@ -11,8 +11,9 @@ use crate::sample::{SAMPLE_WORDS, Samples, extract};
 
 /// Integer weights of the first layer, transformed once.
 ///
-/// Coefficient p of the query times Σ w_t · X^-t is Σ w_t · x_(p + t): with t the place of a kernel tap, the result of a
-/// convolution at shift p. All results of a channel are coefficients of one product.
+/// Coefficient p of the query times Σ w_t · X^-t is Σ w_t · x_(p + t): with t the place of a kernel
+/// tap, the result of a convolution at shift p. All results of a channel are coefficients of one
+/// product.
 pub(crate) struct FirstLayer {
     transform: Transform,
     channels: Vec<Channel>,
@@ -67,7 +68,8 @@ impl FirstLayer {
         norms.flat_map(|norm| std::iter::repeat_n(norm, self.shifts.len())).collect()
     }
 
-    /// One sample per result, channel by channel. Parallel over channels; incomplete once the caller wants to stop.
+    /// One sample per result, channel by channel. Parallel over channels; incomplete once the
+    /// caller wants to stop.
     pub(crate) fn evaluate(&self, query: &Query, control: &Control<'_>) -> Samples {
         let mask = self.transform.words(&query.mask());
         let body = query.body();

@@ -9,8 +9,9 @@ const PIECE_BITS: u32 = 22;
 /// Pieces of a word.
 const PIECES: usize = 3;
 
-/// A transform modulo a 50-bit prime. Words are cut in three pieces of 22 bits, so that products with polynomials whose
-/// absolute coefficients sum to at most [`Transform::LARGEST_NORM`] are exact.
+/// A transform modulo a 50-bit prime. Words are cut in three pieces of 22 bits, so that products
+/// with polynomials whose absolute coefficients sum to at most [`Transform::LARGEST_NORM`] are
+/// exact.
 pub(crate) struct Transform {
     plan: Plan,
 }

@@ -66,8 +66,8 @@ impl Layer {
         self
     }
 
-    /// The integer that brings a bias from 2^48 per unit to this layer's scale. In the first layer it is exact, in later
-    /// ones off by less than one in a thousand.
+    /// The integer that brings a bias from 2^48 per unit to this layer's scale. In the first layer
+    /// it is exact, in later ones off by less than one in a thousand.
     pub(crate) fn bias_factor(&self) -> u64 {
         (self.scale / f64::from(INPUT_SCALE_LOG2).exp2()).round().max(1.0) as u64
     }
@@ -105,7 +105,8 @@ impl Combination {
         sums.map(word).collect()
     }
 
-    /// The combinations of `samples`. Parallel over outputs; incomplete once the caller wants to stop.
+    /// The combinations of `samples`. Parallel over outputs; incomplete once the caller wants to
+    /// stop.
     pub(crate) fn evaluate(&self, samples: &Samples, control: &Control<'_>) -> Samples {
         let inputs: Vec<&[u64]> = samples.iter().collect();
         let mut outputs = Samples::zero(self.terms.len());

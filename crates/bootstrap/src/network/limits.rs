@@ -8,8 +8,8 @@ use super::error::OneShotNetworkError;
 
 /// Half the torus in units of a pre-activation, unless the weights prove that less is enough.
 ///
-/// A table repeats with the opposite sign after half the torus, so a saturated neuron may reach 16 less the width of its
-/// activation's slope (about 3 for tanh) before its output bends back.
+/// A table repeats with the opposite sign after half the torus, so a saturated neuron may reach 16
+/// less the width of its activation's slope (about 3 for tanh) before its output bends back.
 pub const DEFAULT_HALF_RANGE: f32 = 16.0;
 
 /// The largest half of a range: a unit is then 2^48 integers, what inputs and biases have.
@@ -24,7 +24,8 @@ pub const MAX_CLASSES: usize = POLYNOMIAL_SIZE;
 /// Most terms in the sums of a network, results of later layers counted one by one: 16 bytes each.
 pub const MAX_TERMS: usize = 4 << 20;
 
-/// Checks the sizes that a plan alone tells, so that nobody's plan makes a server allocate or compute without bounds.
+/// Checks the sizes that a plan alone tells, so that nobody's plan makes a server allocate or
+/// compute without bounds.
 pub(super) fn check_sizes(plan: &Plan) -> Result<(), OneShotNetworkError> {
     let (last, hidden) = plan.stages.split_last().ok_or(LayoutError::NoStages)?;
     let neurons = hidden.iter().map(|stage| stage.output.len()).fold(0, usize::saturating_add);
@@ -45,8 +46,8 @@ pub(super) fn check_sizes(plan: &Plan) -> Result<(), OneShotNetworkError> {
     Ok(())
 }
 
-/// Terms that a stage holds: one kernel per channel in the first, one list per result in later ones. Their padding passes
-/// through memory as well.
+/// Terms that a stage holds: one kernel per channel in the first, one list per result in later
+/// ones. Their padding passes through memory as well.
 fn terms(index: usize, stage: &Stage) -> usize {
     let shape = FoldedStage::new(stage);
     match index {

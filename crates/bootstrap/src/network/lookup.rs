@@ -8,10 +8,11 @@ use super::limits::with_margin;
 
 /// An activation as a table over half the torus.
 ///
-/// A blind rotation negates what it finds in the other half: f(φ + 1/2) = -f(φ). Every activation here is odd about a
-/// point (c, o): f(c + t) - o = -(f(c - t) - o). Looking up t = z - c and adding o in the clear makes the negation an asset:
-/// phases beyond a quarter turn find -(f(c + t - half a turn) - o), which is the saturated value that they should find, until t is
-/// so large that the slope on the other side comes into sight. No padding bit is needed.
+/// A blind rotation negates what it finds in the other half: f(φ + 1/2) = -f(φ). Every activation
+/// here is odd about a point (c, o): f(c + t) - o = -(f(c - t) - o). Looking up t = z - c and
+/// adding o in the clear makes the negation an asset: phases beyond a quarter turn find -(f(c + t -
+/// half a turn) - o), which is the saturated value that they should find, until t is so large that
+/// the slope on the other side comes into sight. No padding bit is needed.
 pub(crate) struct Lookup {
     activation: Activation,
     /// c, in units of the pre-activation.
@@ -47,13 +48,14 @@ impl Lookup {
 
     /// Half the torus in units of pre-activations of at most `reach`; at most `declared`.
     ///
-    /// Off the centre they lie within T = reach + |c|. Up to a quarter turn a table has every value. Beyond, t finds the
-    /// value for half a turn less t, which is right if that is saturated as well: if half a turn is at least T and the
-    /// slope's width. If T ends within the slope, a quarter turn has to hold T.
+    /// Off the centre they lie within T = reach + |c|. Up to a quarter turn a table has every
+    /// value. Beyond, t finds the value for half a turn less t, which is right if that is saturated
+    /// as well: if half a turn is at least T and the slope's width. If T ends within the slope, a
+    /// quarter turn has to hold T.
     ///
     /// # Errors
-    /// [`OneShotNetworkError::SlopeTooWide`] if the declared range is less than that, and cannot even hold pre-activations on both
-    /// sides of zero that are as large as those of the slope.
+    /// [`OneShotNetworkError::SlopeTooWide`] if the declared range is less than that, and cannot
+    /// even hold pre-activations on both sides of zero that are as large as those of the slope.
     pub(crate) fn half_range(
         &self,
         stage: usize,

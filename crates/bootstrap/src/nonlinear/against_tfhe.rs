@@ -1,4 +1,5 @@
-//! The same words come out as of tfhe's own key switch and blind rotation, whatever the keys: random words will do.
+//! The same words come out as of tfhe's own key switch and blind rotation, whatever the keys:
+//! random words will do.
 
 use std::sync::atomic::AtomicBool;
 

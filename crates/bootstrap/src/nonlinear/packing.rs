@@ -1,5 +1,5 @@
-//! Packing samples into one GLWE ciphertext by automorphisms (Chen, Dai, Kim & Song, "Efficient homomorphic conversion
-//! between (ring) LWE ciphertexts", ACNS 2021).
+//! Packing samples into one GLWE ciphertext by automorphisms (Chen, Dai, Kim & Song, "Efficient
+//! homomorphic conversion between (ring) LWE ciphertexts", ACNS 2021).
 
 use sphinx_evaluation_keys::Gadget;
 use sphinx_linalg::{POLYNOMIAL_SIZE, ROW_WORDS};
@@ -20,12 +20,13 @@ use crate::sample::{Samples, embed};
 /// A GLWE ciphertext: mask, then body.
 type Row = Box<[u64; ROW_WORDS]>;
 
-/// One ciphertext whose coefficient [`sphinx_evaluation_keys::logit_coefficient`] has the message of each sample; up to N samples. The
-/// other coefficients are zero.
+/// One ciphertext whose coefficient [`sphinx_evaluation_keys::logit_coefficient`] has the message
+/// of each sample; up to N samples. The other coefficients are zero.
 ///
-/// Adding a ciphertext to its image under an automorphism doubles the coefficients that it keeps and cancels others. All
-/// log2 N of them multiply what is kept by N, so words are divided by N first: with words as integers the phase is m + 2^64·I, a
-/// N-th of it comes back as m + 2^64·I, and that is m.
+/// Adding a ciphertext to its image under an automorphism doubles the coefficients that it keeps
+/// and cancels others. All log2 N of them multiply what is kept by N, so words are divided by N
+/// first: with words as integers the phase is m + 2^64·I, a N-th of it comes back as m + 2^64·I,
+/// and that is m.
 ///
 /// # Errors
 /// [`EvaluationError::Cancelled`], within one automorphism.
@@ -103,8 +104,8 @@ impl<'a> Packer<'a> {
         }
     }
 
-    /// Packs the rows whose index is `start` modulo 2^`depth`, at most 2^`levels`. The r-th of them ends at coefficient
-    /// r · N / 2^levels; nothing if there is none.
+    /// Packs the rows whose index is `start` modulo 2^`depth`, at most 2^`levels`. The r-th of them
+    /// ends at coefficient r · N / 2^levels; nothing if there is none.
     fn merge(
         &mut self,
         rows: &[Row],
@@ -180,7 +181,8 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// Puts X^exponent for X, exponent odd: coefficient i goes to i · exponent, with a changed sign after odd turns.
+/// Puts X^exponent for X, exponent odd: coefficient i goes to i · exponent, with a changed sign
+/// after odd turns.
 fn substitute(from: &[u64], exponent: usize, to: &mut [u64]) {
     let size = from.len();
     for (place, &word) in from.iter().enumerate() {

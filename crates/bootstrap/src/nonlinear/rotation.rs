@@ -40,8 +40,8 @@ impl<'a> Rotation<'a> {
         }
     }
 
-    /// Rotates `table` by every switched sample and extracts the first coefficients. What `outputs` holds after a cancellation
-    /// means nothing.
+    /// Rotates `table` by every switched sample and extracts the first coefficients. What `outputs`
+    /// holds after a cancellation means nothing.
     pub(super) fn run(
         &mut self,
         switched: &[u32],
@@ -97,8 +97,9 @@ impl<'a> Rotation<'a> {
     }
 }
 
-/// Mask and body rounded to multiples of 1/2N of the torus. The mean of the mask's rounding error under a random binary key
-/// is taken from the body, and half a step, so that phases in [j, j + 1) / 2N become j (tfhe's centred modulus switch).
+/// Mask and body rounded to multiples of 1/2N of the torus. The mean of the mask's rounding error
+/// under a random binary key is taken from the body, and half a step, so that phases in [j, j + 1)
+/// / 2N become j (tfhe's centred modulus switch).
 fn round(words: &[u32]) -> Vec<usize> {
     let log = CiphertextModulusLog(POLYNOMIAL_SIZE.ilog2() as usize + 1);
     let sample = LweCiphertextView::from_container(words, CiphertextModulus::new_native());

@@ -1,4 +1,5 @@
-//! Shared by tests and examples: MNIST, networks trained in the clear, and the whole way of a recognition.
+//! Shared by tests and examples: MNIST, networks trained in the clear, and the whole way of a
+//! recognition.
 
 #![allow(dead_code, reason = "every test and example uses its part")]
 

@@ -16,11 +16,12 @@ const PART_TIMEOUT: Duration = Duration::from_secs(3);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl KeyDirectory {
-    /// The evaluation keys registered under an id, as of now: a removal counts from the next request on. One small round
-    /// trip.
+    /// The evaluation keys registered under an id, as of now: a removal counts from the next
+    /// request on. One small round trip.
     ///
     /// # Errors
-    /// [`KeyDirectoryError::NoEvaluation`] (FAILED_PRECONDITION), [`KeyDirectoryError::Unreachable`] (UNAVAILABLE) or [`KeyDirectoryError::Answer`]
+    /// [`KeyDirectoryError::NoEvaluation`] (FAILED_PRECONDITION),
+    /// [`KeyDirectoryError::Unreachable`] (UNAVAILABLE) or [`KeyDirectoryError::Answer`]
     /// (INTERNAL).
     pub async fn evaluation(
         &self,
@@ -31,12 +32,13 @@ impl KeyDirectory {
         asked.ok_or_else(|| no_evaluation(tenant, key_id))
     }
 
-    /// The material of `key`, at most `limit` bytes. Held in memory as a whole. Keys that are removed meanwhile are asked
-    /// for again, as they may be registered anew.
+    /// The material of `key`, at most `limit` bytes. Held in memory as a whole. Keys that are
+    /// removed meanwhile are asked for again, as they may be registered anew.
     ///
     /// # Errors
-    /// As [`KeyDirectory::evaluation`]; [`KeyDirectoryError::Exchanged`] (FAILED_PRECONDITION) if others are registered by now;
-    /// [`KeyDirectoryError::Answer`] for more bytes than were announced.
+    /// As [`KeyDirectory::evaluation`]; [`KeyDirectoryError::Exchanged`] (FAILED_PRECONDITION) if
+    /// others are registered by now; [`KeyDirectoryError::Answer`] for more bytes than were
+    /// announced.
     pub async fn fetch_evaluation(
         &self,
         tenant: &TenantId,
@@ -66,10 +68,12 @@ impl KeyDirectory {
         }
     }
 
-    /// Whether `material` has the fingerprint of `key`. Some 10 ms for 20 MB: not for asynchronous threads.
+    /// Whether `material` has the fingerprint of `key`. Some 10 ms for 20 MB: not for asynchronous
+    /// threads.
     ///
     /// # Errors
-    /// [`KeyDirectoryError::Material`], or [`KeyDirectoryError::Answer`] for a parameter set that there is not.
+    /// [`KeyDirectoryError::Material`], or [`KeyDirectoryError::Answer`] for a parameter set that
+    /// there is not.
     pub fn verify(&self, key: &Key, material: &[u8]) -> Result<(), KeyDirectoryError> {
         let set = parameter_set(key.parameter_set)
             .map_err(|error| self.answer(Code::Internal, &error.to_string()))?;

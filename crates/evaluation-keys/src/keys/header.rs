@@ -7,12 +7,12 @@ use super::{EvaluationKeyError, EvaluationKeys};
 pub(super) const TYPE_NAME: &str = "sphinx_bootstrap::EvaluationKeys";
 
 impl EvaluationKeys {
-    /// Refuses bytes by their beginning, unless its header names evaluation keys. Nothing behind the
-    /// header is looked at: that is for [`EvaluationKeys::from_bytes`].
+    /// Refuses bytes by their beginning, unless its header names evaluation keys. Nothing behind
+    /// the header is looked at: that is for [`EvaluationKeys::from_bytes`].
     ///
     /// # Errors
-    /// [`EvaluationKeyError::Format`]. It does not repeat what the header names instead, which may be
-    /// anything, a piece of a secret too.
+    /// [`EvaluationKeyError::Format`]. It does not repeat what the header names instead, which may
+    /// be anything, a piece of a secret too.
     pub fn check_header(beginning: &[u8]) -> Result<(), EvaluationKeyError> {
         if type_name(beginning) == Some(TYPE_NAME.as_bytes()) {
             return Ok(());

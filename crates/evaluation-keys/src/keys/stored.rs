@@ -1,7 +1,8 @@
 //! The serialised form: tfhe's versioned containers under a header with the type's name.
 //!
-//! A bootstrapping key in tfhe's own seeded form takes 8 bytes per word, 24.9 MB. Its noise has a deviation of 2^16.2, so the
-//! low 16 bits of its words are rounded away and the rest is packed ([`PackedIntegers`], 18.7 MB).
+//! A bootstrapping key in tfhe's own seeded form takes 8 bytes per word, 24.9 MB. Its noise has a
+//! deviation of 2^16.2, so the low 16 bits of its words are rounded away and the rest is packed
+//! ([`PackedIntegers`], 18.7 MB).
 
 use serde::{Deserialize, Serialize};
 use tfhe::core_crypto::commons::math::random::CompressionSeed;
@@ -98,7 +99,8 @@ impl EvaluationKeys {
     /// Reads [`EvaluationKeys::to_bytes`] and checks every part against `profile`.
     ///
     /// # Errors
-    /// [`EvaluationKeyError`]; nothing larger than the bytes at hand is allocated before they have been checked.
+    /// [`EvaluationKeyError`]; nothing larger than the bytes at hand is allocated before they have
+    /// been checked.
     pub fn from_bytes(bytes: &[u8], profile: OneShotProfile) -> Result<Self, EvaluationKeyError> {
         if bytes.len() > MAX_KEY_BYTES {
             return Err(EvaluationKeyError::TooLong { got: bytes.len(), limit: MAX_KEY_BYTES });

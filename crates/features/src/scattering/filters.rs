@@ -41,9 +41,10 @@ impl Wavelets {
         Self { height, width, angles, spectra }
     }
 
-    /// The wavelets of one scale for fields sampled every 2^level pixels: the frequencies below the lower Nyquist
-    /// frequency, divided by the number of scalars of such a field, each twice in a row (for the real and the
-    /// imaginary part of what it is multiplied by). Layout `[angle][kx][ky][2]`.
+    /// The wavelets of one scale for fields sampled every 2^level pixels: the frequencies below the
+    /// lower Nyquist frequency, divided by the number of scalars of such a field, each twice in a
+    /// row (for the real and the imaginary part of what it is multiplied by). Layout
+    /// `[angle][kx][ky][2]`.
     pub(crate) fn gains(&self, scale: usize, level: usize) -> Vec<f32> {
         let (height, width) = (self.height >> level, self.width >> level);
         let share = 1.0 / (height * width) as f64;
@@ -60,7 +61,8 @@ impl Wavelets {
     }
 }
 
-/// Where frequency `k` of `length` lies among the frequencies of a grid that is finer by a power of two.
+/// Where frequency `k` of `length` lies among the frequencies of a grid that is finer by a power of
+/// two.
 fn kept(k: usize, length: usize, fine: usize) -> usize {
     if k < length / 2 || length == fine { k } else { k + fine - length }
 }
@@ -115,8 +117,9 @@ fn copies(length: usize) -> impl Iterator<Item = (f64, usize)> + Clone {
     })
 }
 
-/// The Gaussian φ of `scales` along one axis of `length`, as weights of samples 2^level pixels apart:
-/// `[output][sample]` for outputs 2^scales pixels apart, without the first and the last one, which lie in the padding.
+/// The Gaussian φ of `scales` along one axis of `length`, as weights of samples 2^level pixels
+/// apart: `[output][sample]` for outputs 2^scales pixels apart, without the first and the last one,
+/// which lie in the padding.
 pub(crate) fn gaussian(length: usize, scales: usize, level: usize) -> Vec<Vec<f64>> {
     let sigma = 0.8 * f64::from(1u32 << scales) / 2.0;
     let mut weights = vec![0.0; length];

@@ -1,6 +1,7 @@
 //! Two-dimensional Fourier transforms of stacks of fields, rows and columns by `rustfft`.
 //!
-//! A spectrum is kept transposed, `[kx][ky]`: with that, each direction needs one transposition instead of two.
+//! A spectrum is kept transposed, `[kx][ky]`: with that, each direction needs one transposition
+//! instead of two.
 
 use std::sync::Arc;
 
@@ -58,7 +59,8 @@ impl<T: FftNum> Fourier<T> {
         self.forward.columns.process_with_scratch(spectra, scratch);
     }
 
-    /// From spectra `[kx][ky]` to fields `[y][x]`, times the number of scalars of a field; `spectra` is overwritten.
+    /// From spectra `[kx][ky]` to fields `[y][x]`, times the number of scalars of a field;
+    /// `spectra` is overwritten.
     pub(crate) fn inverse(
         &self,
         spectra: &mut [Complex<T>],

@@ -5,10 +5,11 @@ use super::ScatteringError;
 /// Added to variances, as in the networks of Tramèr & Boneh (ICLR 2021).
 pub const EPSILON: f32 = 1e-5;
 
-/// Gives each of `groups` equal runs of `features` mean 0 and variance 1: `(x - mean) / √(variance + `[`EPSILON`]`)`.
+/// Gives each of `groups` equal runs of `features` mean 0 and variance 1:
+/// `(x - mean) / √(variance + `[`EPSILON`]`)`.
 ///
-/// Features are laid out `[channel][y][x]`, so that a run is a number of neighbouring channels at all positions.
-/// No result exceeds the square root of the run's length.
+/// Features are laid out `[channel][y][x]`, so that a run is a number of neighbouring channels at
+/// all positions. No result exceeds the square root of the run's length.
 ///
 /// # Errors
 /// [`ScatteringError::Groups`] unless the groups have the same positive size.

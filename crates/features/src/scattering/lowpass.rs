@@ -1,6 +1,7 @@
 //! Averaging with the Gaussian φ at the positions that are kept.
 //!
-//! φ is a product of a function of y and one of x, so two small matrices do what takes three Fourier transforms.
+//! φ is a product of a function of y and one of x, so two small matrices do what takes three
+//! Fourier transforms.
 
 use pulp::Arch;
 

@@ -5,8 +5,8 @@ use pulp::Arch;
 
 type C = Complex<f32>;
 
-/// A spectrum of `height × width` times one set of gains, sampled down by `step`: frequencies that become the same
-/// are added. All in layout `[kx][ky]`; gains as by `Wavelets::gains`.
+/// A spectrum of `height × width` times one set of gains, sampled down by `step`: frequencies that
+/// become the same are added. All in layout `[kx][ky]`; gains as by `Wavelets::gains`.
 pub(crate) fn multiply(
     spectrum: &[C],
     (height, width): (usize, usize),

@@ -2,9 +2,11 @@
 
 use num_complex::Complex;
 
-/// Memory for one image at a time, made by [`Scattering::workspace`](super::Scattering::workspace); one per thread.
+/// Memory for one image at a time, made by [`Scattering::workspace`](super::Scattering::workspace);
+/// one per thread.
 ///
-/// It keeps intermediate results of the last image, so `Debug` shows none and nothing else can read it.
+/// It keeps intermediate results of the last image, so `Debug` shows none and nothing else can read
+/// it.
 pub struct Workspace {
     pub(crate) shape: [usize; 4],
     /// The padded image.

@@ -13,9 +13,11 @@ const TASK: usize = 128;
 /// Output channels accumulated in registers together.
 const CHANNELS: usize = 4;
 
-/// `biases[channel] + Σ over the taps of weights[tap][channel] · input` for every position and slot.
+/// `biases[channel] + Σ over the taps of weights[tap][channel] · input` for every position and
+/// slot.
 ///
-/// Output rows are channel-major. Cost: one multiply-add per tap, channel and slot, 8 loads for 16 vectors of them.
+/// Output rows are channel-major. Cost: one multiply-add per tap, channel and slot, 8 loads for 16
+/// vectors of them.
 pub(super) fn apply(map: &TapMap, weights: &[f32], biases: &[f32], input: &Tensor) -> Tensor {
     let mut output = input.zeros_beside(map.positions() * map.channels());
     let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();

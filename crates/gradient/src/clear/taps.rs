@@ -66,8 +66,8 @@ impl TapMap {
         Self { inputs, channels: outputs, starts: vec![0, inputs], taps: taps.collect() }
     }
 
-    /// `source(position, k)` is the line (column) of the input that kernel line (column) k meets at an output line
-    /// (column), before the far border is checked.
+    /// `source(position, k)` is the line (column) of the input that kernel line (column) k meets at
+    /// an output line (column), before the far border is checked.
     fn conv(
         input: Shape,
         output: Shape,

@@ -111,8 +111,8 @@ impl<'a> ConvTile<'a> {
         }
     }
 
-    /// Copies the examples from `slot` on into scratch memory: rows of a tensor lie a power of two apart, so
-    /// that all of them would compete for the same few cache sets.
+    /// Copies the examples from `slot` on into scratch memory: rows of a tensor lie a power of two
+    /// apart, so that all of them would compete for the same few cache sets.
     #[inline(always)]
     pub(super) fn load<S: Simd>(&mut self, simd: S, input: &Tensor, delta: &Tensor, slot: usize) {
         let padded = S::as_mut_simd_f32s(&mut self.input).0;
@@ -126,7 +126,8 @@ impl<'a> ConvTile<'a> {
         }
     }
 
-    /// Forms the gradients of the loaded examples; `add` adds them to those formed before, of other copies.
+    /// Forms the gradients of the loaded examples; `add` adds them to those formed before, of other
+    /// copies.
     ///
     /// Cost: taps × positions × output channels multiply-adds, 9 loads for 20 of them.
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Norms of dense layers' gradients averaged over the copies of an example.
 //!
-//! With aₖ the input and δₖ the gradient at the output in copy k, and a 1 appended to aₖ for the bias,
-//! `‖Σₖ δₖ aₖᵀ‖² = Σₖₗ (aₖ·aₗ)(δₖ·δₗ)`: inner products instead of matrices.
+//! With aₖ the input and δₖ the gradient at the output in copy k, and a 1 appended to aₖ for the
+//! bias, `‖Σₖ δₖ aₖᵀ‖² = Σₖₗ (aₖ·aₗ)(δₖ·δₗ)`: inner products instead of matrices.
 
 use aligned_vec::{AVec, ConstAlign, avec};
 use pulp::Simd;
@@ -11,13 +11,15 @@ use crate::tensor::{SLOT_GROUP, Tensor};
 /// Copies whose inner products are accumulated in registers together.
 const GROUP: usize = 4;
 
-/// Rows summed in `f32` before they are added to the total; 16 copies of them stay in the second-level cache.
+/// Rows summed in `f32` before they are added to the total; 16 copies of them stay in the
+/// second-level cache.
 const BLOCK: usize = 64;
 
 /// Unit roundoff of `f32`.
 const ROUNDOFF: f64 = 1.0 / 16_777_216.0;
 
-/// Scratch memory of one thread: a block of rows of all copies, and the two matrices of inner products.
+/// Scratch memory of one thread: a block of rows of all copies, and the two matrices of inner
+/// products.
 pub(super) struct Gram {
     copies: usize,
     lanes: usize,
@@ -31,7 +33,8 @@ pub(super) struct Gram {
 
 /// By lane, of the sum over the copies of an example's gradient.
 pub(super) struct Squares {
-    /// Upper bound on the squared norm of the sum, at most `roundoff × rows` above it in units of the squared `spread`.
+    /// Upper bound on the squared norm of the sum, at most `roundoff × rows` above it in units of
+    /// the squared `spread`.
     pub(super) norm: [f64; SLOT_GROUP],
     /// Sum of the copies' norms.
     pub(super) spread: [f64; SLOT_GROUP],
@@ -87,16 +90,17 @@ impl Gram {
             }
         }
         for (norm, spread) in squares.norm.iter_mut().zip(&squares.spread) {
-            // Where copies cancel, errors do not: each product is off by at most `rounding` times the product of the
-            // norms (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1).
+            // Where copies cancel, errors do not: each product is off by at most `rounding` times
+            // the product of the norms (Higham 2002, Accuracy and Stability of Numerical
+            // Algorithms, section 3.1).
             *norm = norm.max(0.0) + rounding * spread * spread;
         }
         squares
     }
 }
 
-/// Bound on the error of an inner product of so many rows, relative to the product of the norms; a tenth more for
-/// products of errors.
+/// Bound on the error of an inner product of so many rows, relative to the product of the norms; a
+/// tenth more for products of errors.
 fn rounding(rows: usize) -> f64 {
     let additions = rows.min(BLOCK) + rows.div_ceil(BLOCK);
     1.1 * ROUNDOFF * additions as f64
@@ -133,8 +137,8 @@ fn products<S: Simd>(
     }
 }
 
-/// Inner products over a block of copies `k..k + GROUP` with copies `l..l + GROUP`; those that there are not repeat the
-/// last one.
+/// Inner products over a block of copies `k..k + GROUP` with copies `l..l + GROUP`; those that
+/// there are not repeat the last one.
 #[inline(always)]
 fn group<S: Simd>(
     simd: S,

@@ -9,7 +9,8 @@ use crate::tensor::Tensor;
 const OUTPUTS: usize = 4;
 const INPUTS: usize = 4;
 
-/// `Σ over slots of factors[slot] · delta[o][slot] · input[i][slot]` as `[o][i]`, and the same without the input.
+/// `Σ over slots of factors[slot] · delta[o][slot] · input[i][slot]` as `[o][i]`, and the same
+/// without the input.
 ///
 /// Cost: outputs × inputs × slots multiply-adds, 8 loads for 16 of them.
 pub(super) fn clipped_sum(input: &Tensor, delta: &Tensor, factors: &[f32]) -> (Vec<f32>, Vec<f32>) {

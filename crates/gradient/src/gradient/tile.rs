@@ -6,8 +6,8 @@ use super::conv::{ConvGeometry, ConvSum, ConvTile};
 use super::copies::Gram;
 use crate::tensor::{SLOT_GROUP, Tensor};
 
-/// Examples are scaled down to this fraction of the clipping norm, so that the rounding of the norm, summed in
-/// `f32` over blocks of [`BLOCK`], cannot carry one above it.
+/// Examples are scaled down to this fraction of the clipping norm, so that the rounding of the
+/// norm, summed in `f32` over blocks of [`BLOCK`], cannot carry one above it.
 const MARGIN: f32 = 1.0 - 8e-6;
 
 /// Number of squares summed before they are added to the total.
@@ -23,8 +23,8 @@ pub(super) struct StageFactors<'a> {
     pub(super) delta: &'a Tensor,
 }
 
-/// Neighbouring examples worked on by one thread: writes their factors (0 for padding) and sums the clipped gradients
-/// of the convolutions.
+/// Neighbouring examples worked on by one thread: writes their factors (0 for padding) and sums the
+/// clipped gradients of the convolutions.
 pub(super) struct Span<'a> {
     pub(super) stages: &'a [StageFactors<'a>],
     pub(super) first: usize,
@@ -33,12 +33,13 @@ pub(super) struct Span<'a> {
     pub(super) copies: Copies,
     /// Norm above which an example is scaled down.
     pub(super) threshold: Option<f32>,
-    /// What each copy of an example is multiplied by in the sum: its clipping factor over the number of copies.
+    /// What each copy of an example is multiplied by in the sum: its clipping factor over the
+    /// number of copies.
     pub(super) factors: &'a mut [f32],
 }
 
-/// Where the copies of an example are: copy k of example e in slot `k * stride + e`, so that vector lanes hold
-/// different examples and the gradients of copies are added lane by lane.
+/// Where the copies of an example are: copy k of example e in slot `k * stride + e`, so that vector
+/// lanes hold different examples and the gradients of copies are added lane by lane.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Copies {
     pub(super) count: usize,
@@ -100,7 +101,8 @@ impl WithSimd for Span<'_> {
     }
 }
 
-/// The squared norms of the examples from `slot` on; leaves the gradients of the convolutions in their tiles.
+/// The squared norms of the examples from `slot` on; leaves the gradients of the convolutions in
+/// their tiles.
 #[inline(always)]
 fn squared_norms<S: Simd>(
     simd: S,
@@ -126,13 +128,15 @@ fn squared_norms<S: Simd>(
     total
 }
 
-/// As [`squared_norms`] for the mean over the copies of each example; leaves the *sums* over the copies in the tiles.
+/// As [`squared_norms`] for the mean over the copies of each example; leaves the *sums* over the
+/// copies in the tiles.
 ///
-/// The gradients of convolutions are formed, so what is measured is what is released. Those of dense layers go into
-/// the released sum copy by copy, and their rounding there is that of the copies' own size, which cancellation in the
-/// mean does not lower. So an example also counts as large as the copies' dense gradients taken apart, each divided by the
-/// number of copies: then no slot adds more than the clipping norm to the sum, as without copies. That never binds
-/// unless the mean is shorter than the copies by as much as their number.
+/// The gradients of convolutions are formed, so what is measured is what is released. Those of
+/// dense layers go into the released sum copy by copy, and their rounding there is that of the
+/// copies' own size, which cancellation in the mean does not lower. So an example also counts as
+/// large as the copies' dense gradients taken apart, each divided by the number of copies: then no
+/// slot adds more than the clipping norm to the sum, as without copies. That never binds unless the
+/// mean is shorter than the copies by as much as their number.
 #[inline(always)]
 fn squared_norms_of_means<S: Simd>(
     simd: S,
@@ -163,8 +167,8 @@ fn squared_norms_of_means<S: Simd>(
     }
     let count = copies.count as f64;
     for ((square, norm), spread) in squares.iter_mut().zip(norms).zip(spreads) {
-        // ‖mean‖ = ‖sum‖ / count; the copies' norms add up to the spread, each is divided by the count, and the mean
-        // of that over the slots is another division.
+        // ‖mean‖ = ‖sum‖ / count; the copies' norms add up to the spread, each is divided by the
+        // count, and the mean of that over the slots is another division.
         *square = (norm / (count * count)).max(spread / count.powi(4)) as f32;
     }
 }

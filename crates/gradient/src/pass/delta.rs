@@ -8,10 +8,12 @@ use crate::tensor::Tensor;
 
 /// The gradient of each example's loss with respect to a stage's output, as `scale[slot] · tensor`.
 ///
-/// Linear maps commute with the scale, so the server works on numbers in `[-1, 1]` whatever the gradient's size.
+/// Linear maps commute with the scale, so the server works on numbers in `[-1, 1]` whatever the
+/// gradient's size.
 #[derive(Clone, PartialEq)]
 pub struct Delta {
-    /// `stage.output rows × slots`; the largest absolute value of each slot is 1, or 0 if its gradient is zero.
+    /// `stage.output rows × slots`; the largest absolute value of each slot is 1, or 0 if its
+    /// gradient is zero.
     pub tensor: Tensor,
     /// The largest absolute value of each slot's gradient. Stays with the client.
     pub scale: Vec<f32>,

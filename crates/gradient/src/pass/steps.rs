@@ -47,10 +47,11 @@ pub(super) fn forward(steps: &[Step], mut values: Tensor) -> (Tensor, Vec<Saved>
     (values, tape)
 }
 
-/// Carries the gradient `delta` with respect to `output`, the last step's output, back to the first step's input.
+/// Carries the gradient `delta` with respect to `output`, the last step's output, back to the first
+/// step's input.
 ///
-/// A pooling writes its gradient over the outputs of the activation before it: the largest tensor of a pass is
-/// neither allocated nor read a second time.
+/// A pooling writes its gradient over the outputs of the activation before it: the largest tensor
+/// of a pass is neither allocated nor read a second time.
 pub(super) fn backward(
     steps: &[Step],
     mut tape: Vec<Saved>,

@@ -1,4 +1,5 @@
-//! Networks for tests, a driver of the clear twin, and a reference in `f64` written without any layout trick.
+//! Networks for tests, a driver of the clear twin, and a reference in `f64` written without any
+//! layout trick.
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -6,9 +6,11 @@ use super::{LANES, Lanes, SparseGroup, Terms};
 
 /// Patches computed together where their inputs are neighbours.
 const BLOCK: usize = 8;
-/// Patches whose sums are turned from scalar by scalar to vector by vector at once: a cache line of each vector.
+/// Patches whose sums are turned from scalar by scalar to vector by vector at once: a cache line of
+/// each vector.
 const LINE: usize = 16;
-/// Registers per patch held at once; `BLOCK × REGISTERS` sums leave room in the 32 registers of AVX-512.
+/// Registers per patch held at once; `BLOCK × REGISTERS` sums leave room in the 32 registers of
+/// AVX-512.
 const REGISTERS: usize = 2;
 
 pub(super) struct AddProducts<'a, 'b> {
@@ -46,7 +48,8 @@ impl WithSimd for AddProducts<'_, '_> {
                         }
                     }
                 }
-                // Vectors are longer than caches: each is passed through in long stretches, which the processor foresees.
+                // Vectors are longer than caches: each is passed through in long stretches, which
+                // the processor foresees.
                 for (output, sums) in self.outputs.iter_mut().zip(room.chunks_exact(patches)) {
                     add(group, row, self.added, sums, output);
                 }

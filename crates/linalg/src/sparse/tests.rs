@@ -27,7 +27,8 @@ fn words(seed: u32, count: usize) -> Vec<u32> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Patches side by side, apart, and of another pattern; outputs side by side and not; all kinds of weights.
+    /// Patches side by side, apart, and of another pattern; outputs side by side and not; all kinds
+    /// of weights.
     #[test]
     fn agrees_with_the_definition(
         rows in 1usize..5,

@@ -4,8 +4,8 @@
 /// Beyond this |x|, tanh x rounds to ±1 in `f32`.
 const TANH_SATURATION: f32 = 9.02;
 
-/// Numerator and denominator, in ascending powers of x², of `tanh x / x` by Lambert's continued fraction
-/// `1 / (1 + x²/(3 + x²/(5 + …)))` cut after 13 terms, both divided by the constant term.
+/// Numerator and denominator, in ascending powers of x², of `tanh x / x` by Lambert's continued
+/// fraction `1 / (1 + x²/(3 + x²/(5 + …)))` cut after 13 terms, both divided by the constant term.
 /// Exact to 3.4e-8 for |x| ≤ 9.02. All coefficients are positive, so nothing cancels.
 const TANH_NUMERATOR: [f32; 7] = coefficients([
     7_905_853_580_625,
@@ -38,7 +38,8 @@ pub fn tanh(x: f32) -> f32 {
     )
 }
 
-/// Logistic function `1 / (1 + e^-x) = (1 + tanh(x/2)) / 2`, absolute error below 5e-7, within `[0, 1]`.
+/// Logistic function `1 / (1 + e^-x) = (1 + tanh(x/2)) / 2`, absolute error below 5e-7, within
+/// `[0, 1]`.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
     0.5 + 0.5 * tanh(0.5 * x)

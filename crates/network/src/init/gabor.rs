@@ -2,10 +2,11 @@
 
 use std::f32::consts::{FRAC_PI_2, PI, TAU};
 
-/// Kernels of a convolution in the order `[out_channel][in_channel][ky][kx]`. The first half of the output channels gets even
-/// filters (bars), the other half odd ones (edges), each in evenly spaced orientations; all input channels of a kernel
-/// are alike. The wave's length is 3/4 of the kernel's side, the window's deviation a quarter of it; kernels have mean zero
-/// under their window, and the mean square that weights uniform in `±limit` have.
+/// Kernels of a convolution in the order `[out_channel][in_channel][ky][kx]`. The first half of the
+/// output channels gets even filters (bars), the other half odd ones (edges), each in evenly spaced
+/// orientations; all input channels of a kernel are alike. The wave's length is 3/4 of the kernel's
+/// side, the window's deviation a quarter of it; kernels have mean zero under their window, and the
+/// mean square that weights uniform in `±limit` have.
 pub fn filters(in_channels: usize, out_channels: usize, kernel: usize, limit: f32) -> Vec<f32> {
     let even = out_channels.div_ceil(2);
     let filter = |channel: usize| {

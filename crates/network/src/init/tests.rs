@@ -40,7 +40,8 @@ fn gabor_filters_are_waves_of_the_size_of_random_weights() {
         assert!((3.0 * square / (limit * limit) - 1.0).abs() < 1e-4);
         assert!(filter.iter().sum::<f32>().abs() < 1e-4);
     }
-    // The first bar is vertical: every line mirrors itself and the line opposite. The first edge changes sign instead.
+    // The first bar is vertical: every line mirrors itself and the line opposite. The first edge
+    // changes sign instead.
     for y in 0..8 {
         for x in 0..8 {
             let (at, mirrored) = (8 * y + x, 8 * y + 7 - x);

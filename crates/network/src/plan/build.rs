@@ -9,9 +9,11 @@ use crate::steps::{Step, StepOp};
 
 /// Most layers of a network.
 pub const MAX_LAYERS: usize = 256;
-/// Most weights of a network, so that a tenant cannot exhaust a server's memory by a few lines of TOML.
+/// Most weights of a network, so that a tenant cannot exhaust a server's memory by a few lines of
+/// TOML.
 pub const MAX_WEIGHTS: usize = 16 << 20;
-/// Most multiply-adds of one stage per sample; also bounds the row numbers that are stored of its map.
+/// Most multiply-adds of one stage per sample; also bounds the row numbers that are stored of its
+/// map.
 pub const MAX_MULTIPLY_ADDS: usize = 128 << 20;
 
 /// Side of the smallest kernel that holds a wave.
@@ -23,9 +25,10 @@ impl Plan {
     /// - A dense layer flattens what it gets.
     /// - The stem, if there is one, comes first.
     /// - Pool windows must cover the map; those of an average pool do not overlap.
-    /// - An average pool right after a convolution is folded into the server's map; after an activation or on
-    ///   the image it is the client's. A max pool is always the client's.
-    /// - Every linear layer needs bounded inputs: the image, or an activation since the last linear layer.
+    /// - An average pool right after a convolution is folded into the server's map; after an
+    ///   activation or on the image it is the client's. A max pool is always the client's.
+    /// - Every linear layer needs bounded inputs: the image, or an activation since the last linear
+    ///   layer.
     /// - The last layer is dense and yields the logits.
     ///
     /// # Errors
@@ -193,7 +196,8 @@ impl Builder {
         let output = self.pooled(at, size, size)?;
         match self.stages.last_mut() {
             Some(stage) if stage.steps.is_empty() => {
-                // The mean of means over windows that tile each other is the mean over the larger window.
+                // The mean of means over windows that tile each other is the mean over the larger
+                // window.
                 stage.pool = Some(stage.pool.unwrap_or(1) * size);
                 stage.output = output;
                 at.check_cost(stage)?;

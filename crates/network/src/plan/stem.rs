@@ -13,7 +13,8 @@ pub const MAX_SCALES: usize = 6;
 /// Most angles of a scattering transform.
 pub const MAX_ANGLES: usize = 16;
 
-/// The fixed, public layers at the start of a network. Their output takes the place of the image everywhere.
+/// The fixed, public layers at the start of a network. Their output takes the place of the image
+/// everywhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stem {
     /// The layers in order; none if the network starts from pixels.
@@ -90,7 +91,8 @@ impl Stem {
         Ok((stem, length))
     }
 
-    /// Values between pixels are means of pixels, and black comes in from outside: the range stays that of pixels.
+    /// Values between pixels are means of pixels, and black comes in from outside: the range stays
+    /// that of pixels.
     fn deskew(&mut self, at: At) -> Result<(), SpecError> {
         if !self.is_empty() {
             return Err(SpecError::NotFirst { layer: at.layer, kind: at.kind });

@@ -123,8 +123,8 @@ fn conv_180() -> Vec<LayerSpec> {
     ]
 }
 
-/// The CNN for MNIST of Tramèr & Boneh, ICLR 2021: 25 920 weights and 90 biases. `gabor-cnn` is the same network whose first
-/// layer starts from Gabor filters.
+/// The CNN for MNIST of Tramèr & Boneh, ICLR 2021: 25 920 weights and 90 biases. `gabor-cnn` is the
+/// same network whose first layer starts from Gabor filters.
 fn tanh_cnn(filters: Filters) -> Vec<LayerSpec> {
     vec![
         LayerSpec::Conv { out_channels: 16, kernel: 8, stride: 2, padding: 2, filters },

@@ -70,7 +70,8 @@ fn decoded_bytes_share_the_object() {
     assert!(range.contains(&decoded.blob.as_ptr()));
 }
 
-/// The bytes of one record, written down once: objects stored by one version must be read by the next.
+/// The bytes of one record, written down once: objects stored by one version must be read by the
+/// next.
 #[test]
 fn the_format_is_frozen() {
     let frozen = concat!(

@@ -27,7 +27,8 @@ fn sgd_follows_hand_computed_sequences() {
 
 #[test]
 fn adam_corrects_its_bias() {
-    // First step: m̂ = g and v̂ = g², so the step is the learning rate, whatever the gradient's size.
+    // First step: m̂ = g and v̂ = g², so the step is the learning rate, whatever the gradient's
+    // size.
     for gradient in [1e-3, 1.0, 1e4] {
         let weight = trace(OptimizerSpec::ADAM, &[gradient])[0];
         assert!((weight - 0.5).abs() < 1e-4, "{gradient}: {weight}");
@@ -42,8 +43,8 @@ fn adam_corrects_its_bias() {
 #[test]
 fn adam_follows_a_hand_computed_sequence() {
     let spec = OptimizerSpec::Adam { beta1: 0.5, beta2: 0.75, epsilon: 1.0 };
-    // g = 2: m = 1, v = 1, m̂ = 2, v̂ = 4, w = 1 − ½·2/3.
-    // g = −1: m = 0, v = 1: m̂ = 0, w stays. g = 4: m = 2, v = 4.75, m̂ = 2/0.875, v̂ = 4.75/0.578125.
+    // g = 2: m = 1, v = 1, m̂ = 2, v̂ = 4, w = 1 − ½·2/3. g = −1: m = 0, v = 1: m̂ = 0, w stays. g
+    // = 4: m = 2, v = 4.75, m̂ = 2/0.875, v̂ = 4.75/0.578125.
     let third = 2.0 / 3.0 - 0.5 * (2.0 / 0.875) / ((4.75f32 / 0.578_125).sqrt() + 1.0);
     for (got, expected) in
         trace(spec, &[2.0, -1.0, 4.0]).into_iter().zip([2.0 / 3.0, 2.0 / 3.0, third])

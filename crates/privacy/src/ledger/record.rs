@@ -113,8 +113,8 @@ pub enum Charge {
     },
     /// Some gradient left without noise: no ε holds for the model any more.
     Unproven,
-    /// Nothing: the update was computed from what earlier ones released. It is recorded because it moves the model's
-    /// version on, and so that a retry sends the identical bytes.
+    /// Nothing: the update was computed from what earlier ones released. It is recorded because it
+    /// moves the model's version on, and so that a retry sends the identical bytes.
     PostProcessing,
 }
 
@@ -198,7 +198,8 @@ pub struct Run {
 pub struct Head {
     /// Updates recorded, abandoned ones included: all of them are spent.
     pub records: u64,
-    /// The version the model reaches when the last recorded update that is not abandoned is committed.
+    /// The version the model reaches when the last recorded update that is not abandoned is
+    /// committed.
     pub version: u64,
     /// Hash of the chain.
     pub hash: Digest,

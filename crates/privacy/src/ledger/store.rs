@@ -11,8 +11,8 @@ use super::error::LedgerError;
 use super::record::{Binding, Digest, FORMAT, Record};
 use crate::quantity::Target;
 
-/// `header` (bytes of [`Header`]), `head` (bytes of [`StoredHead`]) and, once a step was recorded under one, `target`
-/// (bytes of the last [`Target`]).
+/// `header` (bytes of [`Header`]), `head` (bytes of [`StoredHead`]) and, once a step was recorded
+/// under one, `target` (bytes of the last [`Target`]).
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// Records by their number from 0, as JSON: the chain hashes these bytes.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
@@ -94,7 +94,8 @@ impl Store {
         Ok((store, contents))
     }
 
-    /// Durably appends a record with its update's bytes and the target it keeps to, if any, in one transaction.
+    /// Durably appends a record with its update's bytes and the target it keeps to, if any, in one
+    /// transaction.
     pub fn append(
         &self,
         number: u64,
@@ -151,7 +152,8 @@ impl Store {
     ) -> Result<(), LedgerError> {
         let attempt = || -> Result<(), redb::Error> {
             let mut transaction = self.database.begin_write()?;
-            // Durable at once; and in two phases, so that a repair never falls back behind a commit.
+            // Durable at once; and in two phases, so that a repair never falls back behind a
+            // commit.
             transaction.set_durability(redb::Durability::Immediate)?;
             transaction.set_two_phase_commit(true);
             change(&transaction)?;

@@ -36,8 +36,9 @@ fn slack_enlarges_the_noise_in_proportion() {
     assert!((ratio - 1.01).abs() < 1e-4, "{ratio}");
 }
 
-/// How far f32 sums of gradients of norm 1 move when one of them is left out, where that is largest: all pointing about
-/// the same way, so that partial sums are as large as they can be. What comes behind moves up, from block to block.
+/// How far f32 sums of gradients of norm 1 move when one of them is left out, where that is
+/// largest: all pointing about the same way, so that partial sums are as large as they can be. What
+/// comes behind moves up, from block to block.
 #[test]
 fn f32_slack_covers_what_a_neighbour_can_move() {
     let (block, dimension) = (2048, 64);

@@ -27,8 +27,8 @@ impl QuantisedNetwork {
     /// Quantises every stage of `plan` as [`InferenceStage::new`] does.
     ///
     /// # Errors
-    /// A [`QuantisationError`] that names the stage; also for parameters that are too many or too few, and
-    /// biases outside `±bias_bound`.
+    /// A [`QuantisationError`] that names the stage; also for parameters that are too many or too
+    /// few, and biases outside `±bias_bound`.
     pub fn new(
         plan: &Plan,
         parameters: &[StageParameters],
@@ -56,10 +56,12 @@ impl QuantisedNetwork {
         Ok(Self { inputs, input_steps, stages })
     }
 
-    /// The logits of one image, channel-major: the output of the plan's stem, or pixels in `[0, 1]` without one.
+    /// The logits of one image, channel-major: the output of the plan's stem, or pixels in `[0, 1]`
+    /// without one.
     ///
     /// # Errors
-    /// [`QuantisationError::Count`] when it is not as long as the output of [`sphinx_network::Stem`].
+    /// [`QuantisationError::Count`] when it is not as long as the output of
+    /// [`sphinx_network::Stem`].
     pub fn classify(&self, image: &[f32]) -> Result<Vec<f32>, QuantisationError> {
         check_count("inputs", image.len(), self.inputs)?;
         let mut values = apply_steps(&self.input_steps, image.to_vec());

@@ -16,7 +16,8 @@ pub fn weight_difference(from: &[i8], to: &[i8]) -> Vec<i32> {
     from.iter().zip(to).map(|(&from, &to)| i32::from(to) - i32::from(from)).collect()
 }
 
-/// The linear map of `stage`, number `index` of its plan, with these integers for weights, `[channel][tap]`.
+/// The linear map of `stage`, number `index` of its plan, with these integers for weights,
+/// `[channel][tap]`.
 ///
 /// # Errors
 /// [`QuantisationError::Count`] unless there are [`integer_weight_count`] of them.
@@ -40,7 +41,8 @@ pub fn integer_weight_count(stage: &Stage) -> usize {
     stage.linear.bias_count() * forward_taps(stage)
 }
 
-/// The largest sum of squared integer weights that one result of the stage can have, whatever its weights are.
+/// The largest sum of squared integer weights that one result of the stage can have, whatever its
+/// weights are.
 pub fn weight_norm_squared_limit(stage: &Stage) -> f64 {
     forward_taps(stage) as f64 * WEIGHT_LIMIT * WEIGHT_LIMIT
 }

@@ -12,14 +12,17 @@ pub const DEFAULT_ACTIVATION_BITS: u32 = 11;
 /// Widest modulus `2^t` whose sums still decrypt exactly.
 pub const MAX_MODULUS_BITS: u32 = 32;
 
-/// A channel's scale is held so low that its bias alone does not exceed this, if weights of the stage permit.
+/// A channel's scale is held so low that its bias alone does not exceed this, if weights of the
+/// stage permit.
 const BIAS_LIMIT: f64 = (1u64 << 28) as f64;
-/// A channel's weights are scaled up to at most this multiple of what the stage's largest weight is.
+/// A channel's weights are scaled up to at most this multiple of what the stage's largest weight
+/// is.
 const CHANNEL_GAIN: f64 = 64.0;
 
 /// A forward map with 8-bit weights on integer activations, evaluated modulo `2^modulus_bits`.
 ///
-/// Sums, bias included, lie strictly between `±2^(modulus_bits - 1)`, so that they are known from their residue.
+/// Sums, bias included, lie strictly between `±2^(modulus_bits - 1)`, so that they are known from
+/// their residue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceStage {
     /// The integer map; weights lie in `[-127, 127]`.
@@ -39,13 +42,15 @@ pub struct InferenceStage {
 }
 
 impl InferenceStage {
-    /// Quantises `weights` (in the order of [`sphinx_network::Linear`]) of `stage`, number `index` of its plan.
+    /// Quantises `weights` (in the order of [`sphinx_network::Linear`]) of `stage`, number `index`
+    /// of its plan.
     ///
-    /// Activations in `±input_bound` become integers in `±2^activation_bits`, that is `A = 2^activation_bits /
-    /// input_bound` integers per unit; a power of two keeps 1/2, 1/4, … exact. Per output channel, after pool
-    /// folding, `w_int = round(w·127 / max|w|)` and `S = A·127 / max|w|`. Where max|w| is tiny (below 1/64 of the
-    /// stage's largest weight, or so small that the bias alone would exceed 2^28) a larger number takes its
-    /// place, at most the stage's largest weight, lest one dead channel widen the modulus of all.
+    /// Activations in `±input_bound` become integers in `±2^activation_bits`, that is
+    /// `A = 2^activation_bits / input_bound` integers per unit; a power of two keeps 1/2, 1/4, …
+    /// exact. Per output channel, after pool folding, `w_int = round(w·127 / max|w|)` and
+    /// `S = A·127 / max|w|`. Where max|w| is tiny (below 1/64 of the stage's largest weight, or so
+    /// small that the bias alone would exceed 2^28) a larger number takes its place, at most the
+    /// stage's largest weight, lest one dead channel widen the modulus of all.
     ///
     /// # Errors
     /// A [`QuantisationError`] for unfit weights or bounds, or sums that need more than 32 bits.
@@ -132,7 +137,8 @@ impl Quantiser<'_> {
         let largest = largest(&matrix);
         let bias_floor = self.bias_bound * self.input_scale * WEIGHT_LIMIT / BIAS_LIMIT;
         let floor = if largest > 0.0 {
-            // Never above the largest weight: precision that does not fit is refused, not given up in silence.
+            // Never above the largest weight: precision that does not fit is refused, not given up
+            // in silence.
             bias_floor.clamp(largest / CHANNEL_GAIN, largest)
         } else {
             bias_floor.max(1.0)

@@ -85,7 +85,8 @@ fn quantised_network_is_close_to_the_real_one() {
         let quantised = quantise(&plan, &parameters);
         let spec = NetworkSpec::builtin(name).unwrap();
         let levels = |layer: &LayerSpec| matches!(layer, LayerSpec::QuantisedTanh { .. });
-        // Where the activation itself has levels, the smallest difference can move a value to the next one.
+        // Where the activation itself has levels, the smallest difference can move a value to the
+        // next one.
         let tolerance = if spec.layers.iter().any(levels) { 0.2 } else { 0.03 };
         for seed in 0..10 {
             let input = input(&plan, seed);
@@ -102,7 +103,8 @@ fn quantised_network_is_close_to_the_real_one() {
 #[test]
 fn folded_pool_gives_the_network_with_the_pool_on_the_client() {
     let mut spec = NetworkSpec::builtin("sphinx-mnist").unwrap();
-    // Without the non-linearity between, the client's pool and the folded one are the same function.
+    // Without the non-linearity between, the client's pool and the folded one are the same
+    // function.
     spec.layers.swap(1, 2);
     let plan = Plan::new(&spec).unwrap();
     assert_eq!(plan.stages[0].pool, Some(2));

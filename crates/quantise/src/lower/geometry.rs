@@ -9,9 +9,9 @@ use crate::lower::kernel::KernelShape;
 
 /// The gather and scatter indices of a stage's map in one direction, without weights.
 ///
-/// Result rows with the same set of kernel taps (inner positions, each kind of border, each phase of a stride in
-/// the backward direction) share one group. Padding is never gathered. Stores 4 bytes per gathered tap and
-/// result position.
+/// Result rows with the same set of kernel taps (inner positions, each kind of border, each phase
+/// of a stride in the backward direction) share one group. Padding is never gathered. Stores 4
+/// bytes per gathered tap and result position.
 #[derive(Debug, Clone)]
 pub struct Geometry {
     pub(crate) stage: usize,
@@ -27,7 +27,8 @@ pub struct Geometry {
 pub(crate) struct GroupGeometry {
     /// Columns of the `[result channel][tap]` weight matrix, in gather order.
     pub columns: Vec<u32>,
-    /// Whether no other group has all these columns and more: then its sums bound those of the others.
+    /// Whether no other group has all these columns and more: then its sums bound those of the
+    /// others.
     pub maximal: bool,
     patches: Arc<[Patch]>,
 }

@@ -1,9 +1,11 @@
-//! The real-valued weight matrix of a stage: pooling folded in, in the order of the result's channels.
+//! The real-valued weight matrix of a stage: pooling folded in, in the order of the result's
+//! channels.
 
 use sphinx_network::{Direction, Linear, Shape, Stage};
 
-/// A stage as one convolution without pooling: a dense layer is a kernel of side 1, and convolution followed by
-/// average pooling over `p × p` is a kernel of side `k + (p - 1)·stride` at `p` times the stride.
+/// A stage as one convolution without pooling: a dense layer is a kernel of side 1, and convolution
+/// followed by average pooling over `p × p` is a kernel of side `k + (p - 1)·stride` at `p` times
+/// the stride.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KernelShape {
     pub padding: usize,

@@ -9,7 +9,8 @@ use crate::lower::TrainingBudget;
 
 const INPUT_SCALE: f64 = 16_384.0;
 
-/// With whole weights, scales that are multiples of the input scale make `w_int = w·S / input_scale` exact.
+/// With whole weights, scales that are multiples of the input scale make
+/// `w_int = w·S / input_scale` exact.
 const BUDGET: TrainingBudget = TrainingBudget {
     range: (1_u64 << 31) as f64,
     input_scale: INPUT_SCALE,

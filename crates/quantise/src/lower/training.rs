@@ -5,8 +5,8 @@ use sphinx_linalg::LinearMap;
 use crate::lower::LowerError;
 use crate::lower::geometry::Geometry;
 
-/// Scales are not made finer than this many integers per unit for every integer of range: a channel whose
-/// weights are all zero has no finest scale.
+/// Scales are not made finer than this many integers per unit for every integer of range: a channel
+/// whose weights are all zero has no finest scale.
 const MAX_GAIN: f64 = 1024.0;
 
 /// What the integers of a training stage may use.
@@ -26,7 +26,8 @@ pub struct TrainingBudget {
     pub max_weight: i32,
 }
 
-/// An integer map with the meaning of its results: `value ≈ integer / scales[row / rows_per_channel]`.
+/// An integer map with the meaning of its results:
+/// `value ≈ integer / scales[row / rows_per_channel]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lowered {
     /// The integer map.
@@ -43,13 +44,14 @@ impl Geometry {
     /// Quantises `weights` (in the order of [`sphinx_network::Linear`], real units) under `budget`.
     ///
     /// For channel `o` of the result the scale `S` is the largest multiple of `scale_step` with
-    /// `Σ|w_int|·⌈input_bound·input_scale⌉ + bias_bound·S ≤ range` and `|w_int| ≤ max_weight`, where
-    /// `w_int = round(w·S / input_scale)` and the sum runs over the taps of the result row that has most.
-    /// Costs a few passes over the weights: 1 to 2 ms for the 33 400 of `sphinx-mnist`, on one core.
+    /// `Σ|w_int|·⌈input_bound·input_scale⌉ + bias_bound·S ≤ range` and `|w_int| ≤ max_weight`,
+    /// where `w_int = round(w·S / input_scale)` and the sum runs over the taps of the result row
+    /// that has most. Costs a few passes over the weights: 1 to 2 ms for the 33 400 of
+    /// `sphinx-mnist`, on one core.
     ///
     /// # Errors
-    /// A [`LowerError`] for a wrong number of weights, weights that are not finite or too large, or a budget
-    /// of which nothing can be made.
+    /// A [`LowerError`] for a wrong number of weights, weights that are not finite or too large, or
+    /// a budget of which nothing can be made.
     pub fn lower(&self, weights: &[f32], budget: &TrainingBudget) -> Result<Lowered, LowerError> {
         let stage = self.stage;
         budget.check(stage)?;
@@ -86,7 +88,8 @@ impl Geometry {
         Ok(self.kernel.matrix(weights, self.direction))
     }
 
-    /// The largest sum of `magnitude` over the taps of one result row of the channel with these weights.
+    /// The largest sum of `magnitude` over the taps of one result row of the channel with these
+    /// weights.
     pub(crate) fn largest_sum<T>(&self, weights: &[f64], magnitude: impl Fn(f64) -> T) -> T
     where
         T: Default + PartialOrd + std::iter::Sum,
@@ -147,8 +150,9 @@ impl<'a> Row<'a> {
         Self { geometry, budget, weights, largest, norm }
     }
 
-    /// The largest admissible multiple of the scale step, if any. Admissibility is monotone in the scale, and
-    /// the sum of rounded weights is within half the number of taps of its real value, so few are left to try.
+    /// The largest admissible multiple of the scale step, if any. Admissibility is monotone in the
+    /// scale, and the sum of rounded weights is within half the number of taps of its real value,
+    /// so few are left to try.
     fn finest_scale(&self) -> Option<f64> {
         let TrainingBudget { range, input_scale, bias_bound, scale_step, max_weight, .. } =
             *self.budget;
@@ -207,8 +211,9 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Rounds to the nearest integer, halves away from zero. Unlike [`f64::round`] it needs no library call on plain
-/// x86-64; proof and weights both go through it, so that a last-bit difference from `round` cannot matter.
+/// Rounds to the nearest integer, halves away from zero. Unlike [`f64::round`] it needs no library
+/// call on plain x86-64; proof and weights both go through it, so that a last-bit difference from
+/// `round` cannot matter.
 #[inline]
 pub(crate) fn rounded_magnitude(value: f64) -> i64 {
     (value.abs() + 0.5) as i64

@@ -1,5 +1,5 @@
-//! A relay of gRPC requests that sees, and may change, every message that a client sends; replies pass as they are.
-//! HTTP/2 and the framing of messages stay valid whatever is done to them.
+//! A relay of gRPC requests that sees, and may change, every message that a client sends; replies
+//! pass as they are. HTTP/2 and the framing of messages stay valid whatever is done to them.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -39,8 +39,8 @@ pub enum Fate {
 /// Decides over the messages of one request, in order.
 pub type Hand = Box<dyn FnMut(Bytes) -> Fate + Send>;
 
-/// Makes the hand for a request by its path, `/sphinx.v1.Trainer/Train`, and the number of requests with that path
-/// before it.
+/// Makes the hand for a request by its path, `/sphinx.v1.Trainer/Train`, and the number of requests
+/// with that path before it.
 type Hands = Arc<dyn Fn(&str, usize) -> Hand + Send + Sync>;
 
 /// A request that came by.
@@ -50,7 +50,8 @@ pub struct Seen {
     pub path: String,
     /// Its messages as the client sent them.
     pub messages: Vec<Bytes>,
-    /// What the service ended it with: code and reason. `None` while it goes on, and for a connection that broke.
+    /// What the service ended it with: code and reason. `None` while it goes on, and for a
+    /// connection that broke.
     pub status: Option<(Code, Option<Reason>)>,
 }
 
@@ -65,7 +66,8 @@ pub struct MessageRelay {
 }
 
 impl MessageRelay {
-    /// Starts a relay before the service at `upstream`; every request passes through a hand made by `hands`.
+    /// Starts a relay before the service at `upstream`; every request passes through a hand made by
+    /// `hands`.
     pub async fn start(
         upstream: &str,
         hands: impl Fn(&str, usize) -> Hand + Send + Sync + 'static,

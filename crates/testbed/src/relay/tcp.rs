@@ -37,7 +37,8 @@ impl TcpRelay {
                 let upstream = upstream.clone();
                 let told = cuts.subscribe();
                 tokio::spawn(async move {
-                    // A service that is away refuses the connection, and so does the relay, by closing it.
+                    // A service that is away refuses the connection, and so does the relay, by
+                    // closing it.
                     if let Ok(service) = TcpStream::connect(upstream).await {
                         forward(client, service, told).await;
                     }

@@ -1,4 +1,5 @@
-//! Commits that do not arrive as they were sent: the update is sent again byte for byte, and costs no more.
+//! Commits that do not arrive as they were sent: the update is sent again byte for byte, and costs
+//! no more.
 
 use std::collections::BTreeSet;
 

@@ -13,7 +13,8 @@ async fn a_connection_cut_in_the_midst_of_a_commit_costs_nothing_more() {
     let expected = undisturbed().await;
     for cut in [Cut::Whole, Cut::Half] {
         let world = World::with_model().await;
-        // The client's bytes pass the relay that cuts; the one behind it reads messages and says when.
+        // The client's bytes pass the relay that cuts; the one behind it reads messages and says
+        // when.
         let front: Arc<OnceLock<TcpRelay>> = Arc::default();
         let cutting = Arc::clone(&front);
         let hands = move |path: &str, earlier: usize| -> Hand {

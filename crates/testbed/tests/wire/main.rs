@@ -1,5 +1,5 @@
-//! Streams that are cut, reordered and damaged on their way between real processes: what the services answer, and
-//! what the SDK does.
+//! Streams that are cut, reordered and damaged on their way between real processes: what the
+//! services answer, and what the SDK does.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

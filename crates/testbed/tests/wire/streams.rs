@@ -1,7 +1,9 @@
-//! Every stream that a client sends, every way of breaking it: what the service answers, and what the SDK does.
+//! Every stream that a client sends, every way of breaking it: what the service answers, and what
+//! the SDK does.
 //!
-//! Commits are in [`crate::budget`]. `SyncTickets`, `FetchKey` and the unary calls take one message, which cannot be
-//! out of order; what the SDK does after each of their codes is the table of its `verdict` module.
+//! Commits are in [`crate::budget`]. `SyncTickets`, `FetchKey` and the unary calls take one
+//! message, which cannot be out of order; what the SDK does after each of their codes is the table
+//! of its `verdict` module.
 
 use bytes::Bytes;
 use prost::Message;
@@ -69,7 +71,8 @@ fn once(stream: &'static str, at: At, way: Way) -> impl Fn(&str, usize) -> Hand 
     }
 }
 
-/// Asserts that the first stream ended as expected and that the SDK sent a second one, which was good.
+/// Asserts that the first stream ended as expected and that the SDK sent a second one, which was
+/// good.
 fn assert_sent_again(relay: &MessageRelay, stream: &str, case: &str, broken: bool) {
     let seen = relay.seen(stream);
     let expected = broken.then_some((Code::Aborted, Some(Reason::StreamBroken)));

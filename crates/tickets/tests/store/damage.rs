@@ -1,4 +1,5 @@
-//! Whatever happens to a file: it is noticed, nothing wrong comes out, nothing comes out twice, the rest is usable.
+//! Whatever happens to a file: it is noticed, nothing wrong comes out, nothing comes out twice, the
+//! rest is usable.
 
 use std::collections::HashSet;
 use std::fs;

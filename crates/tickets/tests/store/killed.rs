@@ -12,7 +12,8 @@ use crate::world::{add, edition, files, open, tickets};
 
 const KILLS: usize = 50;
 
-/// A process that takes leases of so many tickets until there are none, and says which it uses before it does.
+/// A process that takes leases of so many tickets until there are none, and says which it uses
+/// before it does.
 pub fn worker(directory: &Path, lease: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command

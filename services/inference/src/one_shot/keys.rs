@@ -1,4 +1,5 @@
-//! Evaluation keys of tenants, fetched from the key vault and kept in the form that evaluations read.
+//! Evaluation keys of tenants, fetched from the key vault and kept in the form that evaluations
+//! read.
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,8 @@ pub(crate) struct KeyCache {
     directory: KeyDirectory,
     compute: Compute,
     prepared: ByteCache<KeyVersion, PreparedKeys>,
-    /// Held while keys are fetched and expanded, which takes twice their final memory: one at a time.
+    /// Held while keys are fetched and expanded, which takes twice their final memory: one at a
+    /// time.
     preparing: Arc<Mutex<()>>,
 }
 
@@ -40,7 +42,8 @@ impl KeyCache {
         Self { directory, compute, prepared, preparing: Arc::default() }
     }
 
-    /// What is registered now, checked against the fingerprint that a request expects; empty expects nothing.
+    /// What is registered now, checked against the fingerprint that a request expects; empty
+    /// expects nothing.
     pub(crate) async fn registered(
         &self,
         tenant: &TenantId,
@@ -63,8 +66,8 @@ impl KeyCache {
         Err(InferenceError::OtherFingerprint { key_id: key_id.clone(), got, expected })
     }
 
-    /// The prepared form of registered keys: from memory, or fetched, checked and expanded. Requests for the same keys that
-    /// come meanwhile wait for the same.
+    /// The prepared form of registered keys: from memory, or fetched, checked and expanded.
+    /// Requests for the same keys that come meanwhile wait for the same.
     pub(crate) async fn prepared(
         &self,
         tenant: TenantId,
@@ -86,7 +89,8 @@ impl KeyCache {
         keys
     }
 
-    /// Drops all keys held under an id but those of one fingerprint. There are few: each has about 95 MB.
+    /// Drops all keys held under an id but those of one fingerprint. There are few: each has about
+    /// 95 MB.
     async fn forget(&self, tenant: &TenantId, key_id: &KeyId, but: Option<&str>) {
         let others = |held: &KeyVersion| {
             held.tenant == *tenant
@@ -115,7 +119,8 @@ impl KeyCache {
     }
 }
 
-/// Runs `work` on the pool. It holds the lock to its end: when its request leaves, it goes on and so does its memory.
+/// Runs `work` on the pool. It holds the lock to its end: when its request leaves, it goes on and
+/// so does its memory.
 async fn run_alone<T: Send + 'static>(
     compute: &Compute,
     alone: OwnedMutexGuard<()>,

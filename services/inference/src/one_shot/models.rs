@@ -41,7 +41,8 @@ impl OneShotModels {
         Self { store, compute, prepared }
     }
 
-    /// The model of a request, if it is there, of this incarnation (unless empty) and under this key.
+    /// The model of a request, if it is there, of this incarnation (unless empty) and under this
+    /// key.
     pub(crate) async fn find(
         &self,
         tenant: &TenantId,
@@ -61,7 +62,8 @@ impl OneShotModels {
         Ok(FoundModel { version: version.unwrap_or(head), meta })
     }
 
-    /// The prepared form: from memory, or loaded and transformed once, while further requests wait for the same.
+    /// The prepared form: from memory, or loaded and transformed once, while further requests wait
+    /// for the same.
     pub(crate) async fn prepared(
         &self,
         model: &FoundModel,
@@ -117,8 +119,8 @@ fn prepare(meta: &ModelMeta, version: ModelVersion) -> Result<Prepared, Inferenc
     Ok(Prepared { model, bytes })
 }
 
-/// Bytes of the weights: the first layer's as one transformed polynomial per channel, later ones as pairs of places and
-/// integers.
+/// Bytes of the weights: the first layer's as one transformed polynomial per channel, later ones as
+/// pairs of places and integers.
 fn transformed_bytes(plan: &Plan) -> usize {
     let later = plan.stages.iter().skip(1).map(|stage| {
         let per_output = stage.linear.weight_count() / stage.linear.bias_count().max(1);

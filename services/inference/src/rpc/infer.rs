@@ -15,8 +15,8 @@ use crate::model::LoadedStage;
 use crate::models::VersionId;
 use crate::service::InferenceService;
 
-/// Work that takes less is done where the request is: a hop to the compute pool and back costs about 20 µs,
-/// and asynchronous threads must not be held for longer than a few hundred.
+/// Work that takes less is done where the request is: a hop to the compute pool and back costs
+/// about 20 µs, and asynchronous threads must not be held for longer than a few hundred.
 const INLINE_NANOS: usize = 100_000;
 
 /// One stage of a recognition, and what enters it.
@@ -81,7 +81,8 @@ impl Batch {
         Ok(Self { stage, images: count, values })
     }
 
-    /// Estimated time on one core: about 20 multiply-adds per nanosecond, and 2 ns to unpack or pack a word.
+    /// Estimated time on one core: about 20 multiply-adds per nanosecond, and 2 ns to unpack or
+    /// pack a word.
     fn nanos(&self) -> usize {
         let stage = &self.stage;
         let each = stage.cipher.map().multiply_adds() / 20 + 2 * (stage.inputs() + stage.outputs());

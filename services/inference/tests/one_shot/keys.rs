@@ -23,7 +23,8 @@ async fn rejects_queries_under_unknown_revoked_and_exchanged_keys() {
     // Removed: refused at once, although the keys are in the service's memory.
     world.remove("mine").await;
     assert!(refused(model.request(&image)).await.contains("no evaluation keys are registered"));
-    // Others under the same id: those who expect the first ones are told, the rest is served with the new ones.
+    // Others under the same id: those who expect the first ones are told, the rest is served with
+    // the new ones.
     let second = world.register("mine", &party().evaluation[1]).await;
     let old = InferOnceRequest { fingerprint: first.clone(), ..model.request(&image) };
     assert!(refused(old).await.contains(&second));
@@ -37,7 +38,8 @@ async fn rejects_keys_that_are_not_those_registered_until_they_are_again() {
     let model = world.model("small", "mine", SMALL).await;
     world.register("mine", &party().evaluation[0]).await;
     let image = model.image(0);
-    // One bit of the key vault's copy, in the middle of the bootstrapping key: every size and header is right.
+    // One bit of the key vault's copy, in the middle of the bootstrapping key: every size and
+    // header is right.
     let tenants = std::fs::read_dir(world.store.path().join("parts")).unwrap();
     let parts = std::fs::read_dir(tenants.map(Result::unwrap).next().unwrap().path()).unwrap();
     let mut parts: Vec<_> = parts.map(|part| part.unwrap().path()).collect();

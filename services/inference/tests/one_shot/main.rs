@@ -1,4 +1,5 @@
-//! Recognition in one shot over real sockets: a key vault, an inference service as a process, real keys.
+//! Recognition in one shot over real sockets: a key vault, an inference service as a process, real
+//! keys.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 

@@ -1,4 +1,5 @@
-//! What a service takes: processor after a cancellation, memory with one tenant's keys and with those of ten.
+//! What a service takes: processor after a cancellation, memory with one tenant's keys and with
+//! those of ten.
 
 use std::time::Duration;
 

@@ -267,8 +267,8 @@ impl Model {
         self.owner.key.decrypt_answer(&answer, self.plan.classes).unwrap()
     }
 
-    /// Asserts that an answer holds logits of this network for an image: noise can move activations by a level, so each has
-    /// to lie about where simulations have it.
+    /// Asserts that an answer holds logits of this network for an image: noise can move activations
+    /// by a level, so each has to lie about where simulations have it.
     pub fn check(&self, image: &[f32], answer: InferOnceResponse) {
         let (mut rng, noise) = (ChaCha20Rng::seed_from_u64(1), SimulationNoise::Predicted);
         let simulation = self.simulation.as_ref().unwrap();

@@ -15,7 +15,8 @@ fn asked_pause(status: &Status) -> u64 {
     status.metadata().get("retry-after-ms").unwrap().to_str().unwrap().parse().unwrap()
 }
 
-/// All places are held by preparations; everything else is turned away at once, and served when they end.
+/// All places are held by preparations; everything else is turned away at once, and served when
+/// they end.
 #[tokio::test(flavor = "multi_thread")]
 async fn rejects_the_surplus_with_a_hint_and_serves_it_later() {
     const PLACES: usize = 3;

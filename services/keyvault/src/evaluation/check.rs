@@ -32,7 +32,8 @@ impl Checks {
         Self { compute, places: Arc::new(Semaphore::new(MAX_CHECKS)) }
     }
 
-    /// Reads all parts and checks hash, form and every dimension; waits while others are being checked.
+    /// Reads all parts and checks hash, form and every dimension; waits while others are being
+    /// checked.
     pub(crate) async fn run(
         &self,
         parts: &Parts,
@@ -66,13 +67,15 @@ fn checked(material: &Bytes, announced: &Announcement) -> Result<Fingerprint, Va
     Ok(Fingerprint::new(announced.parameter_set, announced.kind, material))
 }
 
-/// Refuses a material by its first part, before any of it is stored, unless its header names evaluation keys.
+/// Refuses a material by its first part, before any of it is stored, unless its header names
+/// evaluation keys.
 pub(crate) fn first_part(part: &[u8]) -> Result<(), VaultError> {
     secrets::refuse_by_name(part.get(..PREFIX_BYTES).unwrap_or(part))?;
     EvaluationKeys::check_header(part).map_err(VaultError::NotEvaluationKeys)
 }
 
-/// Whether the material is evaluation keys, every dimension, level and modulus as the parameter set has it.
+/// Whether the material is evaluation keys, every dimension, level and modulus as the parameter set
+/// has it.
 fn conformance(material: &[u8]) -> Result<(), VaultError> {
     let keys = EvaluationKeys::from_bytes(material, OneShotProfile::default());
     keys.map(|_| ()).map_err(VaultError::NotEvaluationKeys)

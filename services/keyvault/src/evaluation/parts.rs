@@ -1,6 +1,7 @@
 //! Parts of material on disk, named by the SHA-256 of the whole.
 //!
-//! A part is written once and never changed. Parts that no registered key names are an unfinished upload.
+//! A part is written once and never changed. Parts that no registered key names are an unfinished
+//! upload.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -81,8 +82,8 @@ impl Parts {
         self.remove_numbers(tenant, sha256, &stored.numbers).await
     }
 
-    /// Removes unfinished uploads that are older than `max_age`, and the oldest of the others until a new one, of the
-    /// material `wanted`, leaves at most `max_uploads`.
+    /// Removes unfinished uploads that are older than `max_age`, and the oldest of the others until
+    /// a new one, of the material `wanted`, leaves at most `max_uploads`.
     pub(crate) async fn make_room(
         &self,
         tenant: &TenantId,

@@ -20,7 +20,8 @@ const KIND: KeyKind = KeyKind::Evaluation;
 const SWEEP_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 impl Vault {
-    /// Whether evaluation keys may come: the id is free or holds the same material, and there is room.
+    /// Whether evaluation keys may come: the id is free or holds the same material, and there is
+    /// room.
     pub(crate) async fn admit(
         &self,
         tenant: &TenantId,
@@ -41,7 +42,8 @@ impl Vault {
         Ok(self.parts.make_room(tenant, &registered, Some(sha256), uploads, max_age).await?)
     }
 
-    /// Checks the parts of a complete upload and registers the key. Material that is not evaluation keys is removed.
+    /// Checks the parts of a complete upload and registers the key. Material that is not evaluation
+    /// keys is removed.
     pub(crate) async fn register_evaluation(
         &self,
         tenant: &TenantId,
@@ -90,8 +92,8 @@ impl Vault {
         }
     }
 
-    /// Removes evaluation keys: first the description, by which they exist, then the material unless another id
-    /// of the tenant has it too.
+    /// Removes evaluation keys: first the description, by which they exist, then the material
+    /// unless another id of the tenant has it too.
     pub(crate) async fn delete_evaluation(
         &self,
         tenant: &TenantId,
@@ -106,8 +108,8 @@ impl Vault {
         Ok(record)
     }
 
-    /// Removes what unfinished uploads of all tenants left too long ago. A tenant whose keys cannot be read keeps
-    /// everything, since any part may belong to one of them.
+    /// Removes what unfinished uploads of all tenants left too long ago. A tenant whose keys cannot
+    /// be read keeps everything, since any part may belong to one of them.
     pub(crate) async fn sweep(&self) -> Result<(), ObjectError> {
         for tenant in self.parts.tenants().await? {
             if let Err(error) = self.sweep_tenant(&tenant).await {

@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use crate::common::{Vault, start};
 use crate::evaluation::{EVALUATION, header, keys, send};
 
-/// Bytes that the vault may send before the relay pauses. What else it can have under way, the windows of HTTP/2 and a
-/// part, is far less than the rest of the keys.
+/// Bytes that the vault may send before the relay pauses. What else it can have under way, the
+/// windows of HTTP/2 and a part, is far less than the rest of the keys.
 const PASSED: u64 = 3 << 20;
 
 /// A relay before a vault that pauses once in the midst of an answer.

@@ -84,7 +84,8 @@ async fn create(
     Ok(CreateModelResponse { model: Some(described(&created.model)?) })
 }
 
-/// Version 0. The zero biases are trivial encryptions: that a fresh model's biases are zero is no secret.
+/// Version 0. The zero biases are trivial encryptions: that a fresh model's biases are zero is no
+/// secret.
 fn initial_version(plan: &Plan, seed: u64, now: i64) -> ModelVersion {
     let parameters = initial_parameters(plan, &mut ChaCha20Rng::seed_from_u64(seed));
     let zero = |stage: &sphinx_network::StageParameters| {

@@ -12,7 +12,8 @@ struct StoredRule {
     rule: String,
     #[prost(message, repeated, tag = "2")]
     stages: Vec<StoredMoments>,
-    /// Updates that the averages have taken in. The averages themselves are stored beside the weights.
+    /// Updates that the averages have taken in. The averages themselves are stored beside the
+    /// weights.
     #[prost(uint64, tag = "3")]
     averaged_updates: u64,
 }

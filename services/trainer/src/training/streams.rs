@@ -59,7 +59,8 @@ impl Outbound {
         Self { sender, patience }
     }
 
-    /// Sends a reply, waiting while the client is slow. An error means that the client has gone or stopped reading.
+    /// Sends a reply, waiting while the client is slow. An error means that the client has gone or
+    /// stopped reading.
     pub async fn send(&self, reply: Reply) -> Result<(), Status> {
         let sent = tokio::time::timeout(self.patience, self.sender.send(Ok(envelope(reply)))).await;
         let millis = self.patience.as_millis();

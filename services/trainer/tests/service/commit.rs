@@ -37,7 +37,8 @@ async fn commits_move_the_version_on_and_change_weights_and_biases() {
 async fn a_repeated_commit_changes_nothing() {
     let mut trainer = start_with_model(|_| ()).await;
     let mut talk = Talk::open(&trainer, 1).await;
-    // A stream of the same session that was opened before the commit, as a client has that reconnects early.
+    // A stream of the same session that was opened before the commit, as a client has that
+    // reconnects early.
     let mut early = Talk::open(&trainer, 1).await;
     talk.commit(0, 0, 1).await.unwrap();
     let stored = trainer.parameters().await;
@@ -114,7 +115,8 @@ async fn a_new_session_starts_its_optimiser_anew_and_a_reopened_one_goes_on() {
         parts.remove(0);
         parts
     };
-    // Adam: the first step of a session moves every weight by the learning rate, whatever the gradient was before.
+    // Adam: the first step of a session moves every weight by the learning rate, whatever the
+    // gradient was before.
     let mut moved = Vec::new();
     for (step, session, base) in [(0, 1, 0), (1, 1, 1), (0, 2, 2)] {
         let before = trainer.weights(0).await;
@@ -177,7 +179,8 @@ async fn averages_are_adopted_once_and_only_where_they_are_kept() {
         assert!(apart < 1e-6, "{apart}");
         assert_eq!(trainer.parameters().await.version, 2);
     }
-    // Another session's average is its own: it starts at the weights, so adopting it at once changes none.
+    // Another session's average is its own: it starts at the weights, so adopting it at once
+    // changes none.
     let before = trainer.weights(1).await;
     let mut other = Talk::begin(trainer.client.clone(), averaging(3)).await.unwrap();
     for part in adoption(0, 2, vec![]) {

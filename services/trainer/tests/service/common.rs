@@ -146,7 +146,8 @@ pub fn creation(model_id: &str) -> CreateModelRequest {
     }
 }
 
-/// Two stages: a convolution of 36 rows to 32 with 18 weights, a dense layer of 32 rows to 3 with 96.
+/// Two stages: a convolution of 36 rows to 32 with 18 weights, a dense layer of 32 rows to 3
+/// with 96.
 pub fn network() -> Network {
     let conv = Conv { out_channels: 2, kernel: 3, stride: 1, ..Conv::default() };
     network_of([Kind::Conv(conv), Kind::Tanh(Tanh {}), Kind::Dense(Dense { outputs: 3 })])

@@ -1,4 +1,5 @@
-//! The trainer over real sockets, in this process and as one of its own, with a real key vault beside it.
+//! The trainer over real sockets, in this process and as one of its own, with a real key vault
+//! beside it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "any other message fails the test")]

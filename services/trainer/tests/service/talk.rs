@@ -201,7 +201,8 @@ pub fn chunk(part: commit_chunk::Part) -> Part {
     Part::CommitChunk(CommitChunk { part: Some(part) })
 }
 
-/// Gradients (in two parts each), bias changes, and the hash over all of it; `tag` tells updates apart.
+/// Gradients (in two parts each), bias changes, and the hash over all of it; `tag` tells updates
+/// apart.
 pub fn update(step: u64, base: u64, tag: u8) -> Vec<Part> {
     let mut chunks = Vec::new();
     for (stage, (weights, biases)) in WEIGHTS.into_iter().zip(BIASES).enumerate() {

@@ -21,8 +21,8 @@ pub struct Setting {
 }
 
 impl TrainingFlags {
-    /// The options: flags before the recipe before the defaults. Learning rate and warm-up of a recipe stand
-    /// for its own update rule on gradients like its own, noised or exact.
+    /// The options: flags before the recipe before the defaults. Learning rate and warm-up of a
+    /// recipe stand for its own update rule on gradients like its own, noised or exact.
     pub fn over(
         &self,
         recipe: Option<&TrainingOptions>,

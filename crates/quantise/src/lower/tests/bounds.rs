@@ -11,7 +11,8 @@ fn forward_budget(scale_step: f64, input_bound: f64, max_weight: i32) -> Trainin
     TrainingBudget { bias_bound: 4.0, scale_step, input_bound, max_weight, ..BUDGET }
 }
 
-/// For each channel, the largest result over its rows when every input has the sign that hurts most.
+/// For each channel, the largest result over its rows when every input has the sign that hurts
+/// most.
 fn adversarial(lowered: &Lowered, budget: &TrainingBudget) -> Vec<f64> {
     let limit = (budget.input_bound * budget.input_scale).ceil() as i32;
     let mut worst = vec![0.0_f64; lowered.scales.len()];

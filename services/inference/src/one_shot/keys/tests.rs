@@ -35,7 +35,8 @@ async fn register(address: &str, key_id: &KeyId, material: &[u8]) -> Key {
     receipt.into_inner().key.unwrap()
 }
 
-/// One request still means the keys that were registered before, while those registered now are being fetched.
+/// One request still means the keys that were registered before, while those registered now are
+/// being fetched.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_never_gets_others_than_those_it_was_checked_against() {
     let store = tempfile::tempdir().unwrap();

@@ -11,7 +11,8 @@ use tonic::{Status, Streaming};
 use super::Reservation;
 use crate::error::InferenceError;
 
-/// Reads the stream to its end; every chunk is expanded on the compute pool while the next one arrives.
+/// Reads the stream to its end; every chunk is expanded on the compute pool while the next one
+/// arrives.
 pub(super) async fn receive(
     reservation: &Reservation,
     mut parts: Streaming<PrepareRequest>,
