@@ -73,7 +73,7 @@ impl SphinxClient {
     /// A client of the services at `endpoints`.
     ///
     /// # Errors
-    /// [`ChannelError::Address`](crate::ChannelError::Address) for an address that is no URL.
+    /// [`ChannelError::Address`](crate::ChannelError::Address) for an address that is not a URL.
     /// Whether somebody is there shows at the first request.
     pub fn new(endpoints: &Endpoints) -> Result<Self, ClientError> {
         let connect = |service, address: &str| Connection::new(service, address, &endpoints.tenant);

@@ -31,7 +31,7 @@ pub use models::{Model, ModelParameters};
 pub use traffic::Traffic;
 pub use training::{
     Augmentation, ClearTwin, Direction, EncryptedSession, Evaluator, Event, Inputs, ModelLedger,
-    Observed, Privacy, Progress, ResolvedTraining, SessionOptions, TrainingOptions,
+    Observed, Privacy, Progress, ResolvedTraining, Sealed, SessionOptions, TrainingOptions,
     TrainingRequest, TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
 };
 pub use workspace::{Workspace, WorkspaceError};
@@ -48,7 +48,6 @@ pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
 pub use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 pub use sphinx_proto::{ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId};
 pub use sphinx_secret::{PublicMaterial, SecretKey};
-pub use sphinx_wire::sealed::Sealed;
 pub use tonic::Code;
 
 /// A generator for secrets: keys, masks, noise. Seeded by the operating system.

@@ -54,7 +54,7 @@ impl Workspace {
     /// The home at `root`, which need not exist yet, with the services at `endpoints`.
     ///
     /// # Errors
-    /// [`ChannelError::Address`](crate::ChannelError::Address) for an address that is no URL.
+    /// [`ChannelError::Address`](crate::ChannelError::Address) for an address that is not a URL.
     pub fn open(endpoints: &Endpoints, root: PathBuf) -> Result<Self, ClientError> {
         let client = SphinxClient::new(endpoints)?;
         Ok(Self { client, tenant: endpoints.tenant.clone(), home: Home::new(root) })

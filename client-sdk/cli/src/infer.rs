@@ -199,9 +199,9 @@ impl Infer {
 }
 
 impl Infer {
-    /// Recognises the images of a group; what is none stays in its place. Where no end is in sight,
-    /// the group outlasts the service's absence: it is tried again until the service is back or the
-    /// user has enough.
+    /// Recognises the images of a group; a file that is not an image stays in its place. Where no
+    /// end is in sight, the group outlasts the service's absence: it is tried again until the
+    /// service is back or the user has enough.
     async fn group(
         &self,
         engine: &Engine,

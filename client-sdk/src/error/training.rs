@@ -17,7 +17,7 @@ pub enum TrainingError {
     Tensor(#[from] sphinx_gradient::TensorError),
     /// A linear product was asked for that the network does not have.
     #[error(
-        "stage {stage} with {rows} rows of {slots} slots is none of the network's {stages} stages with blocks of {expected}"
+        "stage {stage} with {rows} rows of {slots} slots: the network has {stages} stages, and a block has {expected} slots"
     )]
     NoProduct {
         /// The stage asked for.

@@ -3,11 +3,11 @@
 use sphinx_gradient::{ClearStage, Tensor};
 use sphinx_network::{Plan, StageParameters};
 use sphinx_optimizer::{RuleState, TrainingRule};
-use sphinx_wire::sealed::Sealed;
 
 use crate::error::{ClientError, TrainingError};
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
+use crate::training::sealed::Sealed;
 use crate::training::session::no_product;
 
 /// A session without a server: the same training loop on layers in the clear, in this process.

@@ -4,11 +4,11 @@ mod observed;
 
 use sphinx_gradient::Tensor;
 pub use sphinx_network::Direction;
-use sphinx_wire::sealed::Sealed;
 
 pub use self::observed::{Event, Observed};
 use crate::error::ClientError;
 use crate::traffic::Traffic;
+use crate::training::sealed::Sealed;
 
 /// What one step changes. The gradient may be seen by the server, the bias change only encrypted.
 #[derive(Clone, Default, PartialEq)]

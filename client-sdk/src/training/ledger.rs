@@ -5,11 +5,11 @@ use std::path::Path;
 use sphinx_privacy::ledger::{Binding, Charge, Entry, Ledger, LedgerError, PrivacyUnit};
 use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 use sphinx_proto::SessionId;
-use sphinx_wire::sealed::Sealed;
 
 use crate::error::{ClientError, TrainingError};
 use crate::training::evaluator::Update;
 use crate::training::options::Privacy;
+use crate::training::sealed::Sealed;
 
 /// A model's ledger together with what this training charges to it.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use sphinx_proto::v1::{Commit, Model, OpenSession, ParameterSet, StageScales};
 use sphinx_proto::{KeyId, ModelId, SessionId};
 use sphinx_secret::SecretKey;
 use sphinx_wire::commit::{self, SeededBiases};
-use sphinx_wire::sealed::{Sealed, SealedError};
+use sphinx_wire::sealed as wire;
 use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
@@ -23,6 +23,7 @@ use crate::error::{ClientError, ClientKeyError, TrainingError};
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::rows::{self, Evaluation, RowCodec, TrainerRows};
+use crate::training::sealed::Sealed;
 use crate::training::stream::TrainStream;
 
 /// What a session needs to be opened, and opened again.
@@ -163,7 +164,7 @@ impl Evaluator for EncryptedSession {
             let rows = key.encrypt_rows(&messages, BIAS_WIDTH, rng);
             SeededBiases { seeds: rows.seeds, bodies: rows.bodies }
         });
-        Ok(Sealed::new(opening(&self.options), header, parts))
+        Ok(Sealed::of(wire::Sealed::new(opening(&self.options), header, parts)))
     }
 
     fn commit(&mut self, step: u64, sealed: &Sealed, update: &Update) -> Result<(), ClientError> {
@@ -199,7 +200,8 @@ impl EncryptedSession {
     /// [`crate::TrainingError::Sealed`] for one of another step or version; after a transient error
     /// reopen and repeat.
     pub fn commit_sealed(&mut self, step: u64, sealed: &Sealed) -> Result<(), ClientError> {
-        let header = sealed.header();
+        let commit = sealed.commit();
+        let header = commit.header();
         if (header.step, header.base_version) != (step, self.version) {
             let cause = format!(
                 "it is step {} on version {}, asked for is step {step} on version {}",
@@ -208,7 +210,7 @@ impl EncryptedSession {
             return Err(TrainingError::Sealed { cause }.into());
         }
         self.stream.send(Part::Commit(header))?;
-        for part in sealed.parts() {
+        for part in commit.parts() {
             self.stream.send(Part::CommitChunk(part.clone()))?;
         }
         let reply = self.stream.receive()?;
@@ -223,12 +225,6 @@ impl EncryptedSession {
         self.version = committed.version;
         self.last_step = Some(step);
         Ok(())
-    }
-}
-
-impl From<SealedError> for ClientError {
-    fn from(error: SealedError) -> Self {
-        TrainingError::Sealed { cause: error.to_string() }.into()
     }
 }
 

@@ -94,7 +94,7 @@ impl SphinxClient {
         };
         if let Some(unconfirmed) = ledger.unconfirmed()? {
             // By the rule of the run that made it, whatever this one's is.
-            let options = options(unconfirmed.session_id, unconfirmed.sealed.rule()?);
+            let options = options(unconfirmed.session_id, unconfirmed.sealed.commit().rule()?);
             let session = EncryptedSession::open(self, options).await?;
             ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
         }

@@ -6,8 +6,8 @@ use sphinx_proto::SessionId;
 
 use crate::world::{EXAMPLES, World, delta, key_id, model_id, open, rule, small};
 
-/// 0.1 is no multiple of the biases' grid: rounded to the nearest, a bias at the bound would exceed
-/// it.
+/// 0.1 is not a multiple of the biases' grid: rounded to the nearest, a bias at the bound would
+/// exceed it.
 #[tokio::test(flavor = "multi_thread")]
 async fn biases_at_their_bound_leave_the_model_trainable() {
     let world = World::start().await;

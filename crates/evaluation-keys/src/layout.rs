@@ -8,7 +8,7 @@ pub const INPUT_SCALE_LOG2: u32 = BIAS_SCALE_LOG2;
 /// Bytes of each body coefficient of a query.
 pub const QUERY_WIDTH: Width = Width::Four;
 
-/// Why there is no query for a network.
+/// Why a network cannot be queried in one shot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// A plan without linear layers.

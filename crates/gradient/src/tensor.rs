@@ -21,7 +21,7 @@ pub struct Tensor {
 /// Why values do not form the [`Tensor`] they should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TensorError {
-    /// The number of slots is zero or no multiple of [`SLOT_GROUP`].
+    /// The number of slots is zero or not a multiple of [`SLOT_GROUP`].
     #[error("got {got} slots, expected a positive multiple of {SLOT_GROUP}; pad the block")]
     SlotGroup {
         /// Number of slots.

@@ -62,7 +62,7 @@ impl Engine {
         }
     }
 
-    /// Recognises the images among `images`; what is none stays in its place.
+    /// Recognises the images among `images`; a file that is not an image stays in its place.
     pub(super) async fn recognise(
         &self,
         images: Vec<Result<Image, CliError>>,

@@ -24,7 +24,7 @@ pub(super) struct Image {
     pub pixels: Arc<[f32]>,
 }
 
-/// Images, and things that are none.
+/// Images, and files that are not images.
 pub(super) type Images = BoxStream<'static, Result<Image, CliError>>;
 
 /// Where a reading thread puts images; nobody listens any more once it says so.

@@ -1,11 +1,11 @@
 //! An evaluator that lets somebody watch.
 
 use sphinx_gradient::Tensor;
-use sphinx_wire::sealed::Sealed;
 
 use super::{Direction, Evaluator, Update};
 use crate::error::ClientError;
 use crate::traffic::Traffic;
+use crate::training::sealed::Sealed;
 
 /// What an observer is told, next to the evaluator as it is at that moment.
 pub enum Event<'a> {

@@ -1,7 +1,6 @@
 //! What the last commit of a training brings.
 
 use sphinx_client::{Evaluator, Event, Observed, Sealed, Update};
-use sphinx_proto::v1::commit_chunk::Part;
 
 /// A commit as it left.
 #[derive(Default)]
@@ -28,19 +27,7 @@ pub fn tapped<'a>(
     })
 }
 
-/// The weights' gradient in the parts of a commit, as the trainer reads it.
+/// The weights' gradient as the trainer reads it, or as it is where nothing is sent.
 fn gradient_of(sealed: &Sealed, update: &Update) -> Vec<Vec<f32>> {
-    if sealed.parts().is_empty() {
-        return update.gradient.clone();
-    }
-    let mut gradient = vec![Vec::new(); update.gradient.len()];
-    for chunk in sealed.parts() {
-        if let Some(Part::Gradient(part)) = &chunk.part
-            && let Some(stage) = gradient.get_mut(part.stage as usize)
-        {
-            let (values, _) = part.values.as_chunks::<4>();
-            stage.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
-        }
-    }
-    gradient
+    if sealed.bytes().is_empty() { update.gradient.clone() } else { sealed.gradient() }
 }
