@@ -112,7 +112,8 @@ impl Bench {
         }
         output.note("recognising")?;
         let model = trained.ok_or_else(|| CliError::Usage("no network to measure".to_owned()))?;
-        let (prepare, infer) = recognition::measure(cluster, model, self.images as usize).await?;
+        let measure = recognition::measure(cluster, model, self.images as usize);
+        let (prepare, infer) = Box::pin(measure).await?;
         Ok(Others { he, train, prepare, infer })
     }
 }

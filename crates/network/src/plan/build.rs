@@ -90,6 +90,10 @@ impl Builder {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the spec says which of the other kinds are activations"
+    )]
     fn push(&mut self, at: At, layer: &LayerSpec) -> Result<(), SpecError> {
         match *layer {
             LayerSpec::Conv { out_channels, kernel, stride, padding, filters } => {
@@ -116,10 +120,6 @@ impl Builder {
                 self.flatten();
                 Ok(())
             }
-            #[expect(
-                clippy::wildcard_enum_match_arm,
-                reason = "the spec says which of the other kinds are activations"
-            )]
             _ => match layer.activation() {
                 Some(activation) => self.activation(at, activation),
                 None => Err(SpecError::LateStem { layer: at.layer, kind: at.kind }),

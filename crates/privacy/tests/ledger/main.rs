@@ -1,6 +1,10 @@
 //! What a ledger accepts, keeps and refuses.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are not in test functions")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests are not in test functions"
+)]
 
 mod accounts;
 mod edits;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use syn::visit::Visit;
-use syn::{Attribute, Item, ItemMod, ItemUse, UseTree};
+use syn::{Attribute, Item, ItemUse, UseTree};
 
 /// A module by the names that lead to it from the crate's root.
 type Module = Vec<String>;
@@ -145,6 +145,7 @@ fn for_tests(attributes: &[Attribute]) -> bool {
 }
 
 impl<'ast> Visit<'ast> for Imports<'_> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only these are marked as of tests here")]
     fn visit_item(&mut self, item: &'ast Item) {
         let attributes = match item {
             Item::Mod(item) => &item.attrs,
@@ -156,10 +157,6 @@ impl<'ast> Visit<'ast> for Imports<'_> {
         if !for_tests(attributes) {
             syn::visit::visit_item(self, item);
         }
-    }
-
-    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
-        syn::visit::visit_item_mod(self, item);
     }
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {

@@ -210,10 +210,11 @@ mod tests {
         let biases = vec![EncryptedBiases::zero(2), EncryptedBiases::zero(1)];
         let mut reader = CommitReader::new(counts.to_vec(), biases);
         for chunk in parts {
-            match chunk.part.as_ref().unwrap() {
-                Part::Sha256(hash) => return reader.finish(hash),
-                part => reader.take(part)?,
+            let part = chunk.part.as_ref().unwrap();
+            if let Part::Sha256(hash) = part {
+                return reader.finish(hash);
             }
+            reader.take(part)?;
         }
         panic!("a commit ends with its hash");
     }

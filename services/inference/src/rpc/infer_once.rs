@@ -45,7 +45,8 @@ async fn answer(
         .map_err(InferenceError::Query)?;
     let fingerprint = key.fingerprint.clone();
     let keys = service.keys.prepared(asked.tenant, asked.key_id, key);
-    let answer = service.evaluate(prepared, keys, query).await?;
+    // Boxed: a future of this size would be moved with every future that waits for it.
+    let answer = Box::pin(service.evaluate(prepared, keys, query)).await?;
     Ok(InferOnceResponse {
         version: model.version,
         mask: answer.mask.into(),
