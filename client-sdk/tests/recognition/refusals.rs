@@ -143,7 +143,7 @@ async fn rejects_answers_with_more_rows_than_bytes() {
     match recogniser.prepare(1, &mut world.rng).await.unwrap_err() {
         ClientError::Channel(ChannelError::Protocol { got, expected, .. }) => {
             assert_eq!(got, "3145728 rows in 0 and 0 bytes");
-            assert_eq!(expected, "at most 100 rows of 10240 bytes each");
+            assert_eq!(expected, "10240 and 10240 bytes each");
         }
         other => panic!("{other}"),
     }

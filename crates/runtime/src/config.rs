@@ -12,7 +12,7 @@ use sphinx_channel::{Address, KEY_VAULT_PORT};
 use sphinx_telemetry::{FilterError, LogConfig};
 
 use crate::args::ServiceArgs;
-use crate::service::ServiceInfo;
+use crate::info::ServiceInfo;
 
 /// Everything a service can be told; `L` are the service's own limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

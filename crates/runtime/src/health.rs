@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sphinx_channel::health::{self, HealthError};
 
-use crate::service::ServiceInfo;
+use crate::info::ServiceInfo;
 
 /// Why a service does not count as healthy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

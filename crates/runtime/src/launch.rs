@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{ServiceArgs, parse_args};
 use crate::config::{Config, ConfigError};
 use crate::health::{self, CheckError};
+use crate::info::ServiceInfo;
 use crate::run::{RunError, run};
-use crate::service::{Service, ServiceInfo};
+use crate::service::Service;
 
 /// What `--check-health` says of a service that does not serve; container engines know no other.
 const UNHEALTHY: u8 = 1;

@@ -12,7 +12,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::config::ServerConfig;
-use crate::service::ServiceInfo;
+use crate::info::ServiceInfo;
 use crate::{connections, layers};
 
 /// Bytes a peer may send ahead on one stream and on one connection. The defaults (64 kB) would make

@@ -1,14 +1,14 @@
-//! What a service is to the runtime: what tells it from the others, how it opens, what it serves.
+//! What a service is to the runtime: how it opens, what it serves.
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::net::SocketAddr;
 
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::compute::Compute;
 use crate::config::{Config, Limits};
+use crate::info::ServiceInfo;
 
 /// Why a service cannot open; only shown.
 pub type OpenError = Box<dyn Error + Send + Sync>;
@@ -38,17 +38,4 @@ pub trait Service: Sized + Send + Sync {
     fn background(&self) -> impl Future<Output = Infallible> + Send {
         std::future::pending()
     }
-}
-
-/// A service's identity, known at compile time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServiceInfo {
-    /// Short name, lower case: in logs, and in the environment prefix `SPHINX_<NAME>__`.
-    pub name: &'static str,
-    /// Full gRPC name, as health checks ask for it: `sphinx.v1.KeyVault`.
-    pub grpc_name: &'static str,
-    /// Version shown in the first log line.
-    pub version: &'static str,
-    /// Address it listens on by default.
-    pub default_listen: SocketAddr,
 }

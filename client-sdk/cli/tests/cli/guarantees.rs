@@ -98,10 +98,11 @@ async fn a_models_budget_is_remembered_and_only_raised_explicitly() {
     let other = world.run(&["privacy", "show", "tiny", "--epsilon", "5", "--json"]).json();
     assert_eq!(other["budget"].as_f64(), Some(5.0));
 
-    let raised = world.run(&[&further[..], &["--epsilon", "3"]].concat()).json();
+    // Steps with other noise count by Rényi divergences, which give away much where steps are few.
+    let raised = world.run(&[&further[..], &["--epsilon", "6"]].concat()).json();
     assert!(raised["steps"].as_u64().unwrap() > 0, "{raised}");
-    assert!(raised["epsilon"].as_f64().unwrap() <= 3.0, "{raised}");
-    assert_eq!(shown()["budget"].as_f64(), Some(3.0));
+    assert!(raised["epsilon"].as_f64().unwrap() <= 6.0, "{raised}");
+    assert_eq!(shown()["budget"].as_f64(), Some(6.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

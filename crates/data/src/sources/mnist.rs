@@ -57,7 +57,8 @@ const TEST: Part =
 pub fn open(directory: &Path) -> Result<TrainTest, DatasetError> {
     let checked = private_directory()?;
     for part in [&TRAIN, &TEST] {
-        let images = open_either(directory, part.images)?;
+        // One file after the other, so that a damaged one is named before a missing one.
+        let images = check_images(open_either(directory, part.images)?)?;
         let labels = open_either(directory, part.labels)?;
         check_part(part, images, labels, checked.path())?;
     }
@@ -75,22 +76,20 @@ pub fn read(files: Files<'_>) -> Result<TrainTest, DatasetError> {
         [(&TRAIN, train_images, train_labels), (&TEST, test_images, test_labels)]
     {
         let named = |name: &str, contents| (name.to_owned(), contents);
-        let (images, labels) = (named(part.images, images), named(part.labels, labels));
+        let images = check_images(named(part.images, images))?;
+        let labels = named(part.labels, labels);
         check_part(part, images, labels, checked.path())?;
     }
     parse(checked.path())
 }
 
-/// Checks both files of a part, each given by its name and contents, and writes them, plain, to
-/// `directory`.
-fn check_part<R: Read>(
-    part: &Part,
-    (images, image_contents): (String, R),
-    (labels, label_contents): (String, R),
-    directory: &Path,
-) -> Result<(), DatasetError> {
-    let images = IdxFile::<3>::open(images, image_contents)?;
-    let ([image_count, got_rows, got_cols], side) = (images.dimensions(), SIDE as u32);
+/// The images of a part, given by name and contents: their header says the size that they have to
+/// have.
+fn check_images<'a, R: Read + 'a>(
+    (name, contents): (String, R),
+) -> Result<IdxFile<'a, 3>, DatasetError> {
+    let images = IdxFile::<3>::open(name, contents)?;
+    let ([_, got_rows, got_cols], side) = (images.dimensions(), SIDE as u32);
     if (got_rows, got_cols) != (side, side) {
         return Err(DatasetError::ImageSize {
             file: images.name().to_owned(),
@@ -100,6 +99,18 @@ fn check_part<R: Read>(
             expected_cols: side,
         });
     }
+    Ok(images)
+}
+
+/// Checks the labels of a part, given by name and contents, against its images, and writes both,
+/// plain, to `directory`.
+fn check_part<R: Read>(
+    part: &Part,
+    images: IdxFile<'_, 3>,
+    (labels, label_contents): (String, R),
+    directory: &Path,
+) -> Result<(), DatasetError> {
+    let [image_count, ..] = images.dimensions();
     let labels = IdxFile::<1>::open(labels, label_contents)?;
     let [label_count] = labels.dimensions();
     if image_count != label_count {
