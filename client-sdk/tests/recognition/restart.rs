@@ -1,7 +1,7 @@
 //! A service that dies between rounds, killed without warning.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,12 @@ use tokio::net::TcpListener;
 
 use crate::world::World;
 
-/// A real process of the inference service.
-struct Process(Child);
+/// A real process of the inference service. Its output stays open: a service whose output nobody
+/// can read ends.
+struct Process {
+    child: Child,
+    _output: BufReader<ChildStdout>,
+}
 
 impl Process {
     /// Starts it on `listen` and waits until it listens; returns its address, too.
@@ -27,25 +31,28 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let address = lines
-            .filter_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
-            .next()
-            .unwrap();
-        (Self(child), address)
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let address = loop {
+            let mut line = String::new();
+            assert!(output.read_line(&mut line).unwrap() > 0, "the service ended at once");
+            if let Some(address) = line.trim_end().strip_prefix("listening on ") {
+                break address.to_owned();
+            }
+        };
+        (Self { child, _output: output }, address)
     }
 
     /// SIGKILL.
     fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         // Only for tests that fail; it may have gone.
-        let _ = self.0.kill();
+        let _ = self.child.kill();
     }
 }
 

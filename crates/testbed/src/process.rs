@@ -13,7 +13,7 @@
 //! ```
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use sphinx_runtime::{CancellationToken, Config, Limits, ServiceInfo};
 use tokio::net::TcpListener;
@@ -29,6 +29,8 @@ const LISTEN: &str = "SPHINX_TESTBED_LISTEN";
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    /// Kept open: a service whose output nobody can read ends.
+    _output: BufReader<ChildStdout>,
     address: String,
     service: &'static ServiceInfo,
     store: String,
@@ -53,10 +55,16 @@ impl Process {
             .spawn()
             .unwrap();
         // The test harness has a word first.
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let address = lines.find_map(|line| Some(line.strip_prefix("listening on ")?.to_owned()));
-        let (address, store) = (address.unwrap(), store.to_owned());
-        Self { child, address, service, store, keyvault: keyvault.to_owned() }
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let address = loop {
+            let mut line = String::new();
+            assert!(output.read_line(&mut line).unwrap() > 0, "the service ended at once");
+            if let Some(address) = line.trim_end().strip_prefix("listening on ") {
+                break address.to_owned();
+            }
+        };
+        let (store, keyvault) = (store.to_owned(), keyvault.to_owned());
+        Self { child, _output: output, address, service, store, keyvault }
     }
 
     /// Its address.
