@@ -9,6 +9,10 @@ use tonic::{Code, Status};
 
 use crate::service::{INPUTS, Service, all};
 
+/// Requests at once beside the preparations: with them fewer than a connection has streams. Beyond
+/// that the transport itself holds callers back or refuses, before the service sees them.
+const SURPLUS: usize = 12;
+
 /// The pause that a refusal asks for.
 fn asked_pause(status: &Status) -> u64 {
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
@@ -33,7 +37,7 @@ async fn rejects_the_surplus_with_a_hint_and_serves_it_later() {
     }
     let size = packed_bits_len(INPUTS, service.described.stages[0].modulus_bits);
     let question = service.question(0, 1, vec![0; size]);
-    let asked = (0..32).map(|_| {
+    let asked = (0..SURPLUS).map(|_| {
         let (mut client, question) = (service.client.clone(), question.clone());
         async move { client.infer(question).await.unwrap_err() }
     });
@@ -49,7 +53,7 @@ async fn rejects_the_surplus_with_a_hint_and_serves_it_later() {
         all(replies).await.unwrap();
     }
     // The places are free again, and nobody who comes back is refused for ever.
-    let served = (0..32).map(|_| {
+    let served = (0..SURPLUS).map(|_| {
         let (mut client, question) = (service.client.clone(), question.clone());
         async move {
             loop {
