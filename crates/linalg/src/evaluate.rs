@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use crate::kernel::{PANEL, PanelProduct};
 use crate::map::LinearMap;
-use crate::matrix::{CipherMatrix, TILE, TILES};
-use crate::parameters::ROW_WORDS;
+use crate::matrix::{CipherMatrix, TILE};
 use crate::word::Word;
 
 /// Bytes of a unit's results. Larger units read the inputs fewer times, smaller ones stay in the
@@ -29,13 +28,15 @@ pub struct Unit {
     panels: Range<usize>,
 }
 
-/// Finished output rows: their numbers and their words, row-major, 2N per row.
+/// Finished output rows: their numbers and their words, row-major.
 #[derive(Clone)]
 pub struct OutputRows<W> {
     /// Number of each output row.
     pub rows: Vec<u32>,
-    /// Words of the rows, mask then body.
+    /// Words of the rows, mask then bodies.
     pub words: Vec<W>,
+    /// Words of a row.
+    pub columns: usize,
 }
 
 impl<W> std::fmt::Debug for OutputRows<W> {
@@ -88,9 +89,9 @@ impl<W: Word> PackedMap<W> {
         &self.map
     }
 
-    /// The units that together yield every output row once.
-    pub fn units(&self) -> Vec<Unit> {
-        let unit_rows = UNIT_BYTES / (ROW_WORDS * size_of::<W>());
+    /// The units that together yield every output row once, for inputs of so many columns.
+    pub fn units(&self, columns: usize) -> Vec<Unit> {
+        let unit_rows = (UNIT_BYTES / (columns.max(1) * size_of::<W>())).max(PANEL);
         let mut units = Vec::new();
         for (index, group) in self.map.groups().iter().enumerate() {
             let panels = self.panels[index].len();
@@ -107,7 +108,7 @@ impl<W: Word> PackedMap<W> {
         units
     }
 
-    /// Computes the rows of one unit: `2 × taps` multiply-adds per word of output.
+    /// Computes the rows of one unit: `taps` multiply-adds per word of output.
     ///
     /// # Errors
     /// [`RowCountError`] if the matrix does not have as many rows as the map has inputs.
@@ -128,10 +129,11 @@ impl<W: Word> PackedMap<W> {
                 unit.panels.clone().flat_map(|panel| patch.scatter[lanes(panel)].to_vec())
             })
             .collect();
-        let mut words = vec![W::default(); rows.len() * ROW_WORDS];
+        let columns = inputs.columns();
+        let mut words = vec![W::default(); rows.len() * columns];
         let arch = pulp::Arch::new();
         let mut sums = [[W::default(); TILE]; PANEL];
-        for tile in 0..TILES {
+        for tile in 0..inputs.tiles() {
             let tile_words = inputs.tile(tile);
             let mut row = 0;
             for patch in patches {
@@ -143,12 +145,12 @@ impl<W: Word> PackedMap<W> {
                         out: &mut sums,
                     });
                     for sum in &sums[..lanes(panel).len()] {
-                        words[row * ROW_WORDS + tile * TILE..][..TILE].copy_from_slice(sum);
+                        words[row * columns + tile * TILE..][..TILE].copy_from_slice(sum);
                         row += 1;
                     }
                 }
             }
         }
-        Ok(OutputRows { rows, words })
+        Ok(OutputRows { rows, words, columns })
     }
 }

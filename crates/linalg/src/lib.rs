@@ -3,9 +3,9 @@
 //!
 //! One ciphertext stands for one scalar position of a network; coefficient b of its message is that
 //! scalar for sample b of a batch of [`SLOTS`] samples. A tensor of J scalars is a [`CipherMatrix`]
-//! of J rows, and a linear layer is a product of a small-integer matrix ([`LinearMap`]) with it:
-//! two multiply-adds (mask and body) per multiply-add in the clear, no key switch, exact modulo
-//! 2^32 or 2^64.
+//! of J rows, and a linear layer is a product of a small-integer matrix ([`LinearMap`]) with it, no
+//! key switch, exact modulo 2^32 or 2^64. K blocks of samples share a mask: 1 + 1/K multiply-adds
+//! per multiply-add in the clear.
 
 mod bias;
 mod bits;
@@ -21,7 +21,7 @@ mod sparse;
 mod wire;
 mod word;
 
-pub use bias::{BIAS_WIDTH, BiasError, EncryptedBiases, ScaledBiases, bias_scale_step};
+pub use bias::{BIAS_WIDTH, BiasError, EncryptedBiases};
 pub use bits::{pack_bits, packed_bits_len, unpack_bits};
 pub use evaluate::{OutputRows, PackedMap, RowCountError, Unit};
 pub use map::{Group, LinearMap, MapError, Patch};

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::mask::{Seed, expand_mask};
-use crate::parameters::{POLYNOMIAL_SIZE, ROW_WORDS, SEED_BYTES};
+use crate::parameters::{POLYNOMIAL_SIZE, SEED_BYTES};
 use crate::wire::{Width, unpack};
 use crate::word::Word;
 
@@ -11,16 +11,17 @@ use crate::word::Word;
 /// needs, side by side in a tile, fit the second-level cache.
 pub(crate) const TILE: usize = 64;
 
-/// Tiles of one ciphertext.
-pub(crate) const TILES: usize = ROW_WORDS / TILE;
-
-/// A matrix of J ciphertexts (rows) of 2N words, mask then body, stored tile by tile.
+/// A matrix of J rows, stored tile by tile. A row is one mask of N words and one or several bodies
+/// of N words each under keys of their own: each (mask, body) is a ciphertext (amortised LWE,
+/// Peikert, Vaikuntanathan & Waters 2008).
 ///
 /// Tile t holds words [64t, 64t + 64) of all rows, row after row. Rows of a row-major matrix lie a
 /// power of two apart and would fall on the same few cache sets; in a tile they are neighbours.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CipherMatrix<W> {
     rows: usize,
+    /// Words of a row.
+    columns: usize,
     words: Vec<W>,
 }
 
@@ -49,7 +50,7 @@ pub enum UploadError {
         /// Bytes received.
         got: usize,
     },
-    /// The bodies do not have N words per row.
+    /// The bodies do not have N words per row and body.
     #[error("{got} bytes of bodies for {rows} rows, expected {expected}")]
     BodyLength {
         /// Bytes received.
@@ -73,15 +74,18 @@ pub enum UploadError {
 #[derive(Debug)]
 pub struct Upload<W> {
     matrix: CipherMatrix<W>,
+    bodies: usize,
     width: Width,
     received: usize,
 }
 
 impl<W: Word> Upload<W> {
-    /// Starts a matrix of `rows` ciphertexts whose bodies come with `width` bytes per word.
-    pub fn new(rows: usize, width: Width) -> Self {
+    /// Starts a matrix of `rows` rows with so many bodies each, which come with `width` bytes per
+    /// word.
+    pub fn new(rows: usize, bodies: usize, width: Width) -> Self {
         Self {
-            matrix: CipherMatrix { rows, words: vec![W::default(); rows * ROW_WORDS] },
+            matrix: CipherMatrix::zero(rows, (1 + bodies) * POLYNOMIAL_SIZE),
+            bodies,
             width,
             received: 0,
         }
@@ -109,19 +113,24 @@ impl<W: Word> Upload<W> {
         if end > self.matrix.rows {
             return Err(UploadError::TooManyRows { got: end, expected: self.matrix.rows });
         }
-        let row_bytes = POLYNOMIAL_SIZE * self.width.bytes();
+        let body_bytes = POLYNOMIAL_SIZE * self.width.bytes();
+        let row_bytes = self.bodies * body_bytes;
         let expected = seeds.len() * row_bytes;
         if bodies.len() != expected {
             let rows = seeds.len();
             return Err(UploadError::BodyLength { got: bodies.len(), rows, expected });
         }
-        let mut rows = vec![W::default(); seeds.len() * ROW_WORDS];
-        rows.par_chunks_exact_mut(ROW_WORDS)
+        let columns = self.matrix.columns;
+        let mut rows = vec![W::default(); seeds.len() * columns];
+        rows.par_chunks_exact_mut(columns)
             .zip(seeds.par_iter().zip(bodies.par_chunks_exact(row_bytes)))
-            .for_each(|(row, (&seed, body_bytes))| {
-                let (mask, body) = row.split_at_mut(POLYNOMIAL_SIZE);
+            .for_each(|(row, (&seed, bytes))| {
+                let (mask, bodies) = row.split_at_mut(POLYNOMIAL_SIZE);
                 expand_mask(Seed(seed), mask);
-                unpack(body_bytes, self.width, body);
+                let bodies = bodies.chunks_exact_mut(POLYNOMIAL_SIZE);
+                for (body, bytes) in bodies.zip(bytes.chunks_exact(body_bytes)) {
+                    unpack(bytes, self.width, body);
+                }
             });
         self.matrix.store(first_row, &rows);
         self.received = end;
@@ -147,17 +156,32 @@ impl<W: Word> Upload<W> {
 }
 
 impl<W: Word> CipherMatrix<W> {
-    /// A matrix from row-major words, 2N per row.
-    pub fn from_rows(words: &[W]) -> Self {
-        let rows = words.len() / ROW_WORDS;
-        let mut matrix = Self { rows, words: vec![W::default(); rows * ROW_WORDS] };
-        matrix.store(0, &words[..rows * ROW_WORDS]);
+    fn zero(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, words: vec![W::default(); rows * columns] }
+    }
+
+    /// A matrix from row-major words, mask and then `bodies` bodies per row.
+    pub fn from_rows(words: &[W], bodies: usize) -> Self {
+        let columns = (1 + bodies) * POLYNOMIAL_SIZE;
+        let rows = words.len() / columns;
+        let mut matrix = Self::zero(rows, columns);
+        matrix.store(0, &words[..rows * columns]);
         matrix
     }
 
-    /// Number of ciphertexts.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Words of a row: N of the mask, N of each body.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Number of tiles.
+    pub(crate) fn tiles(&self) -> usize {
+        self.columns / TILE
     }
 
     /// All rows' words of one tile.
@@ -166,10 +190,10 @@ impl<W: Word> CipherMatrix<W> {
     }
 
     fn store(&mut self, first_row: usize, row_major: &[W]) {
-        let tile_words = self.rows * TILE;
+        let (tile_words, columns) = (self.rows * TILE, self.columns);
         self.words.par_chunks_exact_mut(tile_words.max(1)).enumerate().for_each(|(tile, words)| {
             let rows = words[first_row * TILE..].chunks_exact_mut(TILE);
-            for (to, from) in rows.zip(row_major.chunks_exact(ROW_WORDS)) {
+            for (to, from) in rows.zip(row_major.chunks_exact(columns)) {
                 to.copy_from_slice(&from[tile * TILE..][..TILE]);
             }
         });
@@ -178,6 +202,9 @@ impl<W: Word> CipherMatrix<W> {
 
 impl<W> std::fmt::Debug for CipherMatrix<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CipherMatrix").field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("CipherMatrix")
+            .field("rows", &self.rows)
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
     }
 }

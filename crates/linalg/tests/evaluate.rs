@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sphinx_linalg::{
-    CipherMatrix, Group, LinearMap, PackedMap, Patch, ROW_WORDS, RowCountError, Word,
+    CipherMatrix, Group, LinearMap, POLYNOMIAL_SIZE, PackedMap, Patch, ROW_WORDS, RowCountError,
+    Word,
 };
 
 /// Sizes of a group: patches, rows of a patch, taps of a patch.
@@ -41,19 +42,19 @@ fn random_map(inputs: usize, groups: &[Sizes], rng: &mut ChaCha8Rng) -> LinearMa
 
 /// The definition: out\[scatter\[r\]\] = Σ_t weights\[r\]\[t\] · in\[gather\[t\]\], word by word,
 /// modulo 2^64; the low bits of that are the sum modulo 2^32.
-fn defined<W: Word>(map: &LinearMap, words: &[W]) -> Vec<W> {
-    let mut out = vec![W::default(); map.outputs() * ROW_WORDS];
+fn defined<W: Word>(map: &LinearMap, words: &[W], columns: usize) -> Vec<W> {
+    let mut out = vec![W::default(); map.outputs() * columns];
     for group in map.groups() {
         for patch in group.patches.iter() {
             for (row, &to) in patch.scatter.iter().enumerate() {
-                for column in 0..ROW_WORDS {
+                for column in 0..columns {
                     let taps = patch.gather.iter().zip(&group.weights[row * group.taps..]);
                     let sum = taps.fold(0u64, |sum, (&from, &weight)| {
-                        let word = words[from as usize * ROW_WORDS + column].to_u64();
+                        let word = words[from as usize * columns + column].to_u64();
                         let weight = i64::from(weight).cast_unsigned();
                         sum.wrapping_add(word.wrapping_mul(weight))
                     });
-                    out[to as usize * ROW_WORDS + column] = W::from_u64(sum);
+                    out[to as usize * columns + column] = W::from_u64(sum);
                 }
             }
         }
@@ -64,27 +65,28 @@ fn defined<W: Word>(map: &LinearMap, words: &[W]) -> Vec<W> {
 /// All units of the map put together; fails if a row is missing or comes twice.
 fn evaluated<W: Word>(map: &PackedMap<W>, inputs: &CipherMatrix<W>) -> Vec<W> {
     let mut out = vec![None; map.map().outputs()];
-    for unit in map.units() {
+    for unit in map.units(inputs.columns()) {
         let unit = map.evaluate(&unit, inputs).unwrap();
-        // Of 8 bytes 5 travel, in one message, and those hold 4 MiB.
-        assert!(size_of_val(&unit.words[..]) / 8 * 5 < 4 << 20, "{} rows", unit.rows.len());
-        assert_eq!(unit.words.len(), unit.rows.len() * ROW_WORDS);
-        for (&row, words) in unit.rows.iter().zip(unit.words.chunks_exact(ROW_WORDS)) {
+        // In one message, and those hold 4 MiB.
+        assert!(size_of_val(&unit.words[..]) < 4 << 20, "{} rows", unit.rows.len());
+        assert_eq!(unit.words.len(), unit.rows.len() * inputs.columns());
+        for (&row, words) in unit.rows.iter().zip(unit.words.chunks_exact(inputs.columns())) {
             assert!(out[row as usize].replace(words.to_vec()).is_none(), "row {row} twice");
         }
     }
     out.into_iter().flat_map(|row| row.expect("a row is missing")).collect()
 }
 
-fn check<W: Word>(inputs: usize, groups: &[Sizes], seed: u64)
+fn check<W: Word>(inputs: usize, groups: &[Sizes], bodies: usize, seed: u64)
 where
     rand::distr::StandardUniform: rand::distr::Distribution<W>,
 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let map = random_map(inputs, groups, &mut rng);
-    let words: Vec<W> = (0..inputs * ROW_WORDS).map(|_| rng.random()).collect();
-    let got = evaluated(&PackedMap::new(map.clone()), &CipherMatrix::from_rows(&words));
-    assert!(got == defined(&map, &words), "{groups:?} on {inputs} inputs");
+    let columns = (1 + bodies) * POLYNOMIAL_SIZE;
+    let words: Vec<W> = (0..inputs * columns).map(|_| rng.random()).collect();
+    let got = evaluated(&PackedMap::new(map.clone()), &CipherMatrix::from_rows(&words, bodies));
+    assert!(got == defined(&map, &words, columns), "{groups:?} on {inputs} inputs");
 }
 
 proptest! {
@@ -94,10 +96,11 @@ proptest! {
     fn agrees_with_the_definition(
         inputs in 1usize..20,
         groups in proptest::collection::vec((0usize..12, 1usize..20, 0usize..30), 0..4),
+        bodies in 1usize..4,
         seed in any::<u64>(),
     ) {
-        check::<u32>(inputs, &groups, seed);
-        check::<u64>(inputs, &groups, seed);
+        check::<u32>(inputs, &groups, bodies, seed);
+        check::<u64>(inputs, &groups, bodies, seed);
     }
 }
 
@@ -120,8 +123,8 @@ fn agrees_at_the_edges_of_panels_and_units() {
         vec![(3, 5, 0)],
         vec![],
     ] {
-        check::<u32>(5, &groups, 1);
-        check::<u64>(5, &groups, 2);
+        check::<u32>(5, &groups, 1, 1);
+        check::<u64>(5, &groups, 2, 2);
     }
 }
 
@@ -129,9 +132,9 @@ fn agrees_at_the_edges_of_panels_and_units() {
 fn rejects_a_matrix_of_another_height() {
     let map = random_map(4, &[(1, 3, 2)], &mut ChaCha8Rng::seed_from_u64(1));
     let map = PackedMap::<u32>::new(map);
-    let unit = &map.units()[0];
+    let unit = &map.units(ROW_WORDS)[0];
     for rows in [0, 3, 5] {
-        let matrix = CipherMatrix::from_rows(&vec![0; rows * ROW_WORDS]);
+        let matrix = CipherMatrix::from_rows(&vec![0; rows * ROW_WORDS], 1);
         let error = RowCountError { got: rows, expected: 4 };
         assert_eq!(map.evaluate(unit, &matrix).unwrap_err(), error);
     }
@@ -141,7 +144,7 @@ fn rejects_a_matrix_of_another_height() {
 fn debug_shows_no_words() {
     let map = random_map(1, &[(1, 1, 1)], &mut ChaCha8Rng::seed_from_u64(1));
     let map = PackedMap::<u32>::new(map);
-    let matrix = CipherMatrix::from_rows(&[77_777; ROW_WORDS]);
-    let rows = map.evaluate(&map.units()[0], &matrix).unwrap();
+    let matrix = CipherMatrix::from_rows(&[77_777; ROW_WORDS], 1);
+    let rows = map.evaluate(&map.units(ROW_WORDS)[0], &matrix).unwrap();
     assert!(!format!("{matrix:?} {rows:?}").contains("77777"));
 }

@@ -35,6 +35,15 @@ pub enum StoreError {
         /// The name.
         model: ModelId,
     },
+    /// A version in the form of an earlier release.
+    #[error(
+        "model {model} was made by an earlier release, which kept its biases encrypted under a lasting \
+         key: reading them means decrypting what a server chose, so it is refused; train a new model"
+    )]
+    Earlier {
+        /// The model.
+        model: ModelId,
+    },
     /// The model moved on meanwhile.
     #[error("model {model} is at version {head}, not {base}: reopen the session there")]
     Conflict {
@@ -53,6 +62,7 @@ impl RpcError for StoreError {
             Self::Object(_) => ErrorCode::Internal,
             Self::NoModel { .. } | Self::NoVersion { .. } => ErrorCode::NotFound,
             Self::ModelExists { .. } => ErrorCode::AlreadyExists,
+            Self::Earlier { .. } => ErrorCode::FailedPrecondition,
             Self::Conflict { .. } => ErrorCode::Aborted(Reason::BaseMoved),
         }
     }

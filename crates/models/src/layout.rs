@@ -1,6 +1,7 @@
 //! Where things lie: `models/<tenant>/<model>/meta` and
 //! `models/<tenant>/<model>/v/<incarnation>/<version, 20 digits>`; beside a version that a training
-//! session began at, an empty object of its name and `.begun`.
+//! session began at, an empty object of its name and `.begun`, and beside one that is used in one
+//! shot its encrypted biases, `.biases`.
 //!
 //! The incarnation tells a model from a deleted one of the same name, so that a commit that was
 //! under way while the model was deleted cannot show up in its successor.
@@ -11,6 +12,7 @@ use sphinx_proto::{ModelId, TenantId};
 use crate::model::ModelMeta;
 
 const BEGUN: &str = ".begun";
+const BIASES: &str = ".biases";
 
 /// The folder of a tenant's models.
 pub(crate) fn tenant(tenant: &TenantId) -> Path {
@@ -37,6 +39,16 @@ pub(crate) fn version(meta: &ModelMeta, version: u64) -> Path {
 /// The mark of a version that a session began at.
 pub(crate) fn beginning(meta: &ModelMeta, version: u64) -> Path {
     versions(meta).join(format!("{version:020}{BEGUN}"))
+}
+
+/// The encrypted biases of a version.
+pub(crate) fn biases(meta: &ModelMeta, version: u64) -> Path {
+    versions(meta).join(format!("{version:020}{BIASES}"))
+}
+
+/// The version whose encrypted biases an object of the folder holds.
+pub(crate) fn parse_biases(name: &str) -> Option<u64> {
+    name.strip_suffix(BIASES).and_then(parse_version)
 }
 
 /// The version an object of the folder holds; `None` for foreign files.

@@ -12,7 +12,7 @@ mod retention;
 mod store;
 
 pub use error::StoreError;
-pub use model::{CommitId, ModelMeta, ModelVersion};
+pub use model::{CommitId, ModelMeta, ModelVersion, VersionHashes};
 pub use network::{NetworkFault, StoredNetwork};
 pub use retention::Retention;
 pub use store::{Committed, Created, ModelStore, StoredModel};

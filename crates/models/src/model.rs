@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message;
 use sphinx_objects::record::{Record, RecordError};
-use sphinx_proto::{KeyId, ModelId, SessionId, TenantId};
+use sphinx_proto::{KeyId, ModelId, SessionId, TenantId, v1};
 
 /// What a model is; never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct ModelMeta {
     pub tenant: TenantId,
     /// Its name.
     pub model_id: ModelId,
-    /// The key of its biases.
+    /// The key that its states are sealed under.
     pub key_id: KeyId,
     /// The network, as an encoded `sphinx.v1.Network`.
     pub network: Bytes,
@@ -39,9 +39,29 @@ pub struct ModelVersion {
     pub averaged: Option<Vec<Vec<f32>>>,
     /// State of the optimiser; opaque here.
     pub optimizer: Bytes,
-    /// Ciphertexts of the biases by stage; opaque here. After loading they share the object's
-    /// memory.
-    pub biases: Vec<Bytes>,
+    /// Steps that the optimiser's moments have taken in.
+    pub optimizer_steps: u64,
+    /// Steps that the average has taken in.
+    pub averaged_steps: u64,
+    /// The client's half of the training state; opaque to everybody else. Empty at version 0.
+    pub sealed: Bytes,
+    /// What binds the version to those before it.
+    pub hashes: VersionHashes,
+}
+
+/// SHA-256 hashes of a version (crate `sphinx-wire`, module `state`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VersionHashes {
+    /// h of this version.
+    pub chain: [u8; 32],
+    /// h of the version before; zeros at version 0.
+    pub previous: [u8; 32],
+    /// Of the gradient of the step that made it; zeros at version 0.
+    pub gradient: [u8; 32],
+    /// Of the weights.
+    pub weights: [u8; 32],
+    /// Of the state of the optimiser, averages included.
+    pub optimizer: [u8; 32],
 }
 
 /// Which commit of which session: the key of idempotence.
@@ -51,6 +71,31 @@ pub struct CommitId {
     pub session: SessionId,
     /// Its step, counted from 0.
     pub step: u64,
+}
+
+impl ModelVersion {
+    /// What callers learn of the version besides its weights.
+    pub fn state(&self, has_one_shot_biases: bool) -> v1::VersionState {
+        let bytes = |hash: [u8; 32]| Bytes::copy_from_slice(&hash);
+        let VersionHashes { chain, previous, gradient, weights, optimizer } = self.hashes;
+        v1::VersionState {
+            version: self.version,
+            chain: bytes(chain),
+            previous_chain: bytes(previous),
+            gradient_sha256: bytes(gradient),
+            weights_sha256: bytes(weights),
+            optimizer_sha256: bytes(optimizer),
+            sealed: self.sealed.clone(),
+            session_id: self
+                .commit
+                .map(|commit| commit.session.0.to_vec().into())
+                .unwrap_or_default(),
+            step: self.commit.map(|commit| commit.step),
+            optimizer_steps: self.optimizer_steps,
+            averaged_steps: self.averaged_steps,
+            has_one_shot_biases,
+        }
+    }
 }
 
 impl ModelMeta {
@@ -100,12 +145,32 @@ pub(crate) struct VersionRecord {
     averaged: Vec<Floats>,
     #[prost(bytes = "bytes", tag = "7")]
     optimizer: Bytes,
-    #[prost(bytes = "bytes", repeated, tag = "8")]
-    biases: Vec<Bytes>,
+    #[prost(bytes = "bytes", tag = "9")]
+    sealed: Bytes,
+    /// The hashes in the order of [`VersionHashes`].
+    #[prost(bytes = "vec", repeated, tag = "10")]
+    hashes: Vec<Vec<u8>>,
+    #[prost(uint64, tag = "11")]
+    optimizer_steps: u64,
+    #[prost(uint64, tag = "12")]
+    averaged_steps: u64,
 }
 
+/// Format 1 held biases encrypted under a lasting key. It is refused: reading it means decrypting
+/// what a server chose.
 impl Record for VersionRecord {
     const TYPE: &'static str = "model-version";
+    const FORMAT: u16 = 2;
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct BiasesRecord {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub biases: Bytes,
+}
+
+impl Record for BiasesRecord {
+    const TYPE: &'static str = "model-biases";
     const FORMAT: u16 = 1;
 }
 
@@ -170,8 +235,30 @@ impl From<ModelVersion> for VersionRecord {
             has_averaged: version.averaged.is_some(),
             averaged: floats(version.averaged.unwrap_or_default()),
             optimizer: version.optimizer,
-            biases: version.biases,
+            optimizer_steps: version.optimizer_steps,
+            averaged_steps: version.averaged_steps,
+            sealed: version.sealed,
+            hashes: version.hashes.all().map(|hash| hash.to_vec()).to_vec(),
         }
+    }
+}
+
+impl VersionHashes {
+    fn all(&self) -> [[u8; 32]; 5] {
+        [self.chain, self.previous, self.gradient, self.weights, self.optimizer]
+    }
+}
+
+impl TryFrom<Vec<Vec<u8>>> for VersionHashes {
+    type Error = RecordError;
+
+    fn try_from(hashes: Vec<Vec<u8>>) -> Result<Self, RecordError> {
+        let read = |hash: Vec<u8>| <[u8; 32]>::try_from(hash).ok();
+        let hashes: Option<Vec<_>> = hashes.into_iter().map(read).collect();
+        let hashes = hashes.and_then(|hashes| <[_; 5]>::try_from(hashes).ok());
+        let [chain, previous, gradient, weights, optimizer] =
+            hashes.ok_or_else(|| invalid("its hashes are not five of 32 bytes"))?;
+        Ok(Self { chain, previous, gradient, weights, optimizer })
     }
 }
 
@@ -193,7 +280,10 @@ impl TryFrom<VersionRecord> for ModelVersion {
             weights: vectors(record.weights),
             averaged: record.has_averaged.then(|| vectors(record.averaged)),
             optimizer: record.optimizer,
-            biases: record.biases,
+            optimizer_steps: record.optimizer_steps,
+            averaged_steps: record.averaged_steps,
+            sealed: record.sealed,
+            hashes: record.hashes.try_into()?,
         })
     }
 }

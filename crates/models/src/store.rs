@@ -12,7 +12,7 @@ use sphinx_proto::{ModelId, TenantId};
 
 use crate::error::StoreError;
 use crate::layout;
-use crate::model::{MetaRecord, ModelMeta, ModelVersion, VersionRecord};
+use crate::model::{BiasesRecord, MetaRecord, ModelMeta, ModelVersion, VersionRecord};
 use crate::retention::Retention;
 
 /// Descriptions read at once by a listing.
@@ -163,7 +163,12 @@ impl ModelStore {
         loop {
             let path = layout::version(meta, wanted);
             if let Some(object) = self.objects.get(&path).await? {
-                return Ok(decoded(&path, object, wanted).await?);
+                return match decoded(&path, object, wanted).await {
+                    Err(ObjectError::Damaged {
+                        cause: RecordError::Format { got: 1, .. }, ..
+                    }) => Err(StoreError::Earlier { model: meta.model_id.clone() }),
+                    decoded => Ok(decoded?),
+                };
             }
             let kept = self.versions(meta).await?;
             let (Some((oldest, _)), Some((head, _))) = (kept.first(), kept.last()) else {
@@ -216,6 +221,40 @@ impl ModelStore {
         }
     }
 
+    /// Keeps the encrypted biases of a version, opaque here, in the place of others.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVersion`] for a version that is not kept, [`StoreError::NoModel`].
+    pub async fn put_biases(
+        &self,
+        meta: &ModelMeta,
+        version: u64,
+        biases: Bytes,
+    ) -> Result<(), StoreError> {
+        let path = layout::version(meta, version);
+        if self.objects.get(&path).await?.is_none() {
+            // Says which versions there are.
+            self.load(meta, Some(version)).await?;
+        }
+        let record = seal(&BiasesRecord { biases });
+        Ok(self.objects.replace(&layout::biases(meta, version), record).await?)
+    }
+
+    /// The encrypted biases of a version, if somebody put them there.
+    ///
+    /// # Errors
+    /// [`ObjectError::Damaged`].
+    pub async fn biases(
+        &self,
+        meta: &ModelMeta,
+        version: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let path = layout::biases(meta, version);
+        let Some(object) = self.objects.get(&path).await? else { return Ok(None) };
+        let record = unseal::<BiasesRecord>(object).map_err(|cause| damaged(&path, cause))?;
+        Ok(Some(record.biases))
+    }
+
     /// Removes a model with all its versions.
     ///
     /// # Errors
@@ -231,6 +270,9 @@ impl ModelStore {
         }
         for version in numbers(&entries, layout::parse_beginning) {
             self.objects.delete(&layout::beginning(&meta, version)).await?;
+        }
+        for version in numbers(&entries, layout::parse_biases) {
+            self.objects.delete(&layout::biases(&meta, version)).await?;
         }
         Ok(())
     }
@@ -257,9 +299,12 @@ impl ModelStore {
         }
         let beginnings = numbers(&entries, layout::parse_beginning);
         let surplus = self.retention.surplus(version, &versions, &beginnings);
+        let biases = numbers(&entries, layout::parse_biases);
+        let biases = biases.into_iter().filter(|of| surplus.versions.contains(of));
+        let biases: Vec<_> = biases.map(|old| layout::biases(meta, old)).collect();
         let versions = surplus.versions.into_iter().map(|old| layout::version(meta, old));
         let beginnings = surplus.beginnings.into_iter().map(|old| layout::beginning(meta, old));
-        for path in versions.chain(beginnings) {
+        for path in versions.chain(beginnings).chain(biases) {
             if let Err(error) = self.objects.delete(&path).await {
                 tracing::warn!(%error, "cannot prune an old version");
             }

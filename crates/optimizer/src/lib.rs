@@ -11,8 +11,8 @@
 //! let schedule = Schedule { peak: 0.1, decay, warmup: 2, total: 10 };
 //! let mut optimizer = Optimizer::new(OptimizerSpec::Sgd { momentum: 0.9, nesterov: false }, 2)?;
 //! let mut weights = [1.0, -1.0];
-//! let rate = schedule.rate(optimizer.state().steps);
-//! optimizer.apply(&mut weights, &[0.5, 0.5], rate)?;
+//! let rates = optimizer.spec().rates(schedule.rate(0), 1);
+//! optimizer.apply(&mut weights, &[0.5, 0.5], &rates)?;
 //! assert_eq!(weights, [0.975, -1.025]);
 //! # Ok::<(), sphinx_optimizer::OptimizerError>(())
 //! ```
@@ -25,6 +25,6 @@ mod schedule;
 
 pub use average::WeightAverage;
 pub use error::OptimizerError;
-pub use optimizer::{Optimizer, OptimizerSpec, OptimizerState};
+pub use optimizer::{Optimizer, OptimizerSpec, OptimizerState, StepRates};
 pub use rule::{RuleState, TrainingRule};
 pub use schedule::{Decay, Schedule};

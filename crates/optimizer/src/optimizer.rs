@@ -56,12 +56,56 @@ impl OptimizerSpec {
         }
     }
 
+    /// What step `made`, counted from 1, multiplies with besides the gradient. Powers differ between
+    /// machines, so whoever steps in two places computes this in one.
+    pub fn rates(&self, learning_rate: f32, made: u64) -> StepRates {
+        // In f64: 1 − β₂ᵗ loses its digits in f32 during the first steps.
+        let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(made as f64))) as f32;
+        match *self {
+            Self::Sgd { .. } => {
+                StepRates { learning_rate, first_correction: 1.0, second_correction: 1.0 }
+            }
+            Self::Adam { beta1, beta2, .. } => StepRates {
+                learning_rate,
+                first_correction: correction(beta1),
+                second_correction: correction(beta2),
+            },
+        }
+    }
+
     /// Lengths of the first and second moment for so many weights.
     fn moments(&self, weights: usize) -> (usize, usize) {
         match *self {
             Self::Sgd { momentum, .. } => (if momentum == 0.0 { 0 } else { weights }, 0),
             Self::Adam { .. } => (weights, weights),
         }
+    }
+}
+
+/// What a step multiplies with besides the gradient: with these, it is additions, multiplications,
+/// divisions and square roots in f32, which agree bit for bit on every machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepRates {
+    /// η of this step.
+    pub learning_rate: f32,
+    /// Of Adam: 1 / (1 − β₁ᵗ); 1 for other rules.
+    pub first_correction: f32,
+    /// Of Adam: 1 / (1 − β₂ᵗ); 1 for other rules.
+    pub second_correction: f32,
+}
+
+impl StepRates {
+    /// # Errors
+    /// [`OptimizerError::Parameter`] for a rate that is negative or not finite, and corrections
+    /// below 1.
+    pub fn validate(&self) -> Result<(), OptimizerError> {
+        let rate = self.learning_rate;
+        require(rate.is_finite() && rate >= 0.0, "learning rate", rate, "[0, infinity)")?;
+        for correction in [self.first_correction, self.second_correction] {
+            let valid = correction.is_finite() && correction >= 1.0;
+            require(valid, "correction of the moments", correction, "[1, infinity)")?;
+        }
+        Ok(())
     }
 }
 
@@ -147,12 +191,12 @@ impl Optimizer {
         &mut self,
         weights: &mut [f32],
         gradient: &[f32],
-        learning_rate: f32,
+        rates: &StepRates,
     ) -> Result<(), OptimizerError> {
         require_length("weights", weights.len(), self.weights)?;
         require_length("gradient", gradient.len(), self.weights)?;
-        let valid = learning_rate.is_finite() && learning_rate >= 0.0;
-        require(valid, "learning rate", learning_rate, "[0, infinity)")?;
+        rates.validate()?;
+        let learning_rate = rates.learning_rate;
         if let Some(index) = gradient.iter().position(|component| !component.is_finite()) {
             return Err(OptimizerError::NonFiniteGradient { index });
         }
@@ -178,10 +222,7 @@ impl Optimizer {
                 }
             }
             OptimizerSpec::Adam { beta1, beta2, epsilon } => {
-                let made = (*steps + 1) as f64;
-                // In f64: 1 − β₂ᵗ loses its digits in f32 during the first steps.
-                let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(made))) as f32;
-                let (unbias1, unbias2) = (correction(beta1), correction(beta2));
+                let (unbias1, unbias2) = (rates.first_correction, rates.second_correction);
                 let rule = |w: f32, m: f32, v: f32, g: f32| {
                     let m = beta1 * m + (1.0 - beta1) * g;
                     let v = beta2 * v + (1.0 - beta2) * g * g;

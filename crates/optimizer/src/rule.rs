@@ -2,7 +2,7 @@
 
 use crate::average::WeightAverage;
 use crate::error::{OptimizerError, require_length};
-use crate::optimizer::{Optimizer, OptimizerSpec, OptimizerState};
+use crate::optimizer::{Optimizer, OptimizerSpec, OptimizerState, StepRates};
 use crate::schedule::Schedule;
 
 /// An update rule and the learning rates it is used with.
@@ -19,10 +19,10 @@ pub struct TrainingRule {
 /// What a rule remembers of a list of parameter vectors: an optimiser each, and an average each if
 /// the rule keeps one.
 ///
-/// A step is one of the optimiser, then the average takes in what came of it. The server makes it
-/// on the weights by [`RuleState::step`]. A client knows only after a commit which biases its step
-/// has led to, and so makes the halves apart: [`RuleState::descend`], [`RuleState::take_in`]. Both
-/// must agree bit for bit with the training in the clear, which is why this exists once.
+/// A step is one of the optimiser, then the average takes in what came of it. Server and client both
+/// make it on the weights by [`RuleState::step`], with rates that the client computes
+/// ([`RuleState::rates`]); they must agree bit for bit, which is why this exists once. Biases are
+/// put on a grid between the halves: [`RuleState::descend`], [`RuleState::take_in`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleState {
     rule: TrainingRule,
@@ -90,38 +90,65 @@ impl RuleState {
         self.averages.as_deref()
     }
 
-    /// Step `step` of the optimiser on every vector; then the averages take them in.
+    /// What step `step` of a training, counted from 0, multiplies with.
+    pub fn rates(&self, step: u64) -> StepRates {
+        let made = self.optimizers.first().map_or(0, |optimizer| optimizer.state().steps) + 1;
+        self.rule.optimizer.rates(self.rule.schedule.rate(step), made)
+    }
+
+    /// This state for a training by `rule` that comes after it. Moments go on where the optimiser
+    /// is the same; the average goes on only `within` the same training, and begins at `vectors`
+    /// otherwise.
+    ///
+    /// # Errors
+    /// As [`RuleState::new`].
+    pub fn carried(
+        self,
+        rule: TrainingRule,
+        within: bool,
+        vectors: &[Vec<f32>],
+    ) -> Result<Self, OptimizerError> {
+        let mut next = Self::new(rule, vectors)?;
+        if self.rule.optimizer == rule.optimizer && self.optimizers.len() == vectors.len() {
+            next.optimizers = self.optimizers;
+        }
+        if within && self.rule.averaging == rule.averaging {
+            next.averages = self.averages;
+        }
+        Ok(next)
+    }
+
+    /// A step of the optimiser on every vector; then the averages take them in.
     ///
     /// # Errors
     /// As [`RuleState::descend`] and [`RuleState::take_in`]; vectors before the one that was
     /// refused have changed then.
     pub fn step<'a>(
         &mut self,
-        step: u64,
+        rates: &StepRates,
         vectors: impl IntoIterator<Item = &'a mut Vec<f32>>,
         gradients: &[Vec<f32>],
     ) -> Result<(), OptimizerError> {
         let mut vectors: Vec<_> = vectors.into_iter().collect();
-        self.descend(step, vectors.iter_mut().map(|vector| &mut **vector), gradients)?;
+        self.descend(rates, vectors.iter_mut().map(|vector| &mut **vector), gradients)?;
         self.take_in(vectors.iter().map(|vector| &**vector))
     }
 
-    /// Step `step` of the optimiser on every vector, counted from 0.
+    /// A step of the optimiser on every vector.
     ///
     /// # Errors
     /// As [`Optimizer::apply`]; [`OptimizerError::Length`] unless there are as many gradients as
     /// vectors.
     pub fn descend<'a>(
         &mut self,
-        step: u64,
+        rates: &StepRates,
         vectors: impl IntoIterator<Item = &'a mut Vec<f32>>,
         gradients: &[Vec<f32>],
     ) -> Result<(), OptimizerError> {
         require_length("list of gradients", gradients.len(), self.optimizers.len())?;
-        let rate = self.rule.schedule.rate(step);
         let vectors = vectors.into_iter().zip(gradients);
         for (optimizer, (vector, gradient)) in self.optimizers.iter_mut().zip(vectors) {
-            optimizer.apply(vector, gradient, rate)?;
+            optimizer.apply(vector, gradient, rates)?;
         }
         Ok(())
     }
@@ -169,14 +196,14 @@ mod tests {
             let mut optimizer = Optimizer::new(RULE.optimizer, expected.len()).unwrap();
             let mut average = WeightAverage::new(0.5, expected).unwrap();
             for step in 0..4 {
-                let rate = SCHEDULE.rate(step);
-                optimizer.apply(expected, &gradients(step)[index], rate).unwrap();
+                let rates = RULE.optimizer.rates(SCHEDULE.rate(step), step + 1);
+                optimizer.apply(expected, &gradients(step)[index], &rates).unwrap();
                 average.update(expected).unwrap();
             }
             *expected = average.average;
         }
         for step in 0..4 {
-            state.step(step, &mut stepped, &gradients(step)).unwrap();
+            state.step(&state.rates(step), &mut stepped, &gradients(step)).unwrap();
         }
         let averages = state.averages().unwrap().iter().map(|average| average.average.clone());
         assert_eq!(averages.collect::<Vec<_>>(), expected);
@@ -185,15 +212,16 @@ mod tests {
     #[test]
     fn a_restored_state_goes_on_where_it_was() {
         let (mut state, mut vectors) = (RuleState::new(RULE, &vectors()).unwrap(), vectors());
-        state.step(0, &mut vectors, &gradients(0)).unwrap();
+        state.step(&state.rates(0), &mut vectors, &gradients(0)).unwrap();
         let moments: Vec<_> = state.moments().cloned().collect();
         let kept = state.averages().unwrap();
         let averages = kept.iter().map(|average| average.average.clone()).collect();
         let stored = Some((kept[0].updates, averages));
         let mut restored = RuleState::restore(RULE, moments.clone(), stored, &vectors).unwrap();
         assert_eq!(restored, state);
-        restored.step(1, &mut vectors.clone(), &gradients(1)).unwrap();
-        state.step(1, &mut vectors, &gradients(1)).unwrap();
+        let rates = state.rates(1);
+        restored.step(&rates, &mut vectors.clone(), &gradients(1)).unwrap();
+        state.step(&rates, &mut vectors, &gradients(1)).unwrap();
         assert_eq!(restored, state);
         let fresh = RuleState::restore(RULE, moments, None, &vectors).unwrap();
         assert_eq!(fresh.averages().unwrap()[0].updates, 0);
@@ -203,9 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn moments_outlast_a_training_and_averages_do_not() {
+        let (mut state, mut vectors) = (RuleState::new(RULE, &vectors()).unwrap(), vectors());
+        state.step(&state.rates(0), &mut vectors, &gradients(0)).unwrap();
+        let same = state.clone().carried(RULE, true, &vectors).unwrap();
+        assert_eq!(same, state);
+        let next = state.clone().carried(RULE, false, &vectors).unwrap();
+        assert!(next.moments().eq(state.moments()));
+        assert_eq!(next.averages().unwrap()[0].average, vectors[0]);
+        let other = OptimizerSpec::Sgd { momentum: 0.5, nesterov: false };
+        let other = TrainingRule { optimizer: other, ..RULE };
+        let fresh = state.carried(other, true, &vectors).unwrap();
+        assert!(fresh.moments().all(|moments| moments.steps == 0));
+    }
+
+    #[test]
     fn rejects_gradients_of_fewer_vectors() {
         let mut state = RuleState::new(RULE, &vectors()).unwrap();
-        let error = state.step(0, &mut vectors(), &gradients(0)[..1]).unwrap_err();
+        let error = state.step(&state.rates(0), &mut vectors(), &gradients(0)[..1]).unwrap_err();
         let expected = OptimizerError::Length { what: "list of gradients", got: 1, expected: 2 };
         assert_eq!(error, expected);
     }

@@ -6,6 +6,7 @@
 //! and mask · key by a number-theoretic transform. Either side's ciphertexts decrypt under the
 //! other's functions.
 
+mod bodies;
 mod decrypt;
 mod derive;
 mod encrypt;
@@ -16,6 +17,7 @@ mod one_shot;
 mod product;
 mod public;
 
+pub use bodies::{BlockKeys, SharedRows, Tally};
 pub use decrypt::DecryptError;
 pub use encrypt::SeededRows;
 pub use file::KeyFileError;

@@ -3,6 +3,19 @@
 use sphinx_linalg::{Word, fill_keystream, noise_bound_log2};
 use zeroize::Zeroize;
 
+/// Adds fresh noise to small integers modulo 2^32, as [`add_noise`] does to words.
+pub(crate) fn add_noise_signed(key: &[u8; 16], values: &mut [i32], bytes: &mut Vec<u8>) {
+    let bound = noise_bound_log2(u32::BITS);
+    bytes.resize(4 * values.len(), 0);
+    fill_keystream(key, bytes);
+    let (uniform_mask, offset) = ((2u32 << bound) - 1, 1i32 << bound);
+    for (value, sample) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        let bits = u32::from_le_bytes(*sample);
+        *value += (bits & uniform_mask) as i32 + (bits >> 31) as i32 - offset;
+    }
+    bytes.zeroize();
+}
+
 /// Adds fresh noise to every word: `TUniform(b)`, uniform on [-2^b, 2^b] with half weight at both
 /// ends, b from tfhe's security curve at the word's modulus.
 ///

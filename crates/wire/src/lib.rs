@@ -6,17 +6,16 @@
 //!
 //! | module | payload | RPC |
 //! |---|---|---|
-//! | [`rows`] | ciphertext rows, seeded upwards, rounded downwards | `Train`, `Prepare` |
-//! | [`training`] | integers of activations and deltas in training | `Train` |
+//! | [`rows`] | ciphertext rows: masks that blocks share, and bodies | `Train`, `Prepare` |
+//! | [`training`] | integers of weights, activations and deltas in training | `Train` |
+//! | [`state`] | weights that both sides step alike, and the hashes that bind versions | `Train` |
 //! | [`commit`] | the parts of a commit | `Train` |
 //! | [`sealed`] | a commit as the exact bytes that are sent again after a break | `Train` |
-//! | [`parameters`] | weights and encrypted biases of a stage, part by part | `GetModel` |
-//! | [`biases`] | encrypted biases, of each body the first word alone | `Prepare`, `SyncTickets` |
+//! | [`parameters`] | weights of a stage and its optimiser, part by part | `GetModel` |
 //! | [`difference`] | how the integer weights of two versions differ | `SyncTickets` |
 //! | [`masked`] | masked integers of an image and their products | `Infer` |
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
-pub mod biases;
 pub mod commit;
 pub mod difference;
 pub mod masked;
@@ -24,6 +23,7 @@ mod mismatch;
 pub mod parameters;
 pub mod rows;
 pub mod sealed;
+pub mod state;
 pub mod training;
 
 pub use mismatch::Mismatch;

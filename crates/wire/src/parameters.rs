@@ -1,17 +1,12 @@
-//! Weights and encrypted biases of a stage, part by part.
+//! Weights of a stage and the state of its optimiser, part by part.
 
 use bytes::Bytes;
-use sphinx_linalg::{BIAS_WIDTH, BiasError, EncryptedBiases, ROW_WORDS};
+use sphinx_optimizer::{OptimizerError, OptimizerSpec, OptimizerState, RuleState, TrainingRule};
 
 use crate::Mismatch;
 
 /// Most weights of one answer: 1 MiB, below the 4 MiB that gRPC clients accept.
 pub const WEIGHTS_PER_PART: u32 = 262_144;
-/// Most biases of one answer: 1.5 MiB.
-pub const BIASES_PER_PART: u32 = 64;
-
-/// Bytes of a bias as it is stored and sent: mask, then body.
-const BIAS_BYTES: usize = ROW_WORDS * BIAS_WIDTH.bytes();
 
 /// Weights from `offset` on, little-endian f32, at most `count` and at most
 /// [`WEIGHTS_PER_PART`]; `None` if there is no such place.
@@ -36,30 +31,57 @@ pub fn append_weights(part: &[u8], total: usize, weights: &mut Vec<f32>) -> Resu
     Ok(())
 }
 
-/// Number of biases that a stage's stored bytes hold.
-pub fn stored_biases(stored: &[u8]) -> usize {
-    stored.len() / BIAS_BYTES
+/// The state of a stage's optimiser as one vector: first moment, second moment and average, as far
+/// as the rule keeps them.
+pub fn optimizer_vector(state: &RuleState, stage: usize) -> Vec<f32> {
+    let moments = state.moments().nth(stage);
+    let moments = moments.into_iter().flat_map(|moments| [&moments.first, &moments.second]);
+    let average = state.averages().and_then(|averages| averages.get(stage));
+    let vectors = moments.chain(average.map(|average| &average.average));
+    vectors.flatten().copied().collect()
 }
 
-/// Stored biases from `first` on, at most `count` and at most [`BIASES_PER_PART`]; `None` if
-/// there is no such place.
-pub fn biases_part(stored: &Bytes, first: u32, count: u32) -> Option<Bytes> {
-    let (first, total) = (first as usize, stored_biases(stored));
-    let end = total.min(first.saturating_add(count.min(BIASES_PER_PART) as usize));
-    (first <= total).then(|| stored.slice(first * BIAS_BYTES..end * BIAS_BYTES))
+/// Number of scalars in [`optimizer_vector`] for so many weights.
+pub fn optimizer_len(rule: &TrainingRule, weights: usize) -> usize {
+    let moments = match rule.optimizer {
+        OptimizerSpec::Sgd { momentum: 0.0, .. } => 0,
+        OptimizerSpec::Sgd { .. } => 1,
+        OptimizerSpec::Adam { .. } => 2,
+    };
+    (moments + usize::from(rule.averaging.is_some())) * weights
 }
 
-/// Reads a part of `count` biases.
+/// The state of a rule from the vectors of all stages.
 ///
 /// # Errors
-/// [`BiasError::StoredLength`] if there are more or fewer.
-pub fn read_biases(part: &[u8], count: u32) -> Result<EncryptedBiases, BiasError> {
-    EncryptedBiases::from_bytes(part, count as usize)
+/// As [`RuleState::restore`]; vectors of other lengths are refused by it.
+pub fn optimizer_state(
+    rule: TrainingRule,
+    (steps, averaged): (u64, u64),
+    vectors: Vec<Vec<f32>>,
+    weights: &[Vec<f32>],
+) -> Result<RuleState, OptimizerError> {
+    let (mut moments, mut averages) = (Vec::new(), Vec::new());
+    for (mut first, weights) in vectors.into_iter().zip(weights) {
+        let average = match rule.averaging {
+            Some(_) => first.split_off(first.len().saturating_sub(weights.len())),
+            None => Vec::new(),
+        };
+        let second = match rule.optimizer {
+            OptimizerSpec::Adam { .. } => first.split_off(first.len().min(weights.len())),
+            OptimizerSpec::Sgd { .. } => Vec::new(),
+        };
+        moments.push(OptimizerState { steps, first, second });
+        averages.push(average);
+    }
+    let averages = rule.averaging.map(|_| (averaged, averages));
+    RuleState::restore(rule, moments, averages, weights)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sphinx_optimizer::{Decay, Schedule};
 
     use super::*;
 
@@ -84,18 +106,42 @@ mod tests {
         assert_eq!(weights_part(&[1.0; 3], 3, 9), Some(Bytes::new()));
         assert_eq!(weights_part(&[1.0; 3], 4, 9), None);
         assert_eq!(weights_part(&[1.0; 3], u64::MAX, 9), None);
-        let stored = Bytes::from(EncryptedBiases::zero(3).to_bytes());
-        assert_eq!(stored_biases(&stored), 3);
-        assert_eq!(biases_part(&stored, 1, 9).unwrap().len(), 2 * BIAS_BYTES);
-        assert_eq!(biases_part(&stored, 4, 1), None);
-        assert_eq!(read_biases(&biases_part(&stored, 2, 1).unwrap(), 1).unwrap().len(), 1);
-        assert!(read_biases(&stored, 2).is_err());
     }
 
     #[test]
     fn rejects_parts_that_do_not_fit() {
         for (part, total) in [(vec![], 2), (vec![0; 7], 2), (vec![0; 12], 2)] {
             assert!(append_weights(&part, total, &mut Vec::new()).is_err(), "{}", part.len());
+        }
+    }
+
+    #[test]
+    fn the_state_of_every_rule_survives_the_journey() {
+        let weights = vec![vec![1.0, -2.0, 0.5], vec![0.25]];
+        let gradient = vec![vec![0.5, 0.25, -1.0], vec![2.0]];
+        let schedule = Schedule { peak: 0.1, decay: Decay::Constant, warmup: 0, total: 9 };
+        for optimizer in [
+            OptimizerSpec::Sgd { momentum: 0.0, nesterov: false },
+            OptimizerSpec::Sgd { momentum: 0.5, nesterov: true },
+            OptimizerSpec::ADAM,
+        ] {
+            for averaging in [None, Some(0.5)] {
+                let rule = TrainingRule { optimizer, schedule, averaging };
+                let mut state = RuleState::new(rule, &weights).unwrap();
+                let mut stepped = weights.clone();
+                state.step(&state.rates(0), &mut stepped, &gradient).unwrap();
+                let vectors: Vec<_> = (0..2).map(|stage| optimizer_vector(&state, stage)).collect();
+                for (vector, weights) in vectors.iter().zip(&weights) {
+                    assert_eq!(vector.len(), optimizer_len(&rule, weights.len()));
+                }
+                let averaged = averaging.map_or(0, |_| 1);
+                let back = optimizer_state(rule, (1, averaged), vectors.clone(), &weights);
+                assert_eq!(back.unwrap(), state);
+                if !vectors[0].is_empty() {
+                    let short = vec![vectors[0][1..].to_vec(), vectors[1].clone()];
+                    assert!(optimizer_state(rule, (1, averaged), short, &weights).is_err());
+                }
+            }
         }
     }
 }

@@ -1,11 +1,18 @@
-//! Ciphertext rows: seeded bodies on the way up, rounded masks and bodies on the way down.
+//! Ciphertext rows: seeded bodies on the way up, masks and bodies on the way down. A row has one
+//! mask and the bodies of all blocks.
 
-use sphinx_linalg::{OutputRows, POLYNOMIAL_SIZE, ROW_WORDS, Width, Word, pack};
+use sphinx_linalg::{OutputRows, POLYNOMIAL_SIZE, Width, Word, pack};
 
 use crate::Mismatch;
 
-/// Rows per uploaded message: 0.5 MiB at four bytes a word, 0.8 MB at six.
-pub const ROWS_PER_UPLOAD: usize = 64;
+/// Bodies per uploaded message: 0.5 MiB at four bytes a word, 0.8 MB at six.
+const BODIES_PER_UPLOAD: usize = 64;
+
+/// Rows per uploaded message, with so many bodies each.
+pub const fn rows_per_upload(bodies: usize) -> usize {
+    let rows = BODIES_PER_UPLOAD / bodies;
+    if rows == 0 { 1 } else { rows }
+}
 
 /// Bytes per word of rows in one protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,10 +25,9 @@ pub struct RowForm {
     pub body: Width,
 }
 
-/// Training, modulo 2^32: uploads whole, results rounded to what the noise leaves of them
-/// (docs/cryptography.md).
+/// Training, modulo 2^32: whole words, because only they can be checked (docs/security.md).
 pub const TRAINING_ROWS: RowForm =
-    RowForm { upload: Width::Four, mask: Width::Three, body: Width::Two };
+    RowForm { upload: Width::Four, mask: Width::Four, body: Width::Four };
 
 /// Preparation of tickets, modulo 2^64. At these widths rounding adds about as much noise as the
 /// encryption has.
@@ -33,7 +39,7 @@ pub const TICKET_ROWS: RowForm =
 pub struct PackedRows {
     /// Masks, N words of [`RowForm::mask`] bytes per row.
     pub masks: Vec<u8>,
-    /// Bodies, N words of [`RowForm::body`] bytes per row.
+    /// Bodies, N words of [`RowForm::body`] bytes per row and block.
     pub bodies: Vec<u8>,
 }
 
@@ -43,7 +49,7 @@ impl RowForm {
         POLYNOMIAL_SIZE * self.mask.bytes()
     }
 
-    /// Bytes of a result row's body.
+    /// Bytes of one of a result row's bodies.
     pub const fn body_bytes(self) -> usize {
         POLYNOMIAL_SIZE * self.body.bytes()
     }
@@ -51,13 +57,17 @@ impl RowForm {
     /// Rounds the words of result rows to their widths.
     pub fn pack<W: Word>(self, outputs: &OutputRows<W>) -> PackedRows {
         let (mask_bytes, body_bytes) = (self.mask_bytes(), self.body_bytes());
+        let row_bytes = (outputs.columns / POLYNOMIAL_SIZE - 1) * body_bytes;
         let mut masks = vec![0; outputs.rows.len() * mask_bytes];
-        let mut bodies = vec![0; outputs.rows.len() * body_bytes];
-        let packed = masks.chunks_exact_mut(mask_bytes).zip(bodies.chunks_exact_mut(body_bytes));
-        for (words, (mask, body)) in outputs.words.chunks_exact(ROW_WORDS).zip(packed) {
+        let mut bodies = vec![0; outputs.rows.len() * row_bytes];
+        let packed = masks.chunks_exact_mut(mask_bytes).zip(bodies.chunks_exact_mut(row_bytes));
+        for (words, (mask, row)) in outputs.words.chunks_exact(outputs.columns).zip(packed) {
             let (mask_words, body_words) = words.split_at(POLYNOMIAL_SIZE);
             pack(mask_words, self.mask, mask);
-            pack(body_words, self.body, body);
+            let bodies = row.chunks_exact_mut(body_bytes);
+            for (words, body) in body_words.chunks_exact(POLYNOMIAL_SIZE).zip(bodies) {
+                pack(words, self.body, body);
+            }
         }
         PackedRows { masks, bodies }
     }
@@ -67,14 +77,15 @@ impl RowForm {
 #[derive(Debug, Clone)]
 pub struct AwaitedRows {
     form: RowForm,
+    bodies: usize,
     seen: Vec<bool>,
     missing: usize,
 }
 
 impl AwaitedRows {
-    /// All of `count` rows.
-    pub fn new(form: RowForm, count: usize) -> Self {
-        Self { form, seen: vec![false; count], missing: count }
+    /// All of `count` rows with so many bodies each.
+    pub fn new(form: RowForm, count: usize, bodies: usize) -> Self {
+        Self { form, bodies, seen: vec![false; count], missing: count }
     }
 
     /// Number of rows that have not come yet.
@@ -88,7 +99,8 @@ impl AwaitedRows {
     /// # Errors
     /// [`Mismatch`] for a row that came before or does not exist, or bytes that are not the rows'.
     pub fn take(&mut self, rows: &[u32], masks: usize, bodies: usize) -> Result<(), Mismatch> {
-        let (mask_bytes, body_bytes) = (self.form.mask_bytes(), self.form.body_bytes());
+        let (mask_bytes, body_bytes) =
+            (self.form.mask_bytes(), self.bodies * self.form.body_bytes());
         let count = rows.len();
         if (masks, bodies) != (count * mask_bytes, count * body_bytes) {
             let got = format!("{count} rows in {masks} and {bodies} bytes");
@@ -117,27 +129,42 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8))]
         #[test]
-        fn rows_survive_to_half_a_step(seed in any::<u32>()) {
-            let words: Vec<u32> =
-                (0..2 * ROW_WORDS as u32).map(|i| seed.wrapping_add(i).wrapping_mul(2_654_435_761)).collect();
-            let packed = TRAINING_ROWS.pack(&OutputRows { rows: vec![7, 3], words: words.clone() });
-            prop_assert_eq!(packed.masks.len(), 2 * TRAINING_ROWS.mask_bytes());
-            prop_assert_eq!(packed.bodies.len(), 2 * TRAINING_ROWS.body_bytes());
-            for row in 0..2 {
-                let mut mask = vec![0u32; POLYNOMIAL_SIZE];
-                let bytes = packed.masks.chunks(TRAINING_ROWS.mask_bytes()).nth(row).unwrap();
-                unpack(bytes, TRAINING_ROWS.mask, &mut mask);
-                let sent = words.chunks(POLYNOMIAL_SIZE).nth(2 * row).unwrap();
-                let worst = mask.iter().zip(sent).map(|(a, b)| a.wrapping_sub(*b).cast_signed().abs());
-                prop_assert!(worst.max().unwrap() <= 1 << 7);
+        fn training_rows_survive_whole_and_ticket_rows_to_half_a_step(
+            seed in any::<u64>(), bodies in 1usize..4,
+        ) {
+            let columns = (1 + bodies) * POLYNOMIAL_SIZE;
+            let word = |i: u64| seed.wrapping_add(i).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let words: Vec<u64> = (0..2 * columns as u64).map(word).collect();
+            let short: Vec<u32> = words.iter().map(|word| *word as u32).collect();
+            let rows = vec![7, 3];
+            let whole = OutputRows { rows: rows.clone(), words: short.clone(), columns };
+            prop_assert_eq!(unpacked(TRAINING_ROWS, &TRAINING_ROWS.pack(&whole)), short);
+            let rounded = OutputRows { rows, words: words.clone(), columns };
+            let back: Vec<u64> = unpacked(TICKET_ROWS, &TICKET_ROWS.pack(&rounded));
+            let off = back.iter().zip(&words).map(|(a, b)| a.wrapping_sub(*b).cast_signed().abs());
+            prop_assert!(off.max().unwrap() <= 1 << 23);
+        }
+    }
+
+    /// The words of two packed rows, row after row.
+    fn unpacked<W: Word>(form: RowForm, packed: &PackedRows) -> Vec<W> {
+        let mut words = Vec::new();
+        let masks = packed.masks.chunks(form.mask_bytes());
+        for (mask, bodies) in masks.zip(packed.bodies.chunks(packed.bodies.len() / 2)) {
+            let bodies = bodies.chunks(form.body_bytes()).map(|body| (body, form.body));
+            for (bytes, width) in std::iter::once((mask, form.mask)).chain(bodies) {
+                let mut half = vec![W::default(); POLYNOMIAL_SIZE];
+                unpack(bytes, width, &mut half);
+                words.extend(half);
             }
         }
+        words
     }
 
     #[test]
     fn rejects_rows_twice_beyond_the_last_or_cut_short() {
         let (mask, body) = (TICKET_ROWS.mask_bytes(), TICKET_ROWS.body_bytes());
-        let mut awaited = AwaitedRows::new(TICKET_ROWS, 3);
+        let mut awaited = AwaitedRows::new(TICKET_ROWS, 3, 1);
         assert_eq!(awaited.take(&[2, 0], 2 * mask, 2 * body), Ok(()));
         assert_eq!(awaited.missing(), 1);
         for (rows, masks, text) in [

@@ -34,7 +34,7 @@ impl Sealed {
             bytes.extend_from_slice(&message);
         };
         write(Part::Open(open.clone()));
-        write(Part::Commit(header));
+        write(Part::Commit(header.clone()));
         parts.iter().for_each(|part| write(Part::CommitChunk(part.clone())));
         Self { bytes, open, header, parts }
     }
@@ -72,11 +72,11 @@ impl Sealed {
     }
 
     /// Step and base version.
-    pub fn header(&self) -> Commit {
-        self.header
+    pub fn header(&self) -> &Commit {
+        &self.header
     }
 
-    /// Gradient, bias change and hash, in the order in which they are sent.
+    /// Gradient, sealed state and hash, in the order in which they are sent.
     pub fn parts(&self) -> &[CommitChunk] {
         &self.parts
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn sealed() -> Sealed {
-        let header = Commit { step: 3, base_version: 9, adopt_average: false };
+        let header = Commit { step: 3, base_version: 9, ..Commit::default() };
         let part = CommitChunk { part: Some(Chunk::Sha256(vec![1; 32].into())) };
         Sealed::new(OpenSession::default(), header, vec![part])
     }

@@ -11,6 +11,7 @@ use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, Reason, RpcError}
 use sphinx_quantise::LowerError;
 use sphinx_runtime::ComputeError;
 use sphinx_wire::commit::CommitError;
+use sphinx_wire::state::NoAverage;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +50,8 @@ pub(crate) enum TrainerError {
     RowsAnnounced { stage: u32, got: u32, expected: usize },
     #[error("{got} blocks have {rows} input rows, one evaluation takes at most {limit}")]
     Blocks { got: u32, rows: u64, limit: usize },
-    #[error("input rows of block {got}, expected block {expected}: send the blocks in order")]
-    BlockOrder { got: u32, expected: usize },
+    #[error("{got} blocks share a mask, one evaluation takes at most {limit}")]
+    TooManyBlocks { got: u32, limit: usize },
     #[error("part from {offset} of {total} scalars")]
     Part { offset: u64, total: usize },
     #[error("received {got}, expected {expected}")]
@@ -61,10 +62,24 @@ pub(crate) enum TrainerError {
         "the commit is based on version {got}, the session is at {expected}: reopen the session"
     )]
     Base { got: u64, expected: u64 },
+    #[error(transparent)]
+    NoAverage(#[from] NoAverage),
     #[error(
-        "the session keeps no average to adopt: open it with optimizer.averaging, a decay in [0, 1)"
+        "the step leads to another chain here than at the client: the two compute different bits; \
+         use builds of the same release on both sides"
     )]
-    NoAverage,
+    Chain,
+    #[error("the session has no update rule")]
+    NoRule,
+    #[error(
+        "the seed stands for other weights here (SHA-256 {expected}) than at the client ({got}): the \
+         two compute different bits; use builds of the same release on both sides"
+    )]
+    OtherWeights { got: String, expected: String },
+    #[error("biases of {got} stages, the model has {expected}")]
+    BiasStages { got: usize, expected: usize },
+    #[error("model {model} is another than the one that is meant: it was deleted and made again")]
+    OtherIncarnation { model: ModelId },
     #[error("{limit} training sessions are open already")]
     Busy { limit: usize },
     #[error("replies were not read for {millis} ms: reopen the session")]
@@ -82,7 +97,7 @@ impl RpcError for TrainerError {
             Self::Store(error) => error.code(),
             Self::Key(error) => error.code(),
             Self::Compute(error) => error.code(),
-            Self::Rows(_) | Self::Damaged { .. } => ErrorCode::Internal,
+            Self::Rows(_) | Self::NoRule | Self::Damaged { .. } => ErrorCode::Internal,
             Self::Upload(error) => match error {
                 UploadError::OutOfOrder { .. } | UploadError::Incomplete { .. } => {
                     ErrorCode::Aborted(Reason::StreamBroken)
@@ -100,13 +115,18 @@ impl RpcError for TrainerError {
             | Self::BackwardOfFirst
             | Self::RowsAnnounced { .. }
             | Self::Blocks { .. }
+            | Self::TooManyBlocks { .. }
+            | Self::BiasStages { .. }
             | Self::Part { .. } => ErrorCode::InvalidArgument,
             Self::Commit(error) if !error.is_broken_stream() => ErrorCode::InvalidArgument,
-            Self::Commit(_)
-            | Self::Order { .. }
-            | Self::CutShort { .. }
-            | Self::BlockOrder { .. } => ErrorCode::Aborted(Reason::StreamBroken),
-            Self::OtherKey { .. } | Self::NoAverage => ErrorCode::FailedPrecondition,
+            Self::Commit(_) | Self::Order { .. } | Self::CutShort { .. } => {
+                ErrorCode::Aborted(Reason::StreamBroken)
+            }
+            Self::OtherKey { .. }
+            | Self::NoAverage(_)
+            | Self::Chain
+            | Self::OtherWeights { .. }
+            | Self::OtherIncarnation { .. } => ErrorCode::FailedPrecondition,
             Self::Base { .. } => ErrorCode::Aborted(Reason::BaseMoved),
             Self::Busy { .. } => ErrorCode::ResourceExhausted,
             Self::Unread { .. } => ErrorCode::DeadlineExceeded,

@@ -10,8 +10,8 @@ use sphinx_models::{ModelMeta, ModelStore, StoredModel, StoredNetwork};
 use sphinx_proto::v1::trainer_server::{Trainer, TrainerServer};
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
-    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, Model, TrainRequest,
-    TrainResponse,
+    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, Model,
+    PutBiasesRequest, PutBiasesResponse, TrainRequest, TrainResponse,
 };
 use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
 use tokio::sync::Semaphore;
@@ -94,6 +94,13 @@ impl Trainer for TrainerService {
         rpc::delete_model::handle(self, request).await
     }
 
+    async fn put_biases(
+        &self,
+        request: Request<PutBiasesRequest>,
+    ) -> Result<Response<PutBiasesResponse>, Status> {
+        rpc::put_biases::handle(self, request).await
+    }
+
     async fn train(
         &self,
         request: Request<Streaming<TrainRequest>>,
@@ -122,5 +129,6 @@ pub(crate) fn described(stored: &StoredModel) -> Result<Model, TrainerError> {
         updated_unix_seconds: stored.updated_unix_seconds,
         weights: plan.weight_count() as u64,
         biases: plan.bias_count() as u64,
+        incarnation: stored.meta.incarnation.to_vec().into(),
     })
 }

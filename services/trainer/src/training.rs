@@ -2,7 +2,7 @@
 
 mod commit;
 mod evaluate;
-mod optimizer_state;
+pub(crate) mod optimizer_state;
 mod prepared;
 mod session;
 mod streams;

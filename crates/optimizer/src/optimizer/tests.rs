@@ -4,12 +4,17 @@ const PLAIN: OptimizerSpec = OptimizerSpec::Sgd { momentum: 0.0, nesterov: false
 const MOMENTUM: OptimizerSpec = OptimizerSpec::Sgd { momentum: 0.5, nesterov: false };
 const NESTEROV: OptimizerSpec = OptimizerSpec::Sgd { momentum: 0.5, nesterov: true };
 
+fn rate(spec: OptimizerSpec, step: u64) -> StepRates {
+    spec.rates(0.1, step + 1)
+}
+
 /// Weights after each gradient, starting from 1 with learning rate ½.
 fn trace(spec: OptimizerSpec, gradients: &[f32]) -> Vec<f32> {
     let mut optimizer = Optimizer::new(spec, 1).unwrap();
     let mut weights = [1.0];
     let step = |&gradient: &f32| {
-        optimizer.apply(&mut weights, &[gradient], 0.5).unwrap();
+        let rates = spec.rates(0.5, optimizer.state().steps + 1);
+        optimizer.apply(&mut weights, &[gradient], &rates).unwrap();
         weights[0]
     };
     gradients.iter().map(step).collect()
@@ -66,13 +71,13 @@ fn a_stored_state_goes_on_bit_for_bit() {
                 let stored = serde_json::to_string(whole.state()).unwrap();
                 copy = Some((stored, weights.clone()));
             }
-            whole.apply(&mut weights, &gradient(step), 0.1).unwrap();
+            whole.apply(&mut weights, &gradient(step), &rate(spec, u64::from(step))).unwrap();
         }
         let (stored, mut resumed) = copy.unwrap();
         let state = serde_json::from_str(&stored).unwrap();
         let mut part = Optimizer::restore(spec, 37, state).unwrap();
         for step in 5..10 {
-            part.apply(&mut resumed, &gradient(step), 0.1).unwrap();
+            part.apply(&mut resumed, &gradient(step), &rate(spec, u64::from(step))).unwrap();
         }
         assert_eq!(resumed, weights);
         assert_eq!(part, whole);
@@ -92,13 +97,15 @@ fn rejects_gradients_that_are_not_finite_and_changes_nothing() {
     for spec in [PLAIN, NESTEROV, OptimizerSpec::ADAM] {
         let mut optimizer = Optimizer::new(spec, 3).unwrap();
         let mut weights = [1.0, 2.0, 3.0];
-        optimizer.apply(&mut weights, &[1.0, 1.0, 1.0], 0.1).unwrap();
+        optimizer.apply(&mut weights, &[1.0, 1.0, 1.0], &spec.rates(0.1, 1)).unwrap();
         let (before, state) = (weights, optimizer.state().clone());
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let error = optimizer.apply(&mut weights, &[1.0, 1.0, bad], 0.1).unwrap_err();
+            let error =
+                optimizer.apply(&mut weights, &[1.0, 1.0, bad], &spec.rates(0.1, 2)).unwrap_err();
             assert_eq!(error, OptimizerError::NonFiniteGradient { index: 2 });
         }
-        let huge = optimizer.apply(&mut weights, &[0.0, f32::MAX, 0.0], 10.0).unwrap_err();
+        let huge =
+            optimizer.apply(&mut weights, &[0.0, f32::MAX, 0.0], &spec.rates(10.0, 2)).unwrap_err();
         assert_eq!(huge, OptimizerError::Diverged { index: 1 });
         assert_eq!((weights, optimizer.state()), (before, &state));
     }
@@ -107,9 +114,9 @@ fn rejects_gradients_that_are_not_finite_and_changes_nothing() {
 #[test]
 fn rejects_lengths_that_do_not_match() {
     let mut optimizer = Optimizer::new(MOMENTUM, 3).unwrap();
-    let error = optimizer.apply(&mut [0.0; 2], &[0.0; 3], 0.1).unwrap_err();
+    let error = optimizer.apply(&mut [0.0; 2], &[0.0; 3], &MOMENTUM.rates(0.1, 1)).unwrap_err();
     assert_eq!(error, OptimizerError::Length { what: "weights", got: 2, expected: 3 });
-    let error = optimizer.apply(&mut [0.0; 3], &[0.0; 4], 0.1).unwrap_err();
+    let error = optimizer.apply(&mut [0.0; 3], &[0.0; 4], &MOMENTUM.rates(0.1, 1)).unwrap_err();
     assert_eq!(error, OptimizerError::Length { what: "gradient", got: 4, expected: 3 });
 }
 
@@ -117,7 +124,7 @@ fn rejects_lengths_that_do_not_match() {
 fn rejects_learning_rates_out_of_range() {
     let mut optimizer = Optimizer::new(PLAIN, 1).unwrap();
     for rate in [-0.1, f32::NAN, f32::INFINITY] {
-        let error = optimizer.apply(&mut [0.0], &[0.0], rate).unwrap_err();
+        let error = optimizer.apply(&mut [0.0], &[0.0], &PLAIN.rates(rate, 1)).unwrap_err();
         assert!(matches!(error, OptimizerError::Parameter { parameter: "learning rate", .. }));
     }
 }
@@ -161,7 +168,21 @@ fn rejects_states_of_another_optimiser() {
 #[test]
 fn moments_do_not_show_in_debug_output() {
     let mut optimizer = Optimizer::new(MOMENTUM, 1).unwrap();
-    optimizer.apply(&mut [1.0], &[0.7171], 0.5).unwrap();
+    optimizer.apply(&mut [1.0], &[0.7171], &MOMENTUM.rates(0.5, 1)).unwrap();
     let shown = format!("{optimizer:?}");
     assert!(!shown.contains("717") && shown.contains("1 steps, moments of 1 and 0"), "{shown}");
+}
+
+#[test]
+fn rejects_corrections_that_are_none() {
+    let mut optimizer = Optimizer::new(OptimizerSpec::ADAM, 1).unwrap();
+    for bad in [0.5, f32::NAN, f32::INFINITY, -1.0] {
+        for rates in [
+            StepRates { first_correction: bad, ..OptimizerSpec::ADAM.rates(0.1, 1) },
+            StepRates { second_correction: bad, ..OptimizerSpec::ADAM.rates(0.1, 1) },
+        ] {
+            let error = optimizer.apply(&mut [0.0], &[0.0], &rates).unwrap_err();
+            assert!(matches!(error, OptimizerError::Parameter { .. }), "{error}");
+        }
+    }
 }

@@ -18,10 +18,8 @@ pub struct TrainingBudget {
     pub input_scale: f64,
     /// Largest absolute input, in units.
     pub input_bound: f64,
-    /// Largest absolute bias, in units of the result; 0 for the backward direction.
-    pub bias_bound: f64,
-    /// Scales are multiples of this; 1 where nothing is added to the result.
-    pub scale_step: f64,
+    /// Largest absolute noise of an input, in integers.
+    pub input_noise: f64,
     /// Largest absolute integer weight.
     pub max_weight: i32,
 }
@@ -34,7 +32,7 @@ pub struct Lowered {
     pub map: LinearMap,
     /// Integers per unit of result, for each channel of the result.
     pub scales: Vec<f64>,
-    /// Largest absolute integer result, bias included, for each channel; proved, not estimated.
+    /// Largest absolute integer result, for each channel; proved, not estimated.
     pub bounds: Vec<f64>,
     /// Number of result rows of each channel.
     pub rows_per_channel: usize,
@@ -43,8 +41,8 @@ pub struct Lowered {
 impl Geometry {
     /// Quantises `weights` (in the order of [`sphinx_network::Linear`], real units) under `budget`.
     ///
-    /// For channel `o` of the result the scale `S` is the largest multiple of `scale_step` with
-    /// `Σ|w_int|·⌈input_bound·input_scale⌉ + bias_bound·S ≤ range` and `|w_int| ≤ max_weight`,
+    /// For channel `o` of the result the scale `S` is the largest whole number with
+    /// `Σ|w_int|·(⌈input_bound·input_scale⌉ + input_noise) ≤ range` and `|w_int| ≤ max_weight`,
     /// where `w_int = round(w·S / input_scale)` and the sum runs over the taps of the result row
     /// that has most. Costs a few passes over the weights: 1 to 2 ms for the 33 400 of
     /// `sphinx-mnist`, on one core.
@@ -110,7 +108,6 @@ impl TrainingBudget {
             ("range", self.range),
             ("input_scale", self.input_scale),
             ("input_bound", self.input_bound),
-            ("scale_step", self.scale_step),
             ("max_weight", f64::from(self.max_weight)),
         ];
         for (field, got) in positive {
@@ -119,16 +116,21 @@ impl TrainingBudget {
                 return Err(LowerError::Budget { stage, field, got, expected });
             }
         }
-        if !(self.bias_bound.is_finite() && self.bias_bound >= 0.0) {
-            let (field, expected) = ("bias_bound", "zero or a positive finite number");
-            return Err(LowerError::Budget { stage, field, got: self.bias_bound, expected });
+        if !(self.input_noise.is_finite() && self.input_noise >= 0.0) {
+            let (field, expected) = ("input_noise", "zero or a positive finite number");
+            return Err(LowerError::Budget { stage, field, got: self.input_noise, expected });
         }
         Ok(())
     }
 
-    /// The largest integer an input can be encoded as.
-    fn largest_input(&self) -> f64 {
+    /// The largest integer an input may be encoded as.
+    pub fn largest_message(&self) -> f64 {
         (self.input_bound * self.input_scale).ceil()
+    }
+
+    /// The largest integer that may meet a weight: a message with its noise.
+    fn largest_input(&self) -> f64 {
+        self.largest_message() + self.input_noise.ceil()
     }
 }
 
@@ -154,15 +156,14 @@ impl<'a> Row<'a> {
     /// scale, and the sum of rounded weights is within half the number of taps of its real value,
     /// so few are left to try.
     fn finest_scale(&self) -> Option<f64> {
-        let TrainingBudget { range, input_scale, bias_bound, scale_step, max_weight, .. } =
-            *self.budget;
+        let TrainingBudget { range, input_scale, max_weight, .. } = *self.budget;
         let input = self.budget.largest_input();
-        let per_unit = self.norm * input / input_scale + bias_bound;
+        let per_unit = self.norm * input / input_scale;
         let rounding = 0.5 * self.weights.len() as f64 * input;
         let ceiling =
             (range * MAX_GAIN).min((f64::from(max_weight) + 0.5) * input_scale / self.largest);
-        let steps = |scale: f64| (scale.min(ceiling) / scale_step) as u64;
-        let scale_of = |steps: u64| steps as f64 * scale_step;
+        let steps = |scale: f64| scale.min(ceiling) as u64;
+        let scale_of = |steps: u64| steps as f64;
         let (mut low, mut high) = (0, steps((range + rounding) / per_unit));
         let guess = steps((range - rounding) / per_unit).min(high);
         if self.is_admissible(scale_of(guess)) {
@@ -197,8 +198,7 @@ impl<'a> Row<'a> {
         let factor = self.factor(scale);
         let sum =
             self.geometry.largest_sum(self.weights, |weight| rounded_magnitude(weight * factor));
-        let products = (sum as u128).saturating_mul(self.budget.largest_input() as u128);
-        products.saturating_add((self.budget.bias_bound * scale).ceil() as u128)
+        (sum as u128).saturating_mul(self.budget.largest_input() as u128)
     }
 
     fn quantised(&self, weight: f64, scale: f64) -> i32 {

@@ -1,14 +1,14 @@
-//! `CreateModel`: random weights, encrypted zero biases, version 0.
+//! `CreateModel`: random weights, version 0.
 
+use bytes::Bytes;
 use prost::Message;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha20Rng;
-use sphinx_linalg::EncryptedBiases;
-use sphinx_models::{ModelMeta, ModelVersion};
-use sphinx_network::{NetworkSpec, Plan, initial_parameters};
+use rand::Rng;
+use sphinx_models::{ModelMeta, ModelVersion, VersionHashes};
+use sphinx_network::{NetworkSpec, Plan};
 use sphinx_proto::v1::{CreateModelRequest, CreateModelResponse, Network};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, conversion};
 use sphinx_runtime::{Principal, unix_seconds};
+use sphinx_wire::state::{Hash, WeightState, first_chain, hash_from, network_sha256};
 use tonic::{Request, Response, Status};
 
 use crate::config::TrainerLimits;
@@ -29,8 +29,11 @@ struct Creation {
     model_id: ModelId,
     key_id: KeyId,
     network: Network,
+    spec: NetworkSpec,
     plan: Plan,
     seed: u64,
+    /// H of the weights that the client expects; none trusts this service's.
+    weights: Option<Hash>,
 }
 
 impl Creation {
@@ -40,7 +43,16 @@ impl Creation {
             field: "network",
             expected: "the network's layers",
         })?;
-        let plan = Plan::new(&NetworkSpec::try_from(network.clone())?)?;
+        let spec = NetworkSpec::try_from(network.clone())?;
+        let plan = Plan::new(&spec)?;
+        let weights = match request.weights_sha256.len() {
+            0 => None,
+            got => Some(hash_from(&request.weights_sha256).ok_or(ConversionError::Length {
+                field: "weights_sha256",
+                got,
+                expected: 32,
+            })?),
+        };
         let rows = plan.stages.iter().map(|stage| stage.input.len().max(stage.output.len()));
         let sizes = [
             ("rows in its largest layer", rows.max().unwrap_or(0), limits.max_stage_rows),
@@ -53,8 +65,10 @@ impl Creation {
             model_id: ModelId::parse(request.model_id)?,
             key_id: KeyId::parse(request.key_id)?,
             network,
+            spec,
             plan,
             seed: request.seed,
+            weights,
         })
     }
 }
@@ -65,7 +79,7 @@ async fn create(
     creation: Creation,
 ) -> Result<CreateModelResponse, TrainerError> {
     service.keys.require(&tenant, &creation.key_id).await?;
-    let Creation { model_id, key_id, network, plan, seed } = creation;
+    let Creation { model_id, key_id, network, spec, plan, seed, weights } = creation;
     let now = unix_seconds();
     let mut incarnation = [0u8; 16];
     rand::rng().fill_bytes(&mut incarnation);
@@ -78,26 +92,44 @@ async fn create(
         created_unix_seconds: now,
         incarnation,
     };
-    let initial = service.compute.run(move || initial_version(&plan, seed, now)).await?;
+    let (model_id, network) = (meta.model_id.clone(), network_sha256(&spec));
+    let initial = move || initial_version(&plan, seed, (&model_id, &incarnation, &network), now);
+    let initial = service.compute.run(initial).await?;
+    if let Some(got) = weights.filter(|weights| *weights != initial.hashes.weights) {
+        let hex = |hash: Hash| hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (got, expected) = (hex(got), hex(initial.hashes.weights));
+        return Err(TrainerError::OtherWeights { got, expected });
+    }
     let created = service.store.create(&meta, initial).await?;
     tracing::info!(model = %meta.model_id, repeated = created.repeated, "model created");
     Ok(CreateModelResponse { model: Some(described(&created.model)?) })
 }
 
-/// Version 0. The zero biases are trivial encryptions: that a fresh model's biases are zero is no
-/// secret.
-fn initial_version(plan: &Plan, seed: u64, now: i64) -> ModelVersion {
-    let parameters = initial_parameters(plan, &mut ChaCha20Rng::seed_from_u64(seed));
-    let zero = |stage: &sphinx_network::StageParameters| {
-        EncryptedBiases::zero(stage.biases.len()).to_bytes().into()
+/// Version 0, whose biases are zero by definition: nothing is sealed.
+fn initial_version(
+    plan: &Plan,
+    seed: u64,
+    (model, incarnation, network): (&ModelId, &[u8; 16], &Hash),
+    now: i64,
+) -> ModelVersion {
+    let initial = WeightState::initial(plan, seed);
+    let weights = initial.weights_sha256();
+    let hashes = VersionHashes {
+        chain: first_chain(model, incarnation, network, &weights),
+        weights,
+        optimizer: initial.optimizer_sha256(),
+        ..VersionHashes::default()
     };
     ModelVersion {
         version: 0,
         commit: None,
         updated_unix_seconds: now,
-        biases: parameters.iter().map(zero).collect(),
-        weights: parameters.into_iter().map(|stage| stage.weights).collect(),
+        weights: initial.weights,
         averaged: None,
-        optimizer: bytes::Bytes::new(),
+        optimizer: Bytes::new(),
+        optimizer_steps: 0,
+        averaged_steps: 0,
+        sealed: Bytes::new(),
+        hashes,
     }
 }

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use sphinx_models::ModelVersion;
 use sphinx_proto::v1::get_model_request::Part;
-use sphinx_proto::v1::{BiasesPart, GetModelRequest, GetModelResponse, WeightsPart};
+use sphinx_proto::v1::{GetModelRequest, GetModelResponse};
 use sphinx_proto::{ModelId, TenantId};
 use sphinx_runtime::Principal;
-use sphinx_wire::parameters;
+use sphinx_wire::parameters::{optimizer_vector, weights_part};
 use tonic::{Request, Response, Status};
 
 use crate::error::TrainerError;
 use crate::service::{TrainerService, described};
+use crate::training::optimizer_state::{self, StoredRuleError};
 
 pub async fn handle(
     service: &TrainerService,
@@ -32,37 +33,45 @@ async fn get(
 ) -> Result<GetModelResponse, TrainerError> {
     let stored = service.store.get(tenant, model_id).await?;
     let model = described(&stored)?;
-    let Some(part) = part else {
+    if (&part, version) == (&None, None) {
         return Ok(GetModelResponse { model: Some(model), ..GetModelResponse::default() });
-    };
-    let parameters = service.store.load(&stored.meta, version).await?;
-    let (weights, biases, total) = match part {
-        Part::Weights(part) => {
-            let (bytes, total) = weights(&parameters, &part)?;
-            (bytes, Bytes::new(), total)
+    }
+    let version = service.store.load(&stored.meta, version).await?;
+    let (weights, optimizer, total) = match part {
+        Some(Part::Weights(part)) => {
+            let weights = version.weights.get(part.stage as usize);
+            let weights = weights.ok_or_else(|| no_stage(part.stage, &version))?;
+            let bytes = piece(weights, part.offset, part.count)?;
+            (bytes, Bytes::new(), weights.len())
         }
-        Part::Biases(part) => {
-            let (bytes, total) = biases(&parameters, &part)?;
-            (Bytes::new(), bytes, total)
+        Some(Part::Optimizer(part)) => {
+            let damaged = |cause: StoredRuleError| TrainerError::Damaged {
+                model: model_id.clone(),
+                cause: cause.to_string(),
+            };
+            let state = optimizer_state::restore(&version).map_err(damaged)?;
+            version
+                .weights
+                .get(part.stage as usize)
+                .ok_or_else(|| no_stage(part.stage, &version))?;
+            let vector = state.rule.map(|rule| optimizer_vector(&rule, part.stage as usize));
+            let vector = vector.unwrap_or_default();
+            let bytes = piece(&vector, part.offset, part.count)?;
+            (Bytes::new(), bytes, vector.len())
         }
+        None => (Bytes::new(), Bytes::new(), 0),
     };
-    Ok(GetModelResponse { model: Some(model), weights, biases, total: total as u64 })
+    let biases = service.store.biases(&stored.meta, version.version).await?;
+    let state = Some(version.state(biases.is_some()));
+    let model = Some(model);
+    Ok(GetModelResponse { model, weights, optimizer, total: total as u64, state })
 }
 
-fn weights(version: &ModelVersion, part: &WeightsPart) -> Result<(Bytes, usize), TrainerError> {
-    let stages = version.weights.len();
-    let weights = version.weights.get(part.stage as usize);
-    let weights = weights.ok_or(TrainerError::Stage { got: part.stage, stages })?;
-    let (offset, total) = (part.offset, weights.len());
-    let bytes = parameters::weights_part(weights, offset, part.count);
-    Ok((bytes.ok_or(TrainerError::Part { offset, total })?, total))
+fn no_stage(got: u32, version: &ModelVersion) -> TrainerError {
+    TrainerError::Stage { got, stages: version.weights.len() }
 }
 
-fn biases(version: &ModelVersion, part: &BiasesPart) -> Result<(Bytes, usize), TrainerError> {
-    let stages = version.biases.len();
-    let biases = version.biases.get(part.stage as usize);
-    let biases = biases.ok_or(TrainerError::Stage { got: part.stage, stages })?;
-    let (offset, total) = (u64::from(part.offset), parameters::stored_biases(biases));
-    let bytes = parameters::biases_part(biases, part.offset, part.count);
-    Ok((bytes.ok_or(TrainerError::Part { offset, total })?, total))
+fn piece(values: &[f32], offset: u64, count: u32) -> Result<Bytes, TrainerError> {
+    let bytes = weights_part(values, offset, count);
+    bytes.ok_or(TrainerError::Part { offset, total: values.len() })
 }

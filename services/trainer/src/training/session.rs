@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
-use sphinx_linalg::EncryptedBiases;
-use sphinx_models::{CommitId, ModelMeta, ModelVersion, StoredNetwork};
+use bytes::Bytes;
+use sphinx_models::{CommitId, ModelMeta, ModelVersion, StoredNetwork, VersionHashes};
 use sphinx_network::Linear;
-use sphinx_optimizer::{RuleState, TrainingRule};
-use sphinx_proto::v1::{Model, OpenSession, SessionOpened, StageScales};
+use sphinx_optimizer::TrainingRule;
+use sphinx_proto::v1::{Model, OpenSession, SessionOpened, VersionState};
 use sphinx_proto::{KeyId, ModelId, SessionId, TenantId, conversion};
-use sphinx_wire::training::{backward_input_scale, forward_input_scale};
+use sphinx_wire::state::{Hash, WeightState};
+use sphinx_wire::training::{Geometries, working_sha256};
 
 use crate::error::TrainerError;
 use crate::service::{TrainerService, described, network};
 use crate::training::optimizer_state;
-use crate::training::prepared::{Geometries, PrepareError, PreparedStage};
+use crate::training::prepared::PreparedStage;
+
+/// Version and target of this build, for clients that compute other bits.
+const BUILD: &str =
+    concat!("sphinx-trainer ", env!("CARGO_PKG_VERSION"), " for ", env!("SPHINX_TARGET"));
 
 /// A session: everything it holds can be read again from the store at the last committed version.
 pub(crate) struct Session {
@@ -29,10 +34,13 @@ pub(crate) struct Session {
 pub(crate) struct State {
     pub version: u64,
     pub commit: Option<CommitId>,
-    pub weights: Vec<Vec<f32>>,
-    pub biases: Vec<EncryptedBiases>,
-    pub rule: RuleState,
+    pub hashes: VersionHashes,
+    /// Under the session's rule.
+    pub weights: WeightState,
     pub stages: Vec<PreparedStage>,
+    /// As callers see the stored version, and what this session computes with.
+    described: VersionState,
+    working: Hash,
 }
 
 impl Session {
@@ -56,9 +64,9 @@ impl Session {
         }
         let version = service.store.load(&stored.meta, None).await?;
         let model = Model { version: version.version, ..described(&stored)? };
-        let StoredNetwork { spec, plan, .. } = network(&stored.meta)?;
+        let StoredNetwork { plan, .. } = network(&stored.meta)?;
         let meta = Arc::new(stored.meta);
-        let geometries = service.compute.run(move || Geometries::new(plan, spec.bias_bound));
+        let geometries = service.compute.run(move || Geometries::new(plan));
         let geometries = Arc::new(geometries.await?);
         let state = restored(service, &meta, version, (id, rule), &geometries).await?;
         tracing::info!(model = %meta.model_id, version = state.version, "session opened");
@@ -77,23 +85,21 @@ impl Session {
         Ok(())
     }
 
-    /// The first answer: where the model stands and how to encode inputs.
+    /// The first answer: where the model stands, and what this service computes with.
     pub fn opened(&self) -> SessionOpened {
         let last_step = self.state.commit.filter(|commit| commit.session == self.id);
-        let stages = self.geometries.plan.stages.iter().enumerate().map(|(index, stage)| {
-            let backward_input = if index == 0 { 0.0 } else { backward_input_scale() };
-            StageScales { forward_input: forward_input_scale(stage), backward_input }
-        });
         SessionOpened {
             model: Some(self.model.clone()),
             last_step: last_step.map(|commit| commit.step),
-            stages: stages.collect(),
+            state: Some(self.state.described.clone()),
+            working_sha256: Bytes::copy_from_slice(&self.state.working),
+            build: BUILD.to_owned(),
         }
     }
 
     /// The linear layer of each stage.
     pub fn layers(&self) -> impl Iterator<Item = &Linear> {
-        self.geometries.plan.stages.iter().map(|stage| &stage.linear)
+        self.geometries.plan().stages.iter().map(|stage| &stage.linear)
     }
 }
 
@@ -111,6 +117,25 @@ async fn restored(
 }
 
 impl State {
+    /// A state of these weights, `stored` as this version.
+    pub fn new(
+        stored: &ModelVersion,
+        weights: WeightState,
+        geometries: &Geometries,
+    ) -> Result<Self, TrainerError> {
+        let integers = geometries.lower(&weights.weights)?;
+        let working = working_sha256(&integers, &weights.optimizer_sha256());
+        Ok(Self {
+            version: stored.version,
+            commit: stored.commit,
+            hashes: stored.hashes,
+            described: stored.state(false),
+            working,
+            weights,
+            stages: integers.into_iter().map(PreparedStage::new).collect(),
+        })
+    }
+
     fn restore(
         meta: &ModelMeta,
         version: ModelVersion,
@@ -118,35 +143,13 @@ impl State {
         geometries: &Geometries,
     ) -> Result<Self, TrainerError> {
         let damaged = |cause: String| TrainerError::Damaged { model: meta.model_id.clone(), cause };
-        let counts = geometries.plan.stages.iter().map(|stage| stage.linear.bias_count());
-        if version.weights.len() != counts.len() || version.biases.len() != counts.len() {
-            return Err(damaged(format!("parameters of {} stages", version.weights.len())));
+        let expected = geometries.plan().stages.len();
+        if version.weights.len() != expected {
+            return Err(damaged(format!("weights of {} stages", version.weights.len())));
         }
-        let biases = version
-            .biases
-            .iter()
-            .zip(counts)
-            .map(|(bytes, count)| EncryptedBiases::from_bytes(bytes, count))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| damaged(error.to_string()))?;
-        // What another session left belongs to it: the client's half of that state is gone.
-        let own = version.commit.is_some_and(|commit| commit.session == session);
-        let (weights, averaged) = (&version.weights, version.averaged);
-        let rule = match own {
-            true => optimizer_state::restore(version.optimizer, averaged, rule, weights)?,
-            false => RuleState::new(rule, weights)?,
-        };
-        let stages = geometries.prepare(&version.weights, &biases)?;
-        let (number, commit) = (version.version, version.commit);
-        Ok(Self { version: number, commit, weights: version.weights, biases, rule, stages })
-    }
-}
-
-impl From<PrepareError> for TrainerError {
-    fn from(error: PrepareError) -> Self {
-        match error {
-            PrepareError::Lower(error) => error.into(),
-            PrepareError::Bias(error) => error.into(),
-        }
+        let stored = optimizer_state::restore(&version).map_err(|e| damaged(e.to_string()))?;
+        // The average of another training belongs to it.
+        let within = version.commit.is_some_and(|commit| commit.session == session);
+        Self::new(&version, stored.opened(rule, within)?, geometries)
     }
 }

@@ -1,0 +1,124 @@
+//! Keys of one evaluation: as many as there are blocks, under masks that the blocks share.
+//!
+//! Each (mask, body) is an ordinary GLWE ciphertext under its block's key; with the same mask under
+//! independent keys bodies are as secret as with masks of their own (Peikert, Vaikuntanathan &
+//! Waters 2008). The keys live for one attempt of one training step and are never stored.
+
+mod decrypt;
+mod encrypt;
+
+use rand::CryptoRng;
+use sphinx_check::{Limbs, SlotSums};
+use sphinx_linalg::POLYNOMIAL_SIZE;
+use zeroize::Zeroizing;
+
+use crate::key::KeyError;
+use crate::product::{KeyProduct, Transform};
+
+pub use self::encrypt::SharedRows;
+
+/// Rows that one thread encrypts or decrypts before their sums are taken.
+const GROUP: usize = 8;
+
+/// One secret key per block, for modulus 2^32. Wiped on drop.
+pub struct BlockKeys {
+    transform: Transform,
+    keys: Vec<KeyProduct>,
+}
+
+/// Where the rows of a product are summed for its check: each row times its coefficient, slot by
+/// slot, over the slots of all blocks.
+#[derive(Debug)]
+pub struct Tally {
+    coefficients: Limbs,
+    sums: SlotSums,
+}
+
+impl Tally {
+    /// A tally of rows of so many blocks, with one coefficient per row.
+    pub fn new(coefficients: Limbs, blocks: usize) -> Self {
+        Self { coefficients, sums: SlotSums::new(blocks * POLYNOMIAL_SIZE) }
+    }
+
+    /// The residue of every slot.
+    pub fn finish(self) -> Vec<u64> {
+        self.sums.finish()
+    }
+}
+
+impl BlockKeys {
+    /// Fresh uniform keys for so many blocks.
+    ///
+    /// # Errors
+    /// [`KeyError::NoTransform`] only.
+    pub fn generate(blocks: usize, rng: &mut impl CryptoRng) -> Result<Self, KeyError> {
+        let mut coefficients = Zeroizing::new(vec![0u8; blocks * POLYNOMIAL_SIZE / 8]);
+        rng.fill_bytes(&mut coefficients);
+        let bits = coefficients.iter().flat_map(|byte| (0..8).map(move |bit| (byte >> bit) & 1));
+        Self::from_coefficients(&Zeroizing::new(bits.collect::<Vec<u8>>()))
+    }
+
+    /// Keys from their coefficients, N per block, each 0 or 1.
+    ///
+    /// # Errors
+    /// [`KeyError`] if there are not N of each, or one is not binary.
+    pub fn from_coefficients(coefficients: &[u8]) -> Result<Self, KeyError> {
+        let (got, expected) = (coefficients.len() % POLYNOMIAL_SIZE, POLYNOMIAL_SIZE);
+        if got != 0 || coefficients.is_empty() {
+            return Err(KeyError::Length { got, expected });
+        }
+        if let Some(index) = coefficients.iter().position(|&bit| bit > 1) {
+            return Err(KeyError::NotBinary { index });
+        }
+        let transform = Transform::new().ok_or(KeyError::NoTransform { size: expected })?;
+        let keys = coefficients.chunks_exact(expected);
+        let keys = keys.map(|key| KeyProduct::with(transform.clone(), key)).collect();
+        Ok(Self { transform, keys })
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Slots of a row: N per block.
+    pub fn slots(&self) -> usize {
+        self.keys.len() * POLYNOMIAL_SIZE
+    }
+}
+
+impl std::fmt::Debug for BlockKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockKeys").field("blocks", &self.blocks()).finish_non_exhaustive()
+    }
+}
+
+/// Buffers of one thread. All but the mask hold secrets on the way and are wiped on drop.
+struct Scratch {
+    mask: Vec<u32>,
+    transformed: Vec<u64>,
+    /// A product with a key.
+    product: Zeroizing<Vec<u64>>,
+    body: Zeroizing<Vec<u32>>,
+    /// Up to [`GROUP`] rows, with their noise.
+    rows: Zeroizing<Vec<i32>>,
+    noise: Vec<u8>,
+}
+
+impl Scratch {
+    fn new(slots: usize) -> Self {
+        Self {
+            mask: vec![0; POLYNOMIAL_SIZE],
+            transformed: vec![0; POLYNOMIAL_SIZE],
+            product: Zeroizing::new(vec![0; POLYNOMIAL_SIZE]),
+            body: Zeroizing::new(vec![0; POLYNOMIAL_SIZE]),
+            rows: Zeroizing::new(vec![0; GROUP * slots]),
+            noise: Vec::new(),
+        }
+    }
+}
+
+/// Rows of one thread, so that every thread needs sums of its own once.
+fn span(rows: usize) -> usize {
+    rows.div_ceil(rayon::current_num_threads()).max(1)
+}
