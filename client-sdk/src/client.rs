@@ -67,6 +67,8 @@ pub struct SphinxClient {
     pub(crate) trainer: Connection,
     pub(crate) inference: Connection,
     pub(crate) keyvault: Connection,
+    /// Whose keys and models are meant.
+    pub(crate) tenant: TenantId,
 }
 
 impl SphinxClient {
@@ -81,6 +83,7 @@ impl SphinxClient {
             trainer: connect("trainer", &endpoints.trainer)?,
             inference: connect("inference", &endpoints.inference)?,
             keyvault: connect("keyvault", &endpoints.keyvault)?,
+            tenant: endpoints.tenant.clone(),
         })
     }
 }

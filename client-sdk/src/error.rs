@@ -5,6 +5,7 @@ mod from;
 mod keys;
 mod one_shot;
 mod recognition;
+mod state;
 mod training;
 
 use sphinx_channel::{ChannelError, Verdict};
@@ -14,6 +15,7 @@ pub use augmentation::AugmentationError;
 pub use keys::ClientKeyError;
 pub use one_shot::OneShotInferenceError;
 pub use recognition::RecognitionError;
+pub use state::StateError;
 pub use training::TrainingError;
 
 /// Why an operation of the SDK failed.
@@ -55,6 +57,9 @@ pub enum ClientError {
         /// Why it cannot be committed.
         cause: Box<ClientError>,
     },
+    /// A version of a model is not what it should be.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Tickets or images do not fit the model.
     #[error(transparent)]
     Recognition(#[from] RecognitionError),
@@ -100,6 +105,7 @@ impl ClientError {
             | Self::Features(_)
             | Self::Keys(_)
             | Self::Training(_)
+            | Self::State(_)
             | Self::OneShot(_)
             | Self::UpdateAbandoned { .. }
             | Self::Recognition(_)

@@ -12,6 +12,7 @@ mod models;
 pub mod one_shot;
 pub mod recipe;
 pub mod recognition;
+mod sealed_state;
 pub mod tickets;
 mod traffic;
 mod training;
@@ -23,7 +24,7 @@ use rand_chacha::ChaCha20Rng;
 pub use client::{Endpoints, SphinxClient};
 pub use error::{
     AugmentationError, ClientError, ClientKeyError, OneShotInferenceError, RecognitionError,
-    TrainingError,
+    StateError, TrainingError,
 };
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
 pub use keys::{KeyKind, KeyReceipt, RegisteredKey};

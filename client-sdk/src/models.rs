@@ -1,28 +1,28 @@
 //! Models at the trainer: create, list, show, delete, bring home.
 
-use sphinx_linalg::{BIAS_GRID_LOG2, BIAS_SCALE_LOG2, POLYNOMIAL_SIZE};
 use sphinx_network::{NetworkSpec, Plan, StageParameters};
 use sphinx_proto::conversion::required;
 use sphinx_proto::v1::get_model_request::Part;
 use sphinx_proto::v1::trainer_client::TrainerClient;
 use sphinx_proto::v1::{
-    self, BiasesPart, CreateModelRequest, DeleteModelRequest, GetModelRequest, GetModelResponse,
+    self, CreateModelRequest, DeleteModelRequest, GetModelRequest, GetModelResponse,
     ListModelsRequest, ParameterSet, WeightsPart,
 };
 use sphinx_proto::{ConversionError, KeyId, ModelId};
-use sphinx_secret::SecretKey;
-use sphinx_wire::parameters::{BIASES_PER_PART, WEIGHTS_PER_PART, append_weights, read_biases};
-use zeroize::Zeroizing;
+use sphinx_secret::RootKey;
+use sphinx_wire::parameters::{WEIGHTS_PER_PART, append_weights};
+use sphinx_wire::state::WeightState;
 
 use crate::client::SphinxClient;
 use crate::error::ClientError;
+use crate::training::ModelMirror;
 
 /// A model at the trainer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// Its name.
     pub model_id: ModelId,
-    /// The key that its biases are encrypted under.
+    /// The key that its states are sealed under.
     pub key_id: KeyId,
     /// Its network.
     pub network: NetworkSpec,
@@ -30,12 +30,14 @@ pub struct Model {
     pub version: u64,
     /// Scalars in the clear.
     pub weights: u64,
-    /// Encrypted scalars.
+    /// Scalars that only the owner knows.
     pub biases: u64,
     /// When it was made, in seconds since 1970-01-01 UTC.
     pub created_unix_seconds: i64,
     /// When it was last trained.
     pub updated_unix_seconds: i64,
+    /// What tells it from a deleted model of the same name.
+    pub incarnation: [u8; 16],
 }
 
 impl TryFrom<v1::Model> for Model {
@@ -51,11 +53,15 @@ impl TryFrom<v1::Model> for Model {
             biases: model.biases,
             created_unix_seconds: model.created_unix_seconds,
             updated_unix_seconds: model.updated_unix_seconds,
+            incarnation: model.incarnation.as_ref().try_into().map_err(|_| {
+                let (field, got) = ("model.incarnation", model.incarnation.len());
+                ConversionError::Length { field, got, expected: 16 }
+            })?,
         })
     }
 }
 
-/// A model's parameters at home, biases decrypted. `Debug` is left out: biases are secret.
+/// A model's parameters at home. `Debug` is left out: biases are secret.
 pub struct ModelParameters {
     /// The model and the version the parameters are of.
     pub model: Model,
@@ -64,11 +70,12 @@ pub struct ModelParameters {
 }
 
 impl SphinxClient {
-    /// Creates a model at version 0 with random weights from `seed` and encrypted zero biases.
+    /// Creates a model at version 0 with random weights from `seed` and zero biases.
     ///
     /// # Errors
     /// [`ChannelError::Refused`](crate::ChannelError::Refused) with FAILED_PRECONDITION if the key
-    /// is not registered, ALREADY_EXISTS if another model has this id.
+    /// is not registered, or the trainer's build gets other weights from the seed; ALREADY_EXISTS if
+    /// another model has this id.
     pub async fn create_model(
         &self,
         model_id: &ModelId,
@@ -77,13 +84,15 @@ impl SphinxClient {
         seed: u64,
     ) -> Result<Model, ClientError> {
         // Checked here first: the error then names the layer without a journey.
-        Plan::new(spec)?;
+        let plan = Plan::new(spec)?;
+        let weights = WeightState::initial(&plan, seed).weights_sha256();
         let request = CreateModelRequest {
             model_id: model_id.to_string(),
             key_id: key_id.to_string(),
             network: Some(spec.into()),
             seed,
             parameter_set: ParameterSet::Glwe2048V1.into(),
+            weights_sha256: weights.to_vec().into(),
         };
         let reply = self
             .trainer
@@ -127,30 +136,25 @@ impl SphinxClient {
         self.trainer.call(delete).await.map(|_| ())
     }
 
-    /// Brings a model home: its newest weights, and its biases decrypted with `key`.
+    /// Brings a model home: the newest weights, checked against what their owner left, and the biases
+    /// of the sealed state.
     ///
     /// # Errors
-    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the parts do not fit the
-    /// network.
+    /// [`crate::StateError`] if anything is not what the owner left.
     pub async fn export_model(
         &self,
         model_id: &ModelId,
-        key: &SecretKey,
+        root: &RootKey,
     ) -> Result<ModelParameters, ClientError> {
+        let mirror = ModelMirror::fetch(self, root, model_id).await?;
         let (model, _) = self.get_model(model_id, None, None).await?;
-        let plan = Plan::new(&model.network)?;
-        let mut stages = Vec::with_capacity(plan.stages.len());
-        for (index, stage) in plan.stages.iter().enumerate() {
-            let (weights, biases) = (stage.linear.weight_count(), stage.linear.bias_count());
-            stages.push(StageParameters {
-                weights: self.weights(model_id, model.version, index, weights).await?,
-                biases: self.biases(model_id, model.version, index, biases, key).await?,
-            });
-        }
-        Ok(ModelParameters { model, stages })
+        let model = Model { version: mirror.version, ..model };
+        let stages = mirror.weights.weights.into_iter().zip(mirror.state.biases);
+        let stages = stages.map(|(weights, biases)| StageParameters { weights, biases });
+        Ok(ModelParameters { model, stages: stages.collect() })
     }
 
-    async fn weights(
+    pub(crate) async fn weights(
         &self,
         model_id: &ModelId,
         version: u64,
@@ -169,29 +173,7 @@ impl SphinxClient {
         Ok(weights)
     }
 
-    /// Decrypted biases of a stage. They lie on a grid, so they are exact.
-    pub(crate) async fn biases(
-        &self,
-        model_id: &ModelId,
-        version: u64,
-        stage: usize,
-        expected: usize,
-        key: &SecretKey,
-    ) -> Result<Vec<f32>, ClientError> {
-        let mut biases = Vec::with_capacity(expected);
-        while biases.len() < expected {
-            let offset = biases.len() as u32;
-            let count = BIASES_PER_PART.min(expected as u32 - offset);
-            let part = Some(Part::Biases(BiasesPart { stage: stage as u32, offset, count }));
-            let (_, reply) = self.get_model(model_id, Some(version), part).await?;
-            let rows = read_biases(&reply.biases, count)
-                .map_err(|error| self.trainer.protocol(error, "whole encrypted biases"))?;
-            biases.extend((0..rows.len()).map(|bias| decrypt_bias(rows.row(bias), key)));
-        }
-        Ok(biases)
-    }
-
-    async fn get_model(
+    pub(crate) async fn get_model(
         &self,
         model_id: &ModelId,
         version: Option<u64>,
@@ -211,15 +193,4 @@ impl SphinxClient {
         let model = model.ok_or_else(|| self.trainer.protocol("no model", "the model"))?;
         Model::try_from(model).map_err(|error| self.trainer.protocol(error, "a model"))
     }
-}
-
-/// The bias whose ciphertext `row` is (mask, then body), rounded to its grid: exact as long as the
-/// gathered noise stays below half a step of the grid, 2^31.
-pub(crate) fn decrypt_bias(row: &[u64], key: &SecretKey) -> f32 {
-    let (mask, body) = row.split_at(POLYNOMIAL_SIZE);
-    let mut phase = Zeroizing::new(body.to_vec());
-    key.decrypt_words(mask, &mut phase, &mut Zeroizing::new(vec![0; POLYNOMIAL_SIZE]));
-    let step = BIAS_SCALE_LOG2 - BIAS_GRID_LOG2;
-    let steps = phase[0].cast_signed().wrapping_add(1 << (step - 1)) >> step;
-    (steps as f64 / f64::from(BIAS_GRID_LOG2).exp2()) as f32
 }

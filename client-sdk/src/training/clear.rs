@@ -2,13 +2,17 @@
 
 use sphinx_gradient::{ClearStage, Tensor};
 use sphinx_network::{Plan, StageParameters};
-use sphinx_optimizer::{RuleState, TrainingRule};
+use sphinx_optimizer::TrainingRule;
 
-use crate::error::{ClientError, TrainingError};
+use crate::error::ClientError;
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::sealed::Sealed;
 use crate::training::session::no_product;
+use crate::training::trained::Trained;
+
+/// Bound of the biases: that of a network which states none.
+const CLEAR_BOUND: f32 = 4.0;
 
 /// A session without a server: the same training loop on layers in the clear, in this process.
 ///
@@ -16,11 +20,11 @@ use crate::training::session::no_product;
 /// hyper-parameters.
 pub struct ClearTwin {
     layers: Vec<ClearStage>,
+    /// What the layers compute with.
     parameters: Vec<StageParameters>,
-    /// As [`StageParameters::biases`], in the form the seam asks for.
-    biases: Vec<Vec<f32>>,
-    rule: RuleState,
+    trained: Trained,
     version: u64,
+    steps: u64,
 }
 
 impl ClearTwin {
@@ -34,9 +38,10 @@ impl ClearTwin {
         rule: TrainingRule,
     ) -> Result<Self, ClientError> {
         let layers = plan.stages.iter().map(ClearStage::new).collect();
-        let rule = RuleState::new(rule, parameters.iter().map(|stage| &stage.weights))?;
+        let weights = parameters.iter().map(|stage| stage.weights.clone()).collect();
         let biases = parameters.iter().map(|stage| stage.biases.clone()).collect();
-        Ok(Self { layers, parameters, biases, rule, version: 0 })
+        let trained = Trained::fresh(weights, biases, rule, CLEAR_BOUND)?;
+        Ok(Self { layers, parameters, trained, version: 0, steps: 0 })
     }
 
     /// The parameters as trained so far.
@@ -51,7 +56,7 @@ impl Evaluator for ClearTwin {
     }
 
     fn biases(&self) -> &[Vec<f32>] {
-        &self.biases
+        &self.trained.biases
     }
 
     fn evaluate(
@@ -74,24 +79,23 @@ impl Evaluator for ClearTwin {
         Ok(results)
     }
 
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// Nothing travels, so nothing is sealed.
-    fn seal(&mut self, _update: &Update) -> Result<Sealed, ClientError> {
+    fn seal(&mut self, _: u64, _: &Update, _: bool) -> Result<Sealed, ClientError> {
         Ok(Sealed::default())
     }
 
     fn commit(&mut self, step: u64, _sealed: &Sealed, update: &Update) -> Result<(), ClientError> {
-        let weights = self.parameters.iter_mut().map(|stage| &mut stage.weights);
-        if update.adopts_average {
-            let averages = self.rule.averages().ok_or(TrainingError::NoAverage)?;
-            weights.zip(averages).for_each(|(to, from)| to.clone_from(&from.average));
-        } else {
-            self.rule.step(step, weights, &update.gradient)?;
+        self.trained.advance(&self.trained.rates(step), update)?;
+        let trained = self.trained.weights.weights.iter().zip(&self.trained.biases);
+        for (parameters, (weights, biases)) in self.parameters.iter_mut().zip(trained) {
+            parameters.weights.clone_from(weights);
+            parameters.biases.clone_from(biases);
         }
-        for (stage, parameters) in self.parameters.iter_mut().enumerate() {
-            let biases = parameters.biases.iter_mut().zip(&update.bias_change[stage]);
-            biases.for_each(|(bias, change)| *bias += change);
-            self.biases[stage].clone_from(&parameters.biases);
-        }
+        self.steps = step + 1;
         self.version += 1;
         Ok(())
     }

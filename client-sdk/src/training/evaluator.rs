@@ -10,15 +10,15 @@ use crate::error::ClientError;
 use crate::traffic::Traffic;
 use crate::training::sealed::Sealed;
 
-/// What one step changes. The gradient may be seen by the server, the bias change only encrypted.
+/// What one step is made of. The gradient of the weights may be seen by the server, that of the
+/// biases stays here.
 #[derive(Clone, Default, PartialEq)]
 pub struct Update {
     /// Noised gradient of the weights by stage, divided by the expected batch size.
     pub gradient: Vec<Vec<f32>>,
-    /// Change of the biases by stage, multiples of 2^-16.
-    pub bias_change: Vec<Vec<f32>>,
-    /// Instead of a step: the session's average of the weights becomes the weights. There is no
-    /// gradient then, and the biases change to their average.
+    /// Noised gradient of the biases by stage, likewise.
+    pub bias_gradient: Vec<Vec<f32>>,
+    /// Instead of a step: the session's averages become the parameters. There is no gradient then.
     pub adopts_average: bool,
 }
 
@@ -44,12 +44,16 @@ pub trait Evaluator: Send {
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError>;
 
-    /// The exact bytes that commit an update as the session's next step: fresh encryptions of the
-    /// bias change, so every call differs.
+    /// Steps of the session that are done: the number of the next one.
+    fn steps(&self) -> u64;
+
+    /// The exact bytes that commit an update as step `step`; `last` ends the session. The step is
+    /// made here first, on a mirror, so that nothing leaves that would diverge. Sealed under a
+    /// fresh nonce, so every call differs.
     ///
     /// # Errors
-    /// [`ClientError`] if the update does not fit the network.
-    fn seal(&mut self, update: &Update) -> Result<Sealed, ClientError>;
+    /// [`ClientError`] if the update does not fit the network or diverges.
+    fn seal(&mut self, step: u64, update: &Update, last: bool) -> Result<Sealed, ClientError>;
 
     /// Commits a sealed update as step `step` of this session. Repeating a commit that was stored
     /// changes nothing.
@@ -87,8 +91,12 @@ impl<E: Evaluator + ?Sized> Evaluator for &mut E {
         (**self).evaluate(stage, direction, blocks)
     }
 
-    fn seal(&mut self, update: &Update) -> Result<Sealed, ClientError> {
-        (**self).seal(update)
+    fn steps(&self) -> u64 {
+        (**self).steps()
+    }
+
+    fn seal(&mut self, step: u64, update: &Update, last: bool) -> Result<Sealed, ClientError> {
+        (**self).seal(step, update, last)
     }
 
     fn commit(&mut self, step: u64, sealed: &Sealed, update: &Update) -> Result<(), ClientError> {

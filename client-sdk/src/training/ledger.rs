@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use sphinx_privacy::ledger::{Binding, Charge, Entry, Ledger, LedgerError, PrivacyUnit};
+use sphinx_privacy::ledger::{
+    Binding, Charge, Digest, Entry, Ledger, LedgerError, Pins, PrivacyUnit,
+};
 use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 use sphinx_proto::SessionId;
 
@@ -101,7 +103,8 @@ impl ModelLedger {
         } else {
             (self.charge, self.target)
         };
-        let entry = Entry { session, step: base_version, charge };
+        let chain = Digest::try_from(&*sealed.chain()).ok();
+        let entry = Entry { session, step: base_version, charge, chain };
         match self.ledger.reserve(&entry, target, sealed.bytes()) {
             Ok(_) => Ok(true),
             Err(LedgerError::BudgetExhausted { .. }) => Ok(false),
@@ -123,9 +126,18 @@ impl ModelLedger {
         }
     }
 
-    /// Refuses a ledger that knows less than the server: it was rolled back.
-    pub(crate) fn check_version(&self, server: u64) -> Result<(), ClientError> {
-        Ok(self.ledger.check_version(server)?)
+    /// Refuses a model that is elsewhere than the ledger: one of the two was rolled back, or the
+    /// model replaced.
+    pub(crate) fn check_version(&self, server: u64, chain: [u8; 32]) -> Result<(), ClientError> {
+        Ok(self.ledger.check_model(server, Digest(chain))?)
+    }
+
+    /// Notes which model the ledger is of, once: later ones must be the same.
+    ///
+    /// # Errors
+    /// [`crate::TrainingError::Ledger`] for another model than the one noted before.
+    pub fn pin(&mut self, pins: &Pins) -> Result<(), ClientError> {
+        Ok(self.ledger.pin(pins)?)
     }
 
     /// Steps that the budget still allows.

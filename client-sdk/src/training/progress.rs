@@ -9,9 +9,9 @@ use crate::traffic::Traffic;
 /// The state of a training after a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
-    /// Steps done in this run.
+    /// Steps of the training that are done.
     pub step: u64,
-    /// Steps of this run in all.
+    /// Steps of the training in all.
     pub steps: u64,
     /// Passes over the data so far, in expectation.
     pub epoch: f64,

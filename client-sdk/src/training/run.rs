@@ -85,19 +85,16 @@ impl Training<'_> {
         let privacy = self.planned.privacy.as_ref();
         let mut rng = ChaCha20Rng::from_seed(self.seed);
         let mut batches = Batches::new(self.inputs.data().len(), self.planned.batch, privacy);
-        let mut maker = UpdateMaker::new(
-            &plan,
-            self.spec.bias_bound,
-            cloud.biases(),
-            self.planned.rule,
-            (self.options.privacy, privacy, self.options.blocks),
-        )?;
+        let maker = UpdateMaker::new(&plan, (self.options.privacy, privacy, self.options.blocks))?;
         let allowed = match &ledger {
             Some(ledger) => ledger.remaining(privacy)?,
             None => u64::MAX,
         };
-        let steps = self.planned.steps.min(allowed);
-        let mut done = 0;
+        // A session that was interrupted goes on where it was.
+        let begun = cloud.steps();
+        let steps = self.planned.steps.min(begun.saturating_add(allowed));
+        let averages = self.planned.rule.averaging.is_some();
+        let mut done = begun;
         let mut seen = 0;
         let mut refused = false;
         while done < steps {
@@ -106,12 +103,12 @@ impl Training<'_> {
             // Drawn once: a step that is tried again shows the same.
             let slots = blocks(&batch, self.options.blocks, self.options.augmentation, &mut rng);
             let pass = self.pass(cloud, &plan, &maker, &slots, done)?;
-            let update = maker.make(done, &pass.gradients, cloud.biases(), &mut rng)?;
-            if !self.commit(cloud, ledger.as_deref_mut(), done, &update)? {
+            let update = maker.make(&pass.gradients, &mut rng)?;
+            let last = done + 1 == self.planned.steps && !averages;
+            if !self.commit(cloud, ledger.as_deref_mut(), (done, last), &update)? {
                 refused = true;
                 break;
             }
-            maker.committed(cloud.biases())?;
             done += 1;
             seen += pass.examples;
             let report = Progress {
@@ -134,16 +131,17 @@ impl Training<'_> {
             }
         }
         // However the training ended: what was averaged is post-processing and costs no privacy.
-        let adoption = maker.adoption(cloud.biases()).filter(|_| done > 0);
-        if let Some(adoption) = &adoption {
-            self.commit(cloud, ledger.as_deref_mut(), done, adoption)?;
+        let averaged = averages && done > 0;
+        if averaged {
+            let adoption = Update { adopts_average: true, ..Update::default() };
+            self.commit(cloud, ledger.as_deref_mut(), (done, true), &adoption)?;
         }
         Ok(TrainingSummary {
-            steps: done,
-            averaged: adoption.is_some(),
+            steps: done - begun,
+            averaged,
             budget_exhausted: refused || (done < self.planned.steps && done == steps),
             version: cloud.version(),
-            slots: done * self.options.blocks * SLOTS as u64,
+            slots: (done - begun) * self.options.blocks * SLOTS as u64,
             elapsed: started.elapsed(),
             epsilon: ledger.as_ref().and_then(|ledger| ledger.spent()),
             traffic: cloud.traffic(),
@@ -200,11 +198,11 @@ impl Training<'_> {
         &self,
         cloud: &mut dyn Evaluator,
         mut ledger: Option<&mut ModelLedger>,
-        step: u64,
+        (step, last): (u64, bool),
         update: &Update,
     ) -> Result<bool, ClientError> {
         let base_version = cloud.version();
-        let sealed = cloud.seal(update)?;
+        let sealed = cloud.seal(step, update, last)?;
         if let Some(ledger) = ledger.as_deref_mut()
             && !ledger.reserve(self.session_id, step, base_version, update, &sealed)?
         {

@@ -39,6 +39,11 @@ impl Sealed {
         gradient
     }
 
+    /// The chain that the update leads to; empty where nothing is sent.
+    pub(crate) fn chain(&self) -> &[u8] {
+        &self.0.header().chain
+    }
+
     pub(crate) fn of(commit: wire::Sealed) -> Self {
         Self(commit)
     }

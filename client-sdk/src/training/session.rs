@@ -1,30 +1,36 @@
-//! A training session at the trainer, on ciphertexts.
+//! A training session at the trainer, on ciphertexts, every product checked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
+use bytes::Bytes;
 use sphinx_gradient::Tensor;
-use sphinx_linalg::{BIAS_WIDTH, SLOTS};
+use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::TrainingRule;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_proto::v1::{Commit, Model, OpenSession, ParameterSet, StageScales};
+use sphinx_proto::v1::{self, Commit, OpenSession, ParameterSet};
 use sphinx_proto::{KeyId, ModelId, SessionId};
-use sphinx_secret::SecretKey;
-use sphinx_wire::commit::{self, SeededBiases};
+use sphinx_secret::RootKey;
+use sphinx_wire::commit;
 use sphinx_wire::sealed as wire;
+use sphinx_wire::training::{
+    Geometries, StageIntegers, backward_budget, forward_budget, working_sha256,
+};
 use tokio::runtime::Handle;
-use zeroize::Zeroizing;
 
 use crate::client::SphinxClient;
-use crate::error::{ClientError, ClientKeyError, TrainingError};
+use crate::error::{ClientError, StateError, TrainingError};
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
-use crate::training::rows::{self, Evaluation, RowCodec, TrainerRows};
+use crate::training::mirror::{ModelMirror, NextVersion, SessionMirror};
+use crate::training::rows::{self, CheckCost, Checked, Evaluation, TrainerRows};
 use crate::training::sealed::Sealed;
 use crate::training::stream::TrainStream;
+
+/// This build, for the error that says that client and service compute different bits.
+const BUILD: &str = concat!("sphinx-client ", env!("CARGO_PKG_VERSION"));
 
 /// What a session needs to be opened, and opened again.
 #[derive(Clone)]
@@ -33,76 +39,79 @@ pub struct SessionOptions {
     pub model_id: ModelId,
     /// The key it was made with.
     pub key_id: KeyId,
-    /// The secret half of that key.
-    pub key: Arc<SecretKey>,
+    /// The root of that key.
+    pub key: Arc<RootKey>,
     /// Chosen at random for a new session; the same again to go on after a break.
     pub session_id: SessionId,
     /// Update rule and learning rates.
     pub rule: TrainingRule,
 }
 
-/// An open session: encrypts what goes out, decrypts what comes back.
+/// An open session: encrypts what goes out, decrypts and checks what comes back.
 pub struct EncryptedSession {
     client: SphinxClient,
     options: SessionOptions,
     runtime: Handle,
     stream: TrainStream,
-    plan: Arc<Plan>,
-    spec: NetworkSpec,
-    scales: Vec<StageScales>,
-    version: u64,
+    geometries: Arc<Geometries>,
+    mirror: SessionMirror,
+    /// Of the mirror's weights.
+    integers: Vec<StageIntegers>,
     last_step: Option<u64>,
-    biases: Vec<Vec<f32>>,
+    /// Where the sealed update leads.
+    next: Option<NextVersion>,
     calls: u64,
+    checks: CheckCost,
     /// Bytes moved by streams that were closed since.
     earlier: Traffic,
-    rng: ChaCha20Rng,
-}
-
-/// What opening a session brings.
-struct Opened {
-    stream: TrainStream,
-    spec: NetworkSpec,
-    plan: Plan,
-    scales: Vec<StageScales>,
-    version: u64,
-    last_step: Option<u64>,
-    biases: Vec<Vec<f32>>,
 }
 
 impl EncryptedSession {
-    /// Opens a session at the model's newest version. Must be called on a tokio runtime.
+    /// Opens a session at the model's newest version, which is brought home and verified first.
+    /// Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// [`ClientError`] if the trainer refuses or does not answer.
+    /// [`StateError`] if the model is not what its owner left; [`ClientError`] if the trainer
+    /// refuses or does not answer.
     pub async fn open(client: &SphinxClient, options: SessionOptions) -> Result<Self, ClientError> {
-        let opened = open(client, &options).await?;
-        let Opened { stream, spec, plan, scales, version, last_step, biases } = opened;
+        let mirror = ModelMirror::fetch(client, &options.key, &options.model_id).await?;
+        Self::open_at(client, options, mirror).await
+    }
+
+    /// As [`Self::open`], at a version that is here already.
+    pub(crate) async fn open_at(
+        client: &SphinxClient,
+        options: SessionOptions,
+        mirror: ModelMirror,
+    ) -> Result<Self, ClientError> {
+        let geometries = Arc::new(Geometries::new(mirror.plan.as_ref().clone()));
+        let mirror = mirror.opened(options.session_id, options.rule)?;
+        let integers = geometries.lower(&mirror.trained.weights.weights)?;
+        let (stream, last_step) = open(client, &options, &mirror, &integers).await?;
         Ok(Self {
             client: client.clone(),
             options,
             runtime: Handle::current(),
             stream,
-            plan: Arc::new(plan),
-            spec,
-            scales,
-            version,
+            geometries,
+            mirror,
+            integers,
             last_step,
-            biases,
+            next: None,
             calls: 0,
+            checks: CheckCost::default(),
             earlier: Traffic::default(),
-            rng: ChaCha20Rng::from_rng(&mut rand::rng()),
         })
     }
 
     /// The network's stages.
     pub fn plan(&self) -> &Arc<Plan> {
-        &self.plan
+        self.mirror.plan()
     }
 
     /// The network's description.
     pub fn spec(&self) -> &NetworkSpec {
-        &self.spec
+        self.mirror.spec()
     }
 
     /// The last step of this session that is committed.
@@ -110,33 +119,51 @@ impl EncryptedSession {
         self.last_step
     }
 
-    /// The product of a stage on some blocks, `None` if the network has no such product or the
-    /// tensors are not blocks of its rows.
-    fn evaluation(
-        &self,
-        stage: usize,
-        direction: Direction,
-        blocks: &[&Tensor],
-    ) -> Option<Evaluation> {
-        let (shape, scales) = (self.plan.stages.get(stage)?, self.scales.get(stage)?);
-        let (outputs, channels, scale) = match direction {
-            Direction::Forward => (shape.output.len(), shape.output.channels, scales.forward_input),
-            Direction::Backward => (shape.input.len(), shape.input.channels, scales.backward_input),
-        };
-        let inputs = blocks.first()?.rows();
-        let alike = blocks.iter().all(|block| (block.rows(), block.slots()) == (inputs, SLOTS));
-        let blocks = blocks.len();
-        alike.then_some(Evaluation { stage, direction, blocks, inputs, outputs, channels, scale })
+    /// h of the version that evaluations use.
+    pub fn chain(&self) -> [u8; 32] {
+        self.mirror.chain()
     }
+
+    /// CPU time of this side's threads that checks took so far.
+    pub fn check_cpu(&self) -> Duration {
+        self.checks.0
+    }
+}
+
+/// The product of a stage on some blocks, `None` if the network has no such product or the tensors
+/// are not blocks of its rows.
+fn evaluation<'a>(
+    mirror: &'a SessionMirror,
+    integers: &'a [StageIntegers],
+    (stage, direction): (usize, Direction),
+    blocks: &[&Tensor],
+) -> Option<Evaluation<'a>> {
+    let shape = mirror.plan().stages.get(stage)?;
+    let product = integers.get(stage)?.product(direction)?;
+    let (budget, biases): (_, &[f32]) = match direction {
+        Direction::Forward => (forward_budget(shape), mirror.trained.biases.get(stage)?),
+        Direction::Backward => (backward_budget(), &[]),
+    };
+    let inputs = product.map.inputs();
+    let alike = blocks.iter().all(|block| (block.rows(), block.slots()) == (inputs, SLOTS));
+    (alike && !blocks.is_empty()).then_some(Evaluation {
+        stage,
+        direction,
+        blocks: blocks.len(),
+        product,
+        scale: budget.input_scale,
+        limit: budget.largest_message() as i32,
+        biases,
+    })
 }
 
 impl Evaluator for EncryptedSession {
     fn version(&self) -> u64 {
-        self.version
+        self.mirror.version()
     }
 
     fn biases(&self) -> &[Vec<f32>] {
-        &self.biases
+        &self.mirror.trained.biases
     }
 
     fn evaluate(
@@ -145,46 +172,71 @@ impl Evaluator for EncryptedSession {
         direction: Direction,
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError> {
-        let Some(evaluation) = self.evaluation(stage, direction, blocks) else {
-            return Err(no_product(stage, blocks, self.plan.stages.len()));
+        let (mirror, integers) = (&self.mirror, &self.integers);
+        let Some(evaluation) = evaluation(mirror, integers, (stage, direction), blocks) else {
+            return Err(no_product(stage, blocks, mirror.plan().stages.len()));
         };
+        let mut server = TrainerRows::new(&mut self.stream, self.mirror.version(), self.calls + 1);
+        let checked = rows::evaluate(&mut server, &evaluation, blocks, &mut self.checks)?;
         self.calls += 1;
-        let mut server = TrainerRows::new(&mut self.stream, self.version, self.calls);
-        let mut codec = RowCodec { key: &self.options.key, rng: &mut self.rng };
-        rows::evaluate(&mut server, &mut codec, &evaluation, blocks)
+        match checked {
+            Checked::Right(tensors) => Ok(tensors),
+            Checked::Wrong => Err(StateError::WrongProduct {
+                model: self.options.model_id.to_string(),
+                version: self.mirror.version(),
+                stage,
+                phase: match direction {
+                    Direction::Forward => "forward",
+                    Direction::Backward => "backward",
+                },
+            }
+            .into()),
+        }
     }
 
-    fn seal(&mut self, update: &Update) -> Result<Sealed, ClientError> {
-        let step = self.last_step.map_or(0, |last| last + 1);
-        let (base_version, adopt_average) = (self.version, update.adopts_average);
-        let header = Commit { step, base_version, adopt_average };
-        let (key, rng) = (&self.options.key, &mut self.rng);
-        let parts = commit::parts(&update.gradient, &update.bias_change, |changes| {
-            let messages = Zeroizing::new(commit::bias_messages(changes));
-            let rows = key.encrypt_rows(&messages, BIAS_WIDTH, rng);
-            SeededBiases { seeds: rows.seeds, bodies: rows.bodies }
-        });
+    fn steps(&self) -> u64 {
+        self.mirror.steps
+    }
+
+    fn seal(&mut self, step: u64, update: &Update, last: bool) -> Result<Sealed, ClientError> {
+        let next = self.mirror.next(step, update, last)?;
+        let rates = v1::StepRates {
+            learning_rate: next.rates.learning_rate,
+            first_correction: next.rates.first_correction,
+            second_correction: next.rates.second_correction,
+        };
+        let header = Commit {
+            step,
+            base_version: self.mirror.version(),
+            adopt_average: update.adopts_average,
+            rates: (!update.adopts_average).then_some(rates),
+            chain: Bytes::copy_from_slice(&next.chain),
+        };
+        let parts = commit::parts(&header, &update.gradient, next.sealed.clone());
+        self.next = Some(next);
         Ok(Sealed::of(wire::Sealed::new(opening(&self.options), header, parts)))
     }
 
-    fn commit(&mut self, step: u64, sealed: &Sealed, update: &Update) -> Result<(), ClientError> {
+    fn commit(&mut self, step: u64, sealed: &Sealed, _: &Update) -> Result<(), ClientError> {
         self.commit_sealed(step, sealed)?;
-        for (biases, changes) in self.biases.iter_mut().zip(&update.bias_change) {
-            biases.iter_mut().zip(changes).for_each(|(bias, change)| *bias += change);
-        }
-        Ok(())
+        self.arrive()
     }
 
     fn reopen(&mut self, step: u64) -> Result<bool, ClientError> {
         let (client, options) = (self.client.clone(), self.options.clone());
-        let opened = self.runtime.block_on(async { open(&client, &options).await })?;
         self.earlier = self.traffic();
-        self.stream = opened.stream;
-        self.scales = opened.scales;
-        self.version = opened.version;
-        self.last_step = opened.last_step;
-        self.biases = opened.biases;
-        Ok(self.last_step == Some(step))
+        // Where the model is: at the version that is mirrored, or at the one that was to follow.
+        let opened = self
+            .runtime
+            .block_on(async { open(&client, &options, &self.mirror, &self.integers).await });
+        match opened {
+            Ok((stream, last_step)) => {
+                (self.stream, self.last_step) = (stream, last_step);
+                Ok(self.last_step == Some(step))
+            }
+            Err(ClientError::State(StateError::OtherChain { .. })) => self.reopen_anew(step),
+            Err(error) => Err(error),
+        }
     }
 
     fn traffic(&self) -> Traffic {
@@ -194,21 +246,23 @@ impl Evaluator for EncryptedSession {
 }
 
 impl EncryptedSession {
-    /// Sends a sealed commit as it is and waits until it is stored.
+    /// Sends a sealed commit as it is and waits until it is stored. The session is at the version
+    /// before until it is opened again.
     ///
     /// # Errors
     /// [`crate::TrainingError::Sealed`] for one of another step or version; after a transient error
     /// reopen and repeat.
     pub fn commit_sealed(&mut self, step: u64, sealed: &Sealed) -> Result<(), ClientError> {
         let commit = sealed.commit();
-        let header = commit.header();
-        if (header.step, header.base_version) != (step, self.version) {
+        let (header, version) = (commit.header().clone(), self.mirror.version());
+        if (header.step, header.base_version) != (step, version) {
             let cause = format!(
-                "it is step {} on version {}, asked for is step {step} on version {}",
-                header.step, header.base_version, self.version
+                "it is step {} on version {}, asked for is step {step} on version {version}",
+                header.step, header.base_version
             );
             return Err(TrainingError::Sealed { cause }.into());
         }
+        let chain = header.chain.clone();
         self.stream.send(Part::Commit(header))?;
         for part in commit.parts() {
             self.stream.send(Part::CommitChunk(part.clone()))?;
@@ -217,14 +271,50 @@ impl EncryptedSession {
         let Reply::Committed(committed) = reply else {
             return Err(self.stream.unexpected(&reply, "committed"));
         };
-        if committed.step != step || committed.version != self.version + 1 {
+        if committed.step != step || committed.version != version + 1 {
             let got = format!("step {} as version {}", committed.step, committed.version);
-            let expected = format!("step {step} as version {}", self.version + 1);
+            let expected = format!("step {step} as version {}", version + 1);
             return Err(self.stream.protocol(got, expected));
         }
-        self.version = committed.version;
+        if committed.chain != chain {
+            let model = self.options.model_id.to_string();
+            return Err(StateError::OtherChain { model, version: version + 1 }.into());
+        }
         self.last_step = Some(step);
         Ok(())
+    }
+
+    /// Moves the mirror on to the version that was sealed and is committed.
+    fn arrive(&mut self) -> Result<(), ClientError> {
+        let cause = || "it was sealed by another session".to_owned();
+        let next = self.next.take().ok_or_else(|| TrainingError::Sealed { cause: cause() })?;
+        self.mirror.committed(next);
+        self.integers = self.geometries.lower(&self.mirror.trained.weights.weights)?;
+        Ok(())
+    }
+
+    /// The model has moved: by the update that was under way, or by somebody else's.
+    fn reopen_anew(&mut self, step: u64) -> Result<bool, ClientError> {
+        let (client, options) = (self.client.clone(), self.options.clone());
+        if let Some(next) = self.next.take() {
+            self.mirror.committed(next);
+            self.integers = self.geometries.lower(&self.mirror.trained.weights.weights)?;
+            let opened = self
+                .runtime
+                .block_on(async { open(&client, &options, &self.mirror, &self.integers).await });
+            match opened {
+                Ok((stream, last_step)) => {
+                    (self.stream, self.last_step) = (stream, last_step);
+                    return Ok(self.last_step == Some(step));
+                }
+                Err(ClientError::State(StateError::OtherChain { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let opened = self.runtime.block_on(Self::open(&client, options))?;
+        let earlier = self.earlier;
+        *self = Self { earlier, checks: self.checks, calls: self.calls, ..opened };
+        Ok(self.last_step == Some(step))
     }
 }
 
@@ -239,31 +329,26 @@ fn opening(options: &SessionOptions) -> OpenSession {
     }
 }
 
-async fn open(client: &SphinxClient, options: &SessionOptions) -> Result<Opened, ClientError> {
-    let request = opening(options);
-    let (stream, opened) = TrainStream::open(&client.trainer, &request).await?;
-    let model: Option<Model> = opened.model;
-    let model = model.ok_or_else(|| stream.protocol("no model", "the session's model"))?;
-    let network = model.network.ok_or_else(|| stream.protocol("no network", "a network"))?;
-    let spec = NetworkSpec::try_from(network)?;
-    let plan = Plan::new(&spec)?;
-    if opened.stages.len() != plan.stages.len() {
-        let got = format!("scales of {} stages", opened.stages.len());
-        return Err(stream.protocol(got, format_args!("{}", plan.stages.len())));
+/// Opens the stream and compares, before the first ciphertext leaves, where the service stands and
+/// what it computes with.
+async fn open(
+    client: &SphinxClient,
+    options: &SessionOptions,
+    mirror: &SessionMirror,
+    integers: &[StageIntegers],
+) -> Result<(TrainStream, Option<u64>), ClientError> {
+    let (stream, opened) = TrainStream::open(&client.trainer, &opening(options)).await?;
+    let state = opened.state.ok_or_else(|| stream.protocol("no state", "the version's state"))?;
+    let model = options.model_id.to_string();
+    if (state.version, &*state.chain) != (mirror.version(), &mirror.chain()[..]) {
+        return Err(StateError::OtherChain { model, version: state.version }.into());
     }
-    let mut biases = Vec::with_capacity(plan.stages.len());
-    for (index, stage) in plan.stages.iter().enumerate() {
-        let count = stage.linear.bias_count();
-        let (id, version, key) = (&options.model_id, model.version, &options.key);
-        let values = client.biases(id, version, index, count, key).await?;
-        // Another key decrypts to uniform numbers.
-        if values.iter().any(|bias| bias.abs() > spec.bias_bound) {
-            return Err(ClientKeyError::WrongKey { key_id: options.key_id.to_string() }.into());
-        }
-        biases.push(values);
+    let working = working_sha256(integers, &mirror.trained.weights.optimizer_sha256());
+    if *opened.working_sha256 != working {
+        let ours = BUILD.to_owned();
+        return Err(StateError::OtherBuild { model, ours, theirs: opened.build }.into());
     }
-    let (version, last_step, scales) = (model.version, opened.last_step, opened.stages);
-    Ok(Opened { stream, spec, plan, scales, version, last_step, biases })
+    Ok((stream, opened.last_step))
 }
 
 /// A product that the network does not have, or tensors that are not blocks of its rows.

@@ -7,8 +7,10 @@ use rand::Rng;
 use sphinx_data::Dataset;
 use sphinx_network::Plan;
 use sphinx_privacy::Delta;
+use sphinx_privacy::ledger::{Digest, Pins};
 use sphinx_proto::{KeyId, ModelId, SessionId};
-use sphinx_secret::SecretKey;
+use sphinx_secret::RootKey;
+use sphinx_wire::state::network_sha256;
 
 use crate::client::SphinxClient;
 use crate::error::{ClientError, TrainingError};
@@ -16,6 +18,7 @@ use crate::training::deliver::{Undelivered, deliver};
 use crate::training::evaluator::Evaluator;
 use crate::training::inputs::Inputs;
 use crate::training::ledger::{ModelLedger, Unconfirmed};
+use crate::training::mirror::ModelMirror;
 use crate::training::options::TrainingOptions;
 use crate::training::progress::{Progress, TrainingSummary};
 use crate::training::run::Training;
@@ -28,8 +31,8 @@ pub struct TrainingRequest {
     pub model_id: ModelId,
     /// The key it was made with.
     pub key_id: KeyId,
-    /// The secret half of that key.
-    pub key: Arc<SecretKey>,
+    /// The root of that key.
+    pub key: Arc<RootKey>,
     /// The examples.
     pub data: Arc<Dataset>,
     /// How long, how fast, how private.
@@ -38,15 +41,20 @@ pub struct TrainingRequest {
     pub ledger: PathBuf,
     /// δ of that ledger, at which a budget has to be stated too.
     pub delta: Delta,
+    /// Seed of batches and noise, for experiments that have to be repeatable: whoever knows it can
+    /// undo the privacy. `None` draws one from the operating system.
+    pub seed: Option<[u8; 32]>,
 }
 
 impl SphinxClient {
     /// Trains a model and reports after every step; a `false` from `progress` ends the training
     /// after that step.
     ///
-    /// Every step's noised update is recorded in the ledger before it leaves, together with its
-    /// exact bytes. An update that an earlier run recorded and could not confirm is sent again
-    /// first.
+    /// The model is brought home and verified first, and every product is checked before anything
+    /// that depends on it is recorded or sent. Every step's noised update is recorded in the ledger
+    /// before it leaves, together with its exact bytes. An update that an earlier run recorded and
+    /// could not confirm is sent again first. A training by the same rule that was interrupted goes
+    /// on where it was, with the moments it had, from whatever machine has key and ledger.
     ///
     /// ```no_run
     /// # use std::sync::Arc;
@@ -67,7 +75,9 @@ impl SphinxClient {
     /// # Errors
     /// [`crate::TrainingError::Ledger`] if the ledger is missing, damaged, another model's or
     /// rolled back: the model is not trained then. [`crate::TrainingError::OtherDelta`] if the
-    /// budget is stated at another δ than the ledger's. [`ClientError::UpdateAbandoned`] if the
+    /// budget is stated at another δ than the ledger's. [`crate::StateError`] if the model is not
+    /// what was left, or the trainer answers a product wrongly: nothing is spent then.
+    /// [`ClientError::UpdateAbandoned`] if the
     /// trainer refuses an update for good, for instance because the training diverged: it stays
     /// spent, and the next training goes on without it. Others from the services; the model stays
     /// at its last committed version.
@@ -98,13 +108,22 @@ impl SphinxClient {
             let session = EncryptedSession::open(self, options).await?;
             ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
         }
-        let mut id = [0u8; 16];
-        rand::rng().fill_bytes(&mut id);
-        let session_id = SessionId(id);
-        let mut session = EncryptedSession::open(self, options(session_id, planned.rule)).await?;
-        ledger.check_version(session.version())?;
-        let mut seed = [0u8; 32];
-        rand::rng().fill_bytes(&mut seed);
+        let mirror = ModelMirror::fetch(self, &request.key, &request.model_id).await?;
+        ledger.check_version(mirror.version, mirror.chain)?;
+        if mirror.version == 0 {
+            let network = Digest(network_sha256(&mirror.spec));
+            ledger.pin(&Pins { first_chain: Digest(mirror.chain), network })?;
+        }
+        let session_id = match mirror.unfinished(&planned.rule) {
+            Some(position) => {
+                tracing::info!(steps = position.steps, "an interrupted training goes on");
+                position.id
+            }
+            None => SessionId(random()),
+        };
+        let options = options(session_id, planned.rule);
+        let mut session = EncryptedSession::open_at(self, options, mirror).await?;
+        let seed = request.seed.unwrap_or_else(random);
         blocking(move || {
             let spec = session.spec().clone();
             let inputs = Inputs::new(&Plan::new(&spec)?, &request.data)?;
@@ -120,6 +139,13 @@ impl SphinxClient {
         })
         .await
     }
+}
+
+/// Bytes from the operating system.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    crate::secure_rng().fill_bytes(&mut bytes);
+    bytes
 }
 
 /// Sends an unconfirmed update again, byte for byte, unless it had arrived.

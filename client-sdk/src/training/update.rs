@@ -2,17 +2,15 @@
 
 use rand::CryptoRng;
 use sphinx_gradient::{BlockGradient, Clipping};
-use sphinx_linalg::{BIAS_GRID_LOG2, SLOTS};
+use sphinx_linalg::SLOTS;
 use sphinx_network::Plan;
-use sphinx_optimizer::{RuleState, TrainingRule};
 use sphinx_privacy::{GaussianMechanism, MechanismSpec, PrivacyPlan};
 
 use crate::error::ClientError;
 use crate::training::evaluator::Update;
 use crate::training::options::Privacy;
 
-/// Makes updates: noise on everything, then the biases' own optimiser. It runs here because the
-/// server cannot see the biases' gradient.
+/// Makes updates: noise on everything, divided by the expected batch size.
 pub(crate) struct UpdateMaker {
     /// `None` trains without noise.
     mechanism: Option<GaussianMechanism>,
@@ -21,22 +19,14 @@ pub(crate) struct UpdateMaker {
     expected_batch: Option<f64>,
     weights: Vec<usize>,
     biases: Vec<usize>,
-    /// Of the biases by stage; its averages are those of the committed ones.
-    rule: RuleState,
-    /// Largest bias on the grid within the network's bound.
-    largest_bias: f32,
 }
 
 impl UpdateMaker {
-    /// A maker for a session that starts with `biases` and sends so many blocks per step.
+    /// A maker for a training that sends so many blocks per step.
     pub fn new(
         plan: &Plan,
-        bias_bound: f32,
-        biases: &[Vec<f32>],
-        rule: TrainingRule,
         (privacy, planned, blocks): (Privacy, Option<&PrivacyPlan>, u64),
     ) -> Result<Self, ClientError> {
-        let rule = RuleState::new(rule, biases)?;
         let weights: Vec<_> = plan.stages.iter().map(|stage| stage.linear.weight_count()).collect();
         let biases: Vec<_> = plan.stages.iter().map(|stage| stage.linear.bias_count()).collect();
         let mechanism = |clipping_norm: f32, plan: &PrivacyPlan, dimension| {
@@ -65,15 +55,7 @@ impl UpdateMaker {
             }
         };
         let expected_batch = planned.map(|plan| plan.expected_batch as f64);
-        Ok(Self {
-            mechanism,
-            clipping,
-            expected_batch,
-            weights,
-            biases,
-            rule,
-            largest_bias: largest_on_grid(bias_bound),
-        })
+        Ok(Self { mechanism, clipping, expected_batch, weights, biases })
     }
 
     /// How the examples' gradients are bounded.
@@ -81,12 +63,10 @@ impl UpdateMaker {
         self.clipping
     }
 
-    /// The update of step `step` from the blocks' sums, given the current biases.
+    /// The update made of the blocks' sums.
     pub fn make(
-        &mut self,
-        step: u64,
+        &self,
         blocks: &[BlockGradient],
-        biases: &[Vec<f32>],
         rng: &mut impl CryptoRng,
     ) -> Result<Update, ClientError> {
         let sum = flat_sum(blocks);
@@ -106,48 +86,9 @@ impl UpdateMaker {
         let mut take = |counts: &[usize]| -> Vec<Vec<f32>> {
             counts.iter().map(|&count| mean.by_ref().take(count).collect()).collect()
         };
-        let gradient = take(&self.weights);
-        let bias_gradient = take(&self.biases);
-        let bound = self.largest_bias;
-        let mut next = biases.to_vec();
-        self.rule.descend(step, &mut next, &bias_gradient)?;
-        let bias_change = next.iter().zip(biases).map(|(next, now)| change(next, now, bound));
-        let bias_change = bias_change.collect();
-        Ok(Update { gradient, bias_change, adopts_average: false })
+        let (gradient, bias_gradient) = (take(&self.weights), take(&self.biases));
+        Ok(Update { gradient, bias_gradient, adopts_average: false })
     }
-
-    /// Takes the biases after a committed step into their average, if one is kept.
-    pub fn committed(&mut self, biases: &[Vec<f32>]) -> Result<(), ClientError> {
-        Ok(self.rule.take_in(biases)?)
-    }
-
-    /// The update that makes the averaged parameters the model, `None` if none are kept.
-    pub fn adoption(&self, biases: &[Vec<f32>]) -> Option<Update> {
-        let averages = self.rule.averages()?.iter().zip(biases);
-        let bound = self.largest_bias;
-        let bias_change = averages.map(|(average, now)| change(&average.average, now, bound));
-        let bias_change = bias_change.collect();
-        Some(Update { gradient: Vec::new(), bias_change, adopts_average: true })
-    }
-}
-
-/// What leads from biases on the grid to the nearest ones on the grid to `next` that a bound on the
-/// grid allows.
-fn change(next: &[f32], biases: &[f32], bound: f32) -> Vec<f32> {
-    next.iter().zip(biases).map(|(next, old)| on_grid(next.clamp(-bound, bound)) - old).collect()
-}
-
-/// The nearest multiple of the biases' grid.
-fn on_grid(bias: f32) -> f32 {
-    let steps_per_unit = f64::from(BIAS_GRID_LOG2).exp2();
-    ((f64::from(bias) * steps_per_unit).round() / steps_per_unit) as f32
-}
-
-/// The largest multiple of the biases' grid that does not exceed a bound: rounded to the nearest, a
-/// bias at the bound could exceed it, and sessions refuse such biases.
-fn largest_on_grid(bound: f32) -> f32 {
-    let steps_per_unit = f64::from(BIAS_GRID_LOG2).exp2();
-    ((f64::from(bound) * steps_per_unit).floor() / steps_per_unit) as f32
 }
 
 /// All weights by stage, then all biases by stage, summed over the blocks in f64.

@@ -7,11 +7,13 @@
 //!
 //! Costs one term per input and output instead of one per weight.
 
+mod cpu;
 mod field;
 mod limbs;
 mod project;
 mod slots;
 
+pub use cpu::thread_cpu;
 pub use field::{PRIME, add, random, reduce, residue};
 pub use limbs::Limbs;
 pub use project::project;

@@ -25,7 +25,7 @@ mod record;
 mod store;
 
 pub use error::LedgerError;
-pub use record::{Binding, Charge, Digest, Entry, Head, PrivacyUnit, Record, Run};
+pub use record::{Binding, Charge, Digest, Entry, Head, Pins, PrivacyUnit, Record, Run};
 
 use allowance::Allowance;
 use store::{Contents, Store};
@@ -66,6 +66,7 @@ pub struct Ledger {
     /// Numbers of the records whose updates the server never took.
     abandoned: BTreeSet<u64>,
     target: Option<Target>,
+    pins: Option<Pins>,
     hash: Digest,
     pending: Option<PendingUpdate>,
     accountant: Accountant,
@@ -116,7 +117,7 @@ impl Ledger {
     /// As [`Ledger::open`].
     pub fn open_model(path: &Path, model: &str) -> Result<Self, LedgerError> {
         let (store, contents) = Store::open(path)?;
-        let Contents { binding, records, hash, pending, target, abandoned } = contents;
+        let Contents { binding, records, hash, pending, target, pins, abandoned } = contents;
         if binding.model != model {
             let (got, expected) = (binding.model, model.to_owned());
             return Err(LedgerError::OtherBinding { field: "model", got, expected });
@@ -137,6 +138,7 @@ impl Ledger {
             version,
             abandoned,
             target,
+            pins,
             hash,
             pending,
             accountant,
@@ -277,6 +279,53 @@ impl Ledger {
     pub fn head(&self) -> Head {
         let records = self.records.len() as u64;
         Head { records, version: self.version, hash: self.hash }
+    }
+
+    /// Notes which model the ledger is of, durably and once.
+    ///
+    /// # Errors
+    /// [`LedgerError::OtherModel`] if it is of another; [`LedgerError::Storage`].
+    pub fn pin(&mut self, pins: &Pins) -> Result<(), LedgerError> {
+        match &self.pins {
+            Some(kept) if kept == pins => Ok(()),
+            Some(_) => Err(LedgerError::OtherModel { version: 0 }),
+            None => {
+                self.store.pin(pins)?;
+                self.pins = Some(pins.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Which model the ledger is of, if that was noted.
+    pub fn pins(&self) -> Option<&Pins> {
+        self.pins.as_ref()
+    }
+
+    /// Compares with the version that the server has, and the hash chain that leads to it.
+    ///
+    /// # Errors
+    /// [`LedgerError::RolledBack`] when the server has more steps than the ledger,
+    /// [`LedgerError::ServerRolledBack`] when it has fewer, [`LedgerError::OtherModel`] when its
+    /// version is another than the one recorded.
+    pub fn check_model(&self, server: u64, chain: Digest) -> Result<(), LedgerError> {
+        self.check_version(server)?;
+        let ledger = self.head().version;
+        if server < ledger {
+            return Err(LedgerError::ServerRolledBack { ledger, server });
+        }
+        let kept = (0..).zip(&self.records).filter(|(number, record)| {
+            !self.abandoned.contains(number) && record.entry.step + 1 == server
+        });
+        let kept = match server {
+            0 => self.pins.as_ref().map(|pins| pins.first_chain),
+            _ => kept.last().and_then(|(_, record)| record.entry.chain),
+        };
+        match kept {
+            Some(kept) if kept != chain => Err(LedgerError::OtherModel { version: server }),
+            // Ledgers of earlier releases noted no chain.
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Compares with the version the server has committed.

@@ -7,8 +7,10 @@
 mod decrypt;
 mod encrypt;
 
+use std::time::Duration;
+
 use rand::CryptoRng;
-use sphinx_check::{Limbs, SlotSums};
+use sphinx_check::{Limbs, SlotSums, thread_cpu};
 use sphinx_linalg::POLYNOMIAL_SIZE;
 use zeroize::Zeroizing;
 
@@ -32,17 +34,48 @@ pub struct BlockKeys {
 pub struct Tally {
     coefficients: Limbs,
     sums: SlotSums,
+    cpu: Duration,
 }
 
 impl Tally {
     /// A tally of rows of so many blocks, with one coefficient per row.
     pub fn new(coefficients: Limbs, blocks: usize) -> Self {
-        Self { coefficients, sums: SlotSums::new(blocks * POLYNOMIAL_SIZE) }
+        let sums = SlotSums::new(blocks * POLYNOMIAL_SIZE);
+        Self { coefficients, sums, cpu: Duration::ZERO }
+    }
+
+    /// CPU time of all threads that the sums took.
+    pub fn cpu(&self) -> Duration {
+        self.cpu
+    }
+
+    fn merge(&mut self, span: SpanTally) {
+        let start = thread_cpu();
+        self.sums.merge(span.sums);
+        self.cpu += span.cpu + (thread_cpu() - start);
     }
 
     /// The residue of every slot.
     pub fn finish(self) -> Vec<u64> {
         self.sums.finish()
+    }
+}
+
+/// The sums of one thread.
+struct SpanTally {
+    sums: SlotSums,
+    cpu: Duration,
+}
+
+impl SpanTally {
+    fn new(slots: usize) -> Self {
+        Self { sums: SlotSums::new(slots), cpu: Duration::ZERO }
+    }
+
+    fn add(&mut self, coefficients: &Limbs, place: impl Fn(usize) -> usize, rows: &[i32]) {
+        let start = thread_cpu();
+        self.sums.add(coefficients, place, rows);
+        self.cpu += thread_cpu() - start;
     }
 }
 

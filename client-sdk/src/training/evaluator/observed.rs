@@ -56,8 +56,12 @@ impl<E: Evaluator, F: FnMut(&E, Event<'_>) + Send> Evaluator for Observed<E, F> 
         self.evaluator.evaluate(stage, direction, blocks)
     }
 
-    fn seal(&mut self, update: &Update) -> Result<Sealed, ClientError> {
-        self.evaluator.seal(update)
+    fn steps(&self) -> u64 {
+        self.evaluator.steps()
+    }
+
+    fn seal(&mut self, step: u64, update: &Update, last: bool) -> Result<Sealed, ClientError> {
+        self.evaluator.seal(step, update, last)
     }
 
     fn commit(&mut self, step: u64, sealed: &Sealed, update: &Update) -> Result<(), ClientError> {

@@ -2,7 +2,9 @@
 
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_proto::v1::{Direction as DirectionMessage, Evaluate, EvaluateResult, InputRows};
+use sphinx_proto::v1::{
+    Direction as DirectionMessage, Evaluate, EvaluateResult, InputRows, OutputRows,
+};
 use sphinx_wire::rows::{AwaitedRows, TRAINING_ROWS};
 
 use super::{Evaluation, ResultRows, RowServer, UploadRows};
@@ -15,52 +17,46 @@ pub(crate) struct TrainerRows<'a> {
     /// Version that the results have to be of.
     version: u64,
     call: u64,
-    evaluation: Option<Evaluation>,
-    /// Result rows of each block that have not come yet.
-    awaited: Vec<AwaitedRows>,
+    /// Output rows, and those that have not come yet.
+    outputs: usize,
+    awaited: AwaitedRows,
+    /// Whether the result's header has come.
+    begun: bool,
 }
 
 impl<'a> TrainerRows<'a> {
     /// Evaluations by an open stream, the next one numbered `call`.
     pub fn new(stream: &'a mut TrainStream, version: u64, call: u64) -> Self {
-        Self { stream, version, call, evaluation: None, awaited: Vec::new() }
+        let awaited = AwaitedRows::new(TRAINING_ROWS, 0, 1);
+        Self { stream, version, call, outputs: 0, awaited, begun: false }
     }
 
-    fn check(&self, header: &EvaluateResult) -> Result<(), ClientError> {
-        let (rows, channels) = self.evaluation.map_or((0, 0), |e| (e.outputs, e.channels));
-        let usable = |scale: &f64| scale.is_finite() && *scale > 0.0;
-        let fits = header.call == self.call
-            && header.version == self.version
-            && header.rows as usize == rows
-            && header.scales.len() == channels
-            && header.scales.iter().all(usable);
-        if fits {
+    fn header(&mut self) -> Result<(), ClientError> {
+        let reply = self.stream.receive()?;
+        let Reply::Result(header) = reply else {
+            return Err(self.stream.unexpected(&reply, "result"));
+        };
+        let (call, version, rows) = (self.call, self.version, self.outputs);
+        if (header.call, header.version, header.rows as usize) == (call, version, rows) {
             return Ok(());
         }
-        let got = format!(
-            "result of call {} on version {} with {} rows and {} scales",
-            header.call,
-            header.version,
-            header.rows,
-            header.scales.len()
-        );
-        let (call, version) = (self.call, self.version);
-        let expected = format!("call {call}, version {version}, {rows} rows, {channels} scales");
+        let EvaluateResult { call: got, version: of, rows: with } = header;
+        let got = format!("result of call {got} on version {of} with {with} rows");
+        let expected = format!("call {call}, version {version}, {rows} rows");
         Err(self.stream.protocol(got, expected))
     }
 }
 
 impl RowServer for TrainerRows<'_> {
-    fn announce(&mut self, evaluation: &Evaluation) -> Result<(), ClientError> {
-        self.evaluation = Some(*evaluation);
-        let rows = AwaitedRows::new(TRAINING_ROWS, evaluation.outputs);
-        self.awaited = vec![rows; evaluation.blocks];
+    fn announce(&mut self, evaluation: &Evaluation<'_>) -> Result<(), ClientError> {
+        self.outputs = evaluation.outputs();
+        self.awaited = AwaitedRows::new(TRAINING_ROWS, self.outputs, evaluation.blocks);
         let direction = DirectionMessage::from(evaluation.direction);
         self.stream.send(Part::Evaluate(Evaluate {
             call: self.call,
             stage: evaluation.stage as u32,
             direction: direction.into(),
-            rows: evaluation.inputs as u32,
+            rows: evaluation.inputs() as u32,
             blocks: evaluation.blocks as u32,
         }))
     }
@@ -70,36 +66,24 @@ impl RowServer for TrainerRows<'_> {
             first_row: rows.first_row as u32,
             seeds: rows.seeds,
             bodies: rows.bodies,
-            block: rows.block as u32,
         }))
     }
 
-    fn scales(&mut self) -> Result<Vec<f64>, ClientError> {
-        let reply = self.stream.receive()?;
-        let Reply::Result(header) = reply else {
-            return Err(self.stream.unexpected(&reply, "result"));
-        };
-        self.check(&header)?;
-        Ok(header.scales)
-    }
-
     fn receive(&mut self) -> Result<Option<ResultRows>, ClientError> {
-        if self.awaited.iter().all(|rows| rows.missing() == 0) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.header()?;
+        }
+        if self.awaited.missing() == 0 {
             return Ok(None);
         }
         let reply = self.stream.receive()?;
         let Reply::Output(output) = reply else {
             return Err(self.stream.unexpected(&reply, "output"));
         };
-        let (block, blocks) = (output.block as usize, self.awaited.len());
-        let Some(awaited) = self.awaited.get_mut(block) else {
-            let got = format_args!("rows of block {block}");
-            return Err(self.stream.protocol(got, format_args!("a block below {blocks}")));
-        };
-        awaited
+        self.awaited
             .take(&output.rows, output.masks.len(), output.bodies.len())
             .map_err(|wrong| self.stream.protocol(wrong.got, wrong.expected))?;
-        let (rows, masks, bodies) = (output.rows, output.masks, output.bodies);
-        Ok(Some(ResultRows { block, rows, masks, bodies }))
+        let OutputRows { rows, masks, bodies } = output;
+        Ok(Some(ResultRows { rows, masks, bodies }))
     }
 }

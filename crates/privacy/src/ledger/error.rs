@@ -60,6 +60,26 @@ pub enum LedgerError {
         /// Version committed by the server.
         server: u64,
     },
+    /// The server is behind the ledger: it went back to an older copy.
+    #[error(
+        "the server has version {server} of the model, the privacy ledger has recorded version {ledger}: the \
+         service went back to an older copy; bring its newest copy back, or train a new model"
+    )]
+    ServerRolledBack {
+        /// Version that the ledger's last record leads to.
+        ledger: u64,
+        /// Version of the server.
+        server: u64,
+    },
+    /// The model at the server is not the one that the ledger has recorded.
+    #[error(
+        "version {version} of the model at the server is not the one that the privacy ledger has recorded: its \
+         hash chain differs; somebody replaced the model"
+    )]
+    OtherModel {
+        /// The version.
+        version: u64,
+    },
     /// A step is skipped: somebody trained the model without this ledger.
     #[error(
         "step {got} does not follow the ledger, whose next is {next}: steps in between are unaccounted"

@@ -39,6 +39,14 @@ impl Digest {
     }
 }
 
+impl TryFrom<&[u8]> for Digest {
+    type Error = std::array::TryFromSliceError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
+        Ok(Self(bytes.try_into()?))
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -170,6 +178,19 @@ pub struct Entry {
     pub step: u64,
     /// What it spends.
     pub charge: Charge,
+    /// The hash chain of the model that the update leads to; absent in ledgers of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Digest>,
+}
+
+/// Which model a ledger is of. Noted when the model is made, and the same for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pins {
+    /// The chain at version 0: it binds name, incarnation, network and initial weights.
+    pub first_chain: Digest,
+    /// Of the network with its bias bound, which decides about scales.
+    pub network: Digest,
 }
 
 /// An entry as it is stored.

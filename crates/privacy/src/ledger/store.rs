@@ -8,11 +8,11 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 use serde::{Deserialize, Serialize};
 
 use super::error::LedgerError;
-use super::record::{Binding, Digest, FORMAT, Record};
+use super::record::{Binding, Digest, FORMAT, Pins, Record};
 use crate::quantity::Target;
 
-/// `header` (bytes of [`Header`]), `head` (bytes of [`StoredHead`]) and, once a step was recorded
-/// under one, `target` (bytes of the last [`Target`]).
+/// `header` (bytes of [`Header`]), `head` (bytes of [`StoredHead`]); once a step was recorded under
+/// one, `target` (bytes of the last [`Target`]); once the model was made, `pins` (bytes of [`Pins`]).
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// Records by their number from 0, as JSON: the chain hashes these bytes.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
@@ -45,6 +45,7 @@ pub(super) struct Contents {
     pub hash: Digest,
     pub pending: Option<Vec<u8>>,
     pub target: Option<Target>,
+    pub pins: Option<Pins>,
     /// Numbers of records.
     pub abandoned: BTreeSet<u64>,
 }
@@ -123,6 +124,15 @@ impl Store {
             Ok(())
         })?;
         Ok(hash)
+    }
+
+    /// Durably notes which model the ledger is of.
+    pub fn pin(&self, pins: &Pins) -> Result<(), LedgerError> {
+        let bytes = to_json(&self.path, pins)?;
+        self.write(|transaction| {
+            transaction.open_table(META)?.insert("pins", bytes.as_slice())?;
+            Ok(())
+        })
     }
 
     /// Durably forgets the bytes of a pending update; its record stays.
@@ -216,6 +226,7 @@ impl Store {
         }
 
         let target = optional("target")?.map(|bytes| read_target(path, &bytes)).transpose()?;
+        let pins = optional("pins")?.map(|bytes| from_json(path, &bytes)).transpose()?;
         let mut abandoned = BTreeSet::new();
         match transaction.open_table(ABANDONED) {
             Ok(table) => {
@@ -231,7 +242,7 @@ impl Store {
             return Err(LedgerError::damaged(path, cause));
         }
         let binding = header.binding;
-        Ok(Contents { binding, records: chain, hash, pending: waiting, target, abandoned })
+        Ok(Contents { binding, records: chain, hash, pending: waiting, target, pins, abandoned })
     }
 }
 

@@ -1,10 +1,9 @@
 //! Decryption under keys that share masks.
 
 use rayon::prelude::*;
-use sphinx_check::SlotSums;
 use sphinx_linalg::{POLYNOMIAL_SIZE, Width, unpack};
 
-use super::{BlockKeys, GROUP, Scratch, Tally, span};
+use super::{BlockKeys, GROUP, Scratch, SpanTally, Tally, span};
 use crate::decrypt::DecryptError;
 
 /// Bytes of a mask, and of a body.
@@ -46,13 +45,13 @@ impl BlockKeys {
             let rest = places.split_off(places.len().min(span));
             spans.push(std::mem::replace(&mut places, rest));
         }
-        let sums: Vec<SlotSums> = spans
+        let sums: Vec<SpanTally> = spans
             .into_par_iter()
             .zip(numbers.par_chunks(span))
             .zip(masks.par_chunks(span * HALF_BYTES).zip(bodies.par_chunks(span * body_row)))
             .map(|((places, numbers), (masks, bodies))| {
                 let mut scratch = Scratch::new(self.slots());
-                let mut sums = SlotSums::new(self.slots());
+                let mut sums = SpanTally::new(self.slots());
                 let groups = masks.chunks(GROUP * HALF_BYTES).zip(bodies.chunks(GROUP * body_row));
                 let mut places = places.into_iter();
                 for (numbers, (masks, bodies)) in numbers.chunks(GROUP).zip(groups) {
@@ -67,7 +66,7 @@ impl BlockKeys {
                 sums
             })
             .collect();
-        sums.into_iter().for_each(|sums| tally.sums.merge(sums));
+        sums.into_iter().for_each(|sums| tally.merge(sums));
         Ok(())
     }
 

@@ -2,11 +2,10 @@
 
 use rand::CryptoRng;
 use rayon::prelude::*;
-use sphinx_check::SlotSums;
 use sphinx_linalg::{POLYNOMIAL_SIZE, SEED_BYTES, Seed, Width, expand_mask, pack};
 use zeroize::Zeroizing;
 
-use super::{BlockKeys, GROUP, Scratch, Tally, span};
+use super::{BlockKeys, GROUP, Scratch, SpanTally, Tally, span};
 use crate::noise::add_noise_signed;
 
 /// Bytes of a body.
@@ -53,7 +52,7 @@ impl BlockKeys {
             .enumerate()
             .map(|(index, ((bodies, seeds), noise_keys))| {
                 let mut scratch = Scratch::new(self.slots());
-                let mut sums = SlotSums::new(self.slots());
+                let mut sums = SpanTally::new(self.slots());
                 let groups = bodies.chunks_mut(GROUP * row_bytes);
                 let secrets = seeds.chunks(GROUP).zip(noise_keys.chunks(GROUP));
                 for (group, (bodies, (seeds, noise_keys))) in groups.zip(secrets).enumerate() {
@@ -69,7 +68,7 @@ impl BlockKeys {
                 sums
             })
             .collect::<Vec<_>>();
-        sums.into_iter().for_each(|sums| tally.sums.merge(sums));
+        sums.into_iter().for_each(|sums| tally.merge(sums));
         SharedRows { seeds, bodies }
     }
 
