@@ -17,8 +17,8 @@ mod traffic;
 mod training;
 pub mod workspace;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 
 pub use client::{Endpoints, SphinxClient};
 pub use error::{
@@ -50,9 +50,12 @@ pub use sphinx_proto::{ConversionError, Fingerprint, KeyId, ModelId, Reason, Ses
 pub use sphinx_secret::{PublicMaterial, SecretKey};
 pub use tonic::Code;
 
-/// A generator for secrets: keys, masks, noise. Seeded by the operating system.
-pub fn secure_rng() -> ChaCha20Rng {
-    ChaCha20Rng::from_rng(&mut rand::rng())
+/// A generator for secrets: keys, masks, noise. It has no state: every draw is the operating
+/// system's, so that a process that is copied or resumed repeats nothing.
+///
+/// It panics where the operating system has no randomness to give, as nothing could go on there.
+pub fn secure_rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
 }
 
 /// Compiles the Rust code of the README.
