@@ -26,7 +26,7 @@ pub use error::{
     TrainingError,
 };
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
-pub use keys::{KeyKind, KeyReceipt, RegisteredKey};
+pub use keys::{KeyKind, KeyReceipt, RegisteredKey, identity_fingerprint};
 pub use models::{Model, ModelParameters};
 pub use traffic::Traffic;
 pub use training::{
@@ -47,7 +47,7 @@ pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
 pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
 pub use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 pub use sphinx_proto::{ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId};
-pub use sphinx_secret::{PublicMaterial, SecretKey};
+pub use sphinx_secret::{Identity, ModelName, ReadKey, RootKey, SecretKey};
 pub use tonic::Code;
 
 /// A generator for secrets: keys, masks, noise. It has no state: every draw is the operating
