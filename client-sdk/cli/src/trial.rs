@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use sphinx_client::data::Dataset;
 use sphinx_client::recognition::Recogniser;
-use sphinx_client::workspace::{Evaluation, Trained, public_fingerprint};
+use sphinx_client::workspace::{Evaluation, Trained};
 use sphinx_client::{
     Endpoints, KeyId, ModelId, ModelLedger, SphinxClient, TenantId, TrainingOptions,
-    TrainingRequest,
+    TrainingRequest, identity_fingerprint,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
-use sphinx_secret::SecretKey;
+use sphinx_secret::RootKey;
 
 use crate::error::CliError;
 use crate::evaluation;
@@ -72,11 +72,10 @@ impl Trial<'_> {
         output.note(&format!("services  {trainer}, {inference}, {keyvault}"))?;
         let client = SphinxClient::new(&endpoints)?;
         let (key_id, model_id) = (KeyId::parse(self.name)?, ModelId::parse(self.name)?);
-        let mut rng = sphinx_client::secure_rng();
-        let key = Arc::new(SecretKey::generate(&mut rng)?);
-        let public = key.public_material(&mut rng);
-        interrupt.guard(client.register_material(&key_id, &public, "one trial")).await?;
-        output.note(&format!("key       {} (fingerprint)", public_fingerprint(&public)))?;
+        let root = RootKey::generate(&mut sphinx_client::secure_rng());
+        let (key, identity) = (Arc::new(root.one_shot_key()?), root.identity());
+        interrupt.guard(client.register_key(&key_id, &identity, "one trial")).await?;
+        output.note(&format!("key       {} (fingerprint)", identity_fingerprint(&identity)))?;
         let creation = client.create_model(&model_id, &key_id, self.spec, self.seed);
         let model = interrupt.guard(creation).await?;
         let (weights, biases) = (model.weights, model.biases);

@@ -18,6 +18,7 @@ use crate::error::{ClientError, RecognitionError};
 use crate::recognition::masks::{StageMasks, TicketSeed, ticket_seeds};
 use crate::recognition::offload::offload;
 use crate::recognition::{Recogniser, Ticket, TicketBook};
+use crate::secure_rng;
 
 /// u of one stage, ticket by ticket.
 type StageAnswers = Vec<Zeroizing<Vec<u32>>>;
@@ -41,10 +42,9 @@ impl Recogniser {
             return Err(RecognitionError::TicketCount { got: count, limit: SLOTS }.into());
         }
         let seeds = Arc::new(ticket_seeds(count, rng));
-        let mut noise = ChaCha20Rng::from_rng(rng);
         let mut tickets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         for stage in 0..self.model.stages.len() {
-            let answers = self.prepare_stage(stage, &seeds, &mut noise).await?;
+            let answers = self.prepare_stage(stage, &seeds).await?;
             tickets.iter_mut().zip(answers).for_each(|(ticket, answers)| ticket.push(answers));
         }
         let tickets = tickets.into_iter().zip(seeds.iter()).map(|(answers, seed)| Ticket {
@@ -59,7 +59,6 @@ impl Recogniser {
         &self,
         stage: usize,
         seeds: &Arc<Vec<TicketSeed>>,
-        noise: &mut ChaCha20Rng,
     ) -> Result<StageAnswers, ClientError> {
         let layer = &self.model.stages[stage];
         let (inputs, bits, tickets) = (layer.inputs, layer.ticket_bits, seeds.len());
@@ -67,8 +66,9 @@ impl Recogniser {
         let masks = offload(move || StageMasks::new(&seeds, stage, inputs, bits)).await?;
         let masks = Arc::new(masks);
         let attempt = |channel| {
-            // The same masks under fresh encryption noise: repeating a stream reveals nothing.
-            let rng = ChaCha20Rng::from_rng(noise);
+            // The same masks under fresh encryption noise: repeating a stream reveals nothing, and
+            // neither does a copy of this process that goes on elsewhere.
+            let rng = ChaCha20Rng::from_rng(&mut secure_rng());
             let requests = upload::requests(self, self.header(stage), bits, &masks, rng);
             async move {
                 let replies = InferenceClient::new(channel).prepare(requests).await?.into_inner();

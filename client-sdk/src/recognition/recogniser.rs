@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sphinx_network::NetworkSpec;
-use sphinx_proto::v1::DescribeModelRequest;
 use sphinx_proto::v1::inference_client::InferenceClient;
+use sphinx_proto::v1::{DescribeModelRequest, DescribeModelResponse};
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_secret::SecretKey;
 
@@ -141,6 +141,14 @@ impl Recogniser {
     }
 }
 
+/// What ties a model to a key.
+pub(crate) struct ModelKey {
+    /// Under which its tickets are prepared and its biases encrypted.
+    pub key_id: KeyId,
+    /// What tells the model from a deleted one of the same name.
+    pub incarnation: [u8; 16],
+}
+
 impl SphinxClient {
     /// The key under which a model's tickets are prepared and its biases encrypted, as the
     /// inference service knows it.
@@ -149,13 +157,27 @@ impl SphinxClient {
     /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such
     /// model.
     pub async fn key_of_model(&self, model_id: &ModelId) -> Result<KeyId, ClientError> {
+        Ok(self.key_and_incarnation(model_id).await?.key_id)
+    }
+
+    /// As [`SphinxClient::key_of_model`], with what names the model for good.
+    pub(crate) async fn key_and_incarnation(
+        &self,
+        model_id: &ModelId,
+    ) -> Result<ModelKey, ClientError> {
         let request = DescribeModelRequest { model_id: model_id.to_string(), version: None };
         let describe = |channel| {
             let request = request.clone();
             async move { InferenceClient::new(channel).describe_model(request).await }
         };
         let described = self.inference.call_within(DESCRIBE_DEADLINE, describe).await?;
-        Ok(KeyId::parse(described.into_inner().key_id)?)
+        let DescribeModelResponse { key_id, incarnation, .. } = described.into_inner();
+        let got = incarnation.len();
+        let incarnation = incarnation.as_ref().try_into().map_err(|_| {
+            let expected = "an incarnation of 16 bytes";
+            self.inference.protocol(format_args!("{got} bytes of incarnation"), expected)
+        })?;
+        Ok(ModelKey { key_id: KeyId::parse(key_id)?, incarnation })
     }
 }
 

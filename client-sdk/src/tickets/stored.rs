@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rand::CryptoRng;
 use sphinx_tickets::{
     Edition, Owner, StageShape, StoreKey, StoredTicket, TicketParts, TicketStore,
 };
@@ -27,7 +26,6 @@ impl Recogniser {
         &self,
         directory: &Path,
         tenant: &TenantId,
-        rng: &mut impl CryptoRng,
     ) -> Result<TicketStore, ClientError> {
         let owner = Owner {
             tenant: tenant.to_string(),
@@ -35,7 +33,7 @@ impl Recogniser {
             key_id: self.model.key_id.to_string(),
         };
         let key = StoreKey::new(self.key.derive(STORE_PURPOSE)?);
-        Ok(TicketStore::open(directory, owner, &key, rng)?)
+        Ok(TicketStore::open(directory, owner, &key)?)
     }
 
     /// What tells tickets of this model version from others.

@@ -5,8 +5,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use rand::{CryptoRng, SeedableRng};
-use rand_chacha::ChaCha20Rng;
 use sphinx_linalg::SLOTS;
 use sphinx_tickets::{TicketStore, TicketStoreError};
 use tokio::sync::watch;
@@ -35,11 +33,9 @@ use crate::tickets::{SupplyMetrics, SupplyOptions};
 /// #     recogniser: Recogniser,
 /// #     images: &[Vec<f32>],
 /// # ) -> Result<(), sphinx_client::ClientError> {
-/// let mut rng = rand::rng();
 /// let directory = Path::new("tickets/default/digits/mine");
-/// let store = recogniser.ticket_store(directory, &Default::default(), &mut rng)?;
-/// let supply =
-///     TicketSupply::start(recogniser, Arc::new(store), SupplyOptions::default(), &mut rng);
+/// let store = recogniser.ticket_store(directory, &Default::default())?;
+/// let supply = TicketSupply::start(recogniser, Arc::new(store), SupplyOptions::default());
 /// for image in images {
 ///     println!("{}", supply.infer(image).await?.class);
 /// }
@@ -57,16 +53,11 @@ pub struct TicketSupply {
 
 impl TicketSupply {
     /// Starts the background work on the current tokio runtime: takes a lease and, if need be,
-    /// prepares tickets. `rng` has to be a generator for secrets.
-    pub fn start(
-        recogniser: Recogniser,
-        store: Arc<TicketStore>,
-        options: SupplyOptions,
-        rng: &mut impl CryptoRng,
-    ) -> Self {
+    /// prepares tickets.
+    pub fn start(recogniser: Recogniser, store: Arc<TicketStore>, options: SupplyOptions) -> Self {
         let shared = Arc::new(Shared::new(recogniser, store, options));
         let (closing, closed) = watch::channel(false);
-        let worker = Worker::new(Arc::clone(&shared), ChaCha20Rng::from_rng(rng));
+        let worker = Worker::new(Arc::clone(&shared));
         let worker = Mutex::new(Some(tokio::spawn(worker.run(closed))));
         Self { shared, closing, worker }
     }

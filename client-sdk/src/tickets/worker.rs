@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use sphinx_linalg::SLOTS;
 use sphinx_tickets::{Edition, StoredTicket};
 use tokio::sync::watch;
@@ -15,6 +13,7 @@ use tokio::time::Instant;
 use crate::error::ClientError;
 use crate::recognition::Repair;
 use crate::recognition::offload::offload;
+use crate::secure_rng;
 use crate::tickets::metrics::Counters;
 use crate::tickets::shared::Shared;
 
@@ -26,7 +25,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 /// Takes leases and prepares blocks.
 pub(super) struct Worker {
     shared: Arc<Shared>,
-    rng: ChaCha20Rng,
     preparing: Option<JoinHandle<Result<usize, ClientError>>>,
     /// A look whether the model has moved on,
     following: Option<JoinHandle<Result<Repair, ClientError>>>,
@@ -49,11 +47,11 @@ enum Level {
 }
 
 impl Worker {
-    pub fn new(shared: Arc<Shared>, rng: ChaCha20Rng) -> Self {
+    pub fn new(shared: Arc<Shared>) -> Self {
         let now = Instant::now();
         let look = now + shared.options.follow;
         let (soonest, next, pause, level) = (now, now, PAUSE, Level::Enough);
-        Self { shared, rng, preparing: None, following: None, look, soonest, next, pause, level }
+        Self { shared, preparing: None, following: None, look, soonest, next, pause, level }
     }
 
     pub async fn run(mut self, mut closed: watch::Receiver<bool>) {
@@ -167,14 +165,13 @@ impl Worker {
 
     fn prepare(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut rng = ChaCha20Rng::from_rng(&mut self.rng);
         self.preparing = Some(tokio::spawn(async move {
             // No tickets for a version that is no longer the newest.
             if shared.refresh().await?.repaired > 0 {
                 return Ok(0);
             }
             let recogniser = shared.state().recogniser.clone();
-            let tickets = recogniser.prepare(SLOTS, &mut rng).await?;
+            let tickets = recogniser.prepare(SLOTS, &mut secure_rng()).await?;
             recogniser.keep(&shared.store, tickets).await
         }));
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rand::CryptoRng;
-
 use crate::ModelId;
 use crate::one_shot::OneShot;
 use crate::recognition::Recogniser;
@@ -31,13 +29,12 @@ impl Workspace {
         &self,
         model_id: &ModelId,
         options: SupplyOptions,
-        rng: &mut impl CryptoRng,
     ) -> Result<TicketSupply, WorkspaceError> {
         let recogniser = self.recogniser(model_id).await?;
         let directory = self.home.tickets(&self.tenant, model_id, recogniser.key_id());
-        let store = Arc::new(recogniser.ticket_store(&directory, &self.tenant, rng)?);
+        let store = Arc::new(recogniser.ticket_store(&directory, &self.tenant)?);
         recogniser.repair_stored(&store).await?;
-        Ok(TicketSupply::start(recogniser, store, options, rng))
+        Ok(TicketSupply::start(recogniser, store, options))
     }
 
     /// One-shot inference with the newest version of a model, under the evaluation keys of this

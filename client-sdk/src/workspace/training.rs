@@ -59,11 +59,12 @@ impl Workspace {
         Ok(TrainingRequest {
             model_id: model.model_id.clone(),
             key_id: model.key_id.clone(),
-            key: Arc::new(self.home.key(&model.key_id)?),
+            key: Arc::new(self.home.root(&model.key_id)?),
             data,
             options,
             ledger: model.ledger.clone(),
             delta: model.delta,
+            seed: None,
         })
     }
 

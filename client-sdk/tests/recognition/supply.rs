@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use crate::agreement::test_images;
 use crate::world::World;
 
-fn store(world: &mut World, directory: &TempDir, recogniser: &Recogniser) -> Arc<TicketStore> {
+fn store(directory: &TempDir, recogniser: &Recogniser) -> Arc<TicketStore> {
     let tenant = TenantId::default();
-    Arc::new(recogniser.ticket_store(directory.path(), &tenant, &mut world.rng).unwrap())
+    Arc::new(recogniser.ticket_store(directory.path(), &tenant).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,10 +22,10 @@ async fn a_supply_refills_itself_while_many_use_it_and_gives_back_what_is_left()
     let model = world.model("lola").await;
     let recogniser = world.recogniser(&model).await;
     let directory = tempfile::tempdir().unwrap();
-    let store = store(&mut world, &directory, &recogniser);
+    let store = store(&directory, &recogniser);
     let options = SupplyOptions { low_water: 1900, lease: 16, ..SupplyOptions::default() };
     let edition = recogniser.edition();
-    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options, &mut world.rng);
+    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options);
     let supply = Arc::new(supply);
     let images = Arc::new(test_images(400));
     // Nothing is there: the first ones wait for 2048. They leave less than the low-water mark: 2048
@@ -70,11 +70,11 @@ async fn a_supply_follows_the_model_and_repairs_its_tickets() {
     let model = world.model("lola").await;
     let recogniser = world.recogniser(&model).await;
     let directory = tempfile::tempdir().unwrap();
-    let store = store(&mut world, &directory, &recogniser);
+    let store = store(&directory, &recogniser);
     let tickets = recogniser.prepare(300, &mut world.rng).await.unwrap();
     recogniser.keep(&store, tickets).await.unwrap();
     let options = SupplyOptions { low_water: 0, lease: 16, ..SupplyOptions::default() };
-    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options, &mut world.rng);
+    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options);
     let images = test_images(50);
     let first = supply.infer(&images[0]).await.unwrap();
     assert_eq!(first.logits, model.clear.classify(&images[0]).unwrap());
@@ -100,12 +100,12 @@ async fn a_quiet_supply_goes_over_to_a_newer_version() {
     let model = world.model("lola").await;
     let recogniser = world.recogniser(&model).await;
     let directory = tempfile::tempdir().unwrap();
-    let store = store(&mut world, &directory, &recogniser);
+    let store = store(&directory, &recogniser);
     let tickets = recogniser.prepare(100, &mut world.rng).await.unwrap();
     recogniser.keep(&store, tickets).await.unwrap();
     let follow = Duration::from_millis(50);
     let options = SupplyOptions { low_water: 0, lease: 16, follow };
-    let supply = TicketSupply::start(recogniser, store, options, &mut world.rng);
+    let supply = TicketSupply::start(recogniser, store, options);
     let (next, clear) = world.version(&model.spec, 1);
     world.models().commit(&model.meta, next).await.unwrap();
     let followed = async {
@@ -128,7 +128,7 @@ async fn rejects_supplies_of_a_deleted_model_and_tickets_of_another() {
     let (model, other) = (world.model("mlp-100").await, world.model("lola").await);
     let recogniser = world.recogniser(&model).await;
     let directory = tempfile::tempdir().unwrap();
-    let store = store(&mut world, &directory, &recogniser);
+    let store = store(&directory, &recogniser);
     let foreign = world.recogniser(&other).await.prepare(2, &mut world.rng).await.unwrap();
     let error = recogniser.keep(&store, foreign).await.unwrap_err();
     assert!(
@@ -141,7 +141,7 @@ async fn rejects_supplies_of_a_deleted_model_and_tickets_of_another() {
     recogniser.keep(&store, tickets).await.unwrap();
     world.models().delete(&model.meta.tenant, &model.id).await.unwrap();
     let options = SupplyOptions { low_water: 0, lease: 2, ..SupplyOptions::default() };
-    let supply = TicketSupply::start(recogniser, store, options, &mut world.rng);
+    let supply = TicketSupply::start(recogniser, store, options);
     let size = RecognitionError::ImageSize { got: 783, expected: 784 };
     let (one, many) = (vec![0.5; 783], [vec![0.5; 784], vec![0.5; 783]]);
     for refused in [supply.infer(&one).await.err(), supply.infer_batch(&many).await.err()] {

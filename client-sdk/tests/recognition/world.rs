@@ -9,7 +9,7 @@ use sphinx_client::{Endpoints, KeyId, ModelId, SphinxClient};
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
-use sphinx_secret::SecretKey;
+use sphinx_secret::{RootKey, SecretKey};
 use sphinx_testbed::{Running, encrypted_biases, inference, keyvault, model_meta, model_version};
 use tempfile::TempDir;
 
@@ -40,7 +40,8 @@ impl World {
         let inference = inference(&location, &keyvault.url).await;
 
         let mut rng = ChaCha20Rng::seed_from_u64(41);
-        let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
+        let root = RootKey::generate(&mut rng);
+        let key = Arc::new(root.one_shot_key().unwrap());
         let key_id = KeyId::parse("mine").unwrap();
         let endpoints = Endpoints {
             inference: inference.url.clone(),
@@ -48,7 +49,7 @@ impl World {
             ..Endpoints::default()
         };
         let client = SphinxClient::new(&endpoints).unwrap();
-        client.register_key(&key_id, &key, "test", &mut rng).await.unwrap();
+        client.register_key(&key_id, &root.identity(), "test").await.unwrap();
         Self { store, endpoints, key, key_id, rng, _services: [keyvault, inference] }
     }
 

@@ -62,14 +62,14 @@ async fn stored_tickets_are_repaired_by_another_process() {
     training.steps(1).await;
     let before = world.recogniser().await;
     let (tenant, directory) = (TenantId::default(), world.tickets());
-    let store = before.ticket_store(&directory, &tenant, &mut world.rng).unwrap();
+    let store = before.ticket_store(&directory, &tenant).unwrap();
     let tickets = before.prepare(300, &mut world.rng).await.unwrap();
     assert_eq!(before.keep(&Arc::new(store), tickets).await.unwrap(), 300);
     drop(before);
 
     training.steps(1).await;
     let after = world.recogniser().await;
-    let store = Arc::new(after.ticket_store(&directory, &tenant, &mut world.rng).unwrap());
+    let store = Arc::new(after.ticket_store(&directory, &tenant).unwrap());
     let repair = after.repair_stored(&store).await.unwrap();
     assert_eq!(repair, Repair { repaired: 300, ..Repair::default() });
     let tickets = after.take_stored(&store, 300).await.unwrap();
@@ -92,7 +92,7 @@ async fn stored_tickets_outlast_a_training_of_many_commits() {
     training.end().await;
     let before = world.recogniser().await;
     let (tenant, directory) = (TenantId::default(), world.tickets());
-    let store = Arc::new(before.ticket_store(&directory, &tenant, &mut world.rng).unwrap());
+    let store = Arc::new(before.ticket_store(&directory, &tenant).unwrap());
     let tickets = before.prepare(100, &mut world.rng).await.unwrap();
     before.keep(&store, tickets).await.unwrap();
 

@@ -14,7 +14,7 @@ use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
-use sphinx_secret::SecretKey;
+use sphinx_secret::{RootKey, SecretKey};
 use sphinx_testbed::{Running, inference, keyvault, trainer};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -61,8 +61,9 @@ impl World {
         let services = Mutex::new(vec![keyvault, trainer, inference]);
         let client = SphinxClient::new(&endpoints).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(5);
-        let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
-        client.register_key(&key_id(), &key, "test", &mut rng).await.unwrap();
+        let root = RootKey::generate(&mut rng);
+        let key = Arc::new(root.one_shot_key().unwrap());
+        client.register_key(&key_id(), &root.identity(), "test").await.unwrap();
         client.create_model(&model_id(), &key_id(), &spec, 3).await.unwrap();
         Self { client, endpoints, key, rng, directory, services }
     }

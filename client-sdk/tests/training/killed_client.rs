@@ -10,7 +10,7 @@ use std::time::Duration;
 use rand::RngExt;
 use sphinx_client::{Endpoints, SphinxClient};
 use sphinx_privacy::ledger::{Digest, Ledger};
-use sphinx_secret::SecretKey;
+use sphinx_secret::RootKey;
 
 use crate::pending::assert_committed;
 use crate::world::{World, private, request};
@@ -23,7 +23,7 @@ const EPOCHS: f64 = 300.0;
 async fn a_client_killed_anywhere_spends_every_step_once() {
     let world = World::with_model().await;
     let key_file = world.dir.path().join("key");
-    world.key.save(&key_file).unwrap();
+    world.root.save(&key_file).unwrap();
     let mut unconfirmed = 0;
     for round in 0..ROUNDS {
         train_and_be_killed(&world, &key_file).await;
@@ -90,7 +90,8 @@ async fn client_that_is_killed() {
         ..Endpoints::default()
     };
     let client = SphinxClient::new(&endpoints).unwrap();
-    let key = Arc::new(SecretKey::load(variable("SPHINX_TEST_KEY").as_ref()).unwrap());
+    let root = RootKey::load(variable("SPHINX_TEST_KEY").as_ref()).unwrap();
+    let key = Arc::new(root.one_shot_key().unwrap());
     let request = request(&key, variable("SPHINX_TEST_LEDGER").as_ref(), private(EPOCHS));
     let note = |progress: &sphinx_client::Progress| {
         println!("\nstep {}", progress.step);

@@ -11,7 +11,7 @@ pub mod relay;
 mod services;
 pub mod training;
 
-pub use keys::{PUBLIC_KEY_BYTES, key_header, of_tenant, register_key, upload};
+pub use keys::{IDENTITY_BYTES, key_header, of_tenant, register_key, revoke_key, upload};
 pub use models::{encrypted_biases, model_meta, model_version};
 pub use process::{Process, serve_process};
 pub use services::{

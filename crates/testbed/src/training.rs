@@ -16,7 +16,7 @@ use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
 use sphinx_privacy::ledger::Ledger;
 use sphinx_privacy::{Delta, Target};
 use sphinx_proto::SessionId;
-use sphinx_secret::SecretKey;
+use sphinx_secret::{RootKey, SecretKey};
 use tempfile::TempDir;
 
 use crate::{Process, Running, keyvault};
@@ -34,7 +34,9 @@ pub struct World {
     pub dir: TempDir,
     /// Where the services are.
     pub endpoints: Endpoints,
-    /// The registered secret key.
+    /// The root of the registered key,
+    pub root: RootKey,
+    /// and what ciphertexts under it are encrypted with.
     pub key: Arc<SecretKey>,
     /// The trainer.
     pub trainer: Process,
@@ -59,9 +61,10 @@ impl World {
         };
         let client = SphinxClient::new(&endpoints).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(41);
-        let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
-        client.register_key(&key_id(), &key, "test", &mut rng).await.unwrap();
-        Self { dir, endpoints, key, trainer, client, _keyvault: keyvault }
+        let root = RootKey::generate(&mut rng);
+        let key = Arc::new(root.one_shot_key().unwrap());
+        client.register_key(&key_id(), &root.identity(), "test").await.unwrap();
+        Self { dir, endpoints, root, key, trainer, client, _keyvault: keyvault }
     }
 
     /// The same with the model `m` of the network [`small`] and its ledger.

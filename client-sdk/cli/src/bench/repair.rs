@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rand::RngExt;
-use rand_chacha::ChaCha20Rng;
+use rand::{CryptoRng, RngExt};
 use serde::Serialize;
 use sphinx_client::data::Dataset;
 use sphinx_client::recognition::{self, Recogniser, TicketBook};
@@ -54,7 +53,7 @@ pub async fn measure(model: &Model, prepare_ms: f64) -> Result<Repair, CliError>
     let (start, mut near) = (recogniser.clone(), recogniser.prepare(SLOTS, &mut rng).await?);
     let mut far = start.prepare(SLOTS, &mut rng).await?;
     let directory = tempfile::tempdir().map_err(CliError::System)?;
-    let store = start.ticket_store(directory.path(), &TenantId::default(), &mut rng)?;
+    let store = start.ticket_store(directory.path(), &TenantId::default())?;
     let store = Arc::new(store);
     let stored = start.prepare(SLOTS, &mut rng).await?;
     let begun = Instant::now();
@@ -116,7 +115,7 @@ async fn train(
     spec: &NetworkSpec,
     data: &Dataset,
     steps: usize,
-    rng: &mut ChaCha20Rng,
+    rng: &mut impl CryptoRng,
 ) -> Result<(), CliError> {
     let target = Target::new(8.0, default_delta()?).map_err(sphinx_privacy::PlanError::from)?;
     let options = TrainingOptions {

@@ -15,7 +15,7 @@ use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Target, block_capacity, largest_expected_batch};
-use sphinx_secret::SecretKey;
+use sphinx_secret::{RootKey, SecretKey};
 
 use super::overhead::{self, DpMillis};
 use crate::error::CliError;
@@ -171,9 +171,10 @@ pub async fn create(
         tenant: TenantId::default(),
     })?;
     let mut rng = sphinx_client::secure_rng();
-    let key = Arc::new(SecretKey::generate(&mut rng)?);
+    let root = RootKey::generate(&mut rng);
+    let key = Arc::new(root.one_shot_key()?);
     let (key_id, model_id) = (KeyId::parse(name)?, ModelId::parse(name)?);
-    client.register_key(&key_id, &key, "sphinx bench", &mut rng).await?;
+    client.register_key(&key_id, &root.identity(), "sphinx bench").await?;
     client.create_model(&model_id, &key_id, spec, defaults::SEED).await?;
     Ok(Model { client, model_id, key_id, key })
 }

@@ -37,8 +37,7 @@ impl Engine {
         if !endless {
             options.low_water = 0;
         }
-        let mut rng = sphinx_client::secure_rng();
-        let supply = context.workspace.ticket_supply(&model_id, options, &mut rng).await?;
+        let supply = context.workspace.ticket_supply(&model_id, options).await?;
         let scalars = supply.recogniser().network().input.len();
         Ok(Self::Tickets { supply, scalars })
     }
@@ -72,7 +71,9 @@ impl Engine {
         let predictions = match self {
             _ if pixels.is_empty() => Vec::new(),
             Self::Tickets { supply, .. } => supply.infer_batch(&pixels).await?,
-            Self::OneShot(one_shot) => one_shot.infer_many(&pixels, &mut rand::rng()).await?,
+            Self::OneShot(one_shot) => {
+                one_shot.infer_many(&pixels, &mut sphinx_client::secure_rng()).await?
+            }
         };
         let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
         let mut predictions = predictions.into_iter();

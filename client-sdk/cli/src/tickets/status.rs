@@ -145,7 +145,7 @@ fn blocks(
         key_id: key.to_string(),
     };
     let key = StoreKey::new(secret.derive(STORE_PURPOSE)?);
-    let store = TicketStore::open(directory, owner, &key, &mut rand::rng());
+    let store = TicketStore::open(directory, owner, &key);
     let status = store.and_then(|store| store.status());
     Ok(status.map_err(ClientError::from)?)
 }

@@ -16,7 +16,7 @@ use sphinx_proto::v1::{
     ExchangeKeysRequest, PrepareRequest, exchange_keys_request, prepare_request,
 };
 use sphinx_proto::{KeyId, Reason};
-use sphinx_secret::SecretKey;
+use sphinx_secret::RootKey;
 use sphinx_testbed::inference;
 use sphinx_testbed::relay::{Hand, MessageRelay};
 use sphinx_testbed::training::{World, key_id, model_id, open};
@@ -127,14 +127,14 @@ async fn keys_are_registered_after_a_broken_stream() {
     ];
     let world = World::start().await;
     let mut rng = ChaCha20Rng::seed_from_u64(7);
-    let key = SecretKey::generate(&mut rng).unwrap();
+    let identity = RootKey::generate(&mut rng).identity();
     for (index, (at, way, broken)) in rows.into_iter().enumerate() {
         let case = format!("{at:?} {way:?}");
         let relay = MessageRelay::start(&world.endpoints.keyvault, once(EXCHANGE, at, way)).await;
         let endpoints = Endpoints { keyvault: relay.url.clone(), ..world.endpoints.clone() };
         let client = SphinxClient::new(&endpoints).unwrap();
         let key_id = KeyId::parse(format!("key-{index}")).unwrap();
-        let receipt = client.register_key(&key_id, &key, "test", &mut rng).await;
+        let receipt = client.register_key(&key_id, &identity, "test").await;
         let receipt = receipt.unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(!receipt.already_registered, "{case}: a broken stream registered a key");
         assert_sent_again(&relay, EXCHANGE, &case, broken);

@@ -10,7 +10,7 @@ use sphinx_models::ModelStore;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_proto::v1::{
     DeleteKeyRequest, FindUploadRequest, InferOnceRequest, InferOnceResponse, KeyKind,
-    inference_client::InferenceClient, key_vault_client::KeyVaultClient,
+    RevokeKeyRequest, inference_client::InferenceClient, key_vault_client::KeyVaultClient,
 };
 use sphinx_secret::SecretKey;
 use sphinx_testbed::{
@@ -180,6 +180,12 @@ impl World {
     pub async fn remove(&self, key_id: &str) {
         let request = DeleteKeyRequest { key_id: key_id.to_owned(), kind: EVALUATION };
         self.vault.clone().delete_key(request).await.unwrap();
+    }
+
+    /// Revokes a key.
+    pub async fn revoke(&self, key_id: &str) {
+        let request = RevokeKeyRequest { key_id: key_id.to_owned() };
+        self.vault.clone().revoke_key(request).await.unwrap();
     }
 
     /// Stores version 0 of a model with random parameters.

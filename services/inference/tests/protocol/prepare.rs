@@ -145,3 +145,20 @@ async fn a_client_that_leaves_gives_its_rows_back() {
     }
     panic!("the rows were not given back within two seconds");
 }
+
+/// A key is asked for again when the last answer is five seconds old.
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_preparations_under_a_key_that_was_revoked_meanwhile() {
+    let mut service = Service::start().await;
+    let parts = |service: &mut Service| {
+        vec![Part::Header(service.header(0)), Part::Input(service.rows(0, INPUTS))]
+    };
+    let before = parts(&mut service);
+    service.prepare(before).await.unwrap();
+    service.revoke().await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let after = parts(&mut service);
+    let status = service.prepare(after).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    assert!(status.message().contains("key mine of tenant default was revoked"), "{status:?}");
+}

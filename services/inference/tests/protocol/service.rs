@@ -13,7 +13,9 @@ use sphinx_proto::v1::{
     prepare_request::Part,
 };
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, InferenceStage};
-use sphinx_testbed::{Running, inference_with, keyvault, model_meta, model_version, register_key};
+use sphinx_testbed::{
+    Running, inference_with, keyvault, model_meta, model_version, register_key, revoke_key,
+};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
@@ -27,7 +29,7 @@ pub struct Service {
     pub maps: Vec<LinearMap>,
     pub rng: ChaCha20Rng,
     _store: TempDir,
-    _services: [Running; 2],
+    services: [Running; 2],
 }
 
 const SPEC: &str = r#"
@@ -71,7 +73,13 @@ impl Service {
         let mut client = InferenceClient::connect(service.url.clone()).await.unwrap();
         let request = DescribeModelRequest { model_id: "small".to_owned(), version: None };
         let described = client.describe_model(request).await.unwrap().into_inner();
-        Self { client, described, maps, rng, _store: store, _services: [keyvault, service] }
+        Self { client, described, maps, rng, _store: store, services: [keyvault, service] }
+    }
+
+    /// Revokes the key of the model.
+    pub async fn revoke(&self) {
+        let [keyvault, _] = &self.services;
+        revoke_key(&keyvault.url, "default", "mine").await;
     }
 
     /// A header that is right for a stage.
