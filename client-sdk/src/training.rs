@@ -14,6 +14,7 @@ mod inputs;
 mod ledger;
 mod options;
 mod progress;
+mod randomness;
 mod rows;
 mod run;
 mod sealed;
