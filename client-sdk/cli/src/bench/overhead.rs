@@ -111,9 +111,9 @@ fn noise(
         clipping_norm: f64::from(clipping_norm),
         noise_multiplier: privacy.segment.noise_multiplier,
         dimension,
-        slack: MechanismSpec::f32_slack(1, SLOTS as u64, SLOTS as u64),
+        slack: MechanismSpec::group_slack(1, 1),
     })?;
-    let sum = vec![clipping_norm; dimension];
+    let sum = vec![f64::from(clipping_norm); dimension];
     fastest(|| Ok(mechanism.release(&sum, rng)?))
 }
 

@@ -135,14 +135,15 @@ pub fn train(
             let e = layer.backward(&parameters[stage], &pass.delta(stage)?.tensor)?;
             pass.absorb_backward(stage, e)?;
         }
-        let mut gradient = pass.clipped_gradient(Clipping::None)?;
+        let gradient = pass.clipped_gradient(Clipping::None)?;
         let rate = 4e-3 * (1.0 - step as f32 / steps as f32);
         for (stage, parameters) in parameters.iter_mut().enumerate() {
-            let share = 1.0 / block as f32;
-            let (weights, biases) = (&mut gradient.weights[stage], &mut gradient.biases[stage]);
-            weights.iter_mut().chain(biases.iter_mut()).for_each(|value| *value *= share);
-            optimizers[stage].0.apply(&mut parameters.weights, weights, rate)?;
-            optimizers[stage].1.apply(&mut parameters.biases, biases, rate)?;
+            let mean = |sums: &[f64]| -> Vec<f32> {
+                sums.iter().map(|sum| (sum / block as f64) as f32).collect()
+            };
+            let (weights, biases) = (&gradient.weights[stage], &gradient.biases[stage]);
+            optimizers[stage].0.apply(&mut parameters.weights, &mean(weights), rate)?;
+            optimizers[stage].1.apply(&mut parameters.biases, &mean(biases), rate)?;
         }
     }
     // Biases of a model lie on a grid.
