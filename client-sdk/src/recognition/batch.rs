@@ -48,6 +48,7 @@ impl Recogniser {
         tickets: Vec<Ticket>,
         images: &[I],
     ) -> Result<Vec<Prediction>, ClientError> {
+        self.opener.guard.admit()?;
         let (tickets_given, images_given) = (tickets.len(), images.len());
         if tickets_given != images_given {
             let (tickets, images) = (tickets_given, images_given);
@@ -119,7 +120,7 @@ impl Recogniser {
                 Err(WrongProduct) => {
                     // Nothing that was made of the wrong product is left.
                     let guilty = Arc::clone(&model);
-                    return Err(offload(move || guilty.guard.reject(&guilty, index)).await?);
+                    return Err(offload(move || guilty.reject(index)).await?);
                 }
             };
         }

@@ -6,16 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use sphinx_check::thread_cpu;
+use sphinx_proto::{KeyId, ModelId};
 use sphinx_tickets::TicketStore;
 use tokio::sync::watch;
 
 use crate::error::{ClientError, StateError};
 use crate::memory::Memory;
-use crate::recognition::model::IntegerModel;
 use crate::suspects::Suspect;
-
-/// What phase marks name.
-const PHASE: &str = "recognition";
 
 /// Whether a model's answers have all been right so far. Shared by a recogniser's clones, its
 /// versions and their tickets.
@@ -65,28 +62,32 @@ impl Guard {
     }
 
     /// Takes note of the newest version that the server has; refuses an older one than was seen.
-    pub fn see(&self, model: &IntegerModel) -> Result<(), ClientError> {
-        let IntegerModel { model_id, incarnation, version, .. } = model;
-        self.memory.see(model_id, incarnation, *version)?;
-        let seen = self.highest.fetch_max(*version, Ordering::SeqCst);
-        if seen > *version {
-            let (model, got) = (model_id.to_string(), *version);
-            return Err(StateError::OlderVersion { model, got, seen }.into());
+    pub fn see(&self, model: &ModelId, incarnation: &[u8], newest: u64) -> Result<(), ClientError> {
+        self.memory.see(model, incarnation, newest)?;
+        let seen = self.highest.fetch_max(newest, Ordering::SeqCst);
+        if seen > newest {
+            let model = model.to_string();
+            return Err(StateError::OlderVersion { model, got: newest, seen }.into());
         }
         Ok(())
     }
 
     /// A product was wrong: nothing is sent any more, the model is marked on the disk, and its
     /// tickets go. Blocks for some milliseconds.
-    pub fn reject(&self, model: &IntegerModel, stage: usize) -> ClientError {
+    pub fn reject(
+        &self,
+        named: (&ModelId, &KeyId, &[u8]),
+        version: u64,
+        stage: usize,
+        phase: &'static str,
+    ) -> ClientError {
         let error = self.rejected.get_or_init(|| StateError::WrongProduct {
-            model: model.model_id.to_string(),
-            version: model.version,
+            model: named.0.to_string(),
+            version,
             stage,
-            phase: PHASE,
+            phase,
         });
-        let named = (&model.model_id, &model.key_id, &*model.incarnation);
-        if let Err(cause) = self.memory.mark(&Suspect::now(named, model.version, stage, PHASE)) {
+        if let Err(cause) = self.memory.mark(&Suspect::now(named, version, stage, phase)) {
             tracing::error!(%cause, "a suspect model could not be marked");
         }
         let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);

@@ -119,6 +119,13 @@ impl IntegerModel {
         Ok(Self { model_id, key_id, incarnation, version, spec, plan, stem, stages, guard })
     }
 
+    /// A product of a stage was wrong: the end of everything for this model. Blocks for some
+    /// milliseconds.
+    pub(crate) fn reject(&self, stage: usize) -> ClientError {
+        let named = (&self.model_id, &self.key_id, &*self.incarnation);
+        self.guard.reject(named, self.version, stage, "recognition")
+    }
+
     /// Why tickets of this model version are no use to another model.
     pub(crate) fn foreign_to(&self, other: &Self) -> RecognitionError {
         let name = |model: &Self| format!("{} at version {}", model.model_id, model.version);

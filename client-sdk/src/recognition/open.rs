@@ -60,28 +60,53 @@ impl Opener {
         version: Option<u64>,
         known: Option<&Arc<IntegerModel>>,
     ) -> Result<Arc<IntegerModel>, ClientError> {
-        self.guard.admit()?;
-        let model_id = ModelId::parse(self.read_key.model().model.as_str())?;
-        let described = self.describe(&model_id, version).await?;
-        if *described.incarnation != self.read_key.model().incarnation {
-            return Err(RecognitionError::ModelGone { model: model_id.to_string() }.into());
-        }
-        if version.is_some_and(|version| version != described.version) {
-            let (got, expected) = (described.version, version.unwrap_or_default());
-            return Err(RecognitionError::VersionMismatch { got, expected }.into());
-        }
+        let described = self.described(version).await?;
         if let Some(known) = known.filter(|known| known.version == described.version) {
             return Ok(Arc::clone(known));
         }
         let stages = described.stages.clone();
-        let opened = self.verified(model_id, described).await?;
+        let opened = self.verified(described).await?;
+        if version.is_none() {
+            self.guard.see(&opened.model_id, &opened.incarnation, opened.version)?;
+        }
         let (key, guard) = (Arc::clone(&self.read_key), Arc::clone(&self.guard));
         let model = offload(move || IntegerModel::new(opened, &key, guard)).await??;
         check_build(&model, &stages)?;
-        if version.is_none() {
-            self.guard.see(&model)?;
-        }
         Ok(Arc::new(model))
+    }
+
+    /// The newest version for recognition in one shot, and whether the service says that it has
+    /// biases for that.
+    ///
+    /// # Errors
+    /// As [`Opener::open`].
+    pub async fn newest(&self) -> Result<(OpenedVersion, bool), ClientError> {
+        let described = self.described(None).await?;
+        let has_biases = described.state.as_ref().is_some_and(|state| state.has_one_shot_biases);
+        let opened = self.verified(described).await?;
+        self.guard.see(&opened.model_id, &opened.incarnation, opened.version)?;
+        Ok((opened, has_biases))
+    }
+
+    /// What the service says of a version of the read key's model.
+    async fn described(&self, version: Option<u64>) -> Result<DescribeModelResponse, ClientError> {
+        self.guard.admit()?;
+        let model_id = self.model_id()?;
+        let described = self.describe(&model_id, version).await?;
+        if *described.incarnation != self.read_key.model().incarnation {
+            return Err(RecognitionError::ModelGone { model: model_id.to_string() }.into());
+        }
+        match version.filter(|version| *version != described.version) {
+            Some(expected) => {
+                let got = described.version;
+                Err(RecognitionError::VersionMismatch { got, expected }.into())
+            }
+            None => Ok(described),
+        }
+    }
+
+    fn model_id(&self) -> Result<ModelId, ClientError> {
+        Ok(ModelId::parse(self.read_key.model().model.as_str())?)
     }
 
     async fn describe(
@@ -104,9 +129,9 @@ impl Opener {
     /// The version as its owner left it: weights, biases and chain.
     async fn verified(
         &self,
-        model_id: ModelId,
         described: DescribeModelResponse,
     ) -> Result<OpenedVersion, ClientError> {
+        let model_id = self.model_id()?;
         let service = &self.inference;
         let missing = || service.protocol("a description without network or state", "both");
         let spec = NetworkSpec::try_from(described.network.clone().ok_or_else(missing)?)?;

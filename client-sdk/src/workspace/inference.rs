@@ -45,11 +45,15 @@ impl Workspace {
     /// machine, if they are here.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as [`OneShot::new`].
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as
+    /// [`OneShot::remembering`].
     pub async fn one_shot(&self, model_id: &ModelId) -> Result<OneShot, WorkspaceError> {
+        let memory = self.home.memory(&self.tenant);
+        memory.admit(model_id).map_err(ClientError::from)?;
         let key_id = self.client.key_of_model(model_id).await?;
         let key = Arc::new(self.home.key(&key_id)?);
-        let one_shot = OneShot::new(&self.client, model_id, key, &key_id).await?;
+        let read_key = Arc::new(self.read_key(model_id).await?);
+        let one_shot = OneShot::remembering(&self.client, key, read_key, memory).await?;
         Ok(match self.home.evaluation_fingerprint(&key_id)? {
             Some(fingerprint) => one_shot.expecting(fingerprint.to_string()),
             None => one_shot,
