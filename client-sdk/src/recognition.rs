@@ -26,6 +26,6 @@ mod ticket;
 
 pub use dataset::{DatasetPredictions, DatasetProgress};
 pub use infer::Prediction;
-pub use recogniser::Recogniser;
+pub use recogniser::{Recogniser, ServedModel};
 pub use repair::{GivenUp, Repair, Unrepairable};
 pub use ticket::{Ticket, TicketBook};

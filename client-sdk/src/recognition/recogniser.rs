@@ -156,12 +156,15 @@ impl Recogniser {
     }
 }
 
-/// What ties a model to a key.
-pub(crate) struct ModelKey {
-    /// Under which its states are sealed.
+/// A model as the inference service serves it. Nothing of this is verified: it says what to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedModel {
+    /// The key that it was made with.
     pub key_id: KeyId,
     /// What tells the model from a deleted one of the same name.
     pub incarnation: [u8; 16],
+    /// The newest version.
+    pub version: u64,
 }
 
 impl SphinxClient {
@@ -171,26 +174,26 @@ impl SphinxClient {
     /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such
     /// model.
     pub async fn key_of_model(&self, model_id: &ModelId) -> Result<KeyId, ClientError> {
-        Ok(self.key_and_incarnation(model_id).await?.key_id)
+        Ok(self.served_model(model_id).await?.key_id)
     }
 
-    /// As [`SphinxClient::key_of_model`], with what names the model for good.
-    pub(crate) async fn key_and_incarnation(
-        &self,
-        model_id: &ModelId,
-    ) -> Result<ModelKey, ClientError> {
+    /// What the inference service says of a model.
+    ///
+    /// # Errors
+    /// As [`SphinxClient::key_of_model`].
+    pub async fn served_model(&self, model_id: &ModelId) -> Result<ServedModel, ClientError> {
         let request = DescribeModelRequest { model_id: model_id.to_string(), version: None };
         let describe = |channel| {
             let request = request.clone();
             async move { InferenceClient::new(channel).describe_model(request).await }
         };
         let described = self.inference.call_within(DESCRIBE_DEADLINE, describe).await?;
-        let DescribeModelResponse { key_id, incarnation, .. } = described.into_inner();
+        let DescribeModelResponse { key_id, incarnation, version, .. } = described.into_inner();
         let got = incarnation.len();
         let incarnation = incarnation.as_ref().try_into().map_err(|_| {
             let expected = "an incarnation of 16 bytes";
             self.inference.protocol(format_args!("{got} bytes of incarnation"), expected)
         })?;
-        Ok(ModelKey { key_id: KeyId::parse(key_id)?, incarnation })
+        Ok(ServedModel { key_id: KeyId::parse(key_id)?, incarnation, version })
     }
 }

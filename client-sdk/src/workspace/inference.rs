@@ -6,7 +6,7 @@ use crate::ModelId;
 use crate::error::ClientError;
 use crate::one_shot::OneShot;
 use crate::recognition::Recogniser;
-use crate::tickets::{STORE_PURPOSE, StoreKey, SupplyOptions, TicketSupply};
+use crate::tickets::{STORE_PURPOSE, StoreKey, SupplyOptions, TicketStore, TicketSupply};
 use crate::workspace::{Workspace, WorkspaceError};
 
 impl Workspace {
@@ -34,11 +34,21 @@ impl Workspace {
         options: SupplyOptions,
     ) -> Result<TicketSupply, WorkspaceError> {
         let recogniser = self.recogniser(model_id).await?;
-        let directory = self.home.tickets(&self.tenant, model_id, recogniser.key_id());
-        let key = StoreKey::new(self.home.root(recogniser.key_id())?.derive(STORE_PURPOSE));
-        let store = Arc::new(recogniser.ticket_store(&directory, &self.tenant, &key)?);
+        let store = Arc::new(self.ticket_store(&recogniser)?);
         recogniser.repair_stored(&store).await?;
         Ok(TicketSupply::start(recogniser, store, options))
+    }
+
+    /// The home's store of a model's tickets.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here;
+    /// [`crate::ClientError::TicketStore`] if the store cannot be used.
+    pub fn ticket_store(&self, recogniser: &Recogniser) -> Result<TicketStore, WorkspaceError> {
+        let (model, key) = (recogniser.model_id(), recogniser.key_id());
+        let directory = self.home.tickets(&self.tenant, model, key);
+        let key = StoreKey::new(self.home.root(key)?.derive(STORE_PURPOSE));
+        Ok(recogniser.ticket_store(&directory, &self.tenant, &key)?)
     }
 
     /// One-shot inference with the newest version of a model, under the evaluation keys of this
