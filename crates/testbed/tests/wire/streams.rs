@@ -161,14 +161,16 @@ async fn tickets_are_prepared_after_a_broken_stream() {
     let world = World::with_model().await;
     let store = world.dir.path().join("store").to_str().unwrap().to_owned();
     let service = inference(&store, &world.endpoints.keyvault).await;
+    let incarnation = world.client.model(&model_id()).await.unwrap().incarnation;
+    let (tenant, model) = ("default".to_owned(), model_id().to_string());
+    let read_key = Arc::new(world.key.read_key(&ModelName { tenant, model, incarnation }));
     let mut rng = ChaCha20Rng::seed_from_u64(8);
     for (at, way, broken) in rows {
         let case = format!("{at:?} {way:?}");
         let relay = MessageRelay::start(&service.url, once(PREPARE, at, way)).await;
         let endpoints = Endpoints { inference: relay.url.clone(), ..world.endpoints.clone() };
         let client = SphinxClient::new(&endpoints).unwrap();
-        let key = world.key.clone();
-        let recogniser = Recogniser::new(&client, &model_id(), key, &key_id()).await.unwrap();
+        let recogniser = Recogniser::new(&client, Arc::clone(&read_key)).await.unwrap();
         let prepared = recogniser.prepare(1, &mut rng).await;
         let mut book = prepared.unwrap_or_else(|error| panic!("{case}: {error}"));
         let seen = relay.seen(PREPARE);
