@@ -5,6 +5,8 @@
 //! message, which cannot be out of order; what the SDK does after each of their codes is the table
 //! of its `verdict` module.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use prost::Message;
 use rand::SeedableRng;
@@ -16,10 +18,10 @@ use sphinx_proto::v1::{
     ExchangeKeysRequest, PrepareRequest, exchange_keys_request, prepare_request,
 };
 use sphinx_proto::{KeyId, Reason};
-use sphinx_secret::RootKey;
+use sphinx_secret::{ModelName, RootKey};
 use sphinx_testbed::inference;
 use sphinx_testbed::relay::{Hand, MessageRelay};
-use sphinx_testbed::training::{World, key_id, model_id, open};
+use sphinx_testbed::training::{World, model_id, open};
 use tonic::Code;
 
 use crate::budget::TRAIN;
