@@ -2,13 +2,10 @@
 
 use bytes::Bytes;
 use prost::Message;
-use rand::CryptoRng;
-use sphinx_linalg::{BIAS_SCALE_LOG2, BIAS_WIDTH, EncryptedBiases, SLOTS};
-use sphinx_models::{ModelMeta, ModelVersion};
+use sphinx_models::{ModelMeta, ModelVersion, VersionHashes};
 use sphinx_network::NetworkSpec;
 use sphinx_proto::v1::Network;
 use sphinx_proto::{KeyId, ModelId, TenantId};
-use sphinx_secret::SecretKey;
 
 /// The description of a model that was just made.
 pub fn model_meta(
@@ -30,7 +27,7 @@ pub fn model_meta(
 }
 
 /// A version that no commit made.
-pub fn model_version(version: u64, weights: Vec<Vec<f32>>, biases: Vec<Bytes>) -> ModelVersion {
+pub fn model_version(version: u64, weights: Vec<Vec<f32>>) -> ModelVersion {
     ModelVersion {
         version,
         commit: None,
@@ -38,17 +35,9 @@ pub fn model_version(version: u64, weights: Vec<Vec<f32>>, biases: Vec<Bytes>) -
         weights,
         averaged: None,
         optimizer: Bytes::new(),
-        biases,
+        optimizer_steps: 0,
+        averaged_steps: 0,
+        sealed: Bytes::new(),
+        hashes: VersionHashes::default(),
     }
-}
-
-/// Biases, multiples of 2^-16, encrypted under a key as they are stored.
-pub fn encrypted_biases(key: &SecretKey, biases: &[f32], rng: &mut impl CryptoRng) -> Bytes {
-    let scale = f64::from(BIAS_SCALE_LOG2).exp2();
-    let words = |&bias: &f32| [((f64::from(bias) * scale) as i64).cast_unsigned(); SLOTS];
-    let messages: Vec<u64> = biases.iter().flat_map(words).collect();
-    let rows = key.encrypt_rows(&messages, BIAS_WIDTH, rng);
-    let mut encrypted = EncryptedBiases::zero(biases.len());
-    encrypted.add_seeded(0, &rows.seeds, &rows.bodies).unwrap();
-    encrypted.to_bytes().into()
 }
