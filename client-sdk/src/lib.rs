@@ -8,14 +8,17 @@ mod connection;
 mod error;
 mod evaluation_keys;
 mod keys;
+mod memory;
 mod models;
 pub mod one_shot;
 pub mod recipe;
 pub mod recognition;
 mod sealed_state;
+mod suspects;
 pub mod tickets;
 mod traffic;
 mod training;
+mod versions;
 pub mod workspace;
 
 use rand::rand_core::UnwrapErr;
@@ -23,18 +26,21 @@ use rand::rngs::SysRng;
 
 pub use client::{Endpoints, SphinxClient};
 pub use error::{
-    AugmentationError, ClientError, ClientKeyError, OneShotInferenceError, RecognitionError,
-    StateError, TrainingError,
+    AugmentationError, ClientError, ClientKeyError, MemoryError, OneShotInferenceError,
+    RecognitionError, StateError, TrainingError,
 };
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
 pub use keys::{KeyKind, KeyReceipt, RegisteredKey, identity_fingerprint};
+pub use memory::Memory;
 pub use models::{Model, ModelParameters};
+pub use suspects::{Suspect, Suspects};
 pub use traffic::Traffic;
 pub use training::{
     Augmentation, ClearTwin, Direction, EncryptedSession, Evaluator, Event, Inputs, ModelLedger,
     Observed, Privacy, Progress, ResolvedTraining, Sealed, SessionOptions, TrainingOptions,
     TrainingRequest, TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
 };
+pub use versions::SeenVersions;
 pub use workspace::{Workspace, WorkspaceError};
 
 // What the items above are made of, so that a program needs no other crate of the workspace.

@@ -55,6 +55,7 @@ impl TicketSupply {
     /// Starts the background work on the current tokio runtime: takes a lease and, if need be,
     /// prepares tickets.
     pub fn start(recogniser: Recogniser, store: Arc<TicketStore>, options: SupplyOptions) -> Self {
+        recogniser.opener.guard.watch(&store);
         let shared = Arc::new(Shared::new(recogniser, store, options));
         let (closing, closed) = watch::channel(false);
         let worker = Worker::new(Arc::clone(&shared));
@@ -118,8 +119,9 @@ impl TicketSupply {
     /// The next ticket, which the caller must use or lose; waits if none is left.
     ///
     /// # Errors
-    /// [`ClientError::Supply`] if the preparation that would have made more failed meanwhile, and
-    /// [`RecognitionError::SupplyClosed`].
+    /// [`ClientError::Supply`] if the preparation that would have made more failed meanwhile,
+    /// [`RecognitionError::SupplyClosed`], and [`crate::StateError::WrongProduct`] once an answer was
+    /// wrong: the supply is closed and its tickets are deleted then.
     pub async fn ticket(&self) -> Result<Ticket, ClientError> {
         let mut tickets = self.tickets(1).await?;
         tickets.pop().ok_or_else(|| RecognitionError::SupplyClosed.into())

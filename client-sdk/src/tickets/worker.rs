@@ -55,6 +55,7 @@ impl Worker {
     }
 
     pub async fn run(mut self, mut closed: watch::Receiver<bool>) {
+        let guard = Arc::clone(&self.shared.state().recogniser.opener.guard);
         loop {
             self.work().await;
             self.follow();
@@ -64,6 +65,7 @@ impl Worker {
             tokio::select! {
                 // Said, or the supply is gone.
                 _ = closed.wait_for(|closed| *closed) => break,
+                () = guard.rejected() => break,
                 prepared = finished(self.preparing.as_mut()) => {
                     self.preparing = None;
                     self.prepared(prepared);
@@ -240,6 +242,10 @@ impl Worker {
         let (ready, spent) = {
             let mut state = self.shared.state();
             state.closed = true;
+            if state.recogniser.opener.guard.is_rejected() {
+                // Their answers may be wrong, too.
+                state.ready.clear();
+            }
             (std::mem::take(&mut state.ready), std::mem::take(&mut state.spent))
         };
         self.shared.changed.notify_waiters();

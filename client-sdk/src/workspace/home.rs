@@ -14,12 +14,16 @@ use sphinx_secret::{RootKey, SecretKey};
 
 use crate::error::ClientError;
 use crate::keys::identity_fingerprint;
+use crate::memory::Memory;
+use crate::suspects::Suspects;
 use crate::training::ModelLedger;
+use crate::versions::SeenVersions;
 use crate::workspace::WorkspaceError;
 
 /// What a user keeps: `keys/<id>.key` (the secret root of a key), `keys/<id>.eval` (its evaluation
-/// keys), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`.
-/// Directories are made when something is first kept in them, for their owner only.
+/// keys), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`, and what it remembers
+/// of the services: `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`. Directories are made
+/// when something is first kept in them, for their owner only.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
 
@@ -104,6 +108,21 @@ impl Home {
     pub fn tickets(&self, tenant: &TenantId, model: &ModelId, key: &KeyId) -> PathBuf {
         let directory = self.0.join("tickets").join(tenant.as_str());
         directory.join(model.as_str()).join(key.as_str())
+    }
+
+    /// The marks of a tenant's models whose services answered wrongly.
+    pub fn suspects(&self, tenant: &TenantId) -> Suspects {
+        Suspects::new(self.0.join("suspects").join(tenant.as_str()))
+    }
+
+    /// The versions of a tenant's models that were seen.
+    pub fn seen_versions(&self, tenant: &TenantId) -> SeenVersions {
+        SeenVersions::new(self.0.join("seen").join(tenant.as_str()))
+    }
+
+    /// What this home remembers of the services.
+    pub fn memory(&self, tenant: &TenantId) -> Memory {
+        Memory::new(self.suspects(tenant), self.seen_versions(tenant))
     }
 
     /// Every store of tickets of a tenant, or of one of its models.

@@ -90,7 +90,7 @@ impl Workspace {
     /// [`WorkspaceError::NoSecret`] if the model's key is not here; [`WorkspaceError::Client`] if
     /// there is no such model.
     pub async fn read_key(&self, model_id: &ModelId) -> Result<ReadKey, WorkspaceError> {
-        let described = self.client.key_and_incarnation(model_id).await?;
+        let described = self.client.served_model(model_id).await?;
         let name = ModelName {
             tenant: self.tenant.to_string(),
             model: model_id.to_string(),

@@ -21,6 +21,7 @@ mod one_shot;
 mod product;
 mod read_key;
 mod root;
+mod samples;
 mod seal;
 
 pub use bodies::{BlockKeys, SharedRows, Tally};
@@ -31,4 +32,5 @@ pub use key::{KeyError, SecretKey};
 pub use one_shot::OneShotError;
 pub use read_key::{ModelName, ReadKey};
 pub use root::{Identity, RootKey};
+pub use samples::SeededSamples;
 pub use seal::SealError;

@@ -24,6 +24,7 @@ const TABLE: &[Row<'_>] = &[
     ("features", &["network"]),
     ("gradient", &["network"]),
     ("quantise", &["linalg", "network"]),
+    ("check", &["linalg"]),
     ("tickets", &["linalg"]),
     ("evaluation-keys", &["linalg", "network"]),
     ("bootstrap", &["evaluation-keys", "linalg", "network"]),
@@ -69,11 +70,13 @@ const TABLE: &[Row<'_>] = &[
     ),
     ("keyvault", &["channel", "evaluation-keys", "objects", "proto", "runtime"]),
     // The client's side, the only one with secret keys.
-    ("secret", &["evaluation-keys", "linalg"]),
+    ("secret", &["check", "evaluation-keys", "linalg"]),
     (
         "client",
         &[
+            "bootstrap",
             "channel",
+            "check",
             "data",
             "evaluation-keys",
             "features",
@@ -130,6 +133,7 @@ const TABLE: &[Row<'_>] = &[
             "runtime",
             "secret",
             "trainer",
+            "wire",
         ],
     ),
 ];
@@ -141,8 +145,9 @@ const BOUNDARY: &[Row<'_>] = &[
     ("secret", &["client", "cli", "testbed"]),
     // Holds secret keys.
     ("client", &["cli", "testbed"]),
-    // Evaluates under encryption: no service but one, and no user of the SDK, builds it.
-    ("bootstrap", &["inference", "cli", "testbed"]),
+    // Evaluates under encryption: no service but one builds it. The SDK has the simulation of it in
+    // the clear, for canaries.
+    ("bootstrap", &["inference", "client", "cli", "testbed"]),
     // Is for tests.
     ("testbed", &[]),
 ];

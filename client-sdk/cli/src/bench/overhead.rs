@@ -133,7 +133,7 @@ fn accounting(plan: &Plan, privacy: &PrivacyPlan, norm: f32) -> Result<f64, Clie
     let update = vec![1; plan.stages.iter().map(bytes).sum()];
     let mut step = 0;
     fastest(|| {
-        let entry = Entry { session: "bench/0".to_owned(), step, charge };
+        let entry = Entry { session: "bench/0".to_owned(), step, charge, chain: None };
         ledger.reserve(&entry, Some(privacy.target), &update)?;
         ledger.confirm(step)?;
         step += 1;

@@ -22,16 +22,22 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// Opens a model. Work without a foreseeable end refills its tickets before they run out.
+    /// Opens a model, for recognition in one shot, with a share of canaries or none, if asked. Work
+    /// without a foreseeable end refills its tickets before they run out.
     pub(super) async fn open(
         context: &Context,
         model: &str,
-        one_shot: bool,
+        one_shot: Option<Option<f64>>,
         endless: bool,
     ) -> Result<Self, CliError> {
         let model_id = ModelId::parse(model)?;
-        if one_shot {
-            return Ok(Self::OneShot(Box::new(context.workspace.one_shot(&model_id).await?)));
+        if let Some(canaries) = one_shot {
+            let one_shot = context.workspace.one_shot(&model_id).await?;
+            let one_shot = match canaries {
+                Some(share) => one_shot.with_canaries(share)?,
+                None => one_shot,
+            };
+            return Ok(Self::OneShot(Box::new(one_shot)));
         }
         let mut options = SupplyOptions::default();
         if !endless {

@@ -17,7 +17,7 @@ use sphinx_bootstrap::{
 };
 use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile};
 use sphinx_gradient::{BlockPass, ClearStage, Clipping, Tensor};
-use sphinx_linalg::{BIAS_GRID_LOG2, BIAS_SCALE_LOG2, BIAS_WIDTH, EncryptedBiases, SLOTS};
+use sphinx_linalg::{BIAS_GRID_LOG2, EncryptedBiases};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape, StageParameters, initial_parameters};
 use sphinx_optimizer::{Optimizer, OptimizerSpec};
 use sphinx_secret::SecretKey;
@@ -205,20 +205,14 @@ pub fn network(spec: &NetworkSpec, parameters: &[StageParameters]) -> Outcome<Ar
     Ok(Arc::new(OneShotNetwork::new(profile, &plan, &weights, bound, DEFAULT_HALF_RANGE)?))
 }
 
-/// Biases as a trainer holds them: one ciphertext each, the value in all coefficients.
+/// Biases as a trainer holds them: a sample each.
 pub fn encrypt_biases(
     key: &SecretKey,
     biases: &[f32],
     rng: &mut ChaCha20Rng,
 ) -> Outcome<EncryptedBiases> {
-    let scale = f64::from(BIAS_SCALE_LOG2).exp2();
-    let word = |&bias: &f32| ((f64::from(bias) * scale) as i64).cast_unsigned();
-    let messages: Vec<u64> =
-        biases.iter().flat_map(|bias| std::iter::repeat_n(word(bias), SLOTS)).collect();
-    let rows = key.encrypt_rows(&messages, BIAS_WIDTH, rng);
-    let mut encrypted = EncryptedBiases::zero(biases.len());
-    encrypted.add_seeded(0, &rows.seeds, &rows.bodies)?;
-    Ok(encrypted)
+    let samples = key.encrypt_biases(biases, rng);
+    Ok(EncryptedBiases::from_samples(&samples.seeds, &samples.bodies, biases.len())?)
 }
 
 /// The index of the largest value.
