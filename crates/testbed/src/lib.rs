@@ -12,7 +12,7 @@ mod services;
 pub mod training;
 
 pub use keys::{PUBLIC_KEY_BYTES, key_header, of_tenant, register_key, upload};
-pub use models::{encrypted_biases, model_meta, model_version};
+pub use models::{model_meta, model_version};
 pub use process::{Process, serve_process};
 pub use services::{
     Running, inference, inference_with, keyvault, keyvault_with, listen, trainer, trainer_with,

@@ -17,6 +17,7 @@ type Row<'a> = (&'a str, &'a [&'a str]);
 const TABLE: &[Row<'_>] = &[
     // Arithmetic and data of one's own: nothing of the wire.
     ("linalg", &[]),
+    ("check", &["linalg"]),
     ("network", &[]),
     ("optimizer", &[]),
     ("privacy", &[]),
@@ -69,7 +70,7 @@ const TABLE: &[Row<'_>] = &[
     ),
     ("keyvault", &["channel", "evaluation-keys", "objects", "proto", "runtime"]),
     // The client's side, the only one with secret keys.
-    ("secret", &["evaluation-keys", "linalg"]),
+    ("secret", &["check", "evaluation-keys", "linalg"]),
     (
         "client",
         &[
@@ -121,7 +122,6 @@ const TABLE: &[Row<'_>] = &[
             "client",
             "inference",
             "keyvault",
-            "linalg",
             "models",
             "network",
             "optimizer",
@@ -130,6 +130,7 @@ const TABLE: &[Row<'_>] = &[
             "runtime",
             "secret",
             "trainer",
+            "wire",
         ],
     ),
 ];
