@@ -136,16 +136,16 @@ fn next_state(
     let gradient = match &step.rates {
         Some(rates) => {
             weights.step(rates, &update.gradient)?;
-            update.gradient.as_slice()
+            gradient_sha256(&update.gradient)
         }
         None => {
             weights.adopt()?;
-            &[]
+            gradient_sha256(&[])
         }
     };
     let link = Link {
         previous: state.hashes.chain,
-        gradient: gradient_sha256(gradient),
+        gradient,
         weights: weights.weights_sha256(),
         sealed: sealed_sha256(&update.sealed),
     };
