@@ -23,7 +23,7 @@ const EPOCHS: f64 = 300.0;
 async fn a_client_killed_anywhere_spends_every_step_once() {
     let world = World::with_model().await;
     let key_file = world.dir.path().join("key");
-    world.root.save(&key_file).unwrap();
+    world.key.save(&key_file).unwrap();
     let mut unconfirmed = 0;
     for round in 0..ROUNDS {
         train_and_be_killed(&world, &key_file).await;
@@ -90,8 +90,7 @@ async fn client_that_is_killed() {
         ..Endpoints::default()
     };
     let client = SphinxClient::new(&endpoints).unwrap();
-    let root = RootKey::load(variable("SPHINX_TEST_KEY").as_ref()).unwrap();
-    let key = Arc::new(root.one_shot_key().unwrap());
+    let key = Arc::new(RootKey::load(variable("SPHINX_TEST_KEY").as_ref()).unwrap());
     let request = request(&key, variable("SPHINX_TEST_LEDGER").as_ref(), private(EPOCHS));
     let note = |progress: &sphinx_client::Progress| {
         println!("\nstep {}", progress.step);

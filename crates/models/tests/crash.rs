@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use sphinx_models::{CommitId, ModelMeta, ModelStore, ModelVersion};
+use sphinx_models::{CommitId, ModelMeta, ModelStore, ModelVersion, VersionHashes};
 use sphinx_proto::{KeyId, ModelId, SessionId, TenantId};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -36,7 +36,10 @@ fn version(version: u64) -> ModelVersion {
         weights: vec![vec![version as f32; 1000]],
         averaged: None,
         optimizer: Bytes::new(),
-        biases: vec![Bytes::from(vec![version as u8; 500_000])],
+        optimizer_steps: version,
+        averaged_steps: 0,
+        sealed: Bytes::from(vec![version as u8; 500_000]),
+        hashes: VersionHashes { chain: [version as u8; 32], ..VersionHashes::default() },
     }
 }
 

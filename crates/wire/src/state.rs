@@ -12,3 +12,6 @@ pub use hash::{
     Binding, Hash, Link, first_chain, gradient_sha256, hash_from, network_sha256, sealed_sha256,
 };
 pub use weights::{NoAverage, WeightState};
+
+#[cfg(test)]
+mod tests;

@@ -202,9 +202,8 @@ fn released(options: &TrainingOptions, (whole, part): (&[f64], &[f64])) {
     let moved = distance(&with, &without);
     assert!(moved <= most && moved > most * 0.99, "{moved} of {most}");
 
-    let biases = [vec![0.0; 2], vec![0.0; 10]];
     let divisor = maker.expected_batch.unwrap();
-    let mut update = |sum: &[f64]| -> Vec<f64> {
+    let update = |sum: &[f64]| -> Vec<f64> {
         let (weights, biases_sum) = sum.split_at(spec.dimension - 12);
         let (first, second) = weights.split_at(maker.weights[0]);
         let block = BlockGradient {

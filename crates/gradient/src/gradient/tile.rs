@@ -217,10 +217,9 @@ fn sums_of_squares<S: Simd>(
     totals
 }
 
-/// The factor that brings a gradient of this squared norm below the threshold.
+/// The factor that brings a gradient of this squared norm below the threshold, by the same steps
+/// for gradients of any size.
 fn clip_factor(square: f64, threshold: Option<f32>) -> f32 {
-    match threshold.map(|norm| f64::from(norm) * MARGIN) {
-        Some(target) if square.sqrt() > target => (target / square.sqrt()) as f32,
-        Some(_) | None => 1.0,
-    }
+    let target = threshold.map(|norm| f64::from(norm) * MARGIN);
+    target.map_or(1.0, |target| (target / square.sqrt()).min(1.0) as f32)
 }

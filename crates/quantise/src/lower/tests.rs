@@ -9,16 +9,18 @@ use crate::lower::TrainingBudget;
 
 const INPUT_SCALE: f64 = 16_384.0;
 
-/// With whole weights, scales that are multiples of the input scale make
-/// `w_int = w·S / input_scale` exact.
 const BUDGET: TrainingBudget = TrainingBudget {
-    range: (1_u64 << 31) as f64,
+    range: ((1_u64 << 31) - 1) as f64,
     input_scale: INPUT_SCALE,
     input_bound: 1.0,
-    bias_bound: 0.0,
-    scale_step: INPUT_SCALE,
+    input_noise: 16.0,
     max_weight: 1 << 20,
 };
+
+/// As [`BUDGET`], with inputs that are their own integers: scales are whole, so whole weights make
+/// `w_int = w·S` exact.
+const WHOLE: TrainingBudget =
+    TrainingBudget { input_scale: 1.0, input_bound: INPUT_SCALE, ..BUDGET };
 
 /// A conv stage of random geometry, with or without a folded pool, as [`Plan::new`] makes it.
 fn conv_stage() -> impl Strategy<Value = Stage> {

@@ -84,3 +84,6 @@ pub fn working_sha256(stages: &[StageIntegers], optimizer: &Hash) -> Hash {
     }
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,13 +133,19 @@ fn next_state(
     step: &Step,
 ) -> Result<(State, ModelVersion), TrainerError> {
     let mut weights = state.weights.clone();
-    match &step.rates {
-        Some(rates) => weights.step(rates, &update.gradient)?,
-        None => weights.adopt()?,
-    }
+    let gradient = match &step.rates {
+        Some(rates) => {
+            weights.step(rates, &update.gradient)?;
+            gradient_sha256(&update.gradient)
+        }
+        None => {
+            weights.adopt()?;
+            gradient_sha256(&[])
+        }
+    };
     let link = Link {
         previous: state.hashes.chain,
-        gradient: gradient_sha256(&update.gradient),
+        gradient,
         weights: weights.weights_sha256(),
         sealed: sealed_sha256(&update.sealed),
     };

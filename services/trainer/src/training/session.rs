@@ -28,6 +28,8 @@ pub(crate) struct Session {
     pub rule: TrainingRule,
     pub geometries: Arc<Geometries>,
     pub state: Arc<State>,
+    /// As callers see the version that it was opened at.
+    described: VersionState,
 }
 
 /// One version of the model, ready for evaluation.
@@ -38,8 +40,7 @@ pub(crate) struct State {
     /// Under the session's rule.
     pub weights: WeightState,
     pub stages: Vec<PreparedStage>,
-    /// As callers see the stored version, and what this session computes with.
-    described: VersionState,
+    /// H of what this session computes with.
     working: Hash,
 }
 
@@ -65,12 +66,14 @@ impl Session {
         let version = service.store.load(&stored.meta, None).await?;
         let model = Model { version: version.version, ..described(&stored)? };
         let StoredNetwork { plan, .. } = network(&stored.meta)?;
-        let meta = Arc::new(stored.meta);
+        let biases = service.store.biases(&stored.meta, version.version).await?;
+        let described = version.state(biases.is_some());
         let geometries = service.compute.run(move || Geometries::new(plan));
         let geometries = Arc::new(geometries.await?);
+        let meta = Arc::new(stored.meta);
         let state = restored(service, &meta, version, (id, rule), &geometries).await?;
         tracing::info!(model = %meta.model_id, version = state.version, "session opened");
-        Ok(Self { id, meta, model, rule, geometries, state })
+        Ok(Self { id, meta, model, rule, geometries, state, described })
     }
 
     /// Moves to a stored version.
@@ -91,7 +94,7 @@ impl Session {
         SessionOpened {
             model: Some(self.model.clone()),
             last_step: last_step.map(|commit| commit.step),
-            state: Some(self.state.described.clone()),
+            state: Some(self.described.clone()),
             working_sha256: Bytes::copy_from_slice(&self.state.working),
             build: BUILD.to_owned(),
         }
@@ -129,7 +132,6 @@ impl State {
             version: stored.version,
             commit: stored.commit,
             hashes: stored.hashes,
-            described: stored.state(false),
             working,
             weights,
             stages: integers.into_iter().map(PreparedStage::new).collect(),

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use prost::Message;
 use sha2::{Digest, Sha256};
 use sphinx_proto::Reason;
 use sphinx_proto::v1::{
-    BiasesPart, Conv, CreateModelRequest, Dense, GetModelRequest, GetModelResponse, Layer,
-    ListModelsRequest, Model, Network, ParameterSet, Shape, Tanh, WeightsPart,
+    Conv, CreateModelRequest, Dense, GetModelRequest, GetModelResponse, Layer, ListModelsRequest,
+    Model, Network, OptimizerPart, ParameterSet, Shape, Tanh, VersionState, WeightsPart,
     get_model_request::Part, layer::Kind, trainer_client::TrainerClient,
 };
 use sphinx_runtime::{CancellationToken, Config, RunError};
@@ -16,6 +17,8 @@ use sphinx_trainer::{SERVICE, TrainerLimits};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Status, transport::Channel};
+
+use crate::mirror::floats;
 
 /// The key that [`start`] registers for the default tenant.
 pub const KEY: &str = "laptop";
@@ -97,24 +100,30 @@ impl Trainer {
         Ok(self.client.get_model(request).await?.into_inner())
     }
 
-    /// Everything that a commit changes: version, weights and biases of both stages.
+    /// Everything that a commit changes: version, its state, weights and optimiser of both stages.
     pub async fn parameters(&mut self) -> Parameters {
         let version = self.part(None).await.unwrap().model.unwrap().version;
-        let mut bytes = Vec::new();
+        let mut bytes = vec![self.state().await.encode_to_vec()];
         for stage in 0..2 {
-            let weights = WeightsPart { stage, offset: 0, count: 1000 };
-            let biases = BiasesPart { stage, offset: 0, count: 64 };
-            bytes.push(self.part(Some(Part::Weights(weights))).await.unwrap().weights.to_vec());
-            bytes.push(self.part(Some(Part::Biases(biases))).await.unwrap().biases.to_vec());
+            let (offset, count) = (0, 1000);
+            let weights = Part::Weights(WeightsPart { stage, offset, count });
+            let optimizer = Part::Optimizer(OptimizerPart { stage, offset, count });
+            bytes.push(self.part(Some(weights)).await.unwrap().weights.to_vec());
+            bytes.push(self.part(Some(optimizer)).await.unwrap().optimizer.to_vec());
         }
         Parameters { version, bytes }
+    }
+
+    /// The state of the newest version.
+    pub async fn state(&mut self) -> VersionState {
+        let part = Part::Weights(WeightsPart { stage: 0, offset: 0, count: 1 });
+        self.part(Some(part)).await.unwrap().state.unwrap()
     }
 
     /// The weights of a stage.
     pub async fn weights(&mut self, stage: u32) -> Vec<f32> {
         let part = Part::Weights(WeightsPart { stage, offset: 0, count: 1000 });
-        let bytes = self.part(Some(part)).await.unwrap().weights;
-        bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+        floats(&self.part(Some(part)).await.unwrap().weights)
     }
 
     pub async fn models(&mut self, tenant: &'static str) -> Vec<String> {
@@ -148,6 +157,7 @@ pub fn creation(model_id: &str) -> CreateModelRequest {
         network: Some(network()),
         seed: 7,
         parameter_set: ParameterSet::Glwe2048V1.into(),
+        weights_sha256: Default::default(),
     }
 }
 

@@ -1,11 +1,15 @@
 //! Creating, listing and deleting models.
 
+use sphinx_network::{NetworkSpec, Plan};
 use sphinx_proto::v1::{
     Conv, CreateModelRequest, DeleteModelRequest, Dense, GetModelRequest, Pool, Tanh, layer::Kind,
 };
+use sphinx_wire::state::WeightState;
 use tonic::Code;
 
-use crate::common::{assert_refused, creation, network_of, of_tenant, start, start_with_model};
+use crate::common::{
+    assert_refused, creation, network, network_of, of_tenant, start, start_with_model,
+};
 use crate::talk::Talk;
 
 #[tokio::test]
@@ -69,6 +73,36 @@ async fn rejects_a_key_that_the_tenant_has_not_registered() {
     let status = trainer.client.create_model(foreign).await.unwrap_err();
     assert_refused(&status, Code::FailedPrecondition, "not registered for tenant acme");
     assert!(trainer.models("default").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_model_is_made_of_the_weights_that_the_client_expects_or_not_at_all() {
+    let mut trainer = start(|_| ()).await;
+    let spec = NetworkSpec::try_from(network()).unwrap();
+    let weights = WeightState::initial(&Plan::new(&spec).unwrap(), 7);
+    let expecting = |seed, hash: &[u8]| CreateModelRequest {
+        weights_sha256: hash.to_vec().into(),
+        seed,
+        ..creation("m")
+    };
+    let mut other = weights.clone();
+    other.weights[1][95] = f32::from_bits(other.weights[1][95].to_bits() ^ 1);
+    for request in [expecting(7, &other.weights_sha256()), expecting(8, &weights.weights_sha256())]
+    {
+        let status = trainer.create_as(request).await.unwrap_err();
+        let words = "the seed stands for other weights here";
+        assert_refused(&status, Code::FailedPrecondition, words);
+        assert!(status.message().contains("use builds of the same release"), "{status:?}");
+    }
+    for length in [31, 33] {
+        let status = trainer.create_as(expecting(7, &vec![1; length])).await.unwrap_err();
+        let words = format!("weights_sha256 has length {length}, expected 32");
+        assert_refused(&status, Code::InvalidArgument, &words);
+    }
+    assert!(trainer.models("default").await.is_empty());
+    trainer.create_as(expecting(7, &weights.weights_sha256())).await.unwrap();
+    assert_eq!(trainer.state().await.weights_sha256, weights.weights_sha256()[..]);
+    assert_eq!(trainer.weights(1).await, weights.weights[1]);
 }
 
 #[tokio::test]

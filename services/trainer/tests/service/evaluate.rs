@@ -2,31 +2,25 @@
 
 use std::collections::HashSet;
 
-use sphinx_proto::v1::{Commit, Direction, Evaluate, InputRows, train_request::Part};
+use sphinx_proto::v1::{Direction, Evaluate, InputRows, train_request::Part};
 use tonic::Code;
 
 use crate::common::{assert_broken, assert_refused, start_with_model};
-use crate::talk::{INPUTS, OUTPUTS, Talk, announcement, evaluation, input, opening};
+use crate::talk::{INPUTS, OUTPUTS, Talk, announcement, evaluation, input, opening, unchained};
 
 #[tokio::test]
 async fn every_output_row_comes_once_and_names_its_call_and_version() {
     let trainer = start_with_model(|_| ()).await;
     let mut talk = Talk::open(&trainer, 1).await;
-    let scales = &talk.opened.stages;
-    assert_eq!(scales.len(), 2);
-    assert!(scales.iter().all(|stage| stage.forward_input >= 1.0));
-    assert!(scales[0].backward_input == 0.0 && scales[1].backward_input >= 1.0);
-    for (stage, direction, rows, channels) in [
-        (0, Direction::Forward, OUTPUTS[0], 2),
-        (1, Direction::Forward, OUTPUTS[1], 3),
-        // A dense layer's inputs are channels of their own.
-        (1, Direction::Backward, INPUTS[1], 32),
+    for (stage, direction, rows) in [
+        (0, Direction::Forward, OUTPUTS[0]),
+        (1, Direction::Forward, OUTPUTS[1]),
+        (1, Direction::Backward, INPUTS[1]),
     ] {
         let product = talk.evaluate(stage, direction).await.unwrap();
         let header = &product.header;
         assert_eq!((header.call, header.version), (40 + u64::from(stage), 0));
-        assert_eq!((header.rows as usize, header.scales.len()), (rows, channels));
-        assert!(header.scales.iter().all(|scale| scale.is_finite() && *scale >= 1.0));
+        assert_eq!(header.rows as usize, rows);
         let numbers: HashSet<u32> = product.rows().iter().map(|(row, ..)| *row).collect();
         assert_eq!(numbers, (0..rows as u32).collect());
     }
@@ -65,8 +59,6 @@ async fn rejects_products_that_the_network_does_not_have() {
         (Evaluate { rows: 37, ..forward() }, "37 input rows announced"),
         (Evaluate { rows: u32::MAX, ..forward() }, "4294967295 input rows announced"),
         (Evaluate { rows: 0, ..forward() }, "0 input rows announced"),
-        (Evaluate { blocks: 1821, ..forward() }, "1821 blocks have 65556 input rows"),
-        (Evaluate { blocks: u32::MAX, ..forward() }, "4294967295 blocks have 154618822620 input"),
     ];
     for (call, words) in cases {
         let talk = Talk::open(&trainer, 1).await;
@@ -105,7 +97,6 @@ async fn rejects_uploads_that_do_not_fit() {
         (vec![good(), input(20, 10)], "rows start at 20, expected 10"),
         (vec![good(), good()], "rows start at 0, expected 10"),
         (vec![InputRows { first_row: u32::MAX, ..good() }], "rows start at 4294967295"),
-        (vec![InputRows { block: 1, ..good() }], "input rows of block 1, expected block 0"),
     ];
     for (rows, words) in broken {
         let talk = Talk::open(&trainer, 1).await;
@@ -122,7 +113,7 @@ async fn rejects_parts_out_of_order() {
     let before = trainer.parameters().await;
     let call = || Part::Evaluate(announcement(0, Direction::Forward));
     let rows = || Part::Input(input(0, 10));
-    let header = || Part::Commit(Commit { step: 0, base_version: 0, adopt_average: false });
+    let header = || unchained(0, 0, 1).swap_remove(0);
     let open = || Part::Open(opening(1));
     let cases = [
         (vec![open()], "received open, expected evaluate or commit"),

@@ -4,11 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "any other message fails the test")]
 
+mod biases;
+mod blocks;
+mod chain;
 mod commit;
 mod common;
 mod creation;
 mod evaluate;
+mod mirror;
+mod optimiser;
 mod parameters;
 mod process;
 mod session;
 mod talk;
+mod updates;

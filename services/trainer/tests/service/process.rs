@@ -11,7 +11,7 @@ use tokio::{
 use tonic::{Code, transport::Channel};
 
 use crate::common::{Vault, assert_refused, connect, creation, start_with_model};
-use crate::talk::{Talk, evaluation, opening, update};
+use crate::talk::{Talk, evaluation, opening};
 
 struct Process {
     child: Child,
@@ -58,7 +58,7 @@ async fn committed_versions_survive_sigkill() {
         assert_eq!(talk.opened.last_step, step.checked_sub(1));
         assert_eq!(talk.commit(step, step, 1).await.unwrap().version, step + 1);
         // A commit that is complete but for its end, and perhaps a part of its storing, is lost.
-        let mut lost = update(step + 1, step + 1, 2);
+        let (mut lost, _) = talk.update(step + 1, step + 1, 2);
         lost.pop();
         for part in lost {
             talk.send(part).await;

@@ -11,7 +11,7 @@ use crate::common::{
     KEY, Trainer, assert_broken, assert_refused, connect, creation, of_tenant, start,
     start_with_model,
 };
-use crate::talk::{Talk, announcement, evaluation, input, opening, update};
+use crate::talk::{Talk, announcement, evaluation, input, opening, unchained};
 
 #[tokio::test]
 async fn rejects_openings_that_do_not_fit() {
@@ -63,7 +63,7 @@ async fn rejects_openings_that_do_not_fit() {
 #[tokio::test]
 async fn rejects_a_session_that_does_not_begin_with_open() {
     let mut trainer = start_with_model(|_| ()).await;
-    let [header, chunk] = [0, 1].map(|index| update(0, 0, 1).swap_remove(index));
+    let [header, chunk] = [0, 1].map(|index| unchained(0, 0, 1).swap_remove(index));
     for (first, name) in [
         (Part::Evaluate(announcement(0, Direction::Forward)), "evaluate"),
         (Part::Input(input(0, 1)), "input"),
@@ -124,7 +124,7 @@ async fn a_client_that_vanishes_leaves_its_place_and_the_model_as_they_were() {
     announced_only.truncate(1);
     let mut half_an_upload = whole.clone();
     half_an_upload.truncate(3);
-    let mut half_a_commit = update(1, 1, 2);
+    let mut half_a_commit = unchained(1, 1, 2);
     half_a_commit.pop();
     for parts in [vec![], announced_only, half_an_upload, whole, half_a_commit] {
         // The stream alone is dropped, then the whole connection.

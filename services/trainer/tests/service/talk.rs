@@ -2,28 +2,27 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use sphinx_proto::v1::{
-    Adam, Commit, CommitChunk, Committed, Direction, EncryptedBiases, Evaluate, EvaluateResult,
-    InputRows, OpenSession, Optimizer, OutputRows, ParameterSet, Schedule, SessionOpened,
-    TrainRequest, TrainResponse, WeightGradient, commit_chunk, optimizer::Rule, schedule::Decay,
-    train_request::Part, train_response::Part as Reply, trainer_client::TrainerClient,
+    Adam, Commit, Committed, Direction, Evaluate, EvaluateResult, InputRows, OpenSession,
+    Optimizer, OutputRows, ParameterSet, Schedule, SessionOpened, TrainRequest, TrainResponse,
+    commit_chunk::Part as Chunk, optimizer::Rule, schedule::Decay, train_request::Part,
+    train_response::Part as Reply, trainer_client::TrainerClient,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
 use crate::common::{KEY, Trainer};
+use crate::mirror::{Mirror, part_of, sealed_state};
+use crate::updates::{chunks, gradients, with_hash};
 
-/// Input and output rows, weights and biases of the stages of [`crate::common::network`].
+/// Input and output rows of the stages of [`crate::common::network`].
 pub const INPUTS: [usize; 2] = [36, 32];
 pub const OUTPUTS: [usize; 2] = [32, 3];
-const WEIGHTS: [usize; 2] = [18, 96];
-const BIASES: [usize; 2] = [2, 3];
 
-const SEED: usize = 16;
-const BODY: usize = 2048 * 4;
-const BIAS_BODY: usize = 2048 * 6;
+/// Bytes of a seed, and of a mask or a body.
+pub const SEED: usize = 16;
+pub const POLYNOMIAL: usize = 2048 * 4;
 /// Nothing of this takes longer; a test that hangs says where.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Talk {
     requests: mpsc::Sender<TrainRequest>,
     replies: Streaming<TrainResponse>,
+    client: TrainerClient<Channel>,
     pub opened: SessionOpened,
+    /// What the client knows of the session's version.
+    pub mirror: Mirror,
 }
 
 /// The opening of a session on the model `m`.
@@ -60,26 +62,20 @@ impl Talk {
         Self::begin(trainer.client.clone(), Part::Open(opening(session))).await.unwrap()
     }
 
-    /// Sends `first` and waits for `opened`.
-    pub async fn begin(client: TrainerClient<Channel>, first: Part) -> Result<Self, Status> {
+    /// Sends `first`, waits for `opened`, and mirrors the version that it names.
+    pub async fn begin(mut client: TrainerClient<Channel>, first: Part) -> Result<Self, Status> {
         let (requests, stream) = mpsc::channel(64);
-        requests.send(TrainRequest { part: Some(first) }).await.unwrap();
-        Self::over(client, requests, ReceiverStream::new(stream)).await
-    }
-
-    async fn over(
-        mut client: TrainerClient<Channel>,
-        requests: mpsc::Sender<TrainRequest>,
-        stream: ReceiverStream<TrainRequest>,
-    ) -> Result<Self, Status> {
-        let replies = tokio::time::timeout(PATIENCE, client.train(stream)).await.unwrap()?;
-        let opened = SessionOpened::default();
-        let mut talk = Self { requests, replies: replies.into_inner(), opened };
-        match talk.reply().await? {
-            Reply::Opened(opened) => talk.opened = opened,
+        requests.send(TrainRequest { part: Some(first.clone()) }).await.unwrap();
+        let replies = client.train(ReceiverStream::new(stream));
+        let mut replies = tokio::time::timeout(PATIENCE, replies).await.unwrap()?.into_inner();
+        let opened = match next(&mut replies).await? {
+            Reply::Opened(opened) => opened,
             other => panic!("{other:?} before the session was opened"),
-        }
-        Ok(talk)
+        };
+        let Part::Open(open) = first else { panic!("a session was opened by another part") };
+        let mirror = Mirror::fetch(&mut client, &open, opened.state.as_ref().unwrap()).await;
+        assert_eq!(opened.working_sha256, mirror.working_sha256()[..]);
+        Ok(Self { requests, replies, client, opened, mirror })
     }
 
     pub async fn send(&self, part: Part) {
@@ -88,8 +84,7 @@ impl Talk {
     }
 
     pub async fn reply(&mut self) -> Result<Reply, Status> {
-        let message = tokio::time::timeout(PATIENCE, self.replies.message()).await.unwrap()?;
-        Ok(message.expect("the session ended without a reply").part.unwrap())
+        next(&mut self.replies).await
     }
 
     /// Ends the requests and returns the status that ends the replies.
@@ -138,15 +133,61 @@ impl Talk {
         Ok(Product { header, output })
     }
 
+    /// A step along [`gradients`] of `tag`, and the mirror after it.
+    pub fn update(&self, step: u64, base: u64, tag: u8) -> (Vec<Part>, Mirror) {
+        self.update_of(step, base, &gradients(tag), tag)
+    }
+
+    pub fn update_of(
+        &self,
+        step: u64,
+        base: u64,
+        gradients: &[Vec<f32>],
+        tag: u8,
+    ) -> (Vec<Part>, Mirror) {
+        let sealed = sealed_state(self.mirror.opening(), tag);
+        let (header, next) = self.mirror.step(step, base, gradients, &sealed);
+        (with_hash(header, chunks(gradients, sealed)), next)
+    }
+
+    /// The adoption of the averages, and the mirror after it.
+    pub fn adoption(&self, step: u64, base: u64) -> (Vec<Part>, Mirror) {
+        let sealed = sealed_state(self.mirror.opening(), 0);
+        let (header, next) = self.mirror.adoption(step, base, &sealed);
+        (with_hash(header, vec![Chunk::Sealed(sealed)]), next)
+    }
+
     pub async fn commit(&mut self, step: u64, base: u64, tag: u8) -> Result<Committed, Status> {
-        for part in update(step, base, tag) {
+        let update = self.update(step, base, tag);
+        self.send_update(update).await
+    }
+
+    /// Sends an update and waits until it is stored; then mirrors what is.
+    pub async fn send_update(
+        &mut self,
+        (parts, next): (Vec<Part>, Mirror),
+    ) -> Result<Committed, Status> {
+        for part in parts {
             self.send(part).await;
         }
-        match self.reply().await? {
-            Reply::Committed(committed) => Ok(committed),
+        let committed = match self.reply().await? {
+            Reply::Committed(committed) => committed,
             other => panic!("{other:?} instead of committed"),
+        };
+        if committed.repeated {
+            let stored = part_of(&mut self.client, committed.version, None).await.state.unwrap();
+            self.mirror = Mirror::fetch(&mut self.client, self.mirror.opening(), &stored).await;
+        } else {
+            self.mirror = next;
         }
+        assert_eq!(committed.chain, self.mirror.chain[..]);
+        Ok(committed)
     }
+}
+
+async fn next(replies: &mut Streaming<TrainResponse>) -> Result<Reply, Status> {
+    let message = tokio::time::timeout(PATIENCE, replies.message()).await.unwrap()?;
+    Ok(message.expect("the session ended without a reply").part.unwrap())
 }
 
 /// A complete result.
@@ -156,7 +197,7 @@ pub struct Product {
 }
 
 impl Product {
-    /// Number, mask and body of every row, by number.
+    /// Number, mask and bodies of every row, by number.
     pub fn rows(&self) -> Vec<(u32, &[u8], &[u8])> {
         let mut rows: Vec<_> = self.output.iter().flat_map(output_rows).collect();
         rows.sort();
@@ -165,8 +206,10 @@ impl Product {
 }
 
 fn output_rows(output: &OutputRows) -> impl Iterator<Item = (u32, &[u8], &[u8])> {
+    let bodies = output.bodies.len() / output.rows.len();
+    assert!(bodies > 0 && bodies.is_multiple_of(POLYNOMIAL), "{bodies}");
     let (masks, bodies) =
-        (output.masks.chunks_exact(2048 * 3), output.bodies.chunks_exact(2048 * 2));
+        (output.masks.chunks_exact(POLYNOMIAL), output.bodies.chunks_exact(bodies));
     assert!(masks.remainder().is_empty() && bodies.remainder().is_empty());
     assert_eq!((masks.len(), bodies.len()), (output.rows.len(), output.rows.len()));
     output.rows.iter().zip(masks.zip(bodies)).map(|(row, (mask, body))| (*row, mask, body))
@@ -184,8 +227,7 @@ pub fn input(first: usize, count: usize) -> InputRows {
     InputRows {
         first_row: first as u32,
         seeds: noise(count * SEED, first as u8).into(),
-        bodies: noise(count * BODY, first as u8).into(),
-        block: 0,
+        bodies: noise(count * POLYNOMIAL, first as u8).into(),
     }
 }
 
@@ -197,69 +239,16 @@ pub fn evaluation(stage: u32, direction: Direction) -> Vec<Part> {
     std::iter::once(Part::Evaluate(call)).chain(chunks).collect()
 }
 
-pub fn chunk(part: commit_chunk::Part) -> Part {
-    Part::CommitChunk(CommitChunk { part: Some(part) })
-}
-
-/// Gradients (in two parts each), bias changes, and the hash over all of it; `tag` tells updates
-/// apart.
-pub fn update(step: u64, base: u64, tag: u8) -> Vec<Part> {
-    let mut chunks = Vec::new();
-    for (stage, (weights, biases)) in WEIGHTS.into_iter().zip(BIASES).enumerate() {
-        let first = weights / 3;
-        chunks.push(gradient(stage, 0, vec![f32::from(tag) + 0.5; first]));
-        chunks.push(gradient(stage, first, vec![-0.25; weights - first]));
-        chunks.push(bias_change(stage, 0, biases, tag));
-    }
-    sealed(step, base, chunks)
-}
-
-/// The header of a commit, its chunks, and their hash.
-pub fn sealed(step: u64, base: u64, chunks: Vec<commit_chunk::Part>) -> Vec<Part> {
-    let mut hash = Sha256::new();
-    for part in &chunks {
-        match part {
-            commit_chunk::Part::Gradient(part) => hash.update(&part.values),
-            commit_chunk::Part::BiasChange(part) => {
-                hash.update(&part.seeds);
-                hash.update(&part.bodies);
-            }
-            commit_chunk::Part::Sha256(_) => {}
-        }
-    }
-    let end = commit_chunk::Part::Sha256(hash.finalize().to_vec().into());
-    let header = Part::Commit(Commit { step, base_version: base, adopt_average: false });
-    std::iter::once(header).chain(chunks.into_iter().chain([end]).map(chunk)).collect()
-}
-
-pub fn gradient(stage: usize, offset: usize, values: Vec<f32>) -> commit_chunk::Part {
-    commit_chunk::Part::Gradient(WeightGradient {
-        stage: stage as u32,
-        offset: offset as u64,
-        values: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-    })
-}
-
-pub fn bias_change(stage: usize, offset: usize, count: usize, tag: u8) -> commit_chunk::Part {
-    commit_chunk::Part::BiasChange(EncryptedBiases {
-        stage: stage as u32,
-        offset: offset as u32,
-        seeds: noise(count * SEED, tag).into(),
-        bodies: noise(count * BIAS_BODY, tag).into(),
-    })
-}
-
-/// The gradients and bias changes of [`update`], as they are before they are sealed.
-pub fn chunks(tag: u8) -> Vec<commit_chunk::Part> {
-    let parts = update(0, 0, tag).into_iter().filter_map(|part| match part {
-        Part::CommitChunk(chunk) => chunk.part,
-        _ => None,
-    });
-    parts.filter(|part| !matches!(part, commit_chunk::Part::Sha256(_))).collect()
+/// A step that leads nowhere: for streams that are broken before anybody looks.
+pub fn unchained(step: u64, base_version: u64, tag: u8) -> Vec<Part> {
+    let rates = Some(Default::default());
+    let header =
+        Commit { step, base_version, rates, chain: vec![0; 32].into(), ..Commit::default() };
+    with_hash(header, chunks(&gradients(tag), vec![tag].into()))
 }
 
 /// Bytes that look random and are the same every time.
-fn noise(length: usize, tag: u8) -> Vec<u8> {
+pub fn noise(length: usize, tag: u8) -> Vec<u8> {
     let mut state = u64::from(tag) << 32 | 0x9e37_79b9;
     let mut next = || {
         state =

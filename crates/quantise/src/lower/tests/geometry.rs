@@ -3,15 +3,15 @@
 use proptest::prelude::*;
 use sphinx_network::{Direction, Filters, LayerSpec, NetworkSpec, Plan, Shape, Stage};
 
-use super::{BUDGET, INPUT_SCALE, conv_stage, dense_stage, naive_forward};
+use super::{BUDGET, INPUT_SCALE, WHOLE, conv_stage, dense_stage, naive_forward};
 use super::{real_numbers, whole_numbers, whole_weights};
 use crate::apply_clear;
 use crate::lower::{Geometry, Lowered};
 
-/// The map's result in units of the whole weights; exact, as [`BUDGET`] makes it.
+/// The map's result in units of the whole weights; exact, as [`WHOLE`] makes it.
 fn exact(lowered: &Lowered, input: &[i32]) -> Vec<i64> {
     let sums = apply_clear(&lowered.map, input);
-    let scale = |row: usize| (lowered.scales[row / lowered.rows_per_channel] / INPUT_SCALE) as i64;
+    let scale = |row: usize| lowered.scales[row / lowered.rows_per_channel] as i64;
     sums.iter()
         .enumerate()
         .map(|(row, &sum)| {
@@ -22,7 +22,7 @@ fn exact(lowered: &Lowered, input: &[i32]) -> Vec<i64> {
 }
 
 fn lower(stage: &Stage, direction: Direction, weights: &[f32]) -> Lowered {
-    Geometry::new(0, stage, direction).lower(weights, &BUDGET).unwrap()
+    Geometry::new(0, stage, direction).lower(weights, &WHOLE).unwrap()
 }
 
 fn inner(a: &[i64], b: &[i32]) -> i64 {
@@ -56,7 +56,8 @@ proptest! {
         let input = real_numbers(stage.input.len(), 1.0, seed ^ 1);
         let integers: Vec<i32> =
             input.iter().map(|&x| (f64::from(x) * INPUT_SCALE).round() as i32).collect();
-        let lowered = lower(&stage, Direction::Forward, &weights);
+        let geometry = Geometry::new(0, &stage, Direction::Forward);
+        let lowered = geometry.lower(&weights, &BUDGET).unwrap();
         let result = apply_clear(&lowered.map, &integers);
         let encoded: Vec<f64> = integers.iter().map(|&x| f64::from(x) / INPUT_SCALE).collect();
         let naive = naive_forward(&stage, &weights, &encoded);
