@@ -141,15 +141,6 @@ async fn rejects_to_go_on_when_somebody_else_trained_meanwhile() {
     assert_eq!(world.spent(), (1, 1));
 }
 
-/// The update given up, and why.
-fn abandoned(trained: Result<TrainingSummary, ClientError>) -> (u64, ClientError) {
-    let error = trained.unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("given up: what it spent stays spent"), "{text}");
-    let ClientError::UpdateAbandoned { base, cause } = error else { panic!("{text}") };
-    (base, *cause)
-}
-
 /// Every step is made at home first: what diverges there is neither recorded nor sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_that_diverges_spends_nothing_and_the_model_can_be_trained_on() {

@@ -142,8 +142,9 @@ pub fn train(
                 sums.iter().map(|sum| (sum / block as f64) as f32).collect()
             };
             let (weights, biases) = (&gradient.weights[stage], &gradient.biases[stage]);
-            optimizers[stage].0.apply(&mut parameters.weights, &mean(weights), rate)?;
-            optimizers[stage].1.apply(&mut parameters.biases, &mean(biases), rate)?;
+            let rates = adam.rates(rate, step as u64 + 1);
+            optimizers[stage].0.apply(&mut parameters.weights, &mean(weights), &rates)?;
+            optimizers[stage].1.apply(&mut parameters.biases, &mean(biases), &rates)?;
         }
     }
     // Biases of a model lie on a grid.
