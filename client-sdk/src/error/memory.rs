@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::suspects::Suspect;
+use crate::suspects::mark::Suspect;
 
 /// Why what this machine remembers of a model forbids to use it, or cannot be read.
 #[derive(Debug, thiserror::Error)]

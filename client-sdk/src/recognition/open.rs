@@ -24,7 +24,7 @@ use crate::recognition::guard::Guard;
 use crate::recognition::model::{IntegerModel, OpenedVersion};
 use crate::recognition::offload::offload;
 use crate::sealed_state::ClientState;
-use crate::suspects::build;
+use crate::suspects::mark::build;
 use crate::traffic::Counter;
 
 /// Longest wait for a description: the service may have to load the model first.

@@ -1,3 +1,5 @@
+use sphinx_proto::KeyId;
+
 use super::*;
 
 fn suspect(stage: usize) -> Suspect {

@@ -136,13 +136,16 @@ pub fn train(
             pass.absorb_backward(stage, e)?;
         }
         let gradient = pass.clipped_gradient(Clipping::None)?;
-        let rate = 4e-3 * (1.0 - step as f32 / steps as f32);
+        let rates = adam.rates(4e-3 * (1.0 - step as f32 / steps as f32), step as u64 + 1);
         for (stage, parameters) in parameters.iter_mut().enumerate() {
             let mean = |sums: &[f64]| -> Vec<f32> {
                 sums.iter().map(|sum| (sum / block as f64) as f32).collect()
             };
             let (weights, biases) = (&gradient.weights[stage], &gradient.biases[stage]);
+<<<<<<< HEAD
             let rates = adam.rates(rate, step as u64 + 1);
+=======
+>>>>>>> h3
             optimizers[stage].0.apply(&mut parameters.weights, &mean(weights), &rates)?;
             optimizers[stage].1.apply(&mut parameters.biases, &mean(biases), &rates)?;
         }
