@@ -2,8 +2,7 @@
 
 use prost::Message;
 use sphinx_client::{
-    ClientError, EncryptedSession, Evaluator, Sealed, TrainingError, TrainingOptions,
-    TrainingSummary, Update,
+    ClientError, EncryptedSession, Evaluator, Sealed, TrainingError, TrainingOptions, Update,
 };
 use sphinx_models::ModelVersion;
 use sphinx_network::Plan;

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use sphinx_client::{
-    EncryptedSession, Endpoints, KeyId, ModelId, RootKey, SessionOptions, SphinxClient,
-    TenantId, TrainingOptions,
+    EncryptedSession, Endpoints, KeyId, ModelId, RootKey, SessionOptions, SphinxClient, TenantId,
+    TrainingOptions,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_proto::SessionId;

@@ -142,10 +142,6 @@ pub fn train(
                 sums.iter().map(|sum| (sum / block as f64) as f32).collect()
             };
             let (weights, biases) = (&gradient.weights[stage], &gradient.biases[stage]);
-<<<<<<< HEAD
-            let rates = adam.rates(rate, step as u64 + 1);
-=======
->>>>>>> h3
             optimizers[stage].0.apply(&mut parameters.weights, &mean(weights), &rates)?;
             optimizers[stage].1.apply(&mut parameters.biases, &mean(biases), &rates)?;
         }

@@ -19,9 +19,9 @@ use sphinx_proto::v1::{
 };
 use sphinx_proto::{KeyId, Reason};
 use sphinx_secret::RootKey;
-use sphinx_testbed::{inference, read_key};
 use sphinx_testbed::relay::{Hand, MessageRelay};
 use sphinx_testbed::training::{World, model_id, open};
+use sphinx_testbed::{inference, read_key};
 use tonic::Code;
 
 use crate::budget::TRAIN;
