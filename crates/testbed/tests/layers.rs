@@ -25,7 +25,6 @@ const TABLE: &[Row<'_>] = &[
     ("features", &["network"]),
     ("gradient", &["network"]),
     ("quantise", &["linalg", "network"]),
-    ("check", &["linalg"]),
     ("tickets", &["linalg"]),
     ("evaluation-keys", &["linalg", "network"]),
     ("bootstrap", &["evaluation-keys", "linalg", "network"]),
