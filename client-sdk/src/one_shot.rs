@@ -2,11 +2,11 @@
 //!
 //! Needs evaluation keys registered under the model's key
 //! ([`SphinxClient::register_evaluation_keys`]) and a network with one activation between two
-//! linear layers, such as `mlp-100`. Its biases are encrypted here and put at the trainer before the
-//! first request.
+//! linear layers, such as `mlp-100`. Its biases are encrypted here and put at the trainer before
+//! the first request.
 //!
-//! Answers that were bootstrapped and packed are no linear products, and nothing proves them. Canaries
-//! ([`OneShot::with_canaries`]) catch a service that cheats often enough.
+//! Answers that were bootstrapped and packed are no linear products, and nothing proves them.
+//! Canaries ([`OneShot::with_canaries`]) catch a service that cheats often enough.
 
 mod canaries;
 
@@ -421,7 +421,8 @@ pub fn decrypt(
     Ok(Prediction::new(logits.into_iter().map(|logit| logit as f32).collect()))
 }
 
-/// Encrypts the biases of a version and puts them at the trainer. What lies there is never decrypted.
+/// Encrypts the biases of a version and puts them at the trainer. What lies there is never
+/// decrypted.
 async fn put_biases(
     client: &SphinxClient,
     key: &Arc<SecretKey>,

@@ -1,5 +1,5 @@
-//! The highest version of every model that a home has seen: a server that goes back to an older copy
-//! is refused.
+//! The highest version of every model that a home has seen: a server that goes back to an older
+//! copy is refused.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

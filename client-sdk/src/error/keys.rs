@@ -10,12 +10,6 @@ pub enum ClientKeyError {
     /// The key file is unusable.
     #[error(transparent)]
     KeyFile(#[from] sphinx_secret::KeyFileError),
-    /// The secret key is not the one that was registered.
-    #[error("the secret key does not belong to key {key_id}: it was made for another registration")]
-    WrongKey {
-        /// The key id.
-        key_id: String,
-    },
     /// Result ciphertexts have the wrong size.
     #[error(transparent)]
     Decrypt(#[from] sphinx_secret::DecryptError),

@@ -21,8 +21,8 @@ use crate::error::{ClientError, RecognitionError};
 use crate::recognition::check::LayerCheck;
 use crate::recognition::guard::Guard;
 
-/// Standard deviations of noise that must fit into half a step: a ticket that noise has spoilt would
-/// be taken for a wrong answer, which is final.
+/// Standard deviations of noise that must fit into half a step: a ticket that noise has spoilt
+/// would be taken for a wrong answer, which is final.
 const NEEDED_DEVIATIONS: f64 = 9.0;
 
 /// Biases of a stage per output channel at the scale of its sums, modulo 2^32. `Debug` shows

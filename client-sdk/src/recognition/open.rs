@@ -49,8 +49,8 @@ struct Hashes {
 }
 
 impl Opener {
-    /// Opens a version, or the newest. For that the service is asked twice: for the description and,
-    /// unless the version is known, for the weights.
+    /// Opens a version, or the newest. For that the service is asked twice: for the description
+    /// and, unless the version is known, for the weights.
     ///
     /// # Errors
     /// [`RecognitionError::ModelGone`] if the model is another than the read key's;

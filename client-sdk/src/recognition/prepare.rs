@@ -30,9 +30,9 @@ impl Recogniser {
     /// stage and a few chunks of rows.
     ///
     /// # Errors
-    /// [`RecognitionError::TicketCount`]; [`crate::StateError::WrongProduct`] if an answer was wrong
-    /// before; otherwise what the connection says. Nothing is kept then, and preparing again is
-    /// safe.
+    /// [`RecognitionError::TicketCount`]; [`crate::StateError::WrongProduct`] if an answer was
+    /// wrong before; otherwise what the connection says. Nothing is kept then, and preparing again
+    /// is safe.
     pub async fn prepare(
         &self,
         count: usize,

@@ -120,8 +120,8 @@ impl TicketSupply {
     ///
     /// # Errors
     /// [`ClientError::Supply`] if the preparation that would have made more failed meanwhile,
-    /// [`RecognitionError::SupplyClosed`], and [`crate::StateError::WrongProduct`] once an answer was
-    /// wrong: the supply is closed and its tickets are deleted then.
+    /// [`RecognitionError::SupplyClosed`], and [`crate::StateError::WrongProduct`] once an answer
+    /// was wrong: the supply is closed and its tickets are deleted then.
     pub async fn ticket(&self) -> Result<Ticket, ClientError> {
         let mut tickets = self.tickets(1).await?;
         tickets.pop().ok_or_else(|| RecognitionError::SupplyClosed.into())

@@ -4,19 +4,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sphinx_client::one_shot::OneShot;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::{SupplyOptions, TicketSupply};
 use sphinx_client::{
     ClientError, Endpoints, Memory, MemoryError, ModelId, SeenVersions, SphinxClient, StateError,
     Suspects,
 };
-use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_proto::v1::prepare_response::Part;
 use sphinx_proto::v1::{
     DescribeModelRequest, DescribeModelResponse, FetchWeightsRequest, FetchWeightsResponse,
-    InferOnceRequest, InferOnceResponse, InferRequest, InferResponse, PrepareResponse,
-    SyncTicketsRequest, SyncTicketsResponse,
+    InferRequest, InferResponse, PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
 };
 use sphinx_testbed::liar::{Liar, Lie, Lies};
 use tempfile::TempDir;
@@ -33,12 +30,12 @@ struct Victim {
     recogniser: Recogniser,
 }
 
-fn memory(home: &TempDir) -> Memory {
+pub fn memory(home: &TempDir) -> Memory {
     let path = |name: &str| home.path().join(name);
     Memory::new(Suspects::new(path("suspects")), SeenVersions::new(path("seen")))
 }
 
-fn suspects(home: &TempDir) -> Suspects {
+pub fn suspects(home: &TempDir) -> Suspects {
     Suspects::new(home.path().join("suspects"))
 }
 
@@ -473,59 +470,4 @@ async fn broken_lines_and_malformed_answers_mark_nothing() {
     let honest = world.recogniser(&model).await;
     let answer = honest.infer(book.take().unwrap(), &test_images(1)[0]).await.unwrap();
     assert_eq!(answer.logits, model.clear.classify(&test_images(1)[0]).unwrap());
-}
-
-/// Answers in one shot are no products: canaries among them are all there is.
-#[tokio::test(flavor = "multi_thread")]
-async fn canaries_find_out_who_answers_wrongly_in_one_shot() {
-    let mut world = World::start().await;
-    let model = world.model("mlp-100").await;
-    let keys = world.key.evaluation_keys(OneShotProfile::Standard, &mut world.rng).unwrap();
-    let keys = keys.to_bytes().unwrap().into();
-    world.client().register_evaluation_keys(&world.key_id, &keys, "").await.unwrap();
-    let images = test_images(2);
-
-    let (client, key, read_key) = (world.client(), &world.key, world.read_key(&model));
-    let honest = OneShot::new(&client, Arc::clone(key), Arc::clone(&read_key)).await.unwrap();
-    let honest = honest.with_canaries(0.6).unwrap();
-    while honest.canaries() < 3 {
-        let seen = honest.infer_many(&images, &mut world.rng).await.unwrap();
-        assert_eq!(seen.len(), 2, "canaries are no answers");
-        for (image, seen) in images.iter().zip(seen) {
-            let clear = model.clear.classify(image).unwrap();
-            let pairs = clear.iter().zip(&seen.logits);
-            let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(worst < 2.0, "the answer to another image: off by {worst}");
-        }
-    }
-
-    let infer_once: Lie<InferOnceRequest, InferOnceResponse> = Box::new(|_, answer| {
-        let mut bodies = answer.bodies.to_vec();
-        // The top bit of the first logit.
-        bodies[3] ^= 0x80;
-        answer.bodies = bodies.into();
-        Ok(())
-    });
-    let lies = Lies { infer_once: Some(infer_once), ..Lies::default() };
-    let liar = Liar::start(&world.endpoints.inference, lies).await;
-    let endpoints = Endpoints { inference: liar.url.clone(), ..world.endpoints.clone() };
-    let (client, home) = (SphinxClient::new(&endpoints).unwrap(), tempfile::tempdir().unwrap());
-    let asked = OneShot::remembering(&client, Arc::clone(key), read_key, memory(&home)).await;
-    let asked = asked.unwrap().with_canaries(0.6).unwrap();
-    let error = loop {
-        // Who has sent no canary yet knows nothing.
-        match asked.infer_many(&images, &mut world.rng).await {
-            Ok(_) => assert_eq!(asked.canaries(), 0),
-            Err(error) => break error,
-        }
-    };
-    assert!(
-        matches!(&error, ClientError::State(StateError::WrongProduct { phase: "one shot", .. })),
-        "{error}"
-    );
-    let mark = suspects(&home).find(&model.id).unwrap().unwrap();
-    assert_eq!((mark.version, &*mark.phase), (1, "one shot"));
-    let calls = liar.calls();
-    assert!(asked.infer(&images[0], &mut world.rng).await.is_err());
-    assert_eq!(liar.calls(), calls, "nothing is sent any more");
 }

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use crate::encrypt::Scratch;
 use crate::key::SecretKey;
 
-/// Encrypted biases in wire form: of a ciphertext each, the seed of the mask and what a sample needs
-/// of the body.
+/// Encrypted biases in wire form: of a ciphertext each, the seed of the mask and what a sample
+/// needs of the body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SeededSamples {
     /// 16 bytes per bias.
@@ -19,8 +19,9 @@ pub struct SeededSamples {
 }
 
 impl SecretKey {
-    /// Encrypts biases, multiples of 2^-16, as coefficient 0 of fresh ciphertexts modulo 2^64 at 2^48
-    /// per unit: what [`sphinx_linalg::EncryptedBiases::from_samples`] reads. About 0.1 ms each.
+    /// Encrypts biases, multiples of 2^-16, as coefficient 0 of fresh ciphertexts modulo 2^64 at
+    /// 2^48 per unit: what [`sphinx_linalg::EncryptedBiases::from_samples`] reads. About 0.1 ms
+    /// each.
     pub fn encrypt_biases(&self, biases: &[f32], rng: &mut impl CryptoRng) -> SeededSamples {
         let word = BIAS_WIDTH.bytes();
         let mut seeds = vec![0; biases.len() * SEED_BYTES];

@@ -4,9 +4,9 @@
 //! in every stage, u modulo at least what the new version's tickets need; both are checked. What is
 //! left is cost. Per ticket, repairing is never dearer: a multiply-add in the clear against two on
 //! ciphertexts, and a pass over u against decrypting it. But it has a fixed cost, a call that
-//! brings the differences, while preparing costs a block of 2048 however few tickets are wanted. With
-//! the estimates below, repairing wins for every network with more than some hundred scalars; the
-//! smallest networks prepare anew.
+//! brings the differences, while preparing costs a block of 2048 however few tickets are wanted.
+//! With the estimates below, repairing wins for every network with more than some hundred scalars;
+//! the smallest networks prepare anew.
 
 use sphinx_linalg::SLOTS;
 use sphinx_quantise::integer_weight_count;

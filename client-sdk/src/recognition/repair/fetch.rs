@@ -19,8 +19,9 @@ use crate::recognition::offload::offload;
 use crate::recognition::prepare::Interrupted;
 use crate::recognition::repair::difference::{Difference, StageDifference};
 
-/// Brings home what turns tickets of `old` into those of the recogniser's version. A difference that
-/// is not that of the two versions spoils the tickets, and shows when the first of them is used.
+/// Brings home what turns tickets of `old` into those of the recogniser's version. A difference
+/// that is not that of the two versions spoils the tickets, and shows when the first of them is
+/// used.
 pub(super) async fn fetch(
     recogniser: &Recogniser,
     old: &Arc<IntegerModel>,
