@@ -137,11 +137,11 @@ for pair in "Trainer $trainer" "Inference $inference" "KeyVault $keyvault"; do
 done
 
 say 'a key, a model, and its description through the read-only mount'
-# Any 16 400 bytes are a public encryption key: a seed and 2048 words.
-head -c 16400 /dev/urandom >"$scratch/material"
+# Any 32 random bytes are an identity to those without the root.
+head -c 32 /dev/urandom >"$scratch/material"
 sha256=$(openssl dgst -sha256 -binary "$scratch/material" | base64 -w0)
 header='{"header": {"keyId": "compose-test", "parameterSet": "PARAMETER_SET_GLWE_2048_V1",
-    "kind": "KEY_KIND_PUBLIC_ENCRYPTION", "materialBytes": 16400, "materialSha256": "'$sha256'"}}'
+    "kind": "KEY_KIND_IDENTITY", "materialBytes": 32, "materialSha256": "'$sha256'"}}'
 chunk='{"chunk": "'$(base64 -w0 "$scratch/material")'"}'
 model='{"modelId": "compose-test", "keyId": "compose-test", "seed": 1,
     "parameterSet": "PARAMETER_SET_GLWE_2048_V1", "network": {"name": "tiny",

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 
 use sphinx_client::data::pixels;
 use sphinx_client::tickets::SupplyOptions;
-use sphinx_client::{Endpoints, ModelId, Workspace, secure_rng};
+use sphinx_client::{Endpoints, ModelId, Workspace};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let home = std::env::var_os("SPHINX_HOME").unwrap_or_else(|| "sphinx-home".into());
     let workspace = Workspace::open(&Endpoints::from_environment()?, home.into())?;
     let options = SupplyOptions::default();
-    let supply = workspace.ticket_supply(&model_id, options, &mut secure_rng()).await?;
+    let supply = workspace.ticket_supply(&model_id, options).await?;
 
     let mut levels = vec![0; supply.recogniser().network().input.len()];
     loop {

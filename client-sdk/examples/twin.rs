@@ -24,7 +24,7 @@ use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_proto::SessionId;
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
-use sphinx_secret::SecretKey;
+use sphinx_secret::RootKey;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -66,10 +66,9 @@ async fn encrypted(
         keyvault: cluster.keyvault.to_string(),
         tenant: TenantId::default(),
     })?;
-    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
-    let key = Arc::new(SecretKey::generate(&mut rng)?);
+    let key = Arc::new(RootKey::generate(&mut sphinx_client::secure_rng()));
     let (key_id, model_id) = (KeyId::parse("twin")?, ModelId::parse("twin")?);
-    client.register_key(&key_id, &key, "twin", &mut rng).await?;
+    client.register_key(&key_id, &key.identity(), "twin").await?;
     client.create_model(&model_id, &key_id, spec, seed).await?;
     let rule = options.rule(data.len())?;
     let session = SessionOptions {

@@ -3,6 +3,7 @@
 mod augmentation;
 mod from;
 mod keys;
+mod memory;
 mod one_shot;
 mod recognition;
 mod state;
@@ -13,6 +14,7 @@ use sphinx_proto::ConversionError;
 
 pub use augmentation::AugmentationError;
 pub use keys::ClientKeyError;
+pub use memory::MemoryError;
 pub use one_shot::OneShotInferenceError;
 pub use recognition::RecognitionError;
 pub use state::StateError;
@@ -60,6 +62,9 @@ pub enum ClientError {
     /// A version of a model is not what it should be.
     #[error(transparent)]
     State(#[from] StateError),
+    /// What this machine remembers of a model forbids to use it.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// Tickets or images do not fit the model.
     #[error(transparent)]
     Recognition(#[from] RecognitionError),
@@ -106,6 +111,7 @@ impl ClientError {
             | Self::Keys(_)
             | Self::Training(_)
             | Self::State(_)
+            | Self::Memory(_)
             | Self::OneShot(_)
             | Self::UpdateAbandoned { .. }
             | Self::Recognition(_)

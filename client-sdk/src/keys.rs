@@ -1,27 +1,23 @@
 //! Registration of keys in the key vault.
 
-use rand::CryptoRng;
 use sha2::{Digest, Sha256};
 use sphinx_proto::conversion::{key_kind, parameter_set};
 use sphinx_proto::v1::key_vault_client::KeyVaultClient;
 use sphinx_proto::v1::{
     self, ExchangeKeysRequest, GetKeyRequest, KeyHeader, ListKeysRequest, ParameterSet,
-    exchange_keys_request::Part,
+    RevokeKeyRequest, exchange_keys_request::Part,
 };
 use sphinx_proto::{ConversionError, Fingerprint, KeyId};
-use sphinx_secret::{PublicMaterial, SecretKey};
+use sphinx_secret::Identity;
 
 use crate::client::SphinxClient;
 use crate::error::ClientError;
 
-/// Bytes of material per message.
-const CHUNK: usize = 512 << 10;
-
-/// What is registered of a secret key.
+/// What is registered of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
-    /// The public key, which models are bound to.
-    Public,
+    /// The identity, which models are bound to.
+    Identity,
     /// Evaluation keys, for inference in one shot.
     Evaluation,
 }
@@ -41,6 +37,8 @@ pub struct RegisteredKey {
     pub description: String,
     /// When it was registered, in seconds since 1970-01-01 UTC.
     pub created_unix_seconds: i64,
+    /// When it was revoked, in seconds since 1970-01-01 UTC; `None` while it may be used.
+    pub revoked_unix_seconds: Option<i64>,
 }
 
 /// What became of a registration.
@@ -59,7 +57,7 @@ impl TryFrom<v1::Key> for RegisteredKey {
         parameter_set(key.parameter_set)?;
         let kind = match key_kind(key.kind)? {
             v1::KeyKind::Evaluation => KeyKind::Evaluation,
-            v1::KeyKind::PublicEncryption | v1::KeyKind::Unspecified => KeyKind::Public,
+            v1::KeyKind::Identity | v1::KeyKind::Unspecified => KeyKind::Identity,
         };
         Ok(Self {
             key_id: KeyId::parse(key.key_id)?,
@@ -68,42 +66,33 @@ impl TryFrom<v1::Key> for RegisteredKey {
             material_bytes: key.material_bytes,
             description: key.description,
             created_unix_seconds: key.created_unix_seconds,
+            revoked_unix_seconds: key.revoked_unix_seconds,
         })
     }
 }
 
+/// What people compare between here and the key vault.
+pub fn identity_fingerprint(identity: &Identity) -> Fingerprint {
+    Fingerprint::new(ParameterSet::Glwe2048V1, v1::KeyKind::Identity, &identity.0)
+}
+
 impl SphinxClient {
-    /// Registers fresh public material of `key` under `key_id`: once only, since other material of
-    /// the same key is another registration. Keep the material and use
-    /// [`SphinxClient::register_material`] to be able to repeat it.
+    /// Registers an identity under `key_id`, from when on the services serve the key. Registering
+    /// the same again changes nothing.
     ///
     /// # Errors
-    /// As [`SphinxClient::register_material`].
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with ALREADY_EXISTS if another
+    /// identity is registered under the id, with FAILED_PRECONDITION if the key was revoked;
+    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the receipt's fingerprint is
+    /// not that of what was sent.
     pub async fn register_key(
         &self,
         key_id: &KeyId,
-        key: &SecretKey,
-        description: &str,
-        rng: &mut impl CryptoRng,
-    ) -> Result<KeyReceipt, ClientError> {
-        self.register_material(key_id, &key.public_material(rng), description).await
-    }
-
-    /// Registers public material under `key_id`. Registering the same again changes nothing.
-    ///
-    /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with ALREADY_EXISTS if other
-    /// material is registered under the id;
-    /// [`ChannelError::Protocol`](crate::ChannelError::Protocol) if the receipt's fingerprint is
-    /// not that of what was sent.
-    pub async fn register_material(
-        &self,
-        key_id: &KeyId,
-        material: &PublicMaterial,
+        identity: &Identity,
         description: &str,
     ) -> Result<KeyReceipt, ClientError> {
-        let material = &material.bytes;
-        let (parameter_set, kind) = (ParameterSet::Glwe2048V1, v1::KeyKind::PublicEncryption);
+        let material = identity.0;
+        let (parameter_set, kind) = (ParameterSet::Glwe2048V1, v1::KeyKind::Identity);
         let header = KeyHeader {
             key_id: key_id.to_string(),
             parameter_set: parameter_set.into(),
@@ -113,12 +102,10 @@ impl SphinxClient {
             description: description.to_owned(),
             offset: 0,
         };
-        let fingerprint = Fingerprint::new(parameter_set, kind, material);
-        let chunks = material.chunks(CHUNK).map(|chunk| Part::Chunk(chunk.to_vec().into()));
-        let parts: Vec<_> = std::iter::once(Part::Header(header))
-            .chain(chunks)
+        let fingerprint = identity_fingerprint(identity);
+        let parts: Vec<_> = [Part::Header(header), Part::Chunk(material.to_vec().into())]
             .map(|part| ExchangeKeysRequest { part: Some(part) })
-            .collect();
+            .into();
         let receipt = self
             .keyvault
             .call(|channel| {
@@ -149,6 +136,21 @@ impl SphinxClient {
                 KeyVaultClient::new(channel).get_key(request).await
             })
             .await?;
+        self.registered(reply.into_inner().key)
+    }
+
+    /// Revokes what is registered under `key_id`, for good: the services refuse what names it, at
+    /// once or within five seconds. A second time changes nothing.
+    ///
+    /// # Errors
+    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if nothing is
+    /// registered.
+    pub async fn revoke_key(&self, key_id: &KeyId) -> Result<RegisteredKey, ClientError> {
+        let revoke = |channel| async move {
+            let request = RevokeKeyRequest { key_id: key_id.to_string() };
+            KeyVaultClient::new(channel).revoke_key(request).await
+        };
+        let reply = self.keyvault.call(revoke).await?;
         self.registered(reply.into_inner().key)
     }
 

@@ -8,33 +8,39 @@ mod connection;
 mod error;
 mod evaluation_keys;
 mod keys;
+mod memory;
 mod models;
 pub mod one_shot;
 pub mod recipe;
 pub mod recognition;
 mod sealed_state;
+mod suspects;
 pub mod tickets;
 mod traffic;
 mod training;
+mod versions;
 pub mod workspace;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 
 pub use client::{Endpoints, SphinxClient};
 pub use error::{
-    AugmentationError, ClientError, ClientKeyError, OneShotInferenceError, RecognitionError,
-    StateError, TrainingError,
+    AugmentationError, ClientError, ClientKeyError, MemoryError, OneShotInferenceError,
+    RecognitionError, StateError, TrainingError,
 };
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
-pub use keys::{KeyKind, KeyReceipt, RegisteredKey};
+pub use keys::{KeyKind, KeyReceipt, RegisteredKey, identity_fingerprint};
+pub use memory::Memory;
 pub use models::{Model, ModelParameters};
+pub use suspects::{Suspect, Suspects};
 pub use traffic::Traffic;
 pub use training::{
     Augmentation, ClearTwin, Direction, EncryptedSession, Evaluator, Event, Inputs, ModelLedger,
     Observed, Privacy, Progress, ResolvedTraining, Sealed, SessionOptions, TrainingOptions,
     TrainingRequest, TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
 };
+pub use versions::SeenVersions;
 pub use workspace::{Workspace, WorkspaceError};
 
 // What the items above are made of, so that a program needs no other crate of the workspace.
@@ -48,12 +54,15 @@ pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
 pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
 pub use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 pub use sphinx_proto::{ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId};
-pub use sphinx_secret::{PublicMaterial, SecretKey};
+pub use sphinx_secret::{Identity, ModelName, ReadKey, RootKey, SecretKey};
 pub use tonic::Code;
 
-/// A generator for secrets: keys, masks, noise. Seeded by the operating system.
-pub fn secure_rng() -> ChaCha20Rng {
-    ChaCha20Rng::from_rng(&mut rand::rng())
+/// A generator for secrets: keys, masks, noise. It has no state: every draw is the operating
+/// system's, so that a process that is copied or resumed repeats nothing.
+///
+/// It panics where the operating system has no randomness to give, as nothing could go on there.
+pub fn secure_rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
 }
 
 /// Compiles the Rust code of the README.

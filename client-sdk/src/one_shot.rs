@@ -2,48 +2,73 @@
 //!
 //! Needs evaluation keys registered under the model's key
 //! ([`SphinxClient::register_evaluation_keys`]) and a network with one activation between two
-//! linear layers, such as `mlp-100`.
+//! linear layers, such as `mlp-100`. Its biases are encrypted here and put at the trainer before the
+//! first request.
+//!
+//! Answers that were bootstrapped and packed are no linear products, and nothing proves them. Canaries
+//! ([`OneShot::with_canaries`]) catch a service that cheats often enough.
+
+mod canaries;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
+use rand::seq::SliceRandom;
 use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_evaluation_keys::{Answer, QueryLayout};
 use sphinx_features::PublicStem;
-use sphinx_network::{NetworkSpec, Plan, apply_steps};
+use sphinx_network::{NetworkSpec, apply_steps};
 use sphinx_proto::v1::inference_client::InferenceClient;
-use sphinx_proto::v1::{self, DescribeModelRequest};
+use sphinx_proto::v1::trainer_client::TrainerClient;
+use sphinx_proto::v1::{self, OneShotBiases, PutBiasesRequest};
 use sphinx_proto::{KeyId, ModelId};
-use sphinx_secret::SecretKey;
+use sphinx_secret::{ReadKey, SecretKey};
 use tonic::Code;
 use zeroize::Zeroizing;
 
+pub use canaries::detection;
+use canaries::{Canaries, Canary};
+
 use crate::client::SphinxClient;
 use crate::connection::Connection;
-use crate::error::{ClientError, ClientKeyError, RecognitionError};
+use crate::error::{ClientError, RecognitionError};
+use crate::memory::Memory;
 use crate::recognition::Prediction;
+use crate::recognition::guard::Guard;
+use crate::recognition::model::OpenedVersion;
+use crate::recognition::offload::offload;
+use crate::recognition::open::Opener;
+use crate::secure_rng;
+use crate::traffic::Counter;
 
 /// Requests under way at once by [`OneShot::infer_many`]: one is computed while others travel.
 const UNDER_WAY: usize = 3;
+/// What marks of suspect models name.
+const PHASE: &str = "one shot";
 
-/// Recognises images with one version of one model. Clones share the connection.
+/// A request, and what its answer has to be if it is a canary.
+type Asked = (Result<OneShotRequest, ClientError>, Option<Canary>);
+
+/// Recognises images with one version of one model. Clones share the connection, and what happens
+/// when a canary is answered wrongly: then none of them sends anything any more.
 ///
 /// ```no_run
 /// use std::sync::Arc;
 /// use sphinx_client::one_shot::OneShot;
-/// use sphinx_client::{Endpoints, KeyId, ModelId, SphinxClient};
+/// use sphinx_client::{Endpoints, ModelName, RootKey, SphinxClient};
 ///
 /// # async fn example(
-/// #     key: Arc<sphinx_secret::SecretKey>,
+/// #     root: &RootKey,
+/// #     model: &ModelName,
 /// #     rng: &mut (impl rand::CryptoRng + Send),
 /// #     image: &[f32],
 /// # ) -> Result<(), sphinx_client::ClientError> {
 /// let client = SphinxClient::new(&Endpoints::default())?;
-/// let (model, key_id) = (ModelId::parse("digits")?, KeyId::parse("mine")?);
-/// let one_shot = OneShot::new(&client, &model, key, &key_id).await?;
+/// let (key, read_key) = (Arc::new(root.one_shot_key()?), Arc::new(root.read_key(model)));
+/// let one_shot = OneShot::new(&client, key, read_key).await?;
 /// let prediction = one_shot.infer(image, rng).await?;
 /// println!("{} with probability {:.3}", prediction.class, prediction.probability());
 /// # Ok(())
@@ -54,6 +79,8 @@ pub struct OneShot {
     inference: Connection,
     model: Arc<Described>,
     key: Arc<SecretKey>,
+    guard: Arc<Guard>,
+    canaries: Option<Arc<Canaries>>,
 }
 
 /// An encrypted image on its way to a model.
@@ -122,100 +149,139 @@ impl From<v1::InferOnceResponse> for OneShotAnswer {
 }
 
 /// What requests for a model need.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Described {
-    model_id: ModelId,
-    key_id: KeyId,
-    version: u64,
-    incarnation: Bytes,
-    spec: NetworkSpec,
-    plan: Plan,
+    opened: Arc<OpenedVersion>,
     stem: PublicStem,
     layout: QueryLayout,
     /// Fingerprint of the owner's evaluation keys; empty takes those that are registered.
     fingerprint: String,
 }
 
+/// Without weights and biases.
+impl std::fmt::Debug for Described {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let OpenedVersion { model_id, version, .. } = self.opened.as_ref();
+        let mut described = f.debug_struct("Described");
+        described.field("model_id", model_id).field("version", version).finish_non_exhaustive()
+    }
+}
+
 impl OneShot {
-    /// For the newest version of a model.
+    /// For the newest version of the read key's model, under the key of recognition in one shot,
+    /// without a memory beyond this program. Encrypts the version's biases and puts them at the
+    /// trainer, if they are not there.
     ///
     /// # Errors
-    /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such
-    /// model; [`crate::ClientKeyError::WrongKey`] if it is encrypted under another key than
-    /// `key_id`; [`ClientError::OneShotNetwork`] if its input does not fit one ciphertext.
+    /// As [`crate::recognition::Recogniser::new`]; [`crate::OneShotInferenceError::Layout`] if the
+    /// input does not fit one ciphertext.
     pub async fn new(
         client: &SphinxClient,
-        model_id: &ModelId,
         key: Arc<SecretKey>,
-        key_id: &KeyId,
+        read_key: Arc<ReadKey>,
     ) -> Result<Self, ClientError> {
-        let inference = client.inference.clone();
-        let describe = |channel| async move {
-            let request = DescribeModelRequest { model_id: model_id.to_string(), version: None };
-            InferenceClient::new(channel).describe_model(request).await
+        Self::remembering(client, key, read_key, Memory::default()).await
+    }
+
+    /// The same with a memory of suspect models and of the versions seen.
+    ///
+    /// # Errors
+    /// As [`OneShot::new`] and [`crate::recognition::Recogniser::remembering`].
+    pub async fn remembering(
+        client: &SphinxClient,
+        key: Arc<SecretKey>,
+        read_key: Arc<ReadKey>,
+        memory: Memory,
+    ) -> Result<Self, ClientError> {
+        memory.admit(&ModelId::parse(read_key.model().model.as_str())?)?;
+        let guard = Arc::new(Guard::new(memory));
+        let opener = Opener {
+            inference: client.inference.clone(),
+            counter: Arc::new(Counter::default()),
+            read_key,
+            guard: Arc::clone(&guard),
         };
-        let described = inference.call(describe).await?.into_inner();
-        if described.key_id != key_id.as_str() {
-            return Err(ClientKeyError::WrongKey { key_id: described.key_id }.into());
+        let (opened, has_biases) = opener.newest().await?;
+        let opened = Arc::new(opened);
+        let (stem, layout) = (PublicStem::new(&opened.plan)?, QueryLayout::new(&opened.plan)?);
+        if !has_biases {
+            put_biases(client, &key, &opened).await?;
         }
-        let network = described.network.ok_or_else(|| inference.protocol("no network", "one"))?;
-        let spec = NetworkSpec::try_from(network)?;
-        let plan = Plan::new(&spec)?;
-        let (stem, layout) = (PublicStem::new(&plan)?, QueryLayout::new(&plan)?);
-        let model = Described {
-            model_id: model_id.clone(),
-            key_id: key_id.clone(),
-            version: described.version,
-            incarnation: described.incarnation,
-            spec,
-            plan,
-            stem,
-            layout,
-            fingerprint: String::new(),
-        };
-        Ok(Self { inference, model: Arc::new(model), key })
+        let model = Described { opened, stem, layout, fingerprint: String::new() };
+        let inference = client.inference.clone();
+        Ok(Self { inference, model: Arc::new(model), key, guard, canaries: None })
+    }
+
+    /// Mixes queries with known answers among the others, at random places: `share` of all queries,
+    /// above 0 and below 1. The service cannot tell them apart. One that is answered wrongly beyond
+    /// what noise can do is final, as [`crate::StateError::WrongProduct`].
+    ///
+    /// # Errors
+    /// [`crate::OneShotInferenceError::CanaryShare`] for another share;
+    /// [`crate::OneShotInferenceError::Network`] for a network that cannot be evaluated so.
+    pub fn with_canaries(self, share: f64) -> Result<Self, ClientError> {
+        let canaries = Canaries::new(&self.model.opened, share)?;
+        Ok(Self { canaries: Some(Arc::new(canaries)), ..self })
+    }
+
+    /// Canaries that were answered, all rightly. [`detection`] says what that is worth.
+    pub fn canaries(&self) -> u64 {
+        self.canaries.as_ref().map_or(0, |canaries| canaries.answered())
     }
 
     /// Insists on evaluation keys of this fingerprint ([`crate::evaluation_fingerprint`]): with
     /// others under the same id the service refuses, where it would otherwise answer what this key
     /// cannot decrypt.
     pub fn expecting(self, fingerprint: String) -> Self {
-        let Self { inference, model, key } = self;
-        let model = Arc::unwrap_or_clone(model);
-        Self { inference, model: Arc::new(Described { fingerprint, ..model }), key }
+        let model = Arc::unwrap_or_clone(self.model);
+        Self { model: Arc::new(Described { fingerprint, ..model }), ..self }
     }
 
     /// The version that is asked.
     pub fn version(&self) -> u64 {
-        self.model.version
+        self.model.opened.version
     }
 
     /// The model's network.
     pub fn network(&self) -> &NetworkSpec {
-        &self.model.spec
+        &self.model.opened.spec
     }
 
     /// The request for one image (pixels in [0, 1], channel by channel), with fresh encryption.
     ///
     /// # Errors
-    /// [`RecognitionError::ImageSize`] for an image of another size.
+    /// [`RecognitionError::ImageSize`] for an image of another size;
+    /// [`crate::StateError::WrongProduct`] once a canary was answered wrongly.
     pub fn request(
         &self,
         image: &[f32],
         rng: &mut impl CryptoRng,
     ) -> Result<OneShotRequest, ClientError> {
-        let Described { plan, stem, layout, .. } = self.model.as_ref();
-        let (got, expected) = (image.len(), plan.input.len());
+        self.guard.admit()?;
+        let Described { opened, stem, layout, .. } = self.model.as_ref();
+        let (got, expected) = (image.len(), opened.plan.input.len());
         if got != expected {
             return Err(RecognitionError::ImageSize { got, expected }.into());
         }
-        let input = Zeroizing::new(apply_steps(&plan.input_steps, stem.apply(image)?));
-        let query = self.key.encrypt_query(layout, &input, rng)?;
+        let input = Zeroizing::new(apply_steps(&opened.plan.input_steps, stem.apply(image)?));
+        self.request_of(layout, &input, rng)
+    }
+
+    /// The request for what enters the first linear layer.
+    fn request_of(
+        &self,
+        layout: &QueryLayout,
+        input: &[f32],
+        rng: &mut impl CryptoRng,
+    ) -> Result<OneShotRequest, ClientError> {
+        let query = self.key.encrypt_query(layout, input, rng)?;
+        let OpenedVersion { model_id, key_id, version, incarnation, .. } =
+            self.model.opened.as_ref();
         Ok(OneShotRequest {
-            model_id: self.model.model_id.clone(),
-            key_id: self.model.key_id.clone(),
-            version: self.model.version,
-            incarnation: self.model.incarnation.clone(),
+            model_id: model_id.clone(),
+            key_id: key_id.clone(),
+            version: *version,
+            incarnation: incarnation.clone(),
             fingerprint: self.model.fingerprint.clone(),
             seed: query.seed.to_vec().into(),
             bodies: query.bodies.into(),
@@ -228,7 +294,7 @@ impl OneShot {
     /// [`crate::OneShotInferenceError::Ciphertext`] if it has another size than this network's
     /// answers.
     pub fn decrypt(&self, answer: OneShotAnswer) -> Result<Prediction, ClientError> {
-        decrypt(&self.key, answer, self.model.plan.classes)
+        decrypt(&self.key, answer, self.model.opened.plan.classes)
     }
 
     /// Recognises one image.
@@ -243,8 +309,8 @@ impl OneShot {
         image: &[f32],
         rng: &mut impl CryptoRng,
     ) -> Result<Prediction, ClientError> {
-        let request = self.request(image, rng)?;
-        self.ask(request).await
+        let mut predictions = self.infer_many(&[image], rng).await?;
+        predictions.pop().ok_or_else(|| self.inference.protocol("no image", "one"))
     }
 
     /// Recognises many images, a few of them under way at a time; in order.
@@ -257,14 +323,52 @@ impl OneShot {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Prediction>, ClientError> {
         let mut rng = ChaCha20Rng::from_rng(rng);
-        let requests: Vec<_> =
-            images.iter().map(|image| self.request(image.as_ref(), &mut rng)).collect();
-        let asked = requests.into_iter().map(|request| async move { self.ask(request?).await });
-        stream::iter(asked).buffered(UNDER_WAY).try_collect().await
+        let mut images = images.iter();
+        let mut asked: Vec<Asked> = Vec::new();
+        for canary in self.order(images.len()) {
+            asked.extend(match canary {
+                Some(canary) => {
+                    let request = self.request_of(&self.model.layout, canary.input(), &mut rng);
+                    Some((request, Some(canary)))
+                }
+                None => images.next().map(|image| (self.request(image.as_ref(), &mut rng), None)),
+            });
+        }
+        let asked = asked.into_iter().map(|(request, canary)| async move {
+            let prediction = self.decrypt(self.answer(request?).await?)?;
+            match canary {
+                Some(canary) => self.check(&canary, prediction).await.map(|()| None),
+                None => Ok(Some(prediction)),
+            }
+        });
+        let answered = stream::iter(asked).buffered(UNDER_WAY);
+        answered.try_filter_map(|answer| std::future::ready(Ok(answer))).try_collect().await
     }
 
-    async fn ask(&self, request: OneShotRequest) -> Result<Prediction, ClientError> {
-        self.decrypt(self.answer(request).await?)
+    /// The order of so many images and some canaries among them. The generator is the operating
+    /// system's: where canaries are must not be guessed.
+    fn order(&self, images: usize) -> Vec<Option<Canary>> {
+        let mut rng = secure_rng();
+        let mut order: Vec<Option<Canary>> = (0..images).map(|_| None).collect();
+        if let Some(canaries) = &self.canaries {
+            order.extend(canaries.among(images, &mut rng).into_iter().map(Some));
+            order.shuffle(&mut rng);
+        }
+        order
+    }
+
+    /// Compares the answer to a canary with what is known.
+    async fn check(&self, canary: &Canary, answer: Prediction) -> Result<(), ClientError> {
+        let Some(canaries) = &self.canaries else { return Ok(()) };
+        if canaries.is_right(canary, &answer.logits) {
+            return Ok(());
+        }
+        let (guard, opened) = (Arc::clone(&self.guard), Arc::clone(&self.model.opened));
+        let reject = move || {
+            let OpenedVersion { model_id, key_id, incarnation, version, plan, .. } = &*opened;
+            guard.reject((model_id, key_id, incarnation), *version, plan.stages.len() - 1, PHASE)
+        };
+        Err(offload(reject).await?)
     }
 
     /// Sends a request of [`OneShot::request`]; [`OneShot::decrypt`] reads the answer. A lost
@@ -275,6 +379,7 @@ impl OneShot {
     /// As [`OneShot::infer`]; [`ChannelError::Refused`](crate::ChannelError::Refused) with
     /// DEADLINE_EXCEEDED if the service gave up.
     pub async fn answer(&self, request: OneShotRequest) -> Result<OneShotAnswer, ClientError> {
+        self.guard.admit()?;
         let Self { inference, model, .. } = self;
         let fingerprint = request.fingerprint.clone();
         let request = v1::InferOnceRequest::from(request);
@@ -289,8 +394,8 @@ impl OneShot {
         };
         let answer = inference.call(ask).await?.map_err(|status| inference.refused(&status))?;
         let answer = OneShotAnswer::from(answer.into_inner());
-        if answer.version != model.version {
-            let expected = format_args!("version {}", model.version);
+        if answer.version != model.opened.version {
+            let expected = format_args!("version {}", model.opened.version);
             return Err(inference.protocol(format_args!("version {}", answer.version), expected));
         }
         if !fingerprint.is_empty() && answer.fingerprint != fingerprint {
@@ -314,4 +419,31 @@ pub fn decrypt(
     let answer = Answer { mask: mask.into(), bodies: bodies.into(), scale: logit_scale };
     let logits = key.decrypt_answer(&answer, classes)?;
     Ok(Prediction::new(logits.into_iter().map(|logit| logit as f32).collect()))
+}
+
+/// Encrypts the biases of a version and puts them at the trainer. What lies there is never decrypted.
+async fn put_biases(
+    client: &SphinxClient,
+    key: &Arc<SecretKey>,
+    opened: &Arc<OpenedVersion>,
+) -> Result<(), ClientError> {
+    let (key, version) = (Arc::clone(key), Arc::clone(opened));
+    let encrypt = move || {
+        let stages = version.biases.iter().map(|biases| {
+            let samples = key.encrypt_biases(biases, &mut secure_rng());
+            OneShotBiases { seeds: samples.seeds.into(), bodies: samples.bodies.into() }
+        });
+        stages.collect()
+    };
+    let request = PutBiasesRequest {
+        model_id: opened.model_id.to_string(),
+        incarnation: opened.incarnation.clone(),
+        version: opened.version,
+        stages: offload(encrypt).await?,
+    };
+    let put = |channel| {
+        let request = request.clone();
+        async move { TrainerClient::new(channel).put_biases(request).await }
+    };
+    client.trainer.call(put).await.map(drop)
 }

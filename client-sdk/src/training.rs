@@ -15,6 +15,7 @@ mod ledger;
 mod mirror;
 mod options;
 mod progress;
+mod randomness;
 mod rows;
 mod run;
 mod sealed;

@@ -22,7 +22,7 @@ pub use confusion::Confusion;
 pub use error::WorkspaceError;
 pub use evaluation::Evaluation;
 pub use history::EpochReport;
-pub use home::{Home, public_fingerprint, write_new};
+pub use home::{Home, write_new};
 pub use models::{AskedModel, NewModel, TrainableModel};
 pub use training::{Trained, train_with_history};
 

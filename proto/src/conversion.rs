@@ -91,11 +91,11 @@ pub fn parameter_set(value: i32) -> Result<ParameterSet, ConversionError> {
 /// [`ConversionError::Value`] for an unspecified or unknown one.
 pub fn key_kind(value: i32) -> Result<KeyKind, ConversionError> {
     match KeyKind::try_from(value) {
-        Ok(kind @ (KeyKind::PublicEncryption | KeyKind::Evaluation)) => Ok(kind),
+        Ok(kind @ (KeyKind::Identity | KeyKind::Evaluation)) => Ok(kind),
         Ok(KeyKind::Unspecified) | Err(_) => Err(ConversionError::Value {
             field: "kind",
             got: value.to_string(),
-            expected: "KEY_KIND_PUBLIC_ENCRYPTION (1) or KEY_KIND_EVALUATION (2)",
+            expected: "KEY_KIND_EVALUATION (2) or KEY_KIND_IDENTITY (3)",
         }),
     }
 }
@@ -109,11 +109,12 @@ mod tests {
         for value in [0, 2, -1] {
             assert!(matches!(parameter_set(value), Err(ConversionError::Value { .. })));
         }
-        for value in [0, 3, -1] {
+        // 1 was a kind of an earlier release.
+        for value in [0, 1, 4, -1] {
             assert!(matches!(key_kind(value), Err(ConversionError::Value { .. })));
         }
         assert_eq!(parameter_set(1), Ok(ParameterSet::Glwe2048V1));
-        assert_eq!(key_kind(1), Ok(KeyKind::PublicEncryption));
+        assert_eq!(key_kind(3), Ok(KeyKind::Identity));
         assert_eq!(key_kind(2), Ok(KeyKind::Evaluation));
     }
 

@@ -38,13 +38,13 @@ impl fmt::Debug for Fingerprint {
 mod tests {
     use super::*;
 
-    /// Expected value from `printf '\x01\0\0\0\x01\0\0\0abc' | sha256sum`.
+    /// Expected value from `printf '\x01\0\0\0\x03\0\0\0abc' | sha256sum`.
     #[test]
     fn fingerprint_is_frozen() {
-        let got = Fingerprint::new(ParameterSet::Glwe2048V1, KeyKind::PublicEncryption, b"abc");
+        let got = Fingerprint::new(ParameterSet::Glwe2048V1, KeyKind::Identity, b"abc");
         assert_eq!(
             got.to_string(),
-            "f6e27d15b8c3413c1dc7c6a027be41b8955e61d71a980fa6f6009b906388ce61"
+            "1f35c257d21d7003c9f1a5ee3b640f7232481c2746aaf44524b8a737ed00abd4"
         );
     }
 }

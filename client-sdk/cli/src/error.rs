@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use sphinx_client::data::{DatasetError, DigitError};
 use sphinx_client::workspace::WorkspaceError;
-use sphinx_client::{ChannelError, ClientError, TrainingError};
+use sphinx_client::{ChannelError, ClientError, MemoryError, TrainingError};
 use sphinx_cluster::ClusterError;
 use sphinx_privacy::AccountingError;
 use sphinx_privacy::ledger::LedgerError;
@@ -111,6 +111,10 @@ impl CliError {
     fn hint(&self) -> Option<String> {
         if let Self::Workspace(error) = self {
             return workspace_hint(error);
+        }
+        if let Self::Client(ClientError::Memory(MemoryError::Suspect(suspect))) = self {
+            let model = &suspect.model;
+            return Some(format!("see `sphinx models suspect {model}`"));
         }
         let Self::Client(ClientError::Training(error)) = self else { return None };
         let hint = if let TrainingError::Accounting(AccountingError::NoneProven { .. })

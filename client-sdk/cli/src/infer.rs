@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use futures::StreamExt;
 use sphinx_client::data::Digit;
+use sphinx_client::one_shot::detection;
 use sphinx_client::tickets::SupplyMetrics;
 
 use crate::context::Context;
@@ -32,6 +33,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Pause before images are tried again while the service is away, doubled every time.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The share of wrong answers that the worth of canaries is stated for.
+const ASSUMED_CHEATING: f64 = 0.1;
 
 /// Recognise pictures of digits
 #[derive(Debug, Args)]
@@ -58,6 +61,10 @@ pub struct Infer {
     /// encryption, with the evaluation keys that are registered (`keys register --evaluation`)
     #[arg(long)]
     one_shot: bool,
+    /// With --one-shot: hide queries with known answers among the others, this share of all; a
+    /// service that answers one of them wrongly is found out
+    #[arg(long, value_name = "SHARE", requires = "one_shot")]
+    canaries: Option<f64>,
 }
 
 /// What standard input holds.
@@ -88,7 +95,8 @@ impl Infer {
         let files = self.files()?;
         let arrivals = self.watch.as_deref().map(watch::arrivals).transpose()?;
         let endless = self.is_endless();
-        let engine = Engine::open(context, &self.model, self.one_shot, endless);
+        let one_shot = self.one_shot.then_some(self.canaries);
+        let engine = Engine::open(context, &self.model, one_shot, endless);
         let engine = interrupt.guard(engine).await?;
         let images = match arrivals {
             Some(arrivals) => arrivals,
@@ -103,6 +111,7 @@ impl Infer {
         // Tickets that were taken in advance go back to the store.
         let closed = engine.close().await;
         self.say_waits(&engine, context.output);
+        self.say_canaries(&engine, context.output);
         recognised.and(closed)
     }
 
@@ -126,6 +135,25 @@ impl Infer {
             format!(
                 "sphinx: waited {waits} times for tickets, {time} in all; \
                  `{sphinx} tickets prepare {model}` makes them beforehand"
+            )
+        };
+        // Standard error may be closed.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Says on standard error how many canaries there were, and what they are worth.
+    fn say_canaries(&self, engine: &Engine, output: Output) {
+        let (Engine::OneShot(one_shot), Some(_)) = (engine, self.canaries) else { return };
+        let canaries = one_shot.canaries();
+        let detected = detection(ASSUMED_CHEATING, canaries);
+        let text = if output.json {
+            serde_json::json!({ "canaries": canaries, "detection": detected }).to_string()
+        } else {
+            format!(
+                "sphinx: {canaries} canaries were answered rightly; a service that cheats on {:.0} % of its answers \
+                 would have been found out with probability {:.1} %",
+                ASSUMED_CHEATING * 100.0,
+                detected * 100.0
             )
         };
         // Standard error may be closed.

@@ -1,9 +1,11 @@
-//! `sphinx keys`: make, register and list keys.
+//! `sphinx keys`: make, register, list and revoke keys.
 
+mod export_read;
 mod list;
 mod new;
 mod register;
 mod remove;
+mod revoke;
 mod show;
 
 use clap::Subcommand;
@@ -13,14 +15,18 @@ use crate::error::CliError;
 
 #[derive(Debug, Subcommand)]
 pub enum Keys {
-    /// Make a secret key on this machine
+    /// Make a key on this machine
     New(new::New),
-    /// Register the public part of a key, so that the services accept it
+    /// Register the identity of a key, so that the services accept it
     Register(register::Register),
     /// Show one key: whole fingerprints, here and in the key vault
     Show(show::Show),
     /// Remove evaluation keys from the key vault, so that nothing more is computed with them
     Remove(remove::Remove),
+    /// Revoke a key, for good: nothing more is served under it
+    Revoke(revoke::Revoke),
+    /// Write the read key of a model to a file, for a device or a colleague who only predicts
+    ExportRead(export_read::ExportRead),
     /// List the keys here and in the key vault, side by side
     List(list::List),
 }
@@ -32,6 +38,8 @@ impl Keys {
             Self::Register(register) => register.run(context).await,
             Self::Show(show) => show.run(context).await,
             Self::Remove(remove) => remove.run(context).await,
+            Self::Revoke(revoke) => revoke.run(context).await,
+            Self::ExportRead(export) => export.run(context).await,
             Self::List(list) => list.run(context).await,
         }
     }

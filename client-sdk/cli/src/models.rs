@@ -1,9 +1,10 @@
-//! `sphinx models`: list, show, delete and export models.
+//! `sphinx models`: list, show, delete and export models, and those that are suspect.
 
 mod delete;
 mod export;
 mod list;
 mod show;
+mod suspect;
 
 use clap::Subcommand;
 
@@ -20,6 +21,8 @@ pub enum Models {
     Delete(delete::Delete),
     /// Bring a model's weights and biases home
     Export(export::Export),
+    /// Show which models are suspect and why, or clear a mark deliberately
+    Suspect(suspect::Suspects),
 }
 
 impl Models {
@@ -29,6 +32,7 @@ impl Models {
             Self::Show(show) => show.run(context).await,
             Self::Delete(delete) => delete.run(context).await,
             Self::Export(export) => export.run(context).await,
+            Self::Suspect(suspects) => suspects.run(context),
         }
     }
 }

@@ -31,7 +31,7 @@ impl Request {
         let Self::OneShot(OneShot { model, image }) = self;
         let image = pixels(image)?;
         let one_shot = context.workspace.one_shot(&ModelId::parse(model.as_str())?).await?;
-        let request = one_shot.request(&image, &mut rand::rng())?;
+        let request = one_shot.request(&image, &mut sphinx_client::secure_rng())?;
         let json = serde_json::to_string(&RequestJson::from(request))
             .map_err(|error| CliError::Output(error.into()))?;
         context.output.text(&json)

@@ -7,10 +7,9 @@ mod status;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use rand::CryptoRng;
+use sphinx_client::ModelId;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::TicketStore;
-use sphinx_client::{KeyId, ModelId};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -39,12 +38,8 @@ impl Tickets {
 pub async fn open(
     context: &Context,
     model_id: &ModelId,
-    key_id: &KeyId,
-    rng: &mut impl CryptoRng,
 ) -> Result<(Recogniser, Arc<TicketStore>), CliError> {
-    let key = Arc::new(context.workspace.home().key(key_id)?);
-    let recogniser = Recogniser::new(context.workspace.client(), model_id, key, key_id).await?;
-    let directory = context.workspace.home().tickets(context.workspace.tenant(), model_id, key_id);
-    let store = recogniser.ticket_store(&directory, context.workspace.tenant(), rng)?;
-    Ok((recogniser, Arc::new(store)))
+    let recogniser = context.workspace.recogniser(model_id).await?;
+    let store = Arc::new(context.workspace.ticket_store(&recogniser)?);
+    Ok((recogniser, store))
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use sphinx_client::data::Dataset;
 use sphinx_client::recognition::Recogniser;
-use sphinx_client::workspace::{Evaluation, Trained, public_fingerprint};
+use sphinx_client::workspace::{Evaluation, Trained};
 use sphinx_client::{
     Endpoints, KeyId, ModelId, ModelLedger, SphinxClient, TenantId, TrainingOptions,
-    TrainingRequest,
+    TrainingRequest, identity_fingerprint,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
-use sphinx_secret::SecretKey;
+use sphinx_secret::{ModelName, RootKey};
 
 use crate::error::CliError;
 use crate::evaluation;
@@ -72,16 +72,17 @@ impl Trial<'_> {
         output.note(&format!("services  {trainer}, {inference}, {keyvault}"))?;
         let client = SphinxClient::new(&endpoints)?;
         let (key_id, model_id) = (KeyId::parse(self.name)?, ModelId::parse(self.name)?);
-        let mut rng = sphinx_client::secure_rng();
-        let key = Arc::new(SecretKey::generate(&mut rng)?);
-        let public = key.public_material(&mut rng);
-        interrupt.guard(client.register_material(&key_id, &public, "one trial")).await?;
-        output.note(&format!("key       {} (fingerprint)", public_fingerprint(&public)))?;
+        let key = Arc::new(RootKey::generate(&mut sphinx_client::secure_rng()));
+        let identity = key.identity();
+        interrupt.guard(client.register_key(&key_id, &identity, "one trial")).await?;
+        output.note(&format!("key       {} (fingerprint)", identity_fingerprint(&identity)))?;
         let creation = client.create_model(&model_id, &key_id, self.spec, self.seed);
         let model = interrupt.guard(creation).await?;
         let (weights, biases) = (model.weights, model.biases);
         let name = &self.spec.name;
-        output.note(&format!("model     {name}: {weights} weights, {biases} encrypted biases"))?;
+        output.note(&format!(
+            "model     {name}: {weights} weights, {biases} biases that stay here"
+        ))?;
 
         let directory = tempfile::tempdir().map_err(CliError::System)?;
         let ledger = directory.path().join("ledger.redb");
@@ -94,6 +95,7 @@ impl Trial<'_> {
             options: self.options,
             ledger,
             delta: self.delta,
+            seed: None,
         };
         let Ended { trained, interrupted } =
             training::run(&client, request, output, interrupt).await?;
@@ -101,7 +103,10 @@ impl Trial<'_> {
             return Err(CliError::Interrupted);
         }
         let test = async {
-            let recogniser = Recogniser::new(&client, &model_id, key, &key_id).await?;
+            let incarnation = model.incarnation;
+            let (tenant, model) = (endpoints.tenant.to_string(), model_id.to_string());
+            let read_key = Arc::new(key.read_key(&ModelName { tenant, model, incarnation }));
+            let recogniser = Recogniser::new(&client, read_key).await?;
             evaluation::run(&recogniser, self.test, output).await
         };
         let evaluation = interrupt.guard(test).await?;

@@ -5,6 +5,7 @@ use sphinx_gradient::{ClearError, PassError, TensorError};
 use sphinx_optimizer::OptimizerError;
 use sphinx_privacy::ledger::LedgerError;
 use sphinx_privacy::{AccountingError, MechanismError, PlanError};
+use sphinx_quantise::LowerError;
 use sphinx_secret::{DecryptError, KeyError, KeyFileError, OneShotError};
 
 use crate::error::{
@@ -22,6 +23,6 @@ macro_rules! through {
 }
 
 through!(TrainingError: AugmentationError, PassError, TensorError, ClearError, OptimizerError);
-through!(TrainingError: PlanError, MechanismError, AccountingError, LedgerError);
+through!(TrainingError: LowerError, PlanError, MechanismError, AccountingError, LedgerError);
 through!(ClientKeyError: KeyError, KeyFileError, DecryptError, EvaluationKeyError);
 through!(OneShotInferenceError: OneShotError, LayoutError);

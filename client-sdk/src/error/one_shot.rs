@@ -10,4 +10,15 @@ pub enum OneShotInferenceError {
     /// No query of a one-shot recognition holds the network's input.
     #[error(transparent)]
     Layout(#[from] sphinx_evaluation_keys::LayoutError),
+    /// The network cannot be evaluated in one shot.
+    #[error(transparent)]
+    Network(#[from] sphinx_bootstrap::OneShotNetworkError),
+    /// Canaries cannot be such a share of all queries.
+    #[error(
+        "canaries are {got} of all queries: expected a share above 0 and below 1, such as 0.05"
+    )]
+    CanaryShare {
+        /// The share asked for.
+        got: f64,
+    },
 }

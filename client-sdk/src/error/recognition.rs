@@ -71,9 +71,9 @@ pub enum RecognitionError {
         /// The model.
         model: String,
     },
-    /// The integer weights that the service sent do not fit the network.
-    #[error("the difference of two versions does not fit the network: {0}")]
-    Difference(#[from] sphinx_quantise::QuantisationError),
+    /// The weights of a version, or their difference to another, do not fit recognition.
+    #[error("the model cannot be used for recognition: {0}")]
+    Quantisation(#[from] sphinx_quantise::QuantisationError),
     /// The image has another size.
     #[error("the image has {got} pixels, the network takes {expected}")]
     ImageSize {

@@ -37,6 +37,9 @@ pub enum TrainingError {
     /// Hyper-parameters outside their domains, or a step that diverged.
     #[error(transparent)]
     Optimizer(#[from] sphinx_optimizer::OptimizerError),
+    /// The weights cannot be made integers: they are too large, or not finite.
+    #[error(transparent)]
+    Integers(#[from] sphinx_quantise::LowerError),
     /// The privacy budget cannot be met as planned.
     #[error(transparent)]
     PrivacyPlan(#[from] sphinx_privacy::PlanError),

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{ClientError, RecognitionError};
 use crate::recognition::masks::expand;
-use crate::recognition::model::{IntegerLayer, IntegerModel};
+use crate::recognition::model::IntegerModel;
 use crate::recognition::offload::{INLINE_NANOS, offload};
 use crate::recognition::{Prediction, Recogniser, Ticket};
 
@@ -23,12 +23,16 @@ const GROUPS: usize = 4;
 /// Rough cost of one scalar on this side: encode, mask, unmask, decode and, above all, its
 /// activation.
 const NANOS_PER_SCALAR: usize = 30;
+/// Most images that one thread unmasks together.
+const TOGETHER: usize = 8;
 
 /// An image on its way through the network.
 pub(crate) struct InFlight {
     ticket: Ticket,
     /// The activations that enter the next stage; logits in the end.
     values: Zeroizing<Vec<f32>>,
+    /// What the products under way have to add up to.
+    expected: u64,
 }
 
 impl Recogniser {
@@ -44,6 +48,7 @@ impl Recogniser {
         tickets: Vec<Ticket>,
         images: &[I],
     ) -> Result<Vec<Prediction>, ClientError> {
+        self.opener.guard.admit()?;
         let (tickets_given, images_given) = (tickets.len(), images.len());
         if tickets_given != images_given {
             let (tickets, images) = (tickets_given, images_given);
@@ -102,16 +107,22 @@ impl Recogniser {
             let shared = Arc::clone(&model);
             let nanos = queries.len() * NANOS_PER_SCALAR * layer.inputs;
             let (values, masked) = on_cores(nanos, move |parallel| {
-                (mask(&shared.stages[index], index, &queries, parallel), queries)
+                (mask(&shared, index, &mut queries, parallel), queries)
             })
             .await?;
             let reply = self.ask(&model, index, masked.len(), values.into()).await?;
             let shared = Arc::clone(&model);
             let nanos = masked.len() * NANOS_PER_SCALAR * layer.outputs;
-            queries = on_cores(nanos, move |parallel| {
-                unmask(&shared.stages[index], index, masked, &reply, parallel)
-            })
-            .await?;
+            let unmasked =
+                on_cores(nanos, move |parallel| unmask(&shared, index, masked, &reply, parallel));
+            queries = match unmasked.await? {
+                Ok(queries) => queries,
+                Err(WrongProduct) => {
+                    // Nothing that was made of the wrong product is left.
+                    let guilty = Arc::clone(&model);
+                    return Err(offload(move || guilty.reject(index)).await?);
+                }
+            };
         }
         Ok(queries
             .into_iter()
@@ -127,6 +138,8 @@ impl Recogniser {
         images: usize,
         values: Bytes,
     ) -> Result<Bytes, ClientError> {
+        // Another query may have found the service out meanwhile.
+        model.guard.admit()?;
         let request = InferRequest {
             model_id: model.model_id.to_string(),
             key_id: model.key_id.to_string(),
@@ -166,16 +179,18 @@ impl InFlight {
         recogniser: &Recogniser,
         ticket: Ticket,
         mut features: Zeroizing<Vec<f32>>,
-    ) -> Result<Self, RecognitionError> {
+    ) -> Result<Self, ClientError> {
+        ticket.model.guard.admit()?;
         if !ticket.model.same_model(&recogniser.model) {
             return Err(RecognitionError::ForeignTicket {
                 got: ticket.model.model_id.to_string(),
                 expected: recogniser.model.model_id.to_string(),
-            });
+            }
+            .into());
         }
         let steps = &ticket.model.plan.input_steps;
         let values = Zeroizing::new(apply_steps(steps, std::mem::take(&mut *features)));
-        Ok(Self { ticket, values })
+        Ok(Self { ticket, values, expected: 0 })
     }
 }
 
@@ -198,47 +213,87 @@ fn grouped(queries: Vec<InFlight>) -> Vec<Vec<InFlight>> {
     groups
 }
 
-/// Masks and packs the activations of all images.
-fn mask(layer: &IntegerLayer, stage: usize, queries: &[InFlight], parallel: bool) -> Vec<u8> {
+/// Masks and packs the activations of all images, and notes what their products have to add up to.
+fn mask(model: &IntegerModel, stage: usize, queries: &mut [InFlight], parallel: bool) -> Vec<u8> {
+    let layer = &model.stages[stage];
     let (form, size) = (layer.masked(), layer.masked().query_bytes());
     let mut packed = vec![0; queries.len() * size];
-    let mask_one = |(packed, query): (&mut [u8], &InFlight)| {
+    let mask_some = |(packed, queries): (&mut [u8], &mut [InFlight])| {
+        let mut integers = Zeroizing::new(vec![0; queries.len() * layer.inputs]);
         let mut masks = Zeroizing::new(vec![0; layer.inputs]);
-        expand(&query.ticket.seed, stage, layer.modulus_bits, &mut masks);
         let mut words = vec![0; layer.inputs];
-        layer.mask(&query.values, &masks, &mut words);
-        form.pack(&words, packed);
+        let images = integers.chunks_exact_mut(layer.inputs).zip(packed.chunks_exact_mut(size));
+        for ((integers, packed), query) in images.zip(&*queries) {
+            layer.encode(&query.values, integers);
+            expand(&query.ticket.seed, stage, layer.modulus_bits, &mut masks);
+            for (word, (integer, mask)) in words.iter_mut().zip(integers.iter().zip(&*masks)) {
+                *word = integer.cast_unsigned().wrapping_sub(*mask);
+            }
+            form.pack(&words, packed);
+        }
+        model.guard.timed(|| {
+            let images = queries.iter_mut().zip(integers.chunks_exact(layer.inputs));
+            images.for_each(|(query, integers)| query.expected = layer.check.expected(integers));
+        });
     };
+    let some = together(queries.len(), parallel);
     if parallel {
-        packed.par_chunks_exact_mut(size).zip(queries).for_each(mask_one);
+        packed.par_chunks_mut(some * size).zip(queries.par_chunks_mut(some)).for_each(mask_some);
     } else {
-        packed.chunks_exact_mut(size).zip(queries).for_each(mask_one);
+        packed.chunks_mut(some * size).zip(queries.chunks_mut(some)).for_each(mask_some);
     }
     packed
 }
 
-/// Unpacks the products of all images, unmasks them and takes the client's steps up to the next
-/// stage.
+/// A product of an image that does not add up.
+struct WrongProduct;
+
+/// Unpacks the products of all images, unmasks and checks them, and takes the client's steps up to
+/// the next stage if all are right.
 fn unmask(
-    layer: &IntegerLayer,
+    model: &IntegerModel,
     stage: usize,
     mut queries: Vec<InFlight>,
     reply: &[u8],
     parallel: bool,
-) -> Vec<InFlight> {
+) -> Result<Vec<InFlight>, WrongProduct> {
+    let layer = &model.stages[stage];
     let (form, size) = (layer.masked(), layer.masked().result_bytes());
-    let unmask_one = |(query, packed): (&mut InFlight, &[u8])| {
+    let unmask_some = |(queries, packed): (&mut [InFlight], &[u8])| {
+        let mut sums = Zeroizing::new(vec![0; queries.len() * layer.outputs]);
         let mut words = vec![0; layer.outputs];
-        form.unpack(packed, &mut words);
-        let sums = layer.unmask(&words, &query.ticket.answers[stage]);
-        query.values = Zeroizing::new(apply_steps(&layer.steps, sums));
+        let images = sums.chunks_exact_mut(layer.outputs).zip(packed.chunks_exact(size));
+        for ((sums, packed), query) in images.zip(&*queries) {
+            form.unpack(packed, &mut words);
+            layer.unmask(&words, &query.ticket.answers[stage], sums);
+        }
+        let right = model.guard.timed(|| {
+            let mut images = queries.iter().zip(sums.chunks_exact(layer.outputs));
+            images.all(|(query, sums)| layer.check.of_results(sums) == query.expected)
+        });
+        if !right {
+            return Err(WrongProduct);
+        }
+        for (query, sums) in queries.iter_mut().zip(sums.chunks_exact(layer.outputs)) {
+            query.values = Zeroizing::new(apply_steps(&layer.steps, layer.decode(sums)));
+        }
+        Ok(())
     };
+    let some = together(queries.len(), parallel);
     if parallel {
-        queries.par_iter_mut().zip(reply.par_chunks_exact(size)).for_each(unmask_one);
+        let packed = reply.par_chunks(some * size);
+        queries.par_chunks_mut(some).zip(packed).try_for_each(unmask_some)?;
     } else {
-        queries.iter_mut().zip(reply.chunks_exact(size)).for_each(unmask_one);
+        queries.chunks_mut(some).zip(reply.chunks(some * size)).try_for_each(unmask_some)?;
     }
-    queries
+    Ok(queries)
+}
+
+/// How many of so many images one thread does together: their sums stay in its cache, and the clock
+/// is asked once for all.
+fn together(images: usize, parallel: bool) -> usize {
+    let threads = if parallel { rayon::current_num_threads() } else { 1 };
+    images.div_ceil(2 * threads).clamp(1, TOGETHER)
 }
 
 /// Does short work here and long work, in parallel, on another thread.

@@ -23,7 +23,9 @@ impl Recogniser {
     ///
     /// # Errors
     /// [`crate::RecognitionError`] if image or ticket do not fit the model, or the answer's version
-    /// not the ticket; otherwise what the connection says. The ticket is spent in any case.
+    /// not the ticket; [`crate::StateError::WrongProduct`] if the answer to a layer was wrong: that is
+    /// final, all tickets of the model go and nothing is sent for it any more; otherwise what the
+    /// connection says. The ticket is spent in any case.
     pub async fn infer(&self, ticket: Ticket, image: &[f32]) -> Result<Prediction, ClientError> {
         let predictions = self.infer_batch(vec![ticket], &[image]).await?;
         predictions.into_iter().next().ok_or_else(|| self.inference.protocol("no image", "one"))

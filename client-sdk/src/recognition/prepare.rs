@@ -1,7 +1,6 @@
 //! Preparing tickets: the server computes W r on encryptions of r, a block of 2048 queries at once.
 
 mod answers;
-pub(super) mod biases;
 mod upload;
 
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use rand_chacha::ChaCha20Rng;
 use sphinx_linalg::SLOTS;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{ParameterSet, PrepareHeader};
+use sphinx_secret::SecretKey;
 use tonic::Status;
 use zeroize::Zeroizing;
 
@@ -18,6 +18,7 @@ use crate::error::{ClientError, RecognitionError};
 use crate::recognition::masks::{StageMasks, TicketSeed, ticket_seeds};
 use crate::recognition::offload::offload;
 use crate::recognition::{Recogniser, Ticket, TicketBook};
+use crate::secure_rng;
 
 /// u of one stage, ticket by ticket.
 type StageAnswers = Vec<Zeroizing<Vec<u32>>>;
@@ -29,9 +30,9 @@ impl Recogniser {
     /// stage and a few chunks of rows.
     ///
     /// # Errors
-    /// [`RecognitionError::TicketCount`]; [`crate::ClientKeyError::WrongKey`] if results do not
-    /// decrypt under the key; otherwise what the connection says. Nothing is kept then, and
-    /// preparing again is safe.
+    /// [`RecognitionError::TicketCount`]; [`crate::StateError::WrongProduct`] if an answer was wrong
+    /// before; otherwise what the connection says. Nothing is kept then, and preparing again is
+    /// safe.
     pub async fn prepare(
         &self,
         count: usize,
@@ -40,11 +41,13 @@ impl Recogniser {
         if !(1..=SLOTS).contains(&count) {
             return Err(RecognitionError::TicketCount { got: count, limit: SLOTS }.into());
         }
+        self.opener.guard.admit()?;
         let seeds = Arc::new(ticket_seeds(count, rng));
-        let mut noise = ChaCha20Rng::from_rng(rng);
+        // Of this preparation alone, and gone with it.
+        let key = Arc::new(SecretKey::generate(&mut secure_rng())?);
         let mut tickets: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         for stage in 0..self.model.stages.len() {
-            let answers = self.prepare_stage(stage, &seeds, &mut noise).await?;
+            let answers = self.prepare_stage(stage, &seeds, &key).await?;
             tickets.iter_mut().zip(answers).for_each(|(ticket, answers)| ticket.push(answers));
         }
         let tickets = tickets.into_iter().zip(seeds.iter()).map(|(answers, seed)| Ticket {
@@ -59,7 +62,7 @@ impl Recogniser {
         &self,
         stage: usize,
         seeds: &Arc<Vec<TicketSeed>>,
-        noise: &mut ChaCha20Rng,
+        key: &Arc<SecretKey>,
     ) -> Result<StageAnswers, ClientError> {
         let layer = &self.model.stages[stage];
         let (inputs, bits, tickets) = (layer.inputs, layer.ticket_bits, seeds.len());
@@ -67,12 +70,13 @@ impl Recogniser {
         let masks = offload(move || StageMasks::new(&seeds, stage, inputs, bits)).await?;
         let masks = Arc::new(masks);
         let attempt = |channel| {
-            // The same masks under fresh encryption noise: repeating a stream reveals nothing.
-            let rng = ChaCha20Rng::from_rng(noise);
-            let requests = upload::requests(self, self.header(stage), bits, &masks, rng);
+            // The same masks under fresh encryption noise: repeating a stream reveals nothing, and
+            // neither does a copy of this process that goes on elsewhere.
+            let rng = ChaCha20Rng::from_rng(&mut secure_rng());
+            let requests = upload::requests(self, key, self.header(stage), bits, &masks, rng);
             async move {
                 let replies = InferenceClient::new(channel).prepare(requests).await?.into_inner();
-                match answers::read(self, stage, tickets, replies).await {
+                match answers::read(self, key, stage, tickets, replies).await {
                     Ok(answers) => Ok(Ok(answers)),
                     Err(Interrupted::Connection(status)) => Err(status),
                     Err(Interrupted::Client(error)) => Ok(Err(error)),

@@ -4,40 +4,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sphinx_network::NetworkSpec;
-use sphinx_proto::v1::DescribeModelRequest;
 use sphinx_proto::v1::inference_client::InferenceClient;
+use sphinx_proto::v1::{DescribeModelRequest, DescribeModelResponse};
 use sphinx_proto::{KeyId, ModelId};
-use sphinx_secret::SecretKey;
+use sphinx_secret::ReadKey;
 
 use crate::client::SphinxClient;
 use crate::connection::Connection;
-use crate::error::{ClientError, ClientKeyError, RecognitionError};
+use crate::error::{ClientError, RecognitionError};
+use crate::memory::Memory;
+use crate::recognition::guard::Guard;
 use crate::recognition::model::IntegerModel;
+use crate::recognition::open::{DESCRIBE_DEADLINE, Opener};
 use crate::traffic::Counter;
 use crate::traffic::Traffic;
 
-/// Longest wait for a description: the service may have to load the model first.
-const DESCRIBE_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest wait for the answer of a round, besides what its bytes take.
 const ROUND_DEADLINE: Duration = Duration::from_secs(10);
 /// Of the slowest line that is reckoned with.
 const BYTES_PER_SECOND: f64 = 65_536.0;
 
-/// Recognises images with one version of one model. Clones share connection and counters.
+/// Recognises images with one version of one model. Clones share connection, counters and what
+/// happens when the service answers wrongly: then none of them sends anything any more.
 ///
 /// ```no_run
 /// use std::sync::Arc;
 /// use sphinx_client::recognition::Recogniser;
-/// use sphinx_client::{Endpoints, KeyId, ModelId, SphinxClient};
+/// use sphinx_client::{Endpoints, ReadKey, SphinxClient};
 ///
 /// # async fn example(
-/// #     key: Arc<sphinx_secret::SecretKey>,
+/// #     read_key: Arc<ReadKey>,
 /// #     rng: &mut (impl rand::CryptoRng + Send),
 /// #     image: &[f32],
 /// # ) -> Result<(), sphinx_client::ClientError> {
 /// let client = SphinxClient::new(&Endpoints::default())?;
-/// let (model, key_id) = (ModelId::parse("digits")?, KeyId::parse("mine")?);
-/// let recogniser = Recogniser::new(&client, &model, key, &key_id).await?;
+/// let recogniser = Recogniser::new(&client, read_key).await?;
 /// // Offline, for up to 2048 images at once; then one ticket per image.
 /// let mut tickets = recogniser.prepare(2048, rng).await?;
 /// let prediction = recogniser.infer(tickets.take()?, image).await?;
@@ -49,31 +50,45 @@ const BYTES_PER_SECOND: f64 = 65_536.0;
 pub struct Recogniser {
     pub(crate) inference: Connection,
     pub(crate) model: Arc<IntegerModel>,
-    pub(crate) key: Arc<SecretKey>,
     pub(crate) counter: Arc<Counter>,
+    pub(crate) opener: Opener,
     round_deadline: Duration,
 }
 
 impl Recogniser {
-    /// A recogniser with the newest version of a model.
+    /// A recogniser with the newest version of the read key's model, without a memory beyond this
+    /// program.
     ///
     /// # Errors
     /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such
-    /// model; [`crate::ClientKeyError::WrongKey`] if it is encrypted under another key than
-    /// `key_id`; [`crate::RecognitionError::Precision`] if its tickets could not be exact.
-    pub async fn new(
+    /// model; [`crate::RecognitionError::ModelGone`] if it is another of the same name;
+    /// [`crate::StateError`] if the version is not as its owner left it, or the read key is of
+    /// another key; [`crate::RecognitionError::Precision`] if its tickets could not be exact.
+    pub async fn new(client: &SphinxClient, read_key: Arc<ReadKey>) -> Result<Self, ClientError> {
+        Self::remembering(client, read_key, Memory::default()).await
+    }
+
+    /// The same with a memory of suspect models and of the versions seen.
+    ///
+    /// # Errors
+    /// As [`Recogniser::new`]; [`crate::MemoryError::Suspect`] if the model is marked,
+    /// [`crate::StateError::OlderVersion`] if the service has an older version than was seen.
+    pub async fn remembering(
         client: &SphinxClient,
-        model_id: &ModelId,
-        key: Arc<SecretKey>,
-        key_id: &KeyId,
+        read_key: Arc<ReadKey>,
+        memory: Memory,
     ) -> Result<Self, ClientError> {
+        memory.admit(&ModelId::parse(read_key.model().model.as_str())?)?;
         let inference = client.inference.clone();
         let counter = Arc::new(Counter::default());
-        let model = Arc::new(describe(&inference, &counter, model_id, None).await?);
-        if model.key_id != *key_id {
-            return Err(ClientKeyError::WrongKey { key_id: model.key_id.to_string() }.into());
-        }
-        Ok(Self { inference, model, key, counter, round_deadline: ROUND_DEADLINE })
+        let opener = Opener {
+            inference: inference.clone(),
+            counter: Arc::clone(&counter),
+            read_key,
+            guard: Arc::new(Guard::new(memory)),
+        };
+        let model = opener.open(None, None).await?;
+        Ok(Self { inference, model, counter, opener, round_deadline: ROUND_DEADLINE })
     }
 
     /// How long the answer of a round may take before it is asked for again, on a new connection,
@@ -93,17 +108,12 @@ impl Recogniser {
     ///
     /// # Errors
     /// [`crate::RecognitionError::ModelGone`] if the model was deleted, or made again under the
-    /// same name; otherwise as [`Recogniser::new`].
+    /// same name; [`crate::StateError::OlderVersion`] if the service went back to an older one;
+    /// otherwise as [`Recogniser::new`].
     pub async fn refreshed(&self) -> Result<Self, ClientError> {
-        let described = describe(&self.inference, &self.counter, &self.model.model_id, None).await;
-        let model = described.map_err(|error| self.gone_if_not_found(error))?;
-        if !model.same_model(&self.model) {
-            return Err(self.gone());
-        }
-        if model.version == self.model.version {
-            return Ok(self.clone());
-        }
-        Ok(Self { model: Arc::new(model), ..self.clone() })
+        let opened = self.opener.open(None, Some(&self.model)).await;
+        let model = opened.map_err(|error| self.gone_if_not_found(error))?;
+        Ok(Self { model, ..self.clone() })
     }
 
     /// The error that says that the model is no more.
@@ -120,7 +130,7 @@ impl Recogniser {
         &self.model.model_id
     }
 
-    /// The key that its tickets are prepared under.
+    /// The key that the model was made with.
     pub fn key_id(&self) -> &KeyId {
         &self.model.key_id
     }
@@ -139,40 +149,51 @@ impl Recogniser {
     pub fn traffic(&self) -> Traffic {
         self.counter.total()
     }
+
+    /// CPU time that the checks of answers have taken so far, of all threads.
+    pub fn check_cpu(&self) -> Duration {
+        self.opener.guard.check_cpu()
+    }
+}
+
+/// A model as the inference service serves it. Nothing of this is verified: it says what to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedModel {
+    /// The key that it was made with.
+    pub key_id: KeyId,
+    /// What tells the model from a deleted one of the same name.
+    pub incarnation: [u8; 16],
+    /// The newest version.
+    pub version: u64,
 }
 
 impl SphinxClient {
-    /// The key under which a model's tickets are prepared and its biases encrypted, as the
-    /// inference service knows it.
+    /// The key that a model was made with, as the inference service knows it.
     ///
     /// # Errors
     /// [`ChannelError::Refused`](crate::ChannelError::Refused) with NOT_FOUND if there is no such
     /// model.
     pub async fn key_of_model(&self, model_id: &ModelId) -> Result<KeyId, ClientError> {
+        Ok(self.served_model(model_id).await?.key_id)
+    }
+
+    /// What the inference service says of a model.
+    ///
+    /// # Errors
+    /// As [`SphinxClient::key_of_model`].
+    pub async fn served_model(&self, model_id: &ModelId) -> Result<ServedModel, ClientError> {
         let request = DescribeModelRequest { model_id: model_id.to_string(), version: None };
         let describe = |channel| {
             let request = request.clone();
             async move { InferenceClient::new(channel).describe_model(request).await }
         };
         let described = self.inference.call_within(DESCRIBE_DEADLINE, describe).await?;
-        Ok(KeyId::parse(described.into_inner().key_id)?)
+        let DescribeModelResponse { key_id, incarnation, version, .. } = described.into_inner();
+        let got = incarnation.len();
+        let incarnation = incarnation.as_ref().try_into().map_err(|_| {
+            let expected = "an incarnation of 16 bytes";
+            self.inference.protocol(format_args!("{got} bytes of incarnation"), expected)
+        })?;
+        Ok(ServedModel { key_id: KeyId::parse(key_id)?, incarnation, version })
     }
-}
-
-/// Asks for the integer form of a version, by default the newest.
-pub(crate) async fn describe(
-    inference: &Connection,
-    counter: &Counter,
-    model_id: &ModelId,
-    version: Option<u64>,
-) -> Result<IntegerModel, ClientError> {
-    let request = DescribeModelRequest { model_id: model_id.to_string(), version };
-    let describe = |channel| {
-        let request = request.clone();
-        counter.sent(&request);
-        async move { InferenceClient::new(channel).describe_model(request).await }
-    };
-    let described = inference.call_within(DESCRIBE_DEADLINE, describe).await?.into_inner();
-    counter.received(&described);
-    IntegerModel::new(described, inference)
 }

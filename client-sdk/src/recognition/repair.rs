@@ -56,7 +56,7 @@ impl Recogniser {
     ///
     /// Per version one `SyncTickets`, then one plaintext product over r of the tickets on all
     /// cores: for `sphinx-mnist` about 10 µs per ticket, depending on how many weights differ, and
-    /// 1.7 MB in all.
+    /// 10 to 40 kB in all.
     ///
     /// # Errors
     /// What the connection says. The book is unchanged then.

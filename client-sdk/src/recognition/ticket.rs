@@ -42,14 +42,14 @@ impl TicketBook {
         Self { tickets: tickets.into_iter().map(Some).collect(), next: 0, left }
     }
 
-    /// Tickets left.
+    /// Tickets left; none once the service answered for one of them wrongly.
     pub fn len(&self) -> usize {
-        self.left
+        if self.is_rejected() { 0 } else { self.left }
     }
 
     /// Whether no ticket is left.
     pub fn is_empty(&self) -> bool {
-        self.left == 0
+        self.len() == 0
     }
 
     /// Takes the next ticket.
@@ -57,6 +57,7 @@ impl TicketBook {
     /// # Errors
     /// [`RecognitionError::TicketsExhausted`] when none is left.
     pub fn take(&mut self) -> Result<Ticket, RecognitionError> {
+        self.drop_rejected();
         while let Some(place) = self.tickets.get_mut(self.next) {
             self.next += 1;
             if let Some(ticket) = place.take() {
@@ -72,6 +73,7 @@ impl TicketBook {
     /// # Errors
     /// [`RecognitionError::TicketsExhausted`] when fewer are left.
     pub fn take_many(&mut self, count: usize) -> Result<Vec<Ticket>, RecognitionError> {
+        self.drop_rejected();
         if count > self.left {
             return Err(RecognitionError::TicketsExhausted { needed: count, left: self.left });
         }
@@ -84,6 +86,7 @@ impl TicketBook {
     /// [`RecognitionError::TicketUsed`] when it was taken before, [`RecognitionError::NoTicket`]
     /// beyond the end.
     pub fn take_at(&mut self, index: usize) -> Result<Ticket, RecognitionError> {
+        self.drop_rejected();
         let count = self.tickets.len();
         let place = self.tickets.get_mut(index);
         let place = place.ok_or(RecognitionError::NoTicket { index, count })?;
@@ -94,6 +97,7 @@ impl TicketBook {
 
     /// The tickets that are left, in order; none remain here.
     pub(crate) fn take_all(&mut self) -> Vec<Ticket> {
+        self.drop_rejected();
         std::mem::take(self).tickets.into_iter().flatten().collect()
     }
 
@@ -105,6 +109,18 @@ impl TicketBook {
     /// All tickets that are left.
     pub(crate) fn into_tickets(self) -> Vec<Ticket> {
         self.tickets.into_iter().flatten().collect()
+    }
+
+    fn is_rejected(&self) -> bool {
+        self.left().next().is_some_and(|ticket| ticket.model.guard.is_rejected())
+    }
+
+    /// Tickets whose answers may be as wrong as the one that was found out.
+    fn drop_rejected(&mut self) {
+        if self.is_rejected() {
+            self.tickets.clear();
+            (self.next, self.left) = (0, 0);
+        }
     }
 
     /// Adds the tickets of another book behind these.

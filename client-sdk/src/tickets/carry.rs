@@ -6,7 +6,6 @@ use sphinx_tickets::{Edition, TicketStore, TicketStoreError};
 
 use crate::error::{ClientError, RecognitionError};
 use crate::recognition::offload::offload;
-use crate::recognition::recogniser::describe;
 use crate::recognition::repair::{Difference, TicketWords};
 use crate::recognition::{GivenUp, Recogniser, Repair, Unrepairable};
 
@@ -20,6 +19,7 @@ impl Recogniser {
     /// # Errors
     /// What connection and store say. Versions dealt with before then stay dealt with.
     pub async fn repair_stored(&self, store: &Arc<TicketStore>) -> Result<Repair, ClientError> {
+        self.opener.guard.watch(store);
         let mut repair = Repair::default();
         let own = self.edition();
         for (edition, tickets) in unused(store).await? {
@@ -65,9 +65,8 @@ impl Recogniser {
         if edition.incarnation != self.model.incarnation {
             return Ok(Err(Unrepairable::OtherModel));
         }
-        let (model_id, version) = (&self.model.model_id, Some(edition.version));
-        let old = match describe(&self.inference, &self.counter, model_id, version).await {
-            Ok(old) => Arc::new(old),
+        let old = match self.opener.open(Some(edition.version), Some(&self.model)).await {
+            Ok(old) => old,
             Err(error) if error.is_not_found() => return Ok(Err(Unrepairable::VersionGone)),
             // No ticket of it would be exact.
             Err(ClientError::Recognition(RecognitionError::Precision { .. })) => {

@@ -79,6 +79,7 @@ impl Shared {
         failures: u64,
     ) -> Result<(), ClientError> {
         let mut state = self.state();
+        state.recogniser.opener.guard.admit()?;
         if state.closed {
             return Err(RecognitionError::SupplyClosed.into());
         }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rand::CryptoRng;
 use sphinx_tickets::{
     Edition, Owner, StageShape, StoreKey, StoredTicket, TicketParts, TicketStore,
 };
@@ -14,12 +13,12 @@ use crate::recognition::model::IntegerModel;
 use crate::recognition::offload::offload;
 use crate::recognition::{Recogniser, Ticket, TicketBook};
 
-/// What the key of a ticket store is derived for ([`sphinx_secret::SecretKey::derive`]).
+/// What the key of a ticket store is derived for ([`sphinx_secret::RootKey::derive`]).
 pub const STORE_PURPOSE: &str = "sphinx ticket store 1";
 
 impl Recogniser {
-    /// Opens the store of this model's tickets under this recogniser's key; see
-    /// [`TicketStore::open`].
+    /// Opens the store of this model's tickets, which are sealed under `key`: the device's own, or
+    /// derived from a root ([`STORE_PURPOSE`]). See [`TicketStore::open`].
     ///
     /// # Errors
     /// [`crate::tickets::TicketStoreError::Storage`].
@@ -27,15 +26,14 @@ impl Recogniser {
         &self,
         directory: &Path,
         tenant: &TenantId,
-        rng: &mut impl CryptoRng,
+        key: &StoreKey,
     ) -> Result<TicketStore, ClientError> {
         let owner = Owner {
             tenant: tenant.to_string(),
             model: self.model.model_id.to_string(),
             key_id: self.model.key_id.to_string(),
         };
-        let key = StoreKey::new(self.key.derive(STORE_PURPOSE)?);
-        Ok(TicketStore::open(directory, owner, &key, rng)?)
+        Ok(TicketStore::open(directory, owner, key)?)
     }
 
     /// What tells tickets of this model version from others.
@@ -53,6 +51,8 @@ impl Recogniser {
         store: &Arc<TicketStore>,
         tickets: TicketBook,
     ) -> Result<usize, ClientError> {
+        self.opener.guard.admit()?;
+        self.opener.guard.watch(store);
         let (store, model) = (Arc::clone(store), Arc::clone(&self.model));
         offload(move || {
             let tickets = tickets.into_tickets();
@@ -67,6 +67,11 @@ impl Recogniser {
                 .map(|ticket| TicketParts { seed: &ticket.seed, answers: &ticket.answers })
                 .collect();
             store.add(&model.edition(), &parts)?;
+            if let Err(error) = model.guard.admit() {
+                // Found out meanwhile.
+                store.discard(|_| true)?;
+                return Err(error);
+            }
             Ok(parts.len())
         })
         .await?
@@ -82,6 +87,8 @@ impl Recogniser {
         store: &Arc<TicketStore>,
         count: usize,
     ) -> Result<Vec<Ticket>, ClientError> {
+        self.opener.guard.admit()?;
+        self.opener.guard.watch(store);
         let (store, edition) = (Arc::clone(store), self.edition());
         let stored = offload(move || store.take(&edition, count)).await??;
         Ok(stored.into_iter().map(|ticket| self.redeem(ticket)).collect())

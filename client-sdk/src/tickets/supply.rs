@@ -5,8 +5,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use rand::{CryptoRng, SeedableRng};
-use rand_chacha::ChaCha20Rng;
 use sphinx_linalg::SLOTS;
 use sphinx_tickets::{TicketStore, TicketStoreError};
 use tokio::sync::watch;
@@ -35,11 +33,9 @@ use crate::tickets::{SupplyMetrics, SupplyOptions};
 /// #     recogniser: Recogniser,
 /// #     images: &[Vec<f32>],
 /// # ) -> Result<(), sphinx_client::ClientError> {
-/// let mut rng = rand::rng();
 /// let directory = Path::new("tickets/default/digits/mine");
-/// let store = recogniser.ticket_store(directory, &Default::default(), &mut rng)?;
-/// let supply =
-///     TicketSupply::start(recogniser, Arc::new(store), SupplyOptions::default(), &mut rng);
+/// let store = recogniser.ticket_store(directory, &Default::default())?;
+/// let supply = TicketSupply::start(recogniser, Arc::new(store), SupplyOptions::default());
 /// for image in images {
 ///     println!("{}", supply.infer(image).await?.class);
 /// }
@@ -57,16 +53,12 @@ pub struct TicketSupply {
 
 impl TicketSupply {
     /// Starts the background work on the current tokio runtime: takes a lease and, if need be,
-    /// prepares tickets. `rng` has to be a generator for secrets.
-    pub fn start(
-        recogniser: Recogniser,
-        store: Arc<TicketStore>,
-        options: SupplyOptions,
-        rng: &mut impl CryptoRng,
-    ) -> Self {
+    /// prepares tickets.
+    pub fn start(recogniser: Recogniser, store: Arc<TicketStore>, options: SupplyOptions) -> Self {
+        recogniser.opener.guard.watch(&store);
         let shared = Arc::new(Shared::new(recogniser, store, options));
         let (closing, closed) = watch::channel(false);
-        let worker = Worker::new(Arc::clone(&shared), ChaCha20Rng::from_rng(rng));
+        let worker = Worker::new(Arc::clone(&shared));
         let worker = Mutex::new(Some(tokio::spawn(worker.run(closed))));
         Self { shared, closing, worker }
     }
@@ -127,8 +119,9 @@ impl TicketSupply {
     /// The next ticket, which the caller must use or lose; waits if none is left.
     ///
     /// # Errors
-    /// [`ClientError::Supply`] if the preparation that would have made more failed meanwhile, and
-    /// [`RecognitionError::SupplyClosed`].
+    /// [`ClientError::Supply`] if the preparation that would have made more failed meanwhile,
+    /// [`RecognitionError::SupplyClosed`], and [`crate::StateError::WrongProduct`] once an answer was
+    /// wrong: the supply is closed and its tickets are deleted then.
     pub async fn ticket(&self) -> Result<Ticket, ClientError> {
         let mut tickets = self.tickets(1).await?;
         tickets.pop().ok_or_else(|| RecognitionError::SupplyClosed.into())

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use sphinx_linalg::SLOTS;
 use sphinx_tickets::{Edition, StoredTicket};
 use tokio::sync::watch;
@@ -15,6 +13,7 @@ use tokio::time::Instant;
 use crate::error::ClientError;
 use crate::recognition::Repair;
 use crate::recognition::offload::offload;
+use crate::secure_rng;
 use crate::tickets::metrics::Counters;
 use crate::tickets::shared::Shared;
 
@@ -26,7 +25,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 /// Takes leases and prepares blocks.
 pub(super) struct Worker {
     shared: Arc<Shared>,
-    rng: ChaCha20Rng,
     preparing: Option<JoinHandle<Result<usize, ClientError>>>,
     /// A look whether the model has moved on,
     following: Option<JoinHandle<Result<Repair, ClientError>>>,
@@ -49,14 +47,15 @@ enum Level {
 }
 
 impl Worker {
-    pub fn new(shared: Arc<Shared>, rng: ChaCha20Rng) -> Self {
+    pub fn new(shared: Arc<Shared>) -> Self {
         let now = Instant::now();
         let look = now + shared.options.follow;
         let (soonest, next, pause, level) = (now, now, PAUSE, Level::Enough);
-        Self { shared, rng, preparing: None, following: None, look, soonest, next, pause, level }
+        Self { shared, preparing: None, following: None, look, soonest, next, pause, level }
     }
 
     pub async fn run(mut self, mut closed: watch::Receiver<bool>) {
+        let guard = Arc::clone(&self.shared.state().recogniser.opener.guard);
         loop {
             self.work().await;
             self.follow();
@@ -66,6 +65,7 @@ impl Worker {
             tokio::select! {
                 // Said, or the supply is gone.
                 _ = closed.wait_for(|closed| *closed) => break,
+                () = guard.rejected() => break,
                 prepared = finished(self.preparing.as_mut()) => {
                     self.preparing = None;
                     self.prepared(prepared);
@@ -167,14 +167,13 @@ impl Worker {
 
     fn prepare(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut rng = ChaCha20Rng::from_rng(&mut self.rng);
         self.preparing = Some(tokio::spawn(async move {
             // No tickets for a version that is no longer the newest.
             if shared.refresh().await?.repaired > 0 {
                 return Ok(0);
             }
             let recogniser = shared.state().recogniser.clone();
-            let tickets = recogniser.prepare(SLOTS, &mut rng).await?;
+            let tickets = recogniser.prepare(SLOTS, &mut secure_rng()).await?;
             recogniser.keep(&shared.store, tickets).await
         }));
     }
@@ -243,6 +242,10 @@ impl Worker {
         let (ready, spent) = {
             let mut state = self.shared.state();
             state.closed = true;
+            if state.recogniser.opener.guard.is_rejected() {
+                // Their answers may be wrong, too.
+                state.ready.clear();
+            }
             (std::mem::take(&mut state.ready), std::mem::take(&mut state.spent))
         };
         self.shared.changed.notify_waiters();

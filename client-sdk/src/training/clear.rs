@@ -89,7 +89,9 @@ impl Evaluator for ClearTwin {
     }
 
     fn commit(&mut self, step: u64, _sealed: &Sealed, update: &Update) -> Result<(), ClientError> {
-        self.trained.advance(&self.trained.rates(step), update)?;
+        let mut trained = self.trained.clone();
+        trained.advance(&self.trained.rates(step), update)?;
+        self.trained = trained;
         let trained = self.trained.weights.weights.iter().zip(&self.trained.biases);
         for (parameters, (weights, biases)) in self.parameters.iter_mut().zip(trained) {
             parameters.weights.clone_from(weights);
@@ -117,6 +119,7 @@ mod tests {
     use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 
     use super::*;
+    use crate::error::TrainingError;
 
     #[test]
     fn rejects_a_stage_that_is_not_there() {

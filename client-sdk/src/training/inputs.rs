@@ -38,11 +38,29 @@ pub struct View {
     pub dy: i8,
 }
 
+/// One slot of a block. `Debug` is left out: who is in a batch is secret.
+///
+/// A slot without an example still has a view, a decoy, which is computed like any other and then
+/// replaced by zeros, so that time does not tell how many examples are in a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// What is computed for the slot.
+    pub view: View,
+    /// Whether it is shown to the network.
+    pub filled: bool,
+}
+
 /// Where one slot of a tensor comes from.
 enum Source<'a> {
-    Blank,
     Kept(&'a [i16]),
     Made(Vec<f32>),
+}
+
+impl Slot {
+    /// `value`, or zero in a slot without an example. Without a branch.
+    fn shown(self, value: f32) -> f32 {
+        f32::from_bits(value.to_bits() & u32::from(self.filled).wrapping_neg())
+    }
 }
 
 impl View {
@@ -101,57 +119,61 @@ impl<'a> Inputs<'a> {
     /// [`DatasetError::ImageIndex`].
     pub fn example(&self, view: View) -> Result<Vec<f32>, ClientError> {
         Ok(match self.source(view, &mut self.stem.worker())? {
-            Source::Blank => Vec::new(),
             Source::Kept(features) => features.iter().map(|&kept| self.value(kept)).collect(),
             Source::Made(values) => values,
         })
     }
 
-    /// A block of examples in batch-axis order, one slot per entry of `views`; zeros where there is
-    /// none.
+    /// A block of examples in batch-axis order; zeros in slots that are not filled.
     ///
     /// Examples that are moved are computed anew from their pixels.
     ///
     /// # Errors
-    /// [`DatasetError::ImageIndex`]; [`crate::TrainingError::Tensor`] for a number of slots that is
-    /// no tensor's.
-    pub fn tensor(&self, views: &[Option<View>]) -> Result<Tensor, ClientError> {
-        let slots = views.len();
-        let filled = views.iter().take_while(|view| view.is_some()).count();
-        let plain = |view: &Option<View>| view.is_none_or(|view| view == View::of(view.example));
-        let packed = views[filled..].iter().all(Option::is_none);
-        if self.stem.is_empty() && packed && views.iter().all(plain) {
-            let indices: Vec<usize> = views.iter().flatten().map(|view| view.example).collect();
-            return Ok(Tensor::new(self.scalars(), slots, self.data.tensor(&indices, slots)?)?);
+    /// [`DatasetError::ImageIndex`], for decoys too; [`crate::TrainingError::Tensor`] for a number
+    /// of slots that is no tensor's.
+    pub(crate) fn tensor(&self, slots: &[Slot]) -> Result<Tensor, ClientError> {
+        let count = slots.len();
+        let plain = |slot: &Slot| slot.view == View::of(slot.view.example);
+        if self.stem.is_empty() && slots.iter().all(plain) {
+            let indices: Vec<usize> = slots.iter().map(|slot| slot.view.example).collect();
+            let pixels = self.data.tensor(&indices, count)?;
+            let mut tensor = Tensor::new(self.scalars(), count, pixels)?;
+            tensor.as_mut_slice().par_chunks_mut(count).for_each(|row| {
+                row.iter_mut().zip(slots).for_each(|(value, slot)| *value = slot.shown(*value));
+            });
+            return Ok(tensor);
         }
-        let mut tensor = Tensor::zeros(self.scalars(), slots)?;
-        let sources = views
+        let mut tensor = Tensor::zeros(self.scalars(), count)?;
+        let sources = slots
             .par_iter()
-            .map_init(
-                || self.stem.worker(),
-                |worker, view| view.map_or(Ok(Source::Blank), |view| self.source(view, worker)),
-            )
+            .map_init(|| self.stem.worker(), |worker, slot| self.source(slot.view, worker))
             .collect::<Result<Vec<_>, _>>()?;
-        let tiles = tensor.as_mut_slice().par_chunks_mut(TILE * slots).enumerate();
+        let tiles = tensor.as_mut_slice().par_chunks_mut(TILE * count).enumerate();
         tiles.for_each(|(tile, rows)| {
-            for (slot, source) in sources.iter().enumerate() {
-                let targets = rows[slot..].iter_mut().step_by(slots);
+            for (at, (slot, source)) in slots.iter().zip(&sources).enumerate() {
+                let targets = rows[at..].iter_mut().step_by(count);
                 match source {
-                    Source::Blank => {}
                     Source::Kept(features) => {
                         let features = &features[tile * TILE..];
                         targets
                             .zip(features)
-                            .for_each(|(target, &kept)| *target = self.value(kept));
+                            .for_each(|(target, &kept)| *target = slot.shown(self.value(kept)));
                     }
                     Source::Made(values) => {
                         let values = &values[tile * TILE..];
-                        targets.zip(values).for_each(|(target, &value)| *target = value);
+                        targets
+                            .zip(values)
+                            .for_each(|(target, &value)| *target = slot.shown(value));
                     }
                 }
             }
         });
         Ok(tensor)
+    }
+
+    /// The label of a slot, `None` in one without an example. It is looked up in any case.
+    pub(crate) fn label(&self, slot: Slot) -> Option<u8> {
+        self.data.labels().get(slot.view.example).copied().filter(|_| slot.filled)
     }
 
     fn source(&self, view: View, worker: &mut StemWorker<'_>) -> Result<Source<'_>, ClientError> {

@@ -132,11 +132,16 @@ impl ModelLedger {
         Ok(self.ledger.check_model(server, Digest(chain))?)
     }
 
+    /// Refuses a version that is another than the one recorded, whatever is pending.
+    pub(crate) fn check_chain(&self, server: u64, chain: [u8; 32]) -> Result<(), ClientError> {
+        Ok(self.ledger.check_chain(server, Digest(chain))?)
+    }
+
     /// Notes which model the ledger is of, once: later ones must be the same.
     ///
     /// # Errors
     /// [`crate::TrainingError::Ledger`] for another model than the one noted before.
-    pub fn pin(&mut self, pins: &Pins) -> Result<(), ClientError> {
+    pub(crate) fn pin(&mut self, pins: &Pins) -> Result<(), ClientError> {
         Ok(self.ledger.pin(pins)?)
     }
 

@@ -13,6 +13,7 @@ use sphinx_secret::ReadKey;
 use sphinx_wire::state::{
     Binding, Hash, Link, WeightState, gradient_sha256, network_sha256, sealed_sha256,
 };
+use sphinx_wire::training::{Geometries, StageIntegers};
 
 use crate::error::ClientError;
 use crate::sealed_state::{ClientState, SessionPosition};
@@ -48,6 +49,8 @@ pub(crate) struct NextVersion {
     pub rates: StepRates,
     pub sealed: Bytes,
     pub chain: Hash,
+    /// Of the weights after the step.
+    pub integers: Vec<StageIntegers>,
     trained: Trained,
     position: SessionPosition,
 }
@@ -102,20 +105,23 @@ impl SessionMirror {
         &self.mirror.spec
     }
 
-    /// The model.
-    pub fn model_id(&self) -> &ModelId {
-        &self.mirror.model_id
-    }
-
     /// The step, its sealed state and the chain it leads to: computed here before anything is
     /// recorded or sent, so that a step that diverges spends nothing.
     ///
     /// # Errors
-    /// [`crate::TrainingError::Optimizer`] for an update that does not fit or diverges.
-    pub fn next(&self, step: u64, update: &Update, last: bool) -> Result<NextVersion, ClientError> {
+    /// [`crate::TrainingError::Optimizer`] and [`crate::TrainingError::Integers`] for an update that
+    /// does not fit or diverges.
+    pub fn next(
+        &self,
+        geometries: &Geometries,
+        step: u64,
+        update: &Update,
+        last: bool,
+    ) -> Result<NextVersion, ClientError> {
         let rates = self.trained.rates(step);
         let mut trained = self.trained.clone();
         trained.advance(&rates, update)?;
+        let integers = geometries.lower(&trained.weights.weights)?;
         let weights = trained.weights.weights_sha256();
         let position = SessionPosition { id: self.session_id, steps: step + 1, finished: last };
         let binding = Binding {
@@ -138,14 +144,16 @@ impl SessionMirror {
             weights,
             sealed: sealed_sha256(&sealed),
         };
-        Ok(NextVersion { rates, sealed: sealed.into(), chain: link.chain(), trained, position })
+        let (sealed, chain) = (sealed.into(), link.chain());
+        Ok(NextVersion { rates, sealed, chain, integers, trained, position })
     }
 
-    /// Moves on to a version that is committed.
-    pub fn committed(&mut self, next: NextVersion) {
+    /// Moves on to a version that is committed; its integers.
+    pub fn committed(&mut self, next: NextVersion) -> Vec<StageIntegers> {
         self.mirror.version += 1;
         self.mirror.chain = next.chain;
         self.steps = next.position.steps;
         self.trained = next.trained;
+        next.integers
     }
 }

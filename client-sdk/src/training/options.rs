@@ -151,7 +151,7 @@ impl TrainingOptions {
     }
 
     /// Slots that each example takes.
-    fn copies(&self) -> u64 {
+    pub(crate) fn copies(&self) -> u64 {
         copies(self.augmentation).get() as u64
     }
 

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use sphinx_data::Dataset;
 use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan};
@@ -15,10 +13,11 @@ use crate::training::augmentation::copies;
 use crate::training::batches::{Batches, blocks};
 use crate::training::deliver::{Undelivered, deliver, reopen};
 use crate::training::evaluator::{Evaluator, Update};
-use crate::training::inputs::{Inputs, View};
+use crate::training::inputs::{Inputs, Slot};
 use crate::training::ledger::ModelLedger;
 use crate::training::options::{ResolvedTraining, TrainingOptions};
 use crate::training::progress::{Progress, TrainingSummary};
+use crate::training::randomness::{Purpose, StepRandomness};
 use crate::training::step::{blocks_together, gradients};
 use crate::training::update::UpdateMaker;
 
@@ -83,9 +82,10 @@ impl Training<'_> {
         let started = Instant::now();
         let plan = Arc::new(Plan::new(self.spec)?);
         let privacy = self.planned.privacy.as_ref();
-        let mut rng = ChaCha20Rng::from_seed(self.seed);
-        let mut batches = Batches::new(self.inputs.data().len(), self.planned.batch, privacy);
-        let maker = UpdateMaker::new(&plan, (self.options.privacy, privacy, self.options.blocks))?;
+        let randomness = StepRandomness::new(self.seed);
+        let examples = self.inputs.data().len();
+        let batches = Batches::new(examples, self.planned.batch, privacy);
+        let maker = UpdateMaker::new(&plan, (self.options, privacy))?;
         let allowed = match &ledger {
             Some(ledger) => ledger.remaining(privacy)?,
             None => u64::MAX,
@@ -99,11 +99,12 @@ impl Training<'_> {
         let mut refused = false;
         while done < steps {
             let step_started = Instant::now();
-            let batch = batches.draw(&mut rng);
+            let batch = batches.draw(&randomness, done);
             // Drawn once: a step that is tried again shows the same.
-            let slots = blocks(&batch, self.options.blocks, self.options.augmentation, &mut rng);
+            let (count, augmentation) = (self.options.blocks, self.options.augmentation);
+            let slots = blocks(&batch, count, augmentation, examples, &randomness, done);
             let pass = self.pass(cloud, &plan, &maker, &slots, done)?;
-            let update = maker.make(&pass.gradients, &mut rng)?;
+            let update = maker.make(&pass.gradients, &mut randomness.of(Purpose::Noise, done))?;
             let last = done + 1 == self.planned.steps && !averages;
             if !self.commit(cloud, ledger.as_deref_mut(), (done, last), &update)? {
                 refused = true;
@@ -155,7 +156,7 @@ impl Training<'_> {
         cloud: &mut dyn Evaluator,
         plan: &Arc<Plan>,
         maker: &UpdateMaker,
-        slots: &[Vec<Option<View>>],
+        slots: &[Vec<Slot>],
         step: u64,
     ) -> Result<Pass, ClientError> {
         let mut tries = 1;
@@ -173,7 +174,7 @@ impl Training<'_> {
         cloud: &mut dyn Evaluator,
         plan: &Arc<Plan>,
         maker: &UpdateMaker,
-        slots: &[Vec<Option<View>>],
+        slots: &[Vec<Slot>],
     ) -> Result<Pass, ClientError> {
         let (copies, clipping) = (copies(self.options.augmentation), maker.clipping());
         let mut pass = Pass::default();

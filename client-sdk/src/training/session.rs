@@ -199,7 +199,7 @@ impl Evaluator for EncryptedSession {
     }
 
     fn seal(&mut self, step: u64, update: &Update, last: bool) -> Result<Sealed, ClientError> {
-        let next = self.mirror.next(step, update, last)?;
+        let next = self.mirror.next(&self.geometries, step, update, last)?;
         let rates = v1::StepRates {
             learning_rate: next.rates.learning_rate,
             first_correction: next.rates.first_correction,
@@ -288,8 +288,7 @@ impl EncryptedSession {
     fn arrive(&mut self) -> Result<(), ClientError> {
         let cause = || "it was sealed by another session".to_owned();
         let next = self.next.take().ok_or_else(|| TrainingError::Sealed { cause: cause() })?;
-        self.mirror.committed(next);
-        self.integers = self.geometries.lower(&self.mirror.trained.weights.weights)?;
+        self.integers = self.mirror.committed(next);
         Ok(())
     }
 
@@ -297,8 +296,7 @@ impl EncryptedSession {
     fn reopen_anew(&mut self, step: u64) -> Result<bool, ClientError> {
         let (client, options) = (self.client.clone(), self.options.clone());
         if let Some(next) = self.next.take() {
-            self.mirror.committed(next);
-            self.integers = self.geometries.lower(&self.mirror.trained.weights.weights)?;
+            self.integers = self.mirror.committed(next);
             let opened = self
                 .runtime
                 .block_on(async { open(&client, &options, &self.mirror, &self.integers).await });

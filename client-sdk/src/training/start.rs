@@ -106,6 +106,7 @@ impl SphinxClient {
             // By the rule of the run that made it, whatever this one's is.
             let options = options(unconfirmed.session_id, unconfirmed.sealed.commit().rule()?);
             let session = EncryptedSession::open(self, options).await?;
+            ledger.check_chain(session.version(), session.chain())?;
             ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
         }
         let mirror = ModelMirror::fetch(self, &request.key, &request.model_id).await?;

@@ -9,7 +9,7 @@ use sphinx_wire::training::MAX_EVALUATION_ROWS;
 
 use crate::error::ClientError;
 use crate::training::evaluator::{Direction, Evaluator};
-use crate::training::inputs::{Inputs, View};
+use crate::training::inputs::{Inputs, Slot};
 
 /// Most blocks that go through the layers together: each keeps 0.11 GB here for the way back in
 /// `sphinx-mnist` (13 794 rows of 8 kB), and as much again while results come in.
@@ -29,13 +29,13 @@ pub(crate) fn gradients(
     evaluator: &mut dyn Evaluator,
     plan: &Arc<Plan>,
     inputs: &Inputs<'_>,
-    blocks: &[Vec<Option<View>>],
+    blocks: &[Vec<Slot>],
     copies: NonZeroUsize,
     clipping: Clipping,
 ) -> Result<Vec<(BlockGradient, BlockLoss)>, ClientError> {
     let mut passes = Vec::with_capacity(blocks.len());
-    for views in blocks {
-        passes.push(begin(plan, inputs, views)?);
+    for slots in blocks {
+        passes.push(begin(plan, inputs, slots)?);
     }
     let stages = plan.stages.len();
     for stage in 0..stages {
@@ -62,12 +62,7 @@ pub(crate) fn gradients(
 }
 
 /// A block before its first layer.
-fn begin(
-    plan: &Arc<Plan>,
-    inputs: &Inputs<'_>,
-    views: &[Option<View>],
-) -> Result<BlockPass, ClientError> {
-    let label = |view: &Option<View>| inputs.data().labels().get(view.as_ref()?.example).copied();
-    let labels: Vec<Option<u8>> = views.iter().map(label).collect();
-    Ok(BlockPass::new(Arc::clone(plan), &inputs.tensor(views)?, &labels)?)
+fn begin(plan: &Arc<Plan>, inputs: &Inputs<'_>, slots: &[Slot]) -> Result<BlockPass, ClientError> {
+    let labels: Vec<Option<u8>> = slots.iter().map(|slot| inputs.label(*slot)).collect();
+    Ok(BlockPass::new(Arc::clone(plan), &inputs.tensor(slots)?, &labels)?)
 }

@@ -2,13 +2,12 @@
 
 use rand::CryptoRng;
 use sphinx_gradient::{BlockGradient, Clipping};
-use sphinx_linalg::SLOTS;
 use sphinx_network::Plan;
 use sphinx_privacy::{GaussianMechanism, MechanismSpec, PrivacyPlan};
 
 use crate::error::ClientError;
 use crate::training::evaluator::Update;
-use crate::training::options::Privacy;
+use crate::training::options::{Privacy, TrainingOptions};
 
 /// Makes updates: noise on everything, divided by the expected batch size.
 pub(crate) struct UpdateMaker {
@@ -22,10 +21,10 @@ pub(crate) struct UpdateMaker {
 }
 
 impl UpdateMaker {
-    /// A maker for a training that sends so many blocks per step.
+    /// A maker for a training.
     pub fn new(
         plan: &Plan,
-        (privacy, planned, blocks): (Privacy, Option<&PrivacyPlan>, u64),
+        (options, planned): (&TrainingOptions, Option<&PrivacyPlan>),
     ) -> Result<Self, ClientError> {
         let weights: Vec<_> = plan.stages.iter().map(|stage| stage.linear.weight_count()).collect();
         let biases: Vec<_> = plan.stages.iter().map(|stage| stage.linear.bias_count()).collect();
@@ -34,14 +33,10 @@ impl UpdateMaker {
                 clipping_norm: f64::from(clipping_norm),
                 noise_multiplier: plan.segment.noise_multiplier,
                 dimension,
-                // Each component passes through at most a block's examples, one after the other;
-                // blocks are added in f64. With augmentation the slots of an example add at most
-                // the clipping norm each on average (sphinx-gradient counts it as that large), so
-                // slots are what is summed here too.
-                slack: MechanismSpec::f32_slack(blocks, SLOTS as u64, SLOTS as u64),
+                slack: MechanismSpec::group_slack(options.blocks, options.copies()),
             })
         };
-        let (mechanism, clipping) = match (privacy, planned) {
+        let (mechanism, clipping) = match (options.privacy, planned) {
             (Privacy::Budget { clipping_norm, .. }, Some(plan)) => {
                 let dimension = weights.iter().chain(&biases).sum();
                 (Some(mechanism(clipping_norm, plan, dimension)?), Clipping::Flat(clipping_norm))
@@ -76,13 +71,12 @@ impl UpdateMaker {
             Some(mechanism) => {
                 // Behind what the mechanism covers lie exact biases, if they are to be exact.
                 let (noised, exact) = sum.split_at(mechanism.spec().dimension.min(sum.len()));
-                let mut released = mechanism.release(noised, rng)?.into_vec();
-                released.extend(exact);
-                released
+                let noised = mechanism.release(noised, rng)?.into_vec().into_iter();
+                noised.map(f64::from).chain(exact.iter().copied()).collect()
             }
             None => sum,
         };
-        let mut mean = released.into_iter().map(|value| (f64::from(value) / divisor) as f32);
+        let mut mean = released.into_iter().map(|value| (value / divisor) as f32);
         let mut take = |counts: &[usize]| -> Vec<Vec<f32>> {
             counts.iter().map(|&count| mean.by_ref().take(count).collect()).collect()
         };
@@ -91,18 +85,18 @@ impl UpdateMaker {
     }
 }
 
-/// All weights by stage, then all biases by stage, summed over the blocks in f64.
-fn flat_sum(blocks: &[BlockGradient]) -> Vec<f32> {
+/// All weights by stage, then all biases by stage, summed over the blocks.
+fn flat_sum(blocks: &[BlockGradient]) -> Vec<f64> {
     let mut sum: Vec<f64> = Vec::new();
     for block in blocks {
         let values = block.weights.iter().chain(&block.biases).flatten();
         if sum.is_empty() {
-            sum.extend(values.map(|&value| f64::from(value)));
+            sum.extend(values);
         } else {
-            sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
+            sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         }
     }
-    sum.into_iter().map(|value| value as f32).collect()
+    sum
 }
 
 #[cfg(test)]

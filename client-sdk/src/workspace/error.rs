@@ -39,31 +39,29 @@ pub enum WorkspaceError {
         /// Where it would be.
         path: PathBuf,
     },
-    /// Public material lies beside a secret key that it was not made from.
-    #[error(
-        "{} does not belong to the secret key beside it: restore both from your backup", path.display()
-    )]
-    ForeignMaterial {
-        /// The file of the public material.
-        path: PathBuf,
-    },
     /// Nothing is registered under the id of a key.
     #[error("key {id} is not registered")]
     NotRegistered {
         /// The key.
         id: String,
     },
-    /// Something else is registered under the id of a key.
+    /// The key was revoked.
+    #[error("key {id} was revoked: nothing is served under it; use another key")]
+    Revoked {
+        /// The key.
+        id: String,
+    },
+    /// Another identity is registered under the id of a key.
     #[error(
-        "the key vault has other material for key {id}: fingerprint {got}, here {expected}; use a key with \
+        "the key vault has another identity for key {id}: fingerprint {got}, here {expected}; use a key with \
          another id"
     )]
-    OtherMaterial {
+    OtherIdentity {
         /// The key.
         id: String,
         /// Fingerprint of what is registered.
         got: String,
-        /// Fingerprint of the material here.
+        /// Fingerprint of the identity here.
         expected: String,
     },
     /// A model of that name is not the one asked for.

@@ -9,17 +9,21 @@ use std::time::{Duration, SystemTime};
 
 use sphinx_privacy::Delta;
 use sphinx_privacy::ledger::{Ledger, LedgerError};
-use sphinx_proto::v1::{KeyKind, ParameterSet};
 use sphinx_proto::{Fingerprint, KeyId, ModelId, TenantId};
-use sphinx_secret::{PublicMaterial, SecretKey};
+use sphinx_secret::{RootKey, SecretKey};
 
 use crate::error::ClientError;
+use crate::keys::identity_fingerprint;
+use crate::memory::Memory;
+use crate::suspects::Suspects;
 use crate::training::ModelLedger;
+use crate::versions::SeenVersions;
 use crate::workspace::WorkspaceError;
 
-/// What a user keeps: `keys/<id>.key` (secret), `keys/<id>.pub` and `keys/<id>.eval` (what is
-/// registered of it), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`.
-/// Directories are made when something is first kept in them, for their owner only.
+/// What a user keeps: `keys/<id>.key` (the secret root of a key), `keys/<id>.eval` (its evaluation
+/// keys), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`, and what it remembers
+/// of the services: `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`. Directories are made
+/// when something is first kept in them, for their owner only.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
 
@@ -29,67 +33,49 @@ impl Home {
         Self(root)
     }
 
-    /// Where a secret key is.
+    /// Where the root of a key is.
     pub fn key_path(&self, id: &KeyId) -> PathBuf {
         self.keys().join(format!("{id}.key"))
     }
 
-    /// Stores a new key with its public material; never over another.
+    /// Stores the root of a new key; never over another.
     ///
     /// # Errors
     /// [`WorkspaceError::Client`] if the key's file cannot be written or exists;
     /// [`WorkspaceError::File`].
-    pub fn save_key(
-        &self,
-        id: &KeyId,
-        key: &SecretKey,
-        material: &PublicMaterial,
-    ) -> Result<(), WorkspaceError> {
+    pub fn save_key(&self, id: &KeyId, root: &RootKey) -> Result<(), WorkspaceError> {
         private_directory(&self.keys())?;
-        key.save(&self.key_path(id)).map_err(ClientError::from)?;
-        self.save_material(id, material)
+        Ok(root.save(&self.key_path(id)).map_err(ClientError::from)?)
     }
 
-    /// The secret key.
+    /// The root of a key.
     ///
     /// # Errors
     /// [`WorkspaceError::NoSecret`] if it is not here; [`WorkspaceError::Client`] if its file is
     /// unusable.
-    pub fn key(&self, id: &KeyId) -> Result<SecretKey, WorkspaceError> {
+    pub fn root(&self, id: &KeyId) -> Result<RootKey, WorkspaceError> {
         let path = self.key_path(id);
         if !path.exists() {
             return Err(WorkspaceError::NoSecret { id: id.to_string(), path });
         }
-        Ok(SecretKey::load(&path).map_err(ClientError::from)?)
+        Ok(RootKey::load(&path).map_err(ClientError::from)?)
     }
 
-    /// The public material to register, always the same; drawn if the making of the key was
-    /// cut short before it was.
+    /// The GLWE key that ciphertexts under a key are encrypted with: that of recognition in one
+    /// shot.
     ///
     /// # Errors
-    /// [`WorkspaceError::ForeignMaterial`] if the material beside the key is not the key's; others
-    /// as [`Home::key`].
-    pub fn material(&self, id: &KeyId) -> Result<PublicMaterial, WorkspaceError> {
-        let key = self.key(id)?;
-        if let Some(material) = self.stored_material(id)? {
-            let path = self.material_path(id);
-            return if key.matches(&material) {
-                Ok(material)
-            } else {
-                Err(WorkspaceError::ForeignMaterial { path })
-            };
-        }
-        let material = key.public_material(&mut rand::rng());
-        self.save_material(id, &material)?;
-        Ok(material)
+    /// As [`Home::root`].
+    pub fn key(&self, id: &KeyId) -> Result<SecretKey, WorkspaceError> {
+        Ok(self.root(id)?.one_shot_key().map_err(ClientError::from)?)
     }
 
-    /// Fingerprint of the public material, if it was drawn.
+    /// Fingerprint of a key's identity.
     ///
     /// # Errors
-    /// [`WorkspaceError::File`].
-    pub fn fingerprint(&self, id: &KeyId) -> Result<Option<Fingerprint>, WorkspaceError> {
-        Ok(self.stored_material(id)?.as_ref().map(public_fingerprint))
+    /// As [`Home::root`].
+    pub fn fingerprint(&self, id: &KeyId) -> Result<Fingerprint, WorkspaceError> {
+        Ok(identity_fingerprint(&self.root(id)?.identity()))
     }
 
     /// Keys whose secret half is here, by id.
@@ -122,6 +108,21 @@ impl Home {
     pub fn tickets(&self, tenant: &TenantId, model: &ModelId, key: &KeyId) -> PathBuf {
         let directory = self.0.join("tickets").join(tenant.as_str());
         directory.join(model.as_str()).join(key.as_str())
+    }
+
+    /// The marks of a tenant's models whose services answered wrongly.
+    pub fn suspects(&self, tenant: &TenantId) -> Suspects {
+        Suspects::new(self.0.join("suspects").join(tenant.as_str()))
+    }
+
+    /// The versions of a tenant's models that were seen.
+    pub fn seen_versions(&self, tenant: &TenantId) -> SeenVersions {
+        SeenVersions::new(self.0.join("seen").join(tenant.as_str()))
+    }
+
+    /// What this home remembers of the services.
+    pub fn memory(&self, tenant: &TenantId) -> Memory {
+        Memory::new(self.suspects(tenant), self.seen_versions(tenant))
     }
 
     /// Every store of tickets of a tenant, or of one of its models.
@@ -198,29 +199,6 @@ impl Home {
     fn keys(&self) -> PathBuf {
         self.0.join("keys")
     }
-
-    fn material_path(&self, id: &KeyId) -> PathBuf {
-        self.keys().join(format!("{id}.pub"))
-    }
-
-    fn stored_material(&self, id: &KeyId) -> Result<Option<PublicMaterial>, WorkspaceError> {
-        let path = self.material_path(id);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(PublicMaterial { bytes })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(file_error(&path, source)),
-        }
-    }
-
-    fn save_material(&self, id: &KeyId, material: &PublicMaterial) -> Result<(), WorkspaceError> {
-        let path = self.material_path(id);
-        write_new(&path, &material.bytes).map_err(|source| file_error(&path, source))
-    }
-}
-
-/// What people compare between here and the key vault.
-pub fn public_fingerprint(material: &PublicMaterial) -> Fingerprint {
-    Fingerprint::new(ParameterSet::Glwe2048V1, KeyKind::PublicEncryption, &material.bytes)
 }
 
 /// Writes a file, whole or not at all, readable by its owner only; never over another.

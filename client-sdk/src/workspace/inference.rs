@@ -2,23 +2,24 @@
 
 use std::sync::Arc;
 
-use rand::CryptoRng;
-
 use crate::ModelId;
+use crate::error::ClientError;
 use crate::one_shot::OneShot;
 use crate::recognition::Recogniser;
-use crate::tickets::{SupplyOptions, TicketSupply};
+use crate::tickets::{STORE_PURPOSE, StoreKey, SupplyOptions, TicketStore, TicketSupply};
 use crate::workspace::{Workspace, WorkspaceError};
 
 impl Workspace {
     /// A recogniser with the newest version of a model.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as [`Recogniser::new`].
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as
+    /// [`Recogniser::remembering`].
     pub async fn recogniser(&self, model_id: &ModelId) -> Result<Recogniser, WorkspaceError> {
-        let key_id = self.client.key_of_model(model_id).await?;
-        let key = Arc::new(self.home.key(&key_id)?);
-        Ok(Recogniser::new(&self.client, model_id, key, &key_id).await?)
+        let memory = self.home.memory(&self.tenant);
+        memory.admit(model_id).map_err(ClientError::from)?;
+        let read_key = Arc::new(self.read_key(model_id).await?);
+        Ok(Recogniser::remembering(&self.client, read_key, memory).await?)
     }
 
     /// A supply of tickets from the home's store for a model; tickets of the version before are
@@ -31,24 +32,38 @@ impl Workspace {
         &self,
         model_id: &ModelId,
         options: SupplyOptions,
-        rng: &mut impl CryptoRng,
     ) -> Result<TicketSupply, WorkspaceError> {
         let recogniser = self.recogniser(model_id).await?;
-        let directory = self.home.tickets(&self.tenant, model_id, recogniser.key_id());
-        let store = Arc::new(recogniser.ticket_store(&directory, &self.tenant, rng)?);
+        let store = Arc::new(self.ticket_store(&recogniser)?);
         recogniser.repair_stored(&store).await?;
-        Ok(TicketSupply::start(recogniser, store, options, rng))
+        Ok(TicketSupply::start(recogniser, store, options))
+    }
+
+    /// The home's store of a model's tickets.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here;
+    /// [`crate::ClientError::TicketStore`] if the store cannot be used.
+    pub fn ticket_store(&self, recogniser: &Recogniser) -> Result<TicketStore, WorkspaceError> {
+        let (model, key) = (recogniser.model_id(), recogniser.key_id());
+        let directory = self.home.tickets(&self.tenant, model, key);
+        let key = StoreKey::new(self.home.root(key)?.derive(STORE_PURPOSE));
+        Ok(recogniser.ticket_store(&directory, &self.tenant, &key)?)
     }
 
     /// One-shot inference with the newest version of a model, under the evaluation keys of this
     /// machine, if they are here.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as [`OneShot::new`].
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as
+    /// [`OneShot::remembering`].
     pub async fn one_shot(&self, model_id: &ModelId) -> Result<OneShot, WorkspaceError> {
+        let memory = self.home.memory(&self.tenant);
+        memory.admit(model_id).map_err(ClientError::from)?;
         let key_id = self.client.key_of_model(model_id).await?;
         let key = Arc::new(self.home.key(&key_id)?);
-        let one_shot = OneShot::new(&self.client, model_id, key, &key_id).await?;
+        let read_key = Arc::new(self.read_key(model_id).await?);
+        let one_shot = OneShot::remembering(&self.client, key, read_key, memory).await?;
         Ok(match self.home.evaluation_fingerprint(&key_id)? {
             Some(fingerprint) => one_shot.expecting(fingerprint.to_string()),
             None => one_shot,

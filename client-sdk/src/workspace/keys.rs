@@ -1,13 +1,15 @@
 //! Keys: made, chosen, registered.
 
-use sphinx_secret::SecretKey;
+use std::path::Path;
 
-use crate::KeyId;
+use sphinx_secret::{ModelName, ReadKey, RootKey};
+
 use crate::error::ClientError;
 use crate::evaluation_keys::EvaluationReceipt;
-use crate::keys::KeyReceipt;
+use crate::keys::{KeyReceipt, RegisteredKey, identity_fingerprint};
 use crate::secure_rng;
-use crate::workspace::{Workspace, WorkspaceError, public_fingerprint};
+use crate::workspace::{Workspace, WorkspaceError};
+use crate::{KeyId, ModelId};
 
 /// Digits of the fingerprint in the name of a key that was given none.
 const NAME_DIGITS: usize = 12;
@@ -29,23 +31,21 @@ impl Workspace {
         }
     }
 
-    /// Makes a secret key with its public material; without an id it is named by its fingerprint.
+    /// Makes a key; without an id it is named by its fingerprint.
     ///
     /// # Errors
     /// As [`crate::workspace::Home::save_key`].
     pub fn make_key(&self, id: Option<KeyId>) -> Result<KeyId, WorkspaceError> {
-        let mut rng = secure_rng();
-        let key = SecretKey::generate(&mut rng).map_err(ClientError::from)?;
-        let material = key.public_material(&mut rng);
+        let root = RootKey::generate(&mut secure_rng());
         let id = match id {
             Some(id) => id,
             None => {
-                let print = public_fingerprint(&material).to_string();
+                let print = identity_fingerprint(&root.identity()).to_string();
                 let digits: String = print.chars().take(NAME_DIGITS).collect();
                 KeyId::parse(format!("key-{digits}")).map_err(ClientError::from)?
             }
         };
-        self.home.save_key(&id, &key, &material)?;
+        self.home.save_key(&id, &root)?;
         Ok(id)
     }
 
@@ -57,17 +57,62 @@ impl Workspace {
         self.home.make_evaluation_keys(id, &self.home.key(id)?, &mut secure_rng())
     }
 
-    /// Registers the public part of a key. A second time changes nothing.
+    /// Registers the identity of a key. A second time changes nothing.
     ///
     /// # Errors
-    /// As [`crate::workspace::Home::material`] and [`crate::SphinxClient::register_material`].
+    /// As [`crate::workspace::Home::root`] and [`crate::SphinxClient::register_key`].
     pub async fn register_key(
         &self,
         id: &KeyId,
         description: &str,
     ) -> Result<KeyReceipt, WorkspaceError> {
-        let material = self.home.material(id)?;
-        Ok(self.client.register_material(id, &material, description).await?)
+        let identity = self.home.root(id)?.identity();
+        Ok(self.client.register_key(id, &identity, description).await?)
+    }
+
+    /// Revokes a key for good, whether its root is here or not.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NotRegistered`]; others as [`crate::SphinxClient::revoke_key`].
+    pub async fn revoke_key(&self, id: &KeyId) -> Result<RegisteredKey, WorkspaceError> {
+        match self.client.revoke_key(id).await {
+            Ok(key) => Ok(key),
+            Err(error) if error.is_not_found() => {
+                Err(WorkspaceError::NotRegistered { id: id.to_string() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The read key of a model: what a device or a colleague needs who only predicts with it.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here; [`WorkspaceError::Client`] if
+    /// there is no such model.
+    pub async fn read_key(&self, model_id: &ModelId) -> Result<ReadKey, WorkspaceError> {
+        let described = self.client.served_model(model_id).await?;
+        let name = ModelName {
+            tenant: self.tenant.to_string(),
+            model: model_id.to_string(),
+            incarnation: described.incarnation,
+        };
+        Ok(self.home.root(&described.key_id)?.read_key(&name))
+    }
+
+    /// Writes the read key of a model to a new file, readable by its owner only, and returns the
+    /// model that it is for.
+    ///
+    /// # Errors
+    /// As [`Workspace::read_key`]; [`WorkspaceError::Client`] if the file cannot be written or
+    /// exists.
+    pub async fn export_read_key(
+        &self,
+        model_id: &ModelId,
+        path: &Path,
+    ) -> Result<ModelName, WorkspaceError> {
+        let key = self.read_key(model_id).await?;
+        key.save(path).map_err(ClientError::from)?;
+        Ok(key.model().clone())
     }
 
     /// Registers the evaluation keys of a key, if there are any here. A second time sends nothing.
@@ -84,17 +129,21 @@ impl Workspace {
         Ok(Some(self.client.register_evaluation_keys(id, &material, description).await?))
     }
 
-    /// Makes sure that the key vault has what belongs to this key: a model bound to anything else
-    /// could not be decrypted.
+    /// Makes sure that the key vault knows this key and serves it. What the key vault returns is
+    /// compared, never decrypted.
     ///
     /// # Errors
-    /// [`WorkspaceError::NotRegistered`], [`WorkspaceError::OtherMaterial`].
+    /// [`WorkspaceError::NotRegistered`], [`WorkspaceError::OtherIdentity`],
+    /// [`WorkspaceError::Revoked`].
     pub async fn check_registration(&self, key_id: &KeyId) -> Result<(), WorkspaceError> {
         let id = key_id.to_string();
-        let expected = public_fingerprint(&self.home.material(key_id)?).to_string();
+        let expected = self.home.fingerprint(key_id)?.to_string();
         match self.client.key(key_id).await {
-            Ok(key) if key.fingerprint == expected => Ok(()),
-            Ok(key) => Err(WorkspaceError::OtherMaterial { id, got: key.fingerprint, expected }),
+            Ok(key) if key.fingerprint != expected => {
+                Err(WorkspaceError::OtherIdentity { id, got: key.fingerprint, expected })
+            }
+            Ok(key) if key.revoked_unix_seconds.is_some() => Err(WorkspaceError::Revoked { id }),
+            Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Err(WorkspaceError::NotRegistered { id }),
             Err(error) => Err(error.into()),
         }

@@ -49,21 +49,24 @@ impl Workspace {
     ///
     /// # Errors
     /// [`WorkspaceError::NoSecret`] if the model's key is not here; [`WorkspaceError::Client`] if
-    /// its file is unusable.
+    /// its file is unusable, with [`crate::MemoryError::Suspect`] if the model is marked.
     pub fn training_request(
         &self,
         model: &TrainableModel,
         data: Arc<Dataset>,
         options: TrainingOptions,
     ) -> Result<TrainingRequest, WorkspaceError> {
+        let suspects = self.home.suspects(&self.tenant);
+        suspects.admit(&model.model_id).map_err(ClientError::from)?;
         Ok(TrainingRequest {
             model_id: model.model_id.clone(),
             key_id: model.key_id.clone(),
-            key: Arc::new(self.home.key(&model.key_id)?),
+            key: Arc::new(self.home.root(&model.key_id)?),
             data,
             options,
             ledger: model.ledger.clone(),
             delta: model.delta,
+            seed: None,
         })
     }
 

@@ -104,7 +104,7 @@ async fn rejects_keys_that_are_none_and_answers_under_others_than_expected() {
     client.register_evaluation_keys(&world.key_id, &keys, "").await.unwrap();
     let model = world.model("mlp-100").await;
     let key = Arc::clone(&world.key);
-    let one_shot = OneShot::new(&client, &model.id, key, &world.key_id).await.unwrap();
+    let one_shot = OneShot::new(&client, key, world.read_key(&model)).await.unwrap();
     let others = evaluation_fingerprint(&[0]).to_string();
     let image = vec![0.5; 784];
     let error = one_shot.clone().expecting(others).infer(&image, &mut world.rng).await;
@@ -130,7 +130,7 @@ async fn a_request_that_the_service_gives_up_is_not_sent_again() {
     let endpoints = Endpoints { inference, ..world.endpoints.clone() };
     let client = SphinxClient::new(&endpoints).unwrap();
     let key = Arc::clone(&world.key);
-    let one_shot = OneShot::new(&client, &model.id, key, &world.key_id).await.unwrap();
+    let one_shot = OneShot::new(&client, key, world.read_key(&model)).await.unwrap();
     // The pauses between tries alone take longer.
     let asked = one_shot.infer(&[0.5; 784], &mut world.rng);
     let error = tokio::time::timeout(Duration::from_secs(5), asked).await.unwrap().unwrap_err();

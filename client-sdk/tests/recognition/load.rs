@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use sphinx_proto::code::RETRY_AFTER_MS;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{
-    DescribeModelRequest, ParameterSet, PrepareHeader, PrepareRequest, prepare_request::Part,
+    DescribeModelRequest, InferRequest, ParameterSet, PrepareHeader, PrepareRequest,
+    prepare_request::Part,
 };
+use sphinx_testbed::liar::{Liar, Lie, Lies};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Code;
+use tonic::{Code, Status};
 
-use crate::forger::Forger;
 use crate::refusals::{fresh_recogniser, replica};
 use crate::world::World;
 
@@ -22,8 +23,17 @@ const HINT: Duration = Duration::from_millis(700);
 async fn a_query_that_is_turned_away_waits_as_long_as_it_is_told() {
     let mut world = World::start().await;
     let model = world.model("mlp-100").await;
-    let busy = Forger::busy(&world.endpoints.inference, HINT).await;
-    let recogniser = fresh_recogniser(&world, &model.id, busy).await;
+    let question: Lie<usize, InferRequest> = Box::new(|before, _| {
+        if *before > 0 {
+            return Ok(());
+        }
+        let mut busy = Status::resource_exhausted("all places are taken");
+        busy.metadata_mut().insert(RETRY_AFTER_MS, (HINT.as_millis() as u64).into());
+        Err(busy)
+    });
+    let lies = Lies { question: Some(question), ..Lies::default() };
+    let busy = Liar::start(&world.endpoints.inference, lies).await;
+    let recogniser = fresh_recogniser(&world, &model, busy.url).await;
     let mut tickets = recogniser.prepare(1, &mut world.rng).await.unwrap();
     let image = [0.5; 784];
     let begun = Instant::now();
@@ -39,7 +49,7 @@ async fn queries_outlast_a_full_service() {
     let mut world = World::start().await;
     let model = world.model("mlp-100").await;
     let full = replica(&world, |config| config.server.max_concurrent_requests = 1).await;
-    let recogniser = fresh_recogniser(&world, &model.id, full.clone()).await;
+    let recogniser = fresh_recogniser(&world, &model, full.clone()).await;
     let tickets = recogniser.prepare(8, &mut world.rng).await.unwrap().take_many(8).unwrap();
 
     let mut raw = InferenceClient::connect(full).await.unwrap();

@@ -8,7 +8,7 @@
 
 mod agreement;
 mod evaluation_keys;
-mod forger;
+mod liars;
 mod load;
 mod refusals;
 mod repair;

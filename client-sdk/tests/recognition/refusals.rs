@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::{
-    ChannelError, ClientError, ClientKeyError, Endpoints, KeyId, ModelId, RecognitionError,
-    SphinxClient,
+    ChannelError, ClientError, Endpoints, ModelName, RecognitionError, SphinxClient, StateError,
 };
-use sphinx_secret::SecretKey;
+use sphinx_proto::v1::prepare_response::Part;
+use sphinx_proto::v1::{InferRequest, InferResponse, PrepareOutput, PrepareResponse};
+use sphinx_secret::RootKey;
+use sphinx_testbed::liar::{Liar, Lie, Lies};
 use tonic::Code;
 
-use crate::forger::Forger;
-use crate::world::World;
+use crate::world::{Model, World};
 
 fn recognition_error<T: std::fmt::Debug>(result: Result<T, ClientError>) -> RecognitionError {
     match result.unwrap_err() {
@@ -74,49 +75,50 @@ async fn rejects_other_keys_and_unknown_models() {
     let mut world = World::start().await;
     let model = world.model("mlp-100").await;
     let client = world.client();
-    let open = async |id: &str, key: &Arc<SecretKey>, key_id: &str| {
-        let (id, key_id) = (ModelId::parse(id).unwrap(), KeyId::parse(key_id).unwrap());
-        Recogniser::new(&client, &id, Arc::clone(key), &key_id).await
+    let name = |change: fn(&mut ModelName)| {
+        let mut name = world.read_key(&model).model().clone();
+        change(&mut name);
+        name
     };
-    let error = open("mlp-100", &world.key, "other").await.unwrap_err();
-    assert!(
-        matches!(error, ClientError::Keys(ClientKeyError::WrongKey { key_id }) if key_id == "mine")
-    );
-    assert_eq!(code(open("nobody", &world.key, "mine").await), Code::NotFound);
-    // The right name, but not the key itself: shows at the first ciphertexts.
-    let stranger = Arc::new(SecretKey::generate(&mut world.rng).unwrap());
-    let recogniser = open(model.id.as_str(), &stranger, "mine").await.unwrap();
-    let error = recogniser.prepare(1, &mut world.rng).await.unwrap_err();
-    assert!(
-        matches!(error, ClientError::Keys(ClientKeyError::WrongKey { key_id }) if key_id == "mine")
-    );
+    let open = async |root: &RootKey, name: &ModelName| {
+        Recogniser::new(&client, Arc::new(root.read_key(name))).await
+    };
+    let unknown = name(|name| name.model = "nobody".to_owned());
+    assert_eq!(code(open(&world.root, &unknown).await), Code::NotFound);
+    let other = name(|name| name.incarnation[0] ^= 1);
+    let gone = RecognitionError::ModelGone { model: "mlp-100".to_owned() };
+    assert_eq!(recognition_error(open(&world.root, &other).await), gone);
+    // The right name, but not the key itself: shows before anything is encrypted.
+    let stranger = RootKey::generate(&mut rand::rng());
+    let error = open(&stranger, &name(|_| ())).await.unwrap_err();
+    assert!(matches!(error, ClientError::State(StateError::Sealed { version: 1, .. })), "{error}");
+    assert!(open(&world.root, &name(|_| ())).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tickets_outlive_an_update_but_not_their_versions() {
     let mut world = World::start().await;
-    let model = world.model("mlp-100").await;
+    let mut model = world.model("mlp-100").await;
     let image = [0.25; 784];
     let old = world.recogniser(&model).await;
     let mut tickets = old.prepare(2, &mut world.rng).await.unwrap();
-    let (next, next_clear) = world.version(&model.spec, 1);
-    world.models().commit(&model.meta, next).await.unwrap();
+    let old_clear = model.clear.clone();
+    world.commit(&mut model).await;
     let new = world.recogniser(&model).await;
-    assert_eq!((old.version(), new.version()), (0, 1));
+    assert_eq!((old.version(), new.version()), (1, 2));
     // A ticket brings its own version, whichever recogniser spends it.
     let answer = new.infer(tickets.take().unwrap(), &image).await.unwrap();
-    assert_eq!(answer.logits, model.clear.classify(&image).unwrap());
+    assert_eq!(answer.logits, old_clear.classify(&image).unwrap());
     let mut new_tickets = new.prepare(1, &mut world.rng).await.unwrap();
     let answer = new.infer(new_tickets.take().unwrap(), &image).await.unwrap();
-    assert_eq!(answer.logits, next_clear.classify(&image).unwrap());
-    assert_ne!(answer.logits, model.clear.classify(&image).unwrap());
+    assert_eq!(answer.logits, model.clear.classify(&image).unwrap());
+    assert_ne!(answer.logits, old_clear.classify(&image).unwrap());
     // Ask a service that has nothing loaded for a version that the store no longer has.
-    for version in 2..12 {
-        let (next, _) = world.version(&model.spec, version);
-        world.models().commit(&model.meta, next).await.unwrap();
+    for _ in 0..10 {
+        world.commit(&mut model).await;
     }
     let fresh = fresh_service(&world).await;
-    let late = fresh_recogniser(&world, &model.id, fresh).await;
+    let late = fresh_recogniser(&world, &model, fresh).await;
     let refused = late.infer(tickets.take().unwrap(), &image).await;
     assert_eq!(code(refused), Code::NotFound);
 }
@@ -125,11 +127,16 @@ async fn tickets_outlive_an_update_but_not_their_versions() {
 async fn rejects_answers_of_another_version() {
     let mut world = World::start().await;
     let model = world.model("mlp-100").await;
-    let forger = Forger::start(&world.endpoints.inference).await;
-    let recogniser = fresh_recogniser(&world, &model.id, forger).await;
+    let infer: Lie<InferRequest, InferResponse> = Box::new(|_, reply| {
+        reply.version += 1;
+        Ok(())
+    });
+    let lies = Lies { infer: Some(infer), ..Lies::default() };
+    let liar = Liar::start(&world.endpoints.inference, lies).await;
+    let recogniser = fresh_recogniser(&world, &model, liar.url).await;
     let mut tickets = recogniser.prepare(1, &mut world.rng).await.unwrap();
     let refused = recogniser.infer(tickets.take().unwrap(), &[0.5; 784]).await;
-    let mismatch = RecognitionError::VersionMismatch { got: 1, expected: 0 };
+    let mismatch = RecognitionError::VersionMismatch { got: 2, expected: 1 };
     assert_eq!(recognition_error(refused), mismatch);
 }
 
@@ -138,8 +145,15 @@ async fn rejects_answers_of_another_version() {
 async fn rejects_answers_with_more_rows_than_bytes() {
     let mut world = World::start().await;
     let model = world.model("mlp-100").await;
-    let forger = Forger::swollen(&world.endpoints.inference).await;
-    let recogniser = fresh_recogniser(&world, &model.id, forger).await;
+    let prepare: Lie<u32, PrepareResponse> = Box::new(|_, reply| {
+        if let Some(Part::Output(output)) = &mut reply.part {
+            *output = PrepareOutput { rows: vec![0; 3 << 20], ..PrepareOutput::default() };
+        }
+        Ok(())
+    });
+    let lies = Lies { prepare: Some(prepare), ..Lies::default() };
+    let liar = Liar::start(&world.endpoints.inference, lies).await;
+    let recogniser = fresh_recogniser(&world, &model, liar.url).await;
     match recogniser.prepare(1, &mut world.rng).await.unwrap_err() {
         ClientError::Channel(ChannelError::Protocol { got, expected, .. }) => {
             assert_eq!(got, "3145728 rows in 0 and 0 bytes");
@@ -149,10 +163,10 @@ async fn rejects_answers_with_more_rows_than_bytes() {
     }
 }
 
-pub async fn fresh_recogniser(world: &World, model: &ModelId, inference: String) -> Recogniser {
+pub async fn fresh_recogniser(world: &World, model: &Model, inference: String) -> Recogniser {
     let endpoints = Endpoints { inference, ..world.endpoints.clone() };
     let client = SphinxClient::new(&endpoints).unwrap();
-    Recogniser::new(&client, model, Arc::clone(&world.key), &world.key_id).await.unwrap()
+    Recogniser::new(&client, world.read_key(model)).await.unwrap()
 }
 
 /// Another replica on the same store.

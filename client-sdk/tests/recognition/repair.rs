@@ -3,19 +3,12 @@
 use sphinx_client::recognition::{GivenUp, Recogniser, Repair, TicketBook, Unrepairable};
 use sphinx_client::{ChannelError, ClientError, RecognitionError};
 use sphinx_network::{NetworkSpec, StageParameters};
+use sphinx_proto::v1::{SyncTicketsRequest, SyncTicketsResponse};
+use sphinx_testbed::liar::{Liar, Lie, Lies};
 
 use crate::agreement::test_images;
-use crate::forger::Forger;
 use crate::refusals::{fresh_recogniser, fresh_service};
 use crate::world::{Model, World};
-
-/// Stores the next version of a model.
-async fn commit(world: &mut World, model: &mut Model, change: impl Fn(&mut [StageParameters])) {
-    let version = world.models().head(&model.meta).await.unwrap() + 1;
-    let (next, clear) = world.version_with(&model.spec, version, change);
-    world.models().commit(&model.meta, next).await.unwrap();
-    model.clear = clear;
-}
 
 /// Recognises images with the next tickets and compares all logits with the newest version in the
 /// clear.
@@ -50,16 +43,16 @@ async fn repaired_tickets_are_exact_for_versions_that_need_more_bits_and_fewer()
         let mut book = recogniser.prepare(151, &mut world.rng).await.unwrap();
         let first = bits(&model);
         check(&recogniser, &model, &mut book, &images[..10]).await;
-        commit(&mut world, &mut model, full).await;
+        world.commit_with(&mut model, full).await;
         let wide = bits(&model);
         assert!(wide.iter().zip(&first).any(|(wide, first)| wide > first), "{wide:?} {first:?}");
         recogniser = recogniser.refreshed().await.unwrap();
         let repair = recogniser.repair(&mut book).await.unwrap();
         assert_eq!(repair, Repair { repaired: 141, ..Repair::default() });
         check(&recogniser, &model, &mut book, &images[..20]).await;
-        commit(&mut world, &mut model, |_| ()).await;
+        world.commit(&mut model).await;
         recogniser = recogniser.refreshed().await.unwrap();
-        assert_eq!(recogniser.version(), 2);
+        assert_eq!(recogniser.version(), 3);
         // Tickets of two versions in one book.
         book.append(recogniser.prepare(3, &mut world.rng).await.unwrap());
         let repair = recogniser.repair(&mut book).await.unwrap();
@@ -77,13 +70,13 @@ async fn tickets_of_versions_no_longer_kept_are_prepared_anew() {
     let mut model = world.model("lola").await;
     let mut book = world.recogniser(&model).await.prepare(20, &mut world.rng).await.unwrap();
     for _ in 0..10 {
-        commit(&mut world, &mut model, |_| ()).await;
+        world.commit(&mut model).await;
     }
     // A service that has never loaded the old version.
     let fresh = fresh_service(&world).await;
-    let recogniser = fresh_recogniser(&world, &model.id, fresh).await;
+    let recogniser = fresh_recogniser(&world, &model, fresh).await;
     let repair = recogniser.renew(&mut book, &mut world.rng).await.unwrap();
-    let gone = GivenUp { version: 0, tickets: 20, cause: Unrepairable::VersionGone };
+    let gone = GivenUp { version: 1, tickets: 20, cause: Unrepairable::VersionGone };
     assert_eq!(repair, Repair { given_up: vec![gone], ..Repair::default() });
     assert_eq!((repair.lost(), book.len()), (20, 20));
     check(&recogniser, &model, &mut book, &test_images(20)).await;
@@ -95,7 +88,7 @@ async fn tickets_of_another_model_and_of_tiny_networks_are_prepared_anew() {
     let (one, other) = (world.model("mlp-100").await, world.model("lola").await);
     let mut book = world.recogniser(&one).await.prepare(2, &mut world.rng).await.unwrap();
     let repair = world.recogniser(&other).await.repair(&mut book).await.unwrap();
-    let foreign = GivenUp { version: 0, tickets: 2, cause: Unrepairable::OtherModel };
+    let foreign = GivenUp { version: 1, tickets: 2, cause: Unrepairable::OtherModel };
     assert_eq!((repair.given_up, book.len()), (vec![foreign], 0));
 
     let spec = "name = \"tiny\"\ninput = { channels = 1, height = 3, width = 3 }\n\
@@ -103,7 +96,7 @@ async fn tickets_of_another_model_and_of_tiny_networks_are_prepared_anew() {
     let mut tiny = world.model_of(NetworkSpec::from_toml(spec).unwrap()).await;
     let recogniser = world.recogniser(&tiny).await;
     let mut book = recogniser.prepare(1, &mut world.rng).await.unwrap();
-    commit(&mut world, &mut tiny, |_| ()).await;
+    world.commit(&mut tiny).await;
     let recogniser = recogniser.refreshed().await.unwrap();
     let before = recogniser.traffic();
     let repair = recogniser.repair(&mut book).await.unwrap();
@@ -139,10 +132,15 @@ async fn rejects_models_that_were_deleted_or_made_again() {
 async fn rejects_differences_that_do_not_fit_and_keeps_the_tickets() {
     let mut world = World::start().await;
     let mut model = world.model("lola").await;
-    let forger = Forger::start(&world.endpoints.inference).await;
-    let recogniser = fresh_recogniser(&world, &model.id, forger).await;
+    let sync: Lie<SyncTicketsRequest, SyncTicketsResponse> = Box::new(|_, message| {
+        message.difference.as_mut().unwrap().first += 1;
+        Ok(())
+    });
+    let lies = Lies { sync: Some(sync), ..Lies::default() };
+    let liar = Liar::start(&world.endpoints.inference, lies).await;
+    let recogniser = fresh_recogniser(&world, &model, liar.url).await;
     let mut book = recogniser.prepare(5, &mut world.rng).await.unwrap();
-    commit(&mut world, &mut model, |_| ()).await;
+    world.commit(&mut model).await;
     let recogniser = recogniser.refreshed().await.unwrap();
     let error = recogniser.repair(&mut book).await.unwrap_err();
     assert!(matches!(error, ClientError::Channel(ChannelError::Protocol { .. })), "{error}");

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sphinx_client::recognition::Recogniser;
@@ -82,8 +81,7 @@ async fn queries_go_on_when_the_service_is_killed_between_rounds() {
     let inference = format!("http://{address}");
     let endpoints = Endpoints { inference, ..world.endpoints.clone() };
     let client = SphinxClient::new(&endpoints).unwrap();
-    let key = Arc::clone(&world.key);
-    let recogniser = Recogniser::new(&client, &model.id, key, &world.key_id).await.unwrap();
+    let recogniser = Recogniser::new(&client, world.read_key(&model)).await.unwrap();
     let mut tickets = recogniser.prepare(2000, &mut world.rng).await.unwrap();
     let image = vec![0.75; 784];
     let expected = model.clear.classify(&image).unwrap();

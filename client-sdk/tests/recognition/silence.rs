@@ -75,7 +75,7 @@ async fn queries_go_on_when_their_connection_falls_silent_between_two_rounds() {
     let mut world = World::start().await;
     let model = world.model("mlp-100").await;
     let (relay, address) = Relay::start(&world.endpoints.inference).await;
-    let recogniser = fresh_recogniser(&world, &model.id, address).await;
+    let recogniser = fresh_recogniser(&world, &model, address).await;
     let recogniser = recogniser.with_round_deadline(DEADLINE);
     let mut tickets = recogniser.prepare(2, &mut world.rng).await.unwrap();
     let image = [0.5; 784];

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sphinx_client::recognition::{Recogniser, Repair};
-use sphinx_client::tickets::{SupplyOptions, TicketStore, TicketSupply};
+use sphinx_client::tickets::{STORE_PURPOSE, StoreKey, SupplyOptions, TicketStore, TicketSupply};
 use sphinx_client::{ClientError, RecognitionError, TenantId};
 use tempfile::TempDir;
 
 use crate::agreement::test_images;
 use crate::world::World;
 
-fn store(world: &mut World, directory: &TempDir, recogniser: &Recogniser) -> Arc<TicketStore> {
-    let tenant = TenantId::default();
-    Arc::new(recogniser.ticket_store(directory.path(), &tenant, &mut world.rng).unwrap())
+pub fn store(world: &World, directory: &TempDir, recogniser: &Recogniser) -> Arc<TicketStore> {
+    let (tenant, key) = (TenantId::default(), StoreKey::new(world.root.derive(STORE_PURPOSE)));
+    Arc::new(recogniser.ticket_store(directory.path(), &tenant, &key).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,10 +22,10 @@ async fn a_supply_refills_itself_while_many_use_it_and_gives_back_what_is_left()
     let model = world.model("lola").await;
     let recogniser = world.recogniser(&model).await;
     let directory = tempfile::tempdir().unwrap();
-    let store = store(&mut world, &directory, &recogniser);
+    let store = store(&world, &directory, &recogniser);
     let options = SupplyOptions { low_water: 1900, lease: 16, ..SupplyOptions::default() };
     let edition = recogniser.edition();
-    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options, &mut world.rng);
+    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options);
     let supply = Arc::new(supply);
     let images = Arc::new(test_images(400));
     // Nothing is there: the first ones wait for 2048. They leave less than the low-water mark: 2048
@@ -67,25 +67,24 @@ async fn a_supply_refills_itself_while_many_use_it_and_gives_back_what_is_left()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supply_follows_the_model_and_repairs_its_tickets() {
     let mut world = World::start().await;
-    let model = world.model("lola").await;
+    let mut model = world.model("lola").await;
     let recogniser = world.recogniser(&model).await;
     let directory = tempfile::tempdir().unwrap();
-    let store = store(&mut world, &directory, &recogniser);
+    let store = store(&world, &directory, &recogniser);
     let tickets = recogniser.prepare(300, &mut world.rng).await.unwrap();
     recogniser.keep(&store, tickets).await.unwrap();
     let options = SupplyOptions { low_water: 0, lease: 16, ..SupplyOptions::default() };
-    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options, &mut world.rng);
+    let supply = TicketSupply::start(recogniser, Arc::clone(&store), options);
     let images = test_images(50);
     let first = supply.infer(&images[0]).await.unwrap();
     assert_eq!(first.logits, model.clear.classify(&images[0]).unwrap());
 
-    let (next, clear) = world.version(&model.spec, 1);
-    world.models().commit(&model.meta, next).await.unwrap();
+    world.commit(&mut model).await;
     let repair = supply.refresh().await.unwrap();
     assert_eq!(repair, Repair { repaired: 299, ..Repair::default() });
     let predictions = supply.infer_batch(&images).await.unwrap();
     for (image, prediction) in images.iter().zip(predictions) {
-        assert_eq!(prediction.logits, clear.classify(image).unwrap());
+        assert_eq!(prediction.logits, model.clear.classify(image).unwrap());
     }
     let metrics = supply.metrics();
     assert_eq!((metrics.prepared, metrics.repaired, metrics.used), (0, 299, 51));
@@ -97,26 +96,25 @@ async fn a_supply_follows_the_model_and_repairs_its_tickets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_supply_goes_over_to_a_newer_version() {
     let mut world = World::start().await;
-    let model = world.model("lola").await;
+    let mut model = world.model("lola").await;
     let recogniser = world.recogniser(&model).await;
     let directory = tempfile::tempdir().unwrap();
-    let store = store(&mut world, &directory, &recogniser);
+    let store = store(&world, &directory, &recogniser);
     let tickets = recogniser.prepare(100, &mut world.rng).await.unwrap();
     recogniser.keep(&store, tickets).await.unwrap();
     let follow = Duration::from_millis(50);
     let options = SupplyOptions { low_water: 0, lease: 16, follow };
-    let supply = TicketSupply::start(recogniser, store, options, &mut world.rng);
-    let (next, clear) = world.version(&model.spec, 1);
-    world.models().commit(&model.meta, next).await.unwrap();
+    let supply = TicketSupply::start(recogniser, store, options);
+    world.commit(&mut model).await;
     let followed = async {
-        while supply.recogniser().version() == 0 {
+        while supply.recogniser().version() == 1 {
             tokio::time::sleep(follow).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), followed).await.unwrap();
     let image = &test_images(1)[0];
     let prediction = supply.infer(image).await.unwrap();
-    assert_eq!(prediction.logits, clear.classify(image).unwrap());
+    assert_eq!(prediction.logits, model.clear.classify(image).unwrap());
     let metrics = supply.metrics();
     assert_eq!((metrics.prepared, metrics.repaired, metrics.used), (0, 100, 1));
     supply.close().await.unwrap();
@@ -128,7 +126,7 @@ async fn rejects_supplies_of_a_deleted_model_and_tickets_of_another() {
     let (model, other) = (world.model("mlp-100").await, world.model("lola").await);
     let recogniser = world.recogniser(&model).await;
     let directory = tempfile::tempdir().unwrap();
-    let store = store(&mut world, &directory, &recogniser);
+    let store = store(&world, &directory, &recogniser);
     let foreign = world.recogniser(&other).await.prepare(2, &mut world.rng).await.unwrap();
     let error = recogniser.keep(&store, foreign).await.unwrap_err();
     assert!(
@@ -141,7 +139,7 @@ async fn rejects_supplies_of_a_deleted_model_and_tickets_of_another() {
     recogniser.keep(&store, tickets).await.unwrap();
     world.models().delete(&model.meta.tenant, &model.id).await.unwrap();
     let options = SupplyOptions { low_water: 0, lease: 2, ..SupplyOptions::default() };
-    let supply = TicketSupply::start(recogniser, store, options, &mut world.rng);
+    let supply = TicketSupply::start(recogniser, store, options);
     let size = RecognitionError::ImageSize { got: 783, expected: 784 };
     let (one, many) = (vec![0.5; 783], [vec![0.5; 784], vec![0.5; 783]]);
     for refused in [supply.infer(&one).await.err(), supply.infer_batch(&many).await.err()] {

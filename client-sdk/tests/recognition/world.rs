@@ -9,13 +9,18 @@ use sphinx_client::{Endpoints, KeyId, ModelId, SphinxClient};
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
-use sphinx_secret::SecretKey;
-use sphinx_testbed::{Running, encrypted_biases, inference, keyvault, model_meta, model_version};
+use sphinx_secret::{ReadKey, RootKey, SecretKey};
+use sphinx_testbed::{
+    Running, first_version, inference, keyvault, model_meta, next_version, one_shot_biases,
+    read_key,
+};
 use tempfile::TempDir;
 
 pub struct World {
     pub store: TempDir,
     pub endpoints: Endpoints,
+    pub root: RootKey,
+    /// Of recognition in one shot.
     pub key: Arc<SecretKey>,
     pub key_id: KeyId,
     pub rng: ChaCha20Rng,
@@ -29,6 +34,10 @@ pub struct Model {
     pub meta: ModelMeta,
     pub spec: NetworkSpec,
     pub clear: QuantisedNetwork,
+    /// The newest version.
+    pub newest: ModelVersion,
+    /// Of that one.
+    pub biases: Vec<Vec<f32>>,
 }
 
 impl World {
@@ -40,7 +49,8 @@ impl World {
         let inference = inference(&location, &keyvault.url).await;
 
         let mut rng = ChaCha20Rng::seed_from_u64(41);
-        let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
+        let root = RootKey::generate(&mut rng);
+        let key = Arc::new(root.one_shot_key().unwrap());
         let key_id = KeyId::parse("mine").unwrap();
         let endpoints = Endpoints {
             inference: inference.url.clone(),
@@ -48,68 +58,80 @@ impl World {
             ..Endpoints::default()
         };
         let client = SphinxClient::new(&endpoints).unwrap();
-        client.register_key(&key_id, &key, "test", &mut rng).await.unwrap();
-        Self { store, endpoints, key, key_id, rng, _services: [keyvault, inference] }
+        client.register_key(&key_id, &root.identity(), "test").await.unwrap();
+        Self { store, endpoints, root, key, key_id, rng, _services: [keyvault, inference] }
     }
 
     pub fn client(&self) -> SphinxClient {
         SphinxClient::new(&self.endpoints).unwrap()
     }
 
+    pub fn read_key(&self, model: &Model) -> Arc<ReadKey> {
+        Arc::new(read_key(&self.root, &model.meta))
+    }
+
     pub async fn recogniser(&self, model: &Model) -> Recogniser {
-        let key = Arc::clone(&self.key);
-        Recogniser::new(&self.client(), &model.id, key, &self.key_id).await.unwrap()
+        Recogniser::new(&self.client(), self.read_key(model)).await.unwrap()
     }
 
     pub fn models(&self) -> ModelStore {
         ModelStore::open(self.store.path().to_str().unwrap()).unwrap()
     }
 
-    /// Stores a built-in network as version 0 of a model, as a trainer would.
+    /// Stores a built-in network as version 1 of a model, as a trainer would.
     pub async fn model(&mut self, name: &str) -> Model {
         self.model_of(NetworkSpec::builtin(name).unwrap()).await
     }
 
     /// The same with any network; the model has its name.
     pub async fn model_of(&mut self, spec: NetworkSpec) -> Model {
-        let (version, clear) = self.version(&spec, 0);
         let incarnation = self.rng.next_u64().to_le_bytes().repeat(2).try_into().unwrap();
         let meta = model_meta("default", &spec.name, "mine", &spec, incarnation);
-        self.models().create(&meta, version).await.unwrap();
-        Model { id: meta.model_id.clone(), meta, spec, clear }
+        let plan = Plan::new(&spec).unwrap();
+        let mut parameters = initial_parameters(&plan, &mut self.rng);
+        parameters.iter_mut().for_each(|stage| stage.biases.fill(0.0));
+        let clear = quantised(&spec, &parameters);
+        let biases = parameters.iter().map(|stage| stage.biases.clone()).collect();
+        let weights = parameters.into_iter().map(|stage| stage.weights).collect();
+        let newest = first_version(&meta, weights);
+        self.models().create(&meta, newest.clone()).await.unwrap();
+        let id = meta.model_id.clone();
+        let mut model = Model { id, meta, spec, clear, newest, biases };
+        self.commit(&mut model).await;
+        model
     }
 
-    /// Random weights, and random biases encrypted.
-    pub fn version(
-        &mut self,
-        spec: &NetworkSpec,
-        version: u64,
-    ) -> (ModelVersion, QuantisedNetwork) {
-        self.version_with(spec, version, |_| ())
+    /// Stores the next version: random weights, and random biases in ±1 on the grid of 2^-16.
+    pub async fn commit(&mut self, model: &mut Model) {
+        self.commit_with(model, |_| ()).await;
     }
 
     /// The same with weights that `change` may change.
-    pub fn version_with(
+    pub async fn commit_with(
         &mut self,
-        spec: &NetworkSpec,
-        version: u64,
+        model: &mut Model,
         change: impl Fn(&mut [StageParameters]),
-    ) -> (ModelVersion, QuantisedNetwork) {
-        let plan = Plan::new(spec).unwrap();
+    ) {
+        let plan = Plan::new(&model.spec).unwrap();
         let mut parameters = initial_parameters(&plan, &mut self.rng);
         change(&mut parameters);
-        let biases = parameters.iter_mut().map(|stage| self.encrypted_biases(stage)).collect();
-        let bits = DEFAULT_ACTIVATION_BITS;
-        let clear = QuantisedNetwork::new(&plan, &parameters, spec.bias_bound, bits).unwrap();
-        let weights = parameters.into_iter().map(|stage| stage.weights).collect();
-        (model_version(version, weights, biases), clear)
-    }
-
-    /// Draws biases in ±1 on the grid of 2^-16.
-    fn encrypted_biases(&mut self, stage: &mut StageParameters) -> bytes::Bytes {
-        for bias in &mut stage.biases {
+        for bias in parameters.iter_mut().flat_map(|stage| &mut stage.biases) {
             *bias = (self.rng.next_u32() % 131_073) as f32 / 65_536.0 - 1.0;
         }
-        encrypted_biases(&self.key, &stage.biases, &mut self.rng)
+        model.clear = quantised(&model.spec, &parameters);
+        model.biases = parameters.iter().map(|stage| stage.biases.clone()).collect();
+        let weights = parameters.into_iter().map(|stage| stage.weights).collect();
+        let key = read_key(&self.root, &model.meta);
+        model.newest = next_version(&model.meta, &key, &model.newest, weights, &model.biases);
+        self.models().commit(&model.meta, model.newest.clone()).await.unwrap();
+        // There is no trainer that the client could put them at.
+        let biases = one_shot_biases(&self.key, &model.biases);
+        let version = model.newest.version;
+        self.models().put_biases(&model.meta, version, biases).await.unwrap();
     }
+}
+
+fn quantised(spec: &NetworkSpec, parameters: &[StageParameters]) -> QuantisedNetwork {
+    let plan = Plan::new(spec).unwrap();
+    QuantisedNetwork::new(&plan, parameters, spec.bias_bound, DEFAULT_ACTIVATION_BITS).unwrap()
 }

@@ -1,9 +1,6 @@
 //! Several versions of a model in training, one book of tickets.
 
-use std::sync::Arc;
-
 use rayon::prelude::*;
-use sphinx_client::TenantId;
 use sphinx_client::recognition::{Prediction, Repair};
 use sphinx_network::NetworkSpec;
 use sphinx_quantise::QuantisedNetwork;
@@ -52,8 +49,8 @@ async fn all_ten_thousand_test_images_get_the_right_logits_by_repaired_tickets()
     training.end().await;
 }
 
-/// A process that knows nothing of the old version but the tickets it finds: the old biases come
-/// with the difference.
+/// A process that knows nothing of the old version but the tickets it finds: it opens that version
+/// as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_tickets_are_repaired_by_another_process() {
     let mut world = World::start().await;
@@ -61,15 +58,14 @@ async fn stored_tickets_are_repaired_by_another_process() {
     let mut training = world.train(2);
     training.steps(1).await;
     let before = world.recogniser().await;
-    let (tenant, directory) = (TenantId::default(), world.tickets());
-    let store = before.ticket_store(&directory, &tenant, &mut world.rng).unwrap();
+    let store = world.store(&before);
     let tickets = before.prepare(300, &mut world.rng).await.unwrap();
-    assert_eq!(before.keep(&Arc::new(store), tickets).await.unwrap(), 300);
-    drop(before);
+    assert_eq!(before.keep(&store, tickets).await.unwrap(), 300);
+    drop((before, store));
 
     training.steps(1).await;
     let after = world.recogniser().await;
-    let store = Arc::new(after.ticket_store(&directory, &tenant, &mut world.rng).unwrap());
+    let store = world.store(&after);
     let repair = after.repair_stored(&store).await.unwrap();
     assert_eq!(repair, Repair { repaired: 300, ..Repair::default() });
     let tickets = after.take_stored(&store, 300).await.unwrap();
@@ -91,8 +87,7 @@ async fn stored_tickets_outlast_a_training_of_many_commits() {
     training.steps(3).await;
     training.end().await;
     let before = world.recogniser().await;
-    let (tenant, directory) = (TenantId::default(), world.tickets());
-    let store = Arc::new(before.ticket_store(&directory, &tenant, &mut world.rng).unwrap());
+    let store = world.store(&before);
     let tickets = before.prepare(100, &mut world.rng).await.unwrap();
     before.keep(&store, tickets).await.unwrap();
 

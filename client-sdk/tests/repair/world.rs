@@ -1,20 +1,20 @@
 //! All three services, and a model that is trained under encryption, step by step.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::recognition::Recogniser;
+use sphinx_client::tickets::{STORE_PURPOSE, StoreKey, TicketStore};
 use sphinx_client::{
-    ClientError, Endpoints, KeyId, ModelId, ModelLedger, Privacy, SphinxClient, TrainingOptions,
-    TrainingRequest,
+    ClientError, Endpoints, KeyId, ModelId, ModelLedger, Privacy, SphinxClient, TenantId,
+    TrainingOptions, TrainingRequest,
 };
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
-use sphinx_secret::SecretKey;
+use sphinx_secret::{ModelName, ReadKey, RootKey};
 use sphinx_testbed::{Running, inference, keyvault, trainer};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 pub struct World {
     pub client: SphinxClient,
     endpoints: Endpoints,
-    pub key: Arc<SecretKey>,
+    pub key: Arc<RootKey>,
     pub rng: ChaCha20Rng,
     directory: TempDir,
     /// All that have been started.
@@ -61,8 +61,8 @@ impl World {
         let services = Mutex::new(vec![keyvault, trainer, inference]);
         let client = SphinxClient::new(&endpoints).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(5);
-        let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
-        client.register_key(&key_id(), &key, "test", &mut rng).await.unwrap();
+        let key = Arc::new(RootKey::generate(&mut rng));
+        client.register_key(&key_id(), &key.identity(), "test").await.unwrap();
         client.create_model(&model_id(), &key_id(), &spec, 3).await.unwrap();
         Self { client, endpoints, key, rng, directory, services }
     }
@@ -74,13 +74,25 @@ impl World {
         let fresh = inference(&store, &self.endpoints.keyvault).await;
         let endpoints = Endpoints { inference: fresh.url.clone(), ..self.endpoints.clone() };
         self.services.lock().unwrap().push(fresh);
-        let (client, key) = (SphinxClient::new(&endpoints).unwrap(), Arc::clone(&self.key));
-        Recogniser::new(&client, &model_id(), key, &key_id()).await.unwrap()
+        let client = SphinxClient::new(&endpoints).unwrap();
+        Recogniser::new(&client, self.read_key().await).await.unwrap()
     }
 
     pub async fn recogniser(&self) -> Recogniser {
-        let key = Arc::clone(&self.key);
-        Recogniser::new(&self.client, &model_id(), key, &key_id()).await.unwrap()
+        Recogniser::new(&self.client, self.read_key().await).await.unwrap()
+    }
+
+    async fn read_key(&self) -> Arc<ReadKey> {
+        let incarnation = self.client.model(&model_id()).await.unwrap().incarnation;
+        let (tenant, model) = ("default".to_owned(), model_id().to_string());
+        Arc::new(self.key.read_key(&ModelName { tenant, model, incarnation }))
+    }
+
+    /// The store of the model's tickets.
+    pub fn store(&self, recogniser: &Recogniser) -> Arc<TicketStore> {
+        let key = StoreKey::new(self.key.derive(STORE_PURPOSE));
+        let directory = self.directory.path().join("tickets");
+        Arc::new(recogniser.ticket_store(&directory, &TenantId::default(), &key).unwrap())
     }
 
     /// The newest version in the clear.
@@ -89,11 +101,6 @@ impl World {
         let plan = Plan::new(&home.model.network).unwrap();
         let bound = home.model.network.bias_bound;
         QuantisedNetwork::new(&plan, &home.stages, bound, DEFAULT_ACTIVATION_BITS).unwrap()
-    }
-
-    /// Where tickets are kept.
-    pub fn tickets(&self) -> PathBuf {
-        self.directory.path().join("tickets")
     }
 
     /// A private training planned for so many steps at the rate that `sphinx train` begins with,
@@ -114,6 +121,7 @@ impl World {
             data: Arc::new(data),
             ledger,
             delta,
+            seed: None,
         };
         let (go, told) = mpsc::channel();
         let (done, finished) = tokio::sync::mpsc::unbounded_channel();

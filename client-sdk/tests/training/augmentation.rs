@@ -37,7 +37,7 @@ fn first(data: &Dataset, count: usize) -> Dataset {
 }
 
 /// The sum that the first step releases, all examples drawn, and what the step reports. With
-/// descent at rate 1 the biases' change is less the mean.
+
 fn released(data: &Dataset, options: &TrainingOptions) -> (Vec<f64>, Progress) {
     let (mut seen, mut report) = (Vec::new(), None);
     let twin = twin(&small(), options, data.len());
@@ -54,8 +54,8 @@ fn released(data: &Dataset, options: &TrainingOptions) -> (Vec<f64>, Progress) {
     drop(tap);
     let update: &Update = &seen[0];
     let (gradient, biases) =
-        (update.gradient.iter().flatten(), update.bias_change.iter().flatten());
-    let mean = gradient.map(|value| f64::from(*value)).chain(biases.map(|b| -f64::from(*b)));
+        (update.gradient.iter().flatten(), update.bias_gradient.iter().flatten());
+    let mean = gradient.map(|value| f64::from(*value)).chain(biases.map(|b| f64::from(*b)));
     (mean.map(|value| value * data.len() as f64).collect(), report.unwrap())
 }
 

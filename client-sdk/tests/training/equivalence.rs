@@ -88,7 +88,7 @@ async fn agrees(spec: NetworkSpec) {
     let inputs = random_inputs(&plan, &mut rng);
     let (session, twin) = blocking(move || {
         for (step, update) in (0..).zip(&updates) {
-            let sealed = session.seal(update).unwrap();
+            let sealed = session.seal(step, update, false).unwrap();
             session.commit(step, &sealed, update).unwrap();
             twin.commit(step, &Sealed::default(), update).unwrap();
         }
@@ -98,7 +98,7 @@ async fn agrees(spec: NetworkSpec) {
             let got = session.evaluate(stage, direction, &blocks).unwrap();
             let expected = twin.evaluate(stage, direction, &blocks).unwrap();
             let weights = &twin.parameters()[stage].weights;
-            let deviations = deviations(&plan, stage, direction, weights, spec.bias_bound);
+            let deviations = deviations(&plan, stage, direction, weights);
             for (block, (got, expected)) in got.iter().zip(&expected).enumerate() {
                 let place = format!("stage {stage} {direction:?}, block {block}");
                 compare(got, expected, &deviations, &place);
@@ -124,10 +124,10 @@ fn random_update(plan: &Plan, rng: &mut ChaCha20Rng) -> Update {
     };
     Update {
         gradient: plan.stages.iter().map(|s| draw(s.linear.weight_count(), 1e4, 100)).collect(),
-        bias_change: plan
+        bias_gradient: plan
             .stages
             .iter()
-            .map(|stage| draw(stage.linear.bias_count(), 65_536.0, 60_000))
+            .map(|stage| draw(stage.linear.bias_count(), 1e4, 9_000))
             .collect(),
         adopts_average: false,
     }
@@ -157,20 +157,13 @@ fn mirrored(tensor: &Tensor) -> Tensor {
 
 /// The standard deviation of every result row's error, in units.
 ///
-/// In integers it is the noise of encryption and of rounding the result ([`ResultNoise`]), the
-/// rounding of inputs (1/12 each, grown by the weights' norm), and the rounding of weights (1/12
+/// In integers it is the noise of encryption ([`ResultNoise`]), the rounding of inputs (1/12 each, grown by the weights' norm), and the rounding of weights (1/12
 /// each, grown by the inputs, which are uniform in ±2^14). Of the range, 2^31, that is about 2^-14:
 /// more in small convolutions, less in wide layers.
-fn deviations(
-    plan: &Plan,
-    index: usize,
-    direction: Direction,
-    weights: &[f32],
-    bias_bound: f32,
-) -> Vec<f64> {
+fn deviations(plan: &Plan, index: usize, direction: Direction, weights: &[f32]) -> Vec<f64> {
     let stage = &plan.stages[index];
     let budget = match direction {
-        Direction::Forward => forward_budget(stage, f64::from(bias_bound)),
+        Direction::Forward => forward_budget(stage),
         Direction::Backward => backward_budget(),
     };
     let lowered = Geometry::new(index, stage, direction).lower(weights, &budget).unwrap();

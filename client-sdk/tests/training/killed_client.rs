@@ -10,7 +10,7 @@ use std::time::Duration;
 use rand::RngExt;
 use sphinx_client::{Endpoints, SphinxClient};
 use sphinx_privacy::ledger::{Digest, Ledger};
-use sphinx_secret::SecretKey;
+use sphinx_secret::RootKey;
 
 use crate::pending::assert_committed;
 use crate::world::{World, private, request};
@@ -90,7 +90,7 @@ async fn client_that_is_killed() {
         ..Endpoints::default()
     };
     let client = SphinxClient::new(&endpoints).unwrap();
-    let key = Arc::new(SecretKey::load(variable("SPHINX_TEST_KEY").as_ref()).unwrap());
+    let key = Arc::new(RootKey::load(variable("SPHINX_TEST_KEY").as_ref()).unwrap());
     let request = request(&key, variable("SPHINX_TEST_LEDGER").as_ref(), private(EPOCHS));
     let note = |progress: &sphinx_client::Progress| {
         println!("\nstep {}", progress.step);

@@ -2,17 +2,16 @@
 
 use prost::Message;
 use sphinx_client::{
-    ChannelError, ClientError, EncryptedSession, Evaluator, Sealed, TrainingError, TrainingOptions,
-    TrainingSummary, Update,
+    ClientError, EncryptedSession, Evaluator, Sealed, TrainingError, TrainingOptions, Update,
 };
-use sphinx_linalg::EncryptedBiases;
 use sphinx_models::ModelVersion;
 use sphinx_network::Plan;
 use sphinx_optimizer::Optimizer;
-use sphinx_privacy::ledger::{Binding, Charge, Digest, Entry, Ledger, PendingUpdate, PrivacyUnit};
+use sphinx_privacy::ledger::{
+    Binding, Charge, Entry, Ledger, LedgerError, PendingUpdate, PrivacyUnit,
+};
 use sphinx_proto::SessionId;
 use sphinx_proto::v1::{TrainRequest, commit_chunk::Part, train_request::Part as Request};
-use tonic::Code;
 
 use crate::world::{
     DESCENT, EXAMPLES, RATE, World, blocking, delta, key_id, model_id, open, private, rule, small,
@@ -28,7 +27,7 @@ async fn recorded(world: &World) -> (EncryptedSession, PendingUpdate) {
 async fn recorded_of(world: &World, update: &Update) -> (EncryptedSession, PendingUpdate) {
     let options = world.session(SESSION, rule());
     let mut session = EncryptedSession::open(&world.client, options).await.unwrap();
-    let sealed = session.seal(update).unwrap();
+    let sealed = session.seal(0, update, false).unwrap();
     let mut ledger = Ledger::open(&world.ledger(), &binding()).unwrap();
     let entry = entry(0, session.version(), Charge::Unproven);
     ledger.reserve(&entry, None, sealed.bytes()).unwrap();
@@ -47,7 +46,7 @@ pub fn binding() -> Binding {
 
 /// The entry of a step of the session `[9; 16]`, made on `version`.
 pub fn entry(step: u64, version: u64, charge: Charge) -> Entry {
-    Entry { session: format!("{SESSION}/{step}"), step: version, charge }
+    Entry { session: format!("{SESSION}/{step}"), step: version, charge, chain: None }
 }
 
 fn update() -> Update {
@@ -55,7 +54,7 @@ fn update() -> Update {
     let filled = |count: usize, value: f32| vec![value; count];
     Update {
         gradient: plan.stages.iter().map(|s| filled(s.linear.weight_count(), 0.125)).collect(),
-        bias_change: plan.stages.iter().map(|s| filled(s.linear.bias_count(), 0.5)).collect(),
+        bias_gradient: plan.stages.iter().map(|s| filled(s.linear.bias_count(), 0.5)).collect(),
         adopts_average: false,
     }
 }
@@ -68,40 +67,31 @@ pub async fn assert_committed(world: &World, pending: &PendingUpdate) {
     let next = store.load(&meta, Some(pending.entry.step + 1)).await.unwrap();
     let commit = next.commit.unwrap();
     assert_eq!(format!("{}/{}", commit.session, commit.step), pending.entry.session);
-    let (weights, biases) = applied(&base, &pending.bytes);
+    let (weights, state) = applied(&base, &pending.bytes);
     assert!(weights == next.weights, "the weights are not those of the recorded bytes");
-    assert!(biases == next.biases, "the biases are not those of the recorded bytes");
+    assert!(state == next.sealed, "the sealed state is not that of the recorded bytes");
 }
 
-/// What sealed bytes make of a version.
-fn applied(base: &ModelVersion, sealed: &[u8]) -> (Vec<Vec<f32>>, Vec<bytes::Bytes>) {
+/// The weights that sealed bytes make of a version, and the state that they bring.
+fn applied(base: &ModelVersion, sealed: &[u8]) -> (Vec<Vec<f32>>, bytes::Bytes) {
     let mut gradient = vec![Vec::new(); base.weights.len()];
-    let counts = [12, 10];
-    let mut biases: Vec<_> = base
-        .biases
-        .iter()
-        .zip(counts)
-        .map(|(bytes, count)| EncryptedBiases::from_bytes(bytes, count).unwrap())
-        .collect();
-    let mut rest = sealed;
+    let (mut state, mut rest) = (bytes::Bytes::new(), sealed);
     while !rest.is_empty() {
         let message = TrainRequest::decode_length_delimited(&mut rest).unwrap();
         let Request::CommitChunk(chunk) = message.part.unwrap() else { continue };
         match chunk.part.unwrap() {
             Part::Gradient(part) => gradient[part.stage as usize]
                 .extend(part.values.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v))),
-            Part::BiasChange(part) => biases[part.stage as usize]
-                .add_seeded(part.offset as usize, &part.seeds, &part.bodies)
-                .unwrap(),
+            Part::Sealed(part) => state = part,
             Part::Sha256(_) => {}
         }
     }
     let mut weights = base.weights.clone();
     for (weights, gradient) in weights.iter_mut().zip(&gradient) {
         let mut optimizer = Optimizer::new(DESCENT, weights.len()).unwrap();
-        optimizer.apply(weights, gradient, RATE).unwrap();
+        optimizer.apply(weights, gradient, &DESCENT.rates(RATE, 1)).unwrap();
     }
-    (weights, biases.iter().map(|biases| biases.to_bytes().into()).collect())
+    (weights, state)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +126,7 @@ async fn rejects_to_go_on_when_somebody_else_trained_meanwhile() {
     let other = world.session(SessionId([2; 16]), rule());
     let mut other = EncryptedSession::open(&world.client, other).await.unwrap();
     blocking(move || {
-        let sealed = other.seal(&update()).unwrap();
+        let sealed = other.seal(0, &update(), false).unwrap();
         other.commit(0, &sealed, &update()).unwrap();
     })
     .await;
@@ -150,53 +140,22 @@ async fn rejects_to_go_on_when_somebody_else_trained_meanwhile() {
     assert_eq!(world.spent(), (1, 1));
 }
 
-/// The update given up, and why.
-fn abandoned(trained: Result<TrainingSummary, ClientError>) -> (u64, ClientError) {
-    let error = trained.unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("given up: what it spent stays spent"), "{text}");
-    let ClientError::UpdateAbandoned { base, cause } = error else { panic!("{text}") };
-    (base, *cause)
-}
-
+/// Every step is made at home first: what diverges there is neither recorded nor sent.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_update_that_diverges_stays_spent_and_the_model_can_be_trained_on() {
+async fn an_update_that_diverges_spends_nothing_and_the_model_can_be_trained_on() {
     let world = World::with_model().await;
-    let absurd = TrainingOptions { learning_rate: 1e30, ..private(4.0) };
-    let (base, cause) = abandoned(world.client.train_model(world.request(absurd), |_| true).await);
-    let invalid = |cause: &ClientError| matches!(cause, ClientError::Channel(ChannelError::Refused { code, .. }) if *code == Code::InvalidArgument);
-    assert!(base == 0 && invalid(&cause), "{cause}");
-    assert_eq!((world.version().await, world.spent()), (0, (1, 0)));
-    let spent = || {
-        let ledger = Ledger::open_model(&world.ledger(), "m").unwrap();
-        assert_eq!(ledger.pending(), None);
-        ledger.spent(delta()).unwrap().proven()
-    };
-    let before = spent();
-    assert!(before > 0.0);
+    for learning_rate in [1e30, f32::MAX] {
+        let absurd = TrainingOptions { learning_rate, ..private(4.0) };
+        let error = world.client.train_model(world.request(absurd), |_| true).await.unwrap_err();
+        let home = matches!(
+            error,
+            ClientError::Training(TrainingError::Optimizer(_) | TrainingError::Integers(_))
+        );
+        assert!(home, "{error}");
+        assert_eq!((world.version().await, world.spent()), (0, (0, 0)));
+    }
     let next = world.client.train_model(world.request(private(4.0)), |_| false).await.unwrap();
-    assert_eq!((next.steps, next.version, world.spent()), (1, 1, (2, 1)));
-    assert!(spent() > before);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_recorded_update_that_is_refused_for_good_is_given_up() {
-    let world = World::with_model().await;
-    let mut update = update();
-    update.gradient.iter_mut().flatten().for_each(|value| *value = 1e30);
-    let (session, pending) = recorded_of(&world, &update).await;
-    drop(session);
-    let (base, cause) =
-        abandoned(world.client.train_model(world.request(open(1.0)), |_| true).await);
-    assert!(
-        base == 0 && matches!(cause, ClientError::Channel(ChannelError::Refused { .. })),
-        "{cause}"
-    );
-    assert_eq!((world.version().await, world.spent()), (0, (1, 0)));
-    let next = world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
-    assert_eq!((next.version, world.spent()), (1, (2, 1)));
-    let ledger = Ledger::open_model(&world.ledger(), "m").unwrap();
-    assert_eq!(ledger.records()[0].update, Digest::of(&pending.bytes));
+    assert_eq!((next.steps, next.version, world.spent()), (1, 1, (1, 1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,16 +167,10 @@ async fn an_update_made_for_a_version_that_is_gone_is_given_up() {
     // The service goes back to what it had at first.
     world.client.delete_model(&model_id()).await.unwrap();
     world.client.create_model(&model_id(), &key_id(), &small(), 5).await.unwrap();
-    let (base, cause) =
-        abandoned(world.client.train_model(world.request(open(1.0)), |_| true).await);
-    assert!(
-        base == 1
-            && matches!(
-                cause,
-                ClientError::Training(TrainingError::PendingLost { server: 0, base: 1 })
-            )
-    );
-    assert!(cause.to_string().contains("went back to an older copy"), "{cause}");
-    let next = world.client.train_model(world.request(open(1.0)), |_| false).await.unwrap();
-    assert_eq!((next.version, world.spent()), (1, (3, 1)));
+    let error = world.client.train_model(world.request(open(1.0)), |_| true).await.unwrap_err();
+    // It has another incarnation: not an older copy of the model, but another one.
+    let other =
+        ClientError::Training(TrainingError::Ledger(LedgerError::OtherModel { version: 0 }));
+    assert_eq!(error.to_string(), other.to_string());
+    assert_eq!(world.spent(), (2, 2));
 }

@@ -200,7 +200,8 @@ impl Unknowns {
     }
 
     fn improve(&mut self, slope: &[f32], share: f32) -> Result<(), AttackError> {
-        Ok(self.adam.apply(&mut self.values, slope, share * self.rate)?)
+        let rates = self.adam.spec().rates(share * self.rate, self.adam.state().steps + 1);
+        Ok(self.adam.apply(&mut self.values, slope, &rates)?)
     }
 }
 

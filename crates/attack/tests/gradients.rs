@@ -61,8 +61,7 @@ fn gradients_agree_with_the_systems() {
         let got = network.gradient(&weights, &biases, &image, 3).unwrap();
         let pairs = [(&got.weights, &expected.weights), (&got.biases, &expected.biases)];
         for (got, expected) in pairs.into_iter().flat_map(|(a, b)| a.iter().zip(b)) {
-            let error: f64 =
-                got.iter().zip(expected).map(|(g, e)| (g - f64::from(*e)).powi(2)).sum();
+            let error: f64 = got.iter().zip(expected).map(|(g, e)| (g - e).powi(2)).sum();
             let norm: f64 = got.iter().map(|g| g * g).sum();
             assert!(norm > 0.0 && error < 1e-9 * norm, "{name}: {error:e} of {norm:e}");
         }

@@ -26,9 +26,8 @@ pub struct OneShotModel {
 impl OneShotModel {
     /// Brings the biases of every stage to its scale.
     ///
-    /// A bias is 2^48 integers per unit in all coefficients of a ciphertext under the client's key,
-    /// like a query's input. Its coefficient 0, extracted and times an integer, can be added to a
-    /// sample of the layer.
+    /// A bias is 2^48 integers per unit in coefficient 0 of a ciphertext under the client's key, like
+    /// a query's input. Extracted and times an integer, it can be added to a sample of the layer.
     ///
     /// # Errors
     /// [`EvaluationError::Biases`] if there is not one per output channel of each stage.

@@ -16,8 +16,7 @@ pub struct NoiseBudget {
     /// A fresh coefficient of a query: `TUniform` from the curve at N = 2048, and rounding its body
     /// to 32 bits.
     pub query: f64,
-    /// A stored bias: rounded to 48 bits at every commit (docs/cryptography.md: deviation 2^19
-    /// each), here after 1 000.
+    /// A bias: fresh, and its body rounded to 48 bits.
     pub bias: f64,
     /// Added by the key switch to the small key.
     pub key_switching: f64,
@@ -86,7 +85,7 @@ impl NoiseBudget {
             + size / 2.0 * rounding(depth);
         Self {
             query: tuniform_variance(noise_bound_log2(64)) * torus + rounding(32),
-            bias: 1000.0 * 38f64.exp2() * torus,
+            bias: tuniform_variance(noise_bound_log2(64)) * torus + rounding(48),
             key_switching,
             modulus_switching: (n / 4.0 + 1.0) * rounding(POLYNOMIAL_SIZE.ilog2() as i32 + 1),
             bootstrapping: rotation + rounded_key,

@@ -67,7 +67,7 @@ fn noise(f: &mut fmt::Formatter<'_>, budget: &NoiseBudget) -> fmt::Result {
     writeln!(f, "\n| noise of | deviation / modulus |\n|---|---|")?;
     for (name, variance) in [
         ("a coefficient of a query", budget.query),
-        ("a stored bias after 1000 commits", budget.bias),
+        ("a bias", budget.bias),
         ("a first layer with integer weights of norm 4096, biases times 2048", network.first_layer),
         ("the key switch", budget.key_switching),
         ("rounding to 4096 steps, its mean removed", budget.modulus_switching),

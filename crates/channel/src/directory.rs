@@ -28,9 +28,11 @@ const RETRIES: Retries = Retries {
     pauses: &[Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(700)],
     longest_hint: Duration::ZERO,
 };
-/// How long a known key stays known without asking. Keys never change, so this only bounds how long
-/// a key removed by an operator stays usable.
-const TTL: Duration = Duration::from_secs(60);
+/// How long an answer counts without asking again, and so the longest time that a revoked key is
+/// still served.
+const FRESH: Duration = Duration::from_secs(5);
+/// How long the last word of a key vault that has fallen silent counts.
+const LAST_WORD: Duration = Duration::from_secs(60);
 /// Most keys remembered; beyond it the memory is emptied, since tenants choose the names.
 const MAX_REMEMBERED: usize = 4096;
 
@@ -43,7 +45,17 @@ pub struct KeyDirectory {
     known: Arc<Mutex<Known>>,
 }
 
-type Known = HashMap<(TenantId, KeyId), (Key, Instant)>;
+type Known = HashMap<(TenantId, KeyId), Remembered>;
+
+/// A key that may be used.
+#[derive(Debug, Clone)]
+struct Remembered {
+    key: Key,
+    /// When the key vault said so,
+    said: Instant,
+    /// and when it was asked last, if in vain.
+    asked: Instant,
+}
 
 impl KeyDirectory {
     /// Prepares the connection; it is made at the first question, and again whenever it breaks, so
@@ -61,11 +73,13 @@ impl KeyDirectory {
         })
     }
 
-    /// The key, if the key vault knows it for this tenant. Remembers a positive answer for a
-    /// minute; a silent key vault is asked four times in about a second.
+    /// The key, if the key vault knows it for this tenant and it is not revoked. An answer counts
+    /// for five seconds, so that this may be called before every piece of work. A silent key vault
+    /// is asked four times in about a second; what it said last counts for a minute.
     ///
     /// # Errors
-    /// [`KeyDirectoryError::Unknown`] (FAILED_PRECONDITION), [`KeyDirectoryError::Unreachable`]
+    /// [`KeyDirectoryError::Unknown`], [`KeyDirectoryError::Revoked`] or
+    /// [`KeyDirectoryError::Refused`] (FAILED_PRECONDITION), [`KeyDirectoryError::Unreachable`]
     /// (UNAVAILABLE) or [`KeyDirectoryError::Answer`] (INTERNAL).
     pub async fn require(
         &self,
@@ -73,16 +87,50 @@ impl KeyDirectory {
         key_id: &KeyId,
     ) -> Result<Key, KeyDirectoryError> {
         let id = (tenant.clone(), key_id.clone());
-        if let Some(key) = self.remembered(&id) {
-            return Ok(key);
+        let remembered = self.remembered(&id);
+        if let Some(Remembered { key, .. }) =
+            remembered.as_ref().filter(|known| known.asked.elapsed() < FRESH)
+        {
+            return Ok(key.clone());
         }
-        let asked = self.patiently(|| self.ask(tenant, key_id, KeyKind::PublicEncryption)).await?;
-        let key = asked.ok_or_else(|| KeyDirectoryError::Unknown {
-            tenant: id.0.clone(),
-            key_id: id.1.clone(),
-        })?;
-        self.remember(id, &key);
-        Ok(key)
+        let asked = self.patiently(|| self.ask(tenant, key_id, KeyKind::Identity)).await;
+        let now = Instant::now();
+        match (asked, remembered) {
+            (Ok(Some(key)), _) => {
+                let usable = self.unless_revoked(&id, key);
+                self.note(id, usable.as_ref().ok().map(|key| (key, now, now)));
+                usable
+            }
+            (Err(KeyDirectoryError::Unreachable { .. }), Some(known))
+                if known.said.elapsed() < LAST_WORD =>
+            {
+                self.note(id, Some((&known.key, known.said, now)));
+                Ok(known.key)
+            }
+            (Ok(None), _) => {
+                self.note(id, None);
+                let (tenant, key_id) = (tenant.clone(), key_id.clone());
+                Err(KeyDirectoryError::Unknown { tenant, key_id })
+            }
+            (Err(error), _) => {
+                self.note(id, None);
+                Err(error)
+            }
+        }
+    }
+
+    fn unless_revoked(
+        &self,
+        (tenant, key_id): &(TenantId, KeyId),
+        key: Key,
+    ) -> Result<Key, KeyDirectoryError> {
+        match key.revoked_unix_seconds {
+            None => Ok(key),
+            Some(since) => {
+                let (tenant, key_id) = (tenant.clone(), key_id.clone());
+                Err(KeyDirectoryError::Revoked { tenant, key_id, since })
+            }
+        }
     }
 
     /// Asks with pauses while the key vault is silent; `None` when it knows of nothing.
@@ -99,6 +147,9 @@ impl KeyDirectory {
                 tries: RETRIES.tries(),
                 cause: root_cause(&status),
             }),
+            Err(status) if status.code() == Code::FailedPrecondition => {
+                Err(KeyDirectoryError::Refused { message: status.message().to_owned() })
+            }
             Err(status) => Err(self.answer(status.code(), status.message())),
         }
     }
@@ -114,17 +165,22 @@ impl KeyDirectory {
         KeyVaultClient::new(in_the_name_of(tenant, self.channel.clone()))
     }
 
-    fn remembered(&self, id: &(TenantId, KeyId)) -> Option<Key> {
+    fn remembered(&self, id: &(TenantId, KeyId)) -> Option<Remembered> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(id).filter(|(_, since)| since.elapsed() < TTL).map(|(key, _)| key.clone())
+        known.get(id).cloned()
     }
 
-    fn remember(&self, id: (TenantId, KeyId), key: &Key) {
+    /// Remembers a key with when the key vault said so and when it was asked, or forgets it.
+    fn note(&self, id: (TenantId, KeyId), key: Option<(&Key, Instant, Instant)>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_REMEMBERED {
+        let Some((key, said, asked)) = key else {
+            known.remove(&id);
+            return;
+        };
+        if known.len() >= MAX_REMEMBERED && !known.contains_key(&id) {
             known.clear();
         }
-        known.insert(id, (key.clone(), Instant::now()));
+        known.insert(id, Remembered { key: key.clone(), said, asked });
     }
 
     fn answer(&self, code: Code, message: &str) -> KeyDirectoryError {

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -15,7 +15,8 @@ use sphinx_proto::v1::key_vault_server::{KeyVault, KeyVaultServer};
 use sphinx_proto::v1::{
     DeleteKeyRequest, DeleteKeyResponse, ExchangeKeysRequest, ExchangeKeysResponse,
     FetchKeyRequest, FetchKeyResponse, FindUploadRequest, FindUploadResponse, GetKeyRequest,
-    GetKeyResponse, Key, ListKeysRequest, ListKeysResponse, ParameterSet,
+    GetKeyResponse, Key, ListKeysRequest, ListKeysResponse, ParameterSet, RevokeKeyRequest,
+    RevokeKeyResponse,
 };
 use sphinx_proto::{ErrorCode, KeyId, RpcError, TenantId};
 use tokio::net::TcpListener;
@@ -31,6 +32,8 @@ struct OneKey {
     /// How many fetches end after half of the material: with silence, or with ABORTED.
     silent: usize,
     aborted: usize,
+    /// Whether `known` is revoked.
+    revoked: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -68,6 +71,13 @@ impl KeyVault for OneKey {
         Err(Status::unimplemented("not needed"))
     }
 
+    async fn revoke_key(
+        &self,
+        _: Request<RevokeKeyRequest>,
+    ) -> Result<Response<RevokeKeyResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
     async fn exchange_keys(
         &self,
         _: Request<Streaming<ExchangeKeysRequest>>,
@@ -83,10 +93,12 @@ impl KeyVault for OneKey {
         let tenant = request.metadata().get(TenantId::FIELD).cloned();
         let tenant = tenant.as_ref().and_then(|name| name.to_str().ok()).unwrap_or_default();
         let key_id = request.into_inner().key_id;
+        let revoked_unix_seconds = self.revoked.load(Ordering::SeqCst).then_some(77);
         match (tenant, key_id.as_str()) {
             ("acme", "known") => Ok(Response::new(GetKeyResponse {
-                key: Some(Key { key_id, ..Default::default() }),
+                key: Some(Key { key_id, revoked_unix_seconds, ..Default::default() }),
             })),
+            (_, "outdated") => Err(Status::failed_precondition("of an earlier release")),
             (_, "broken") => Err(Status::internal("a fault")),
             _ => Err(Status::not_found("no such key")),
         }
@@ -183,6 +195,66 @@ async fn rejects_a_broken_key_vault_without_trying_again() {
     assert!(matches!(error, KeyDirectoryError::Answer { code: Code::Internal, .. }), "{error}");
     assert_eq!(error.code(), ErrorCode::Internal);
     assert_eq!(vault.asked.load(Ordering::SeqCst), 1);
+}
+
+/// An answer counts for five seconds, so that a revocation reaches running work within them.
+#[tokio::test]
+async fn rejects_a_revoked_key_when_the_last_answer_is_old_and_evaluation_keys_at_once() {
+    let vault = OneKey::default();
+    let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (tenant, key_id) = names("acme", "known");
+    directory.require(&tenant, &key_id).await.unwrap();
+    vault.revoked.store(true, Ordering::SeqCst);
+    let expected =
+        KeyDirectoryError::Revoked { tenant: tenant.clone(), key_id: key_id.clone(), since: 77 };
+    assert_eq!(expected.code(), ErrorCode::FailedPrecondition);
+    assert_eq!(directory.evaluation(&tenant, &key_id).await.unwrap_err(), expected);
+    let begun = std::time::Instant::now();
+    while directory.require(&tenant, &key_id).await.is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(6), "a revoked key stays known");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // From then on without a pause.
+    assert_eq!(directory.require(&tenant, &key_id).await.unwrap_err(), expected);
+}
+
+#[tokio::test]
+async fn a_silent_key_vault_is_taken_at_its_last_word_for_a_while() {
+    let vault = OneKey::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::builder().add_service(KeyVaultServer::new(vault));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(
+        server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+            drop(stopped.await)
+        }),
+    );
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (tenant, key_id) = names("acme", "known");
+    directory.require(&tenant, &key_id).await.unwrap();
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(directory.require(&tenant, &key_id).await.unwrap().key_id, "known");
+    // Not asked again at every call.
+    let begun = std::time::Instant::now();
+    directory.require(&tenant, &key_id).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(500));
+    let (tenant, key_id) = names("acme", "other");
+    let error = directory.require(&tenant, &key_id).await.unwrap_err();
+    assert!(matches!(error, KeyDirectoryError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn rejects_what_the_key_vault_refuses_with_its_reason() {
+    let address = start(OneKey::default(), "127.0.0.1:0".parse().unwrap()).await;
+    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let (tenant, key_id) = names("acme", "outdated");
+    let error = directory.require(&tenant, &key_id).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::FailedPrecondition);
+    assert_eq!(error.to_string(), "of an earlier release");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 use sphinx_evaluation_keys::{
     EvaluationKeyError, EvaluationKeys, MAX_KEY_BYTES, OneShotProfile, PackingKey,
 };
-use sphinx_secret::SecretKey;
+use sphinx_secret::{RootKey, SecretKey};
 use tfhe::core_crypto::commons::math::random::Seed;
 use tfhe::core_crypto::prelude::{
     CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertextCount,
@@ -68,7 +68,7 @@ fn rejects_keys_of_another_profile() {
 #[test]
 fn rejects_secret_keys_and_other_types_by_their_header() {
     let mut rng = ChaCha20Rng::seed_from_u64(32);
-    let key = SecretKey::generate(&mut rng).unwrap();
+    let key = RootKey::generate(&mut rng);
     let file = tempfile::tempdir().unwrap();
     let path = file.path().join("secret.key");
     key.save(&path).unwrap();

@@ -6,6 +6,8 @@
 //! "Differentially private optimization on large model at small cost"). For a convolution positions
 //! are many and weights few, so the gradient itself is formed, one vector lane per example, in
 //! scratch memory that stays in the second-level cache.
+//!
+//! Sums are formed in `f32` over small fixed groups of slots, and beyond in `f64`.
 
 mod conv;
 mod copies;
@@ -19,7 +21,7 @@ use rayon::prelude::*;
 use sphinx_network::{Linear, Stage};
 
 use self::conv::{ConvGeometry, ConvSum};
-use self::tile::{Copies, Span, SpanSum, StageFactors};
+use self::tile::{Copies, Scratch, Span, SpanSum, StageFactors};
 use crate::error::PassError;
 use crate::tensor::{SLOT_GROUP, Tensor};
 
@@ -40,9 +42,9 @@ pub enum Clipping {
 #[derive(Clone, PartialEq)]
 pub struct BlockGradient {
     /// By stage, in the order of the stage's weights.
-    pub weights: Vec<Vec<f32>>,
+    pub weights: Vec<Vec<f64>>,
     /// By stage, one per output channel or output.
-    pub biases: Vec<Vec<f32>>,
+    pub biases: Vec<Vec<f64>>,
     /// Number of examples in the sum.
     pub examples: usize,
     /// Number of examples whose gradient was scaled down.
@@ -55,8 +57,16 @@ impl fmt::Debug for BlockGradient {
     }
 }
 
-/// Two tasks per thread even out unequal cores; more would only multiply the scratch memory.
-const TASKS_PER_THREAD: usize = 2;
+/// Most clipped gradients that are summed in `f32`; such sums are added in `f64`.
+///
+/// The members of a group depend on the number of slots and copies alone: their slots lie a
+/// multiple of [`SLOT_GROUP`] apart, between two multiples of `GROUP * SLOT_GROUP`, and show the
+/// same copy. What is in a slot touches the sum of its own group only, bit for bit, whatever the
+/// machine's vectors and threads (`sphinx-privacy` bounds rounding errors by that).
+const GROUP: usize = 8;
+
+/// Tasks of a block that is large enough, on any number of threads.
+const TASKS: usize = 32;
 
 /// The clipped sum over stages given with their inputs and the gradients at their outputs; `labels`
 /// by slot.
@@ -88,15 +98,18 @@ pub(crate) fn clipped_gradient(
     let examples = labels.len() / copies.get();
     let layout = Copies { count: copies.get(), stride: examples };
     let mut example_factors = vec![0.0f32; examples];
-    let tasks = rayon::current_num_threads() * TASKS_PER_THREAD;
-    let span = (examples / SLOT_GROUP).div_ceil(tasks) * SLOT_GROUP;
+    // Not by the number of threads, which would move the borders of groups; a power of two, so
+    // that no group crosses a multiple of `GROUP * SLOT_GROUP`.
+    let span = SLOT_GROUP << (examples / SLOT_GROUP / TASKS).clamp(1, GROUP).ilog2();
+    let scratch = || Scratch::new(&factors, copies.get());
     let spans: Vec<SpanSum> = example_factors
         .par_chunks_mut(span)
         .zip(labels[..examples].par_chunks(span))
         .enumerate()
-        .map(|(index, (example_factors, labels))| {
+        .map_init(scratch, |scratch, (index, (example_factors, labels))| {
             let span = Span {
                 stages: &factors,
+                scratch,
                 first: index * span,
                 labels,
                 copies: layout,
@@ -123,7 +136,7 @@ pub(crate) fn clipped_gradient(
             Linear::Conv { .. } => {
                 ConvSum::total(spans.iter().filter_map(|s| s.convs[index].as_ref()))
             }
-            Linear::Dense { .. } => dense::clipped_sum(input, delta, &slot_factors),
+            Linear::Dense { .. } => dense::clipped_sum(input, delta, &slot_factors, examples),
         };
         gradient.weights.push(weights);
         gradient.biases.push(biases);

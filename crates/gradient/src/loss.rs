@@ -14,7 +14,9 @@ pub struct BlockLoss {
 }
 
 /// Replaces every example's logits by the gradient of its cross-entropy, softmax − one-hot; zero
-/// for padding. `None` if the logits of an example are not finite.
+/// for padding. `None` if the logits of a slot are not finite.
+///
+/// Padding goes through the same steps, as of class 0: time does not tell how much of it there is.
 ///
 /// `labels` has one entry per slot, each below the number of rows.
 pub(crate) fn softmax_cross_entropy(
@@ -24,26 +26,24 @@ pub(crate) fn softmax_cross_entropy(
     let (classes, slots) = (logits.rows(), logits.slots());
     let mut block = BlockLoss { examples: 0, loss_sum: 0.0, correct: 0 };
     let mut column = vec![0.0f32; classes];
+    let mut finite = true;
     for (slot, label) in labels.iter().enumerate() {
         let values = logits.as_mut_slice();
-        let Some(label) = label.map(usize::from) else {
-            (0..classes).for_each(|class| values[class * slots + slot] = 0.0);
-            continue;
-        };
         for (class, logit) in column.iter_mut().enumerate() {
             *logit = values[class * slots + slot];
+            finite &= logit.is_finite();
         }
-        if column.iter().any(|logit| !logit.is_finite()) {
-            return None;
-        }
-        block.examples += 1;
-        block.correct += usize::from(predicted_class(&column) == label);
-        block.loss_sum += cross_entropy_backward(&mut column, label);
+        let (filled, label) = (label.is_some(), usize::from(label.unwrap_or(0)));
+        let correct = predicted_class(&column) == label;
+        let loss = cross_entropy_backward(&mut column, label);
+        block.examples += usize::from(filled);
+        block.correct += usize::from(filled & correct);
+        block.loss_sum += if filled { loss } else { 0.0 };
         for (class, delta) in column.iter().enumerate() {
-            values[class * slots + slot] = *delta;
+            values[class * slots + slot] = if filled { *delta } else { 0.0 };
         }
     }
-    Some(block)
+    finite.then_some(block)
 }
 
 /// The class of the largest logit, the first of equal ones.
@@ -106,7 +106,9 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY] {
             let mut logits = Tensor::zeros(2, 16).unwrap();
             logits.as_mut_slice()[3] = bad;
-            assert_eq!(softmax_cross_entropy(&mut logits, &[Some(0); 16]), None);
+            assert_eq!(softmax_cross_entropy(&mut logits.clone(), &[Some(0); 16]), None);
+            // Padding is computed too.
+            assert_eq!(softmax_cross_entropy(&mut logits, &[None; 16]), None);
         }
     }
 }

@@ -117,8 +117,8 @@ fn training_on_separable_data_reduces_the_loss() {
         let rate = 0.5 / gradient.examples as f32;
         for (index, stage) in case.parameters.iter_mut().enumerate() {
             let (weights, biases) = (&gradient.weights[index], &gradient.biases[index]);
-            stage.weights.iter_mut().zip(weights).for_each(|(w, g)| *w -= rate * g);
-            stage.biases.iter_mut().zip(biases).for_each(|(b, g)| *b -= rate * g);
+            stage.weights.iter_mut().zip(weights).for_each(|(w, g)| *w -= rate * *g as f32);
+            stage.biases.iter_mut().zip(biases).for_each(|(b, g)| *b -= rate * *g as f32);
         }
     }
     let last = run(&case, &case.labels).loss().unwrap();

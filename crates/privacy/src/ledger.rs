@@ -314,6 +314,14 @@ impl Ledger {
         if server < ledger {
             return Err(LedgerError::ServerRolledBack { ledger, server });
         }
+        self.check_chain(server, chain)
+    }
+
+    /// Compares the hash chain of a version with what was recorded for it, where something was.
+    ///
+    /// # Errors
+    /// [`LedgerError::OtherModel`] when it is another.
+    pub fn check_chain(&self, server: u64, chain: Digest) -> Result<(), LedgerError> {
         let kept = (0..).zip(&self.records).filter(|(number, record)| {
             !self.abandoned.contains(number) && record.entry.step + 1 == server
         });

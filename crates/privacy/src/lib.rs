@@ -22,8 +22,10 @@
 //!
 //! # Assumptions
 //!
-//! - Neighbours differ by the presence of one example; one example is one unit. Somebody with many
-//!   examples in the data is protected less.
+//! - Neighbours differ by one example, which is replaced by nothing (zero-out): the number of
+//!   examples is public, and sets q, σ and the number of steps. The bounds are those for adding or
+//!   removing an example. One example is one unit. Somebody with many examples in the data is
+//!   protected less.
 //! - *All* gradients go through the mechanism, those of encrypted biases included, and are divided
 //!   by the expected batch size, not the true one. Otherwise nothing is proven
 //!   ([`ledger::Charge::Unproven`]).
@@ -32,15 +34,17 @@
 //!   is clipped.
 //! - Batches are padded to a fixed number of blocks. What does not fit is dropped; the probability
 //!   of that is taken from δ, see below.
-//! - Floating-point error of clipping and summing stays within [`MechanismSpec::slack`]. The noise
-//!   itself is exact: integers, on a grid, see [`GaussianMechanism`].
+//! - Floating-point error of clipping and summing stays within [`MechanismSpec::slack`], as proven
+//!   for the sums of `sphinx-gradient` ([`MechanismSpec::group_slack`]). The noise itself is exact:
+//!   integers, on a grid, see [`GaussianMechanism`].
 //! - The generator passed in is cryptographic, and its state and the running time of the sampler
 //!   are hidden from the server.
 //! - The number of steps, the size of the data set and all parameters are public.
 //!
 //! # Batches that overflow
 //!
-//! Couple the batches of D and D ∪ {x}: draw the batch of D once for both, and toss for x apart.
+//! Couple the batches of D with x and with nothing in its place: draw the others once for both, and
+//! toss for x apart.
 //! Let O be the event that in some step this common batch fills all slots. O has the same
 //! probability under both, at most steps · P[Binomial(n, q) ≥ capacity]; outside of it nothing is
 //! dropped from either, and conditioned on any common batch a step is the mechanism of the theorem

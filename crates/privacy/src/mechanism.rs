@@ -5,6 +5,7 @@ use std::fmt;
 use rand::CryptoRng;
 
 use crate::discrete_gaussian::DiscreteGaussian;
+use crate::overflow::BLOCK_SLOTS;
 use crate::quantity::NoiseMultiplier;
 
 /// The grid is at most C / (√d · GRID_FINENESS): rounding enlarges the sensitivity by 1/4096.
@@ -82,33 +83,54 @@ pub struct MechanismSpec {
     /// d: number of components, weights and biases together.
     pub dimension: usize,
     /// Allowance for floating-point error in clipping and summing, as a fraction of C: how much
-    /// further than C the computed sum may move when one example is added or removed. The guarantee
-    /// is conditional on it; noise grows in proportion. See [`MechanismSpec::f32_slack`].
+    /// further than C the computed sum may move when one example is replaced by nothing. The
+    /// guarantee is conditional on it; noise grows in proportion. See
+    /// [`MechanismSpec::group_slack`].
     pub slack: f64,
 }
 
 impl MechanismSpec {
-    /// Slack for sums over `blocks` blocks, each the f32 sum of up to `examples` clipped gradients
-    /// in which each component goes through at most `chain` additions one after the other; the
-    /// blocks are added in f64 and the total becomes f32: examples · (√blocks · (√chain + 1) +
-    /// blocks) · 2⁻²⁴.
+    /// Slack, proven, for sums over `blocks` blocks as `sphinx-gradient` forms them, where each
+    /// example takes `copies` slots: 160 u · copies + 2^-51 · slots · (2048 + blocks), with u =
+    /// 2^-24 and slots = 2048 · blocks. 10^-5 without copies, for any practical number of blocks.
     ///
-    /// Leaving out an example changes the rounding of all later additions, and moves all later
-    /// examples to other slots, across the blocks' borders too: every block's sum is rounded anew.
-    /// These changes are taken as independent and of relative size 2⁻²⁴ at most, and all gradients
-    /// as pointing the same way (partial sums up to examples · C): three times the root mean square
-    /// in that case, far more otherwise, and including the errors of the norms that clip. It is a
-    /// model of rounding, not a worst case, which is √(blocks · chain) times larger. The last
-    /// summand is the worst case of the total's own rounding. 0.6 % for one block of 2048 examples
-    /// and additions, 0.8 % for two.
+    /// **What is summed.** A slot adds t = f · δ aᵀ (a dense layer: clipping factor, gradient at
+    /// the output, input with a 1 for the bias) or t = f · G (a convolution, whose gradient G over
+    /// the copies is formed). *Taken exactly*, the contributions of an example have an L2 norm of
+    /// at most C: the errors of norm and factor are covered by the factor's own margin of 8·10^-6
+    /// (`MARGIN` in `sphinx-gradient`), and need no slack. The f32 products f · δ are off by u.
     ///
-    /// Where examples take several slots, `examples` are slots, as long as the slots of one example
-    /// are clipped to add at most C each on average: partial sums are then as large as without
-    /// copies.
-    pub fn f32_slack(blocks: u64, examples: u64, chain: u64) -> f64 {
-        const ROUNDING: f64 = 1.0 / 16_777_216.0; // 2⁻²⁴
-        let (blocks, chain) = (blocks as f64, chain as f64);
-        examples as f64 * (blocks.sqrt() * (chain.sqrt() + 1.0) + blocks) * ROUNDING
+    /// Slots are summed in f32 by groups of at most 8, which are fixed by slot numbers, and all
+    /// groups in f64. A group holds slots of one copy, and the groups of an example's copies hold
+    /// the same 8 examples.
+    ///
+    /// **Theorem.** Let one example be replaced by nothing and the others stay in their slots. The
+    /// computed sums differ by at most C(1 + slack).
+    ///
+    /// 1. Nothing that the other slots hold changes (no step mixes slots), and an empty slot adds
+    ///    zeros, which change no bit. So all groups but the example's own keep their bits, and
+    ///    cancel.
+    /// 2. Of a group's sum, a component is off by at most γ Σ|t|, where γ = 9u / (1 − 9u): each
+    ///    term goes through at most 8 roundings of products and sums, fused or not, and one of f · δ
+    ///    (Higham 2002, *Accuracy and Stability of Numerical Algorithms*, §3.1). So the group is off
+    ///    by at most γ Σ‖t‖ in L2 norm.
+    /// 3. Without copies Σ‖t‖ over a group is 8 C with the example and 7 C without: together 15 γ C
+    ///    = 135 u C. With K copies the gradients of an example's K slots are clipped to add up to K
+    ///    C in the dense layers at most, and to C in the convolutions, so to √(K² + 1) C over all
+    ///    of its groups (Minkowski's inequality over the layers): together 15 √(K² + 1) γ C ≤ 151 K
+    ///    u C for K ≥ 2. What is left to 160 K u covers γ / 9u, norms of copies (off by 10^-4 at
+    ///    most) and underflow (2^-150 where C is 10^-12 at least).
+    /// 4. The groups' sums have norms that add up to at most 1.12 · slots · C (3. again, by slots),
+    ///    and each component goes through at most 2048 + blocks additions in f64, so that a sum is
+    ///    off by 1.12 · slots · (2048 + blocks) · 2^-53 C at most, and two by 2^-51 of the same with
+    ///    room to spare.
+    ///
+    /// Rounding to the grid is not in it: it is the √d of [`GaussianMechanism`].
+    pub fn group_slack(blocks: u64, copies: u64) -> f64 {
+        const ROUNDOFF: f64 = 1.0 / 16_777_216.0; // 2⁻²⁴
+        const DOUBLE: f64 = 1.0 / 2_251_799_813_685_248.0; // 2⁻⁵¹
+        let (blocks, block) = (blocks as f64, BLOCK_SLOTS as f64);
+        160.0 * ROUNDOFF * copies as f64 + blocks * block * (block + blocks) * DOUBLE
     }
 }
 
@@ -118,7 +140,7 @@ impl MechanismSpec {
 /// integers, and integers times g are returned: a post-processing of integers, so the bits
 /// of the returned floats leak nothing.
 ///
-/// **Sensitivity.** Let S, S′ be computed sums with and without one example:
+/// **Sensitivity.** Let S, S′ be computed sums with one example and with nothing in its place:
 /// ‖S − S′‖ ≤ C(1 + slack). Rounding moves each component by at most g/2 on either side, so the
 /// rounded sums differ by an integer vector of norm at most Δ = C(1 + slack)/g + √d in units of g
 /// (triangle inequality). The noise has scale s = ⌈σΔ⌉, so its multiplier with respect to Δ is at
@@ -183,7 +205,8 @@ impl GaussianMechanism {
         self.noise.scale() as f64 * self.grid
     }
 
-    /// Releases a sum of clipped gradients. About 0.2 µs per component.
+    /// Releases a sum of clipped gradients, which stays in f64 until it is rounded to the grid.
+    /// About 0.2 µs per component.
     ///
     /// Calling this twice for one batch spends twice: store the result before it is sent, and send
     /// the stored bytes again after a failure
@@ -194,7 +217,7 @@ impl GaussianMechanism {
     /// randomness is consumed then.
     pub fn release<R: CryptoRng + ?Sized>(
         &self,
-        sum: &[f32],
+        sum: &[f64],
         rng: &mut R,
     ) -> Result<NoisedSum, MechanismError> {
         if sum.len() != self.spec.dimension {
@@ -204,11 +227,11 @@ impl GaussianMechanism {
             return Err(MechanismError::NonFinite { index });
         }
         let per_unit = 1.0 / self.grid; // exact: a power of two
-        if let Some(index) = sum.iter().position(|&x| (f64::from(x) * per_unit).abs() > MAX_UNITS) {
+        if let Some(index) = sum.iter().position(|&x| (x * per_unit).abs() > MAX_UNITS) {
             return Err(MechanismError::Unclipped { index });
         }
         let noised = sum.iter().map(|&component| {
-            let units = (f64::from(component) * per_unit).round() as i64;
+            let units = (component * per_unit).round() as i64;
             ((units + self.noise.sample(rng)) as f64 * self.grid) as f32
         });
         Ok(NoisedSum(noised.collect()))

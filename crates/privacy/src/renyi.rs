@@ -33,7 +33,8 @@ pub(crate) struct RenyiCurve(Vec<f64>);
 
 impl RenyiCurve {
     /// Mironov, Talwar & Zhang, *Rényi Differential Privacy of the Sampled Gaussian Mechanism*
-    /// (2019), Theorem 4 and §3.3: D_α = ln A(α) / (α − 1), add/remove neighbours.
+    /// (2019), Theorem 4 and §3.3: D_α = ln A(α) / (α − 1), for neighbours by
+    /// zero-out as for adding or removing an example.
     pub(crate) fn new(rate: SamplingRate, noise: NoiseMultiplier) -> Self {
         let (q, sigma) = (rate.get(), noise.get());
         let divergence = |alpha: f64| {

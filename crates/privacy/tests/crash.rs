@@ -31,7 +31,7 @@ fn entry(step: u64) -> Entry {
         clipping_norm: 1.0,
         overflow_probability: 0.0,
     };
-    Entry { session: "s".into(), step, charge }
+    Entry { session: "s".into(), step, charge, chain: None }
 }
 
 /// The bytes a process sends: they differ between processes, as fresh noise would.

@@ -11,8 +11,8 @@ use sphinx_proto::v1::trainer_client::TrainerClient;
 use sphinx_proto::v1::trainer_server::{SERVICE_NAME, Trainer, TrainerServer};
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
-    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, TrainRequest,
-    TrainResponse,
+    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, PutBiasesRequest,
+    PutBiasesResponse, TrainRequest, TrainResponse,
 };
 use sphinx_runtime::{CancellationToken, Compute, ServeError, ServerConfig, ServiceInfo, serve};
 use tokio::net::TcpListener;
@@ -76,6 +76,13 @@ impl Trainer for Behaviour {
     type TrainStream = Pin<Box<dyn Stream<Item = Result<TrainResponse, Status>> + Send>>;
 
     /// Echoes; a message without a part is a bug.
+    async fn put_biases(
+        &self,
+        _: Request<PutBiasesRequest>,
+    ) -> Result<Response<PutBiasesResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn train(
         &self,
         request: Request<Streaming<TrainRequest>>,

@@ -8,9 +8,9 @@ use crate::product::KeyProduct;
 
 /// A binary GLWE secret key of one polynomial of 2048 coefficients.
 ///
-/// It cannot be printed, copied or serialised by accident: the only ways out are
-/// [`SecretKey::save`] and the operations that use it. The coefficients and their transform are
-/// wiped when the key is dropped.
+/// It lives in memory only: it cannot be printed, copied or serialised by accident, and no file
+/// holds it ([`crate::RootKey`] is what is kept). The coefficients and their transform are wiped
+/// when the key is dropped.
 pub struct SecretKey {
     coefficients: Zeroizing<Vec<u8>>,
     pub(crate) product: KeyProduct,
@@ -45,7 +45,7 @@ pub enum KeyError {
 }
 
 impl SecretKey {
-    /// A fresh uniform key.
+    /// A fresh uniform key: 256 bytes of `rng`, which has to be a generator for secrets.
     ///
     /// # Errors
     /// [`KeyError::NoTransform`] only.

@@ -5,11 +5,11 @@ use sha2::{Digest, Sha256};
 use sphinx_proto::TenantId;
 use sphinx_proto::v1::exchange_keys_request::Part;
 use sphinx_proto::v1::key_vault_client::KeyVaultClient;
-use sphinx_proto::v1::{ExchangeKeysRequest, KeyHeader, KeyKind, ParameterSet};
+use sphinx_proto::v1::{ExchangeKeysRequest, KeyHeader, KeyKind, ParameterSet, RevokeKeyRequest};
 use tonic::Request;
 
-/// The length of a public encryption key.
-pub const PUBLIC_KEY_BYTES: usize = 16 + 2048 * 8;
+/// The length of an identity.
+pub const IDENTITY_BYTES: usize = 32;
 
 /// The true header of some material.
 pub fn key_header(key_id: &str, kind: KeyKind, material: &[u8]) -> KeyHeader {
@@ -31,13 +31,20 @@ pub fn upload(header: KeyHeader, rest: &[u8], chunk: usize) -> Vec<ExchangeKeysR
     parts.map(|part| ExchangeKeysRequest { part: Some(part) }).collect()
 }
 
-/// Registers a public key of a tenant. Any bytes are one to those without the secret half.
+/// Registers an identity of a tenant. Any bytes are one to those without the root.
 pub async fn register_key(keyvault: &str, tenant: &str, key_id: &str) {
-    let material: Vec<u8> = (0..PUBLIC_KEY_BYTES).map(|index| index as u8).collect();
-    let header = key_header(key_id, KeyKind::PublicEncryption, &material);
-    let parts = tokio_stream::iter(upload(header, &material, PUBLIC_KEY_BYTES));
+    let material: Vec<u8> = (0..IDENTITY_BYTES).map(|index| index as u8).collect();
+    let header = key_header(key_id, KeyKind::Identity, &material);
+    let parts = tokio_stream::iter(upload(header, &material, IDENTITY_BYTES));
     let mut client = KeyVaultClient::connect(keyvault.to_owned()).await.unwrap();
     client.exchange_keys(of_tenant(tenant, parts)).await.unwrap();
+}
+
+/// Revokes a key of a tenant.
+pub async fn revoke_key(keyvault: &str, tenant: &str, key_id: &str) {
+    let mut client = KeyVaultClient::connect(keyvault.to_owned()).await.unwrap();
+    let request = RevokeKeyRequest { key_id: key_id.to_owned() };
+    client.revoke_key(of_tenant(tenant, request)).await.unwrap();
 }
 
 /// A request in the name of a tenant.

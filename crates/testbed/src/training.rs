@@ -16,7 +16,7 @@ use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
 use sphinx_privacy::ledger::Ledger;
 use sphinx_privacy::{Delta, Target};
 use sphinx_proto::SessionId;
-use sphinx_secret::SecretKey;
+use sphinx_secret::RootKey;
 use tempfile::TempDir;
 
 use crate::{Process, Running, keyvault};
@@ -34,8 +34,8 @@ pub struct World {
     pub dir: TempDir,
     /// Where the services are.
     pub endpoints: Endpoints,
-    /// The registered secret key.
-    pub key: Arc<SecretKey>,
+    /// The root of the registered key.
+    pub key: Arc<RootKey>,
     /// The trainer.
     pub trainer: Process,
     /// A client of these services.
@@ -59,8 +59,8 @@ impl World {
         };
         let client = SphinxClient::new(&endpoints).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(41);
-        let key = Arc::new(SecretKey::generate(&mut rng).unwrap());
-        client.register_key(&key_id(), &key, "test", &mut rng).await.unwrap();
+        let key = Arc::new(RootKey::generate(&mut rng));
+        client.register_key(&key_id(), &key.identity(), "test").await.unwrap();
         Self { dir, endpoints, key, trainer, client, _keyvault: keyvault }
     }
 
@@ -155,7 +155,7 @@ pub fn examples(count: usize) -> Dataset {
 }
 
 /// A training of the model on [`examples`].
-pub fn request(key: &Arc<SecretKey>, ledger: &Path, options: TrainingOptions) -> TrainingRequest {
+pub fn request(key: &Arc<RootKey>, ledger: &Path, options: TrainingOptions) -> TrainingRequest {
     TrainingRequest {
         model_id: model_id(),
         key_id: key_id(),
@@ -164,6 +164,7 @@ pub fn request(key: &Arc<SecretKey>, ledger: &Path, options: TrainingOptions) ->
         options,
         ledger: ledger.to_owned(),
         delta: delta(),
+        seed: None,
     }
 }
 

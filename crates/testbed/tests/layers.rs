@@ -25,6 +25,7 @@ const TABLE: &[Row<'_>] = &[
     ("features", &["network"]),
     ("gradient", &["network"]),
     ("quantise", &["linalg", "network"]),
+    ("check", &["linalg"]),
     ("tickets", &["linalg"]),
     ("evaluation-keys", &["linalg", "network"]),
     ("bootstrap", &["evaluation-keys", "linalg", "network"]),
@@ -74,7 +75,9 @@ const TABLE: &[Row<'_>] = &[
     (
         "client",
         &[
+            "bootstrap",
             "channel",
+            "check",
             "data",
             "evaluation-keys",
             "features",
@@ -142,8 +145,9 @@ const BOUNDARY: &[Row<'_>] = &[
     ("secret", &["client", "cli", "testbed"]),
     // Holds secret keys.
     ("client", &["cli", "testbed"]),
-    // Evaluates under encryption: no service but one, and no user of the SDK, builds it.
-    ("bootstrap", &["inference", "cli", "testbed"]),
+    // Evaluates under encryption: no service but one builds it. The SDK has the simulation of it in
+    // the clear, for canaries.
+    ("bootstrap", &["inference", "client", "cli", "testbed"]),
     // Is for tests.
     ("testbed", &[]),
 ];

@@ -3,6 +3,7 @@
 use crate::draft::Draft;
 use crate::edition::Edition;
 use crate::error::TicketStoreError;
+use crate::seal::{fresh_nonce, fresh_rng};
 use crate::store::TicketStore;
 use crate::ticket::{StoredTicket, TicketParts};
 
@@ -33,8 +34,8 @@ impl TicketStore {
         let access = &self.access;
         let mut repaired = 0;
         for id in inner.by_unused(access, from)? {
-            let (holder, nonce) = (inner.holder(access)?, inner.nonce());
-            let mut rng = inner.fork();
+            let (holder, nonce) = (inner.holder(access)?, fresh_nonce());
+            let mut rng = fresh_rng();
             let Some(block) = inner.blocks.get_mut(&id) else { continue };
             let done = block.change(access, nonce, |block, contents, states| {
                 if contents.header.edition != *from {

@@ -4,7 +4,9 @@ use std::fmt;
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
-use rand::Rng;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -53,6 +55,17 @@ pub(crate) struct Sealer {
 }
 
 pub(crate) type Nonce = [u8; NONCE_BYTES];
+
+/// A generator for one piece of work, of fresh bytes from the operating system: a process that was
+/// copied or resumed must repeat neither a nonce nor a name.
+pub(crate) fn fresh_rng() -> ChaCha20Rng {
+    ChaCha20Rng::from_rng(&mut UnwrapErr(SysRng))
+}
+
+/// As [`nonce`], of fresh bytes from the operating system.
+pub(crate) fn fresh_nonce() -> Nonce {
+    nonce(&mut fresh_rng())
+}
 
 /// A fresh nonce: 192 random bits never meet again.
 pub(crate) fn nonce(rng: &mut ChaCha20Rng) -> Nonce {

@@ -7,6 +7,7 @@ use crate::access::{Kind, journal_path};
 use crate::edition::Edition;
 use crate::error::TicketStoreError;
 use crate::holder::{is_abandoned, is_alive};
+use crate::seal::fresh_nonce;
 use crate::store::{TicketStore, delete_block, files};
 
 /// One block.
@@ -103,7 +104,7 @@ impl TicketStore {
         let access = &self.access;
         let mut discarded = 0;
         for id in inner.refresh(access)? {
-            let nonce = inner.nonce();
+            let nonce = fresh_nonce();
             let Some(block) = inner.blocks.get_mut(&id) else { continue };
             // Marked first: others may have the block open.
             let marked = block.change(access, nonce, |_, contents, states| {

@@ -6,8 +6,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use parking::lock;
-use rand::{CryptoRng, SeedableRng};
-use rand_chacha::ChaCha20Rng;
 
 use crate::access::{Access, Kind, damaged_path, journal_path};
 use crate::block::Block;
@@ -15,7 +13,7 @@ use crate::draft::Draft;
 use crate::edition::{Edition, Owner};
 use crate::error::TicketStoreError;
 use crate::holder::{Holder, HolderId, is_abandoned};
-use crate::seal::{Nonce, Sealer, StoreKey, nonce};
+use crate::seal::{Sealer, StoreKey, fresh_rng};
 use crate::ticket::{Place, TicketParts};
 
 /// The tickets of one tenant, model and key, shared by all processes that open the directory. See
@@ -33,7 +31,6 @@ pub struct TicketStore {
 pub(crate) struct Inner {
     /// Who opened it.
     pub process: u32,
-    rng: ChaCha20Rng,
     holder: Option<Holder>,
     pub blocks: BTreeMap<u128, Block>,
     /// Tickets that were used and are to be marked so at the next occasion.
@@ -51,16 +48,11 @@ mod parking {
 
 impl TicketStore {
     /// Opens a store, making the directory (mode 0700) if it is not there, and clears away what
-    /// processes that were killed left behind. `rng` has to be a generator for secrets.
+    /// processes that were killed left behind.
     ///
     /// # Errors
     /// [`TicketStoreError::Storage`].
-    pub fn open(
-        directory: &Path,
-        owner: Owner,
-        key: &StoreKey,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, TicketStoreError> {
+    pub fn open(directory: &Path, owner: Owner, key: &StoreKey) -> Result<Self, TicketStoreError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -69,7 +61,6 @@ impl TicketStore {
         let access = Access { directory: directory.to_owned(), owner, sealer: Sealer::new(key) };
         let inner = Inner {
             process: std::process::id(),
-            rng: ChaCha20Rng::from_rng(rng),
             holder: None,
             blocks: BTreeMap::new(),
             spent: BTreeMap::new(),
@@ -101,11 +92,9 @@ impl TicketStore {
         tickets: &[TicketParts<'_>],
     ) -> Result<(), TicketStoreError> {
         // Writing a block takes long, and others may take tickets meanwhile.
-        let (holder, mut rng) = {
-            let mut inner = lock(&self.inner);
-            (inner.holder(&self.access)?, inner.fork())
-        };
-        Draft::write(&self.access, &mut rng, holder, edition, tickets)?.publish(&self.access)
+        let holder = lock(&self.inner).holder(&self.access)?;
+        Draft::write(&self.access, &mut fresh_rng(), holder, edition, tickets)?
+            .publish(&self.access)
     }
 
     pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -212,17 +201,8 @@ impl Inner {
         if let Some(holder) = &self.holder {
             return Ok(holder.id);
         }
-        let holder = Holder::new(&access.directory, &mut self.rng)?;
+        let holder = Holder::new(&access.directory, &mut fresh_rng())?;
         Ok(self.holder.insert(holder).id)
-    }
-
-    pub fn nonce(&mut self) -> Nonce {
-        nonce(&mut self.rng)
-    }
-
-    /// A generator for work that does not hold the lock.
-    pub fn fork(&mut self) -> ChaCha20Rng {
-        ChaCha20Rng::from_rng(&mut self.rng)
     }
 
     /// Takes the tickets of a block that are to be marked as used.

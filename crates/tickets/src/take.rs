@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::access::Access;
 use crate::edition::Edition;
 use crate::error::TicketStoreError;
+use crate::seal::fresh_nonce;
 use crate::store::{Inner, TicketStore};
 use crate::ticket::{Place, StoredTicket};
 
@@ -175,7 +176,7 @@ impl Inner {
         edition: &Edition,
         want: usize,
     ) -> Result<Taken, TicketStoreError> {
-        let (holder, nonce, due) = (self.holder(access)?, self.nonce(), self.due(id));
+        let (holder, nonce, due) = (self.holder(access)?, fresh_nonce(), self.due(id));
         let Some(block) = self.blocks.get_mut(&id) else {
             return Ok(Taken { marked: 0, tickets: Vec::new() });
         };
@@ -209,7 +210,7 @@ impl Inner {
         if !damaged.is_empty() {
             let (path, count) = (block.path().display(), damaged.len());
             tracing::warn!(%path, count, "stored tickets are damaged and not used");
-            let nonce = self.nonce();
+            let nonce = fresh_nonce();
             if let Some(block) = self.blocks.get_mut(&id) {
                 block.change(access, nonce, |_, _, states| {
                     states.lost(&damaged, holder);
@@ -228,7 +229,7 @@ impl Inner {
         id: u128,
         unused: &[u32],
     ) -> Result<(), TicketStoreError> {
-        let (holder, nonce, due) = (self.holder(access)?, self.nonce(), self.due(id));
+        let (holder, nonce, due) = (self.holder(access)?, fresh_nonce(), self.due(id));
         let Some(block) = self.blocks.get_mut(&id) else { return Ok(()) };
         let settled = block.change(access, nonce, |_, _, states| {
             states.used(&due, holder);
@@ -261,7 +262,7 @@ mod tests {
         let own = str::to_owned;
         let owner = Owner { tenant: own("a"), model: own("b"), key_id: own("c") };
         let key = StoreKey::new(Zeroizing::new([1; 32]));
-        TicketStore::open(directory, owner, &key, &mut rand::rng()).unwrap()
+        TicketStore::open(directory, owner, &key).unwrap()
     }
 
     fn add(store: &TicketStore, count: usize) {

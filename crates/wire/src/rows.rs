@@ -140,7 +140,7 @@ mod tests {
             let whole = OutputRows { rows: rows.clone(), words: short.clone(), columns };
             prop_assert_eq!(unpacked::<u32>(TRAINING_ROWS, &TRAINING_ROWS.pack(&whole)), short);
             let rounded = OutputRows { rows, words: words.clone(), columns };
-            let back: Vec<u64> = unpacked(TICKET_ROWS, &TICKET_ROWS.pack(&rounded));
+            let back = unpacked::<u64>(TICKET_ROWS, &TICKET_ROWS.pack(&rounded));
             let off = back.iter().zip(&words).map(|(a, b)| a.wrapping_sub(*b).cast_signed().abs());
             prop_assert!(off.max().unwrap() <= 1 << 23);
         }

@@ -52,6 +52,11 @@ pub(crate) enum InferenceError {
     OtherFingerprint { key_id: KeyId, got: String, expected: String },
     #[error("model {model} version {version} cannot be used for one-shot recognition: {cause}")]
     NotOneShot { model: ModelId, version: u64, cause: OneShotNetworkError },
+    #[error(
+        "model {model} version {version} has no biases for one-shot recognition: its owner uploads them (PutBiases at \
+         the trainer; the SDK does so before the first request)"
+    )]
+    NoBiases { model: ModelId, version: u64 },
     #[error(transparent)]
     Query(QueryError),
     #[error("the registered evaluation keys cannot be used: {0}")]
@@ -73,9 +78,13 @@ pub(crate) enum InferenceError {
 pub(crate) enum ModelFault {
     #[error(transparent)]
     Network(#[from] NetworkFault),
-    #[error("it has {weights} stages of weights and {biases} of biases, its network {expected}")]
-    StageCount { weights: usize, biases: usize, expected: usize },
-    #[error("stage {stage}: {cause}")]
+    #[error("it has {got} stages of weights, its network {expected}")]
+    StageCount { got: usize, expected: usize },
+    #[error("its biases for one shot have {got} stages, its network {expected}")]
+    BiasStages { got: usize, expected: usize },
+    #[error("its biases for one shot cannot be read")]
+    BiasRecord,
+    #[error("biases for one shot of stage {stage}: {cause}")]
     Biases { stage: usize, cause: BiasError },
 }
 
@@ -91,6 +100,7 @@ impl RpcError for InferenceError {
             | Self::StageTooLarge { .. }
             | Self::OtherFingerprint { .. }
             | Self::NotOneShot { .. }
+            | Self::NoBiases { .. }
             | Self::EvaluationKeys(_)
             | Self::Unquantisable { .. } => ErrorCode::FailedPrecondition,
             Self::Stage { .. } | Self::Images { .. } => ErrorCode::InvalidArgument,

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use sphinx_linalg::{LinearMap, PackedMap, PlainMap};
 use sphinx_models::{ModelMeta, ModelVersion, StoredNetwork};
-use sphinx_proto::v1::{IntegerStage, Network};
+use sphinx_proto::v1::{IntegerStage, Network, VersionState};
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, InferenceStage};
-use sphinx_wire::biases::StoredBiases;
 use sphinx_wire::masked::MaskedForm;
 
 use crate::error::{InferenceError, ModelFault};
@@ -20,6 +19,8 @@ pub(crate) struct LoadedModel {
     pub(crate) incarnation: [u8; 16],
     pub(crate) version: u64,
     pub(crate) network: Network,
+    /// Without whether there are biases for one shot, which changes.
+    pub(crate) state: VersionState,
     stages: Vec<Arc<LoadedStage>>,
 }
 
@@ -31,7 +32,6 @@ pub(crate) struct LoadedStage {
     /// Its weights for masked integers.
     pub(crate) plain: PlainMap,
     pub(crate) modulus_bits: u32,
-    pub(crate) biases: StoredBiases,
     /// Row-major `[channel][tap]`; what versions are compared by.
     pub(crate) weights: Vec<i8>,
     input_scale: f64,
@@ -46,14 +46,12 @@ impl LoadedModel {
         let damaged = |cause| InferenceError::DamagedModel { model: meta.model_id.clone(), cause };
         let StoredNetwork { message: network, spec, plan } =
             meta.stored_network().map_err(|fault| damaged(fault.into()))?;
-        let (weights, biases) = (version.weights.len(), version.biases.len());
-        let expected = plan.stages.len();
-        if (weights, biases) != (expected, expected) {
-            return Err(damaged(ModelFault::StageCount { weights, biases, expected }));
+        let (got, expected) = (version.weights.len(), plan.stages.len());
+        if got != expected {
+            return Err(damaged(ModelFault::StageCount { got, expected }));
         }
         let mut stages = Vec::with_capacity(expected);
-        let parameters = version.weights.iter().zip(version.biases);
-        for (index, (stage, (weights, biases))) in plan.stages.iter().zip(parameters).enumerate() {
+        for (index, (stage, weights)) in plan.stages.iter().zip(&version.weights).enumerate() {
             let bits = DEFAULT_ACTIVATION_BITS;
             let quantised = InferenceStage::new(index, stage, weights, spec.bias_bound, bits);
             let quantised = quantised.map_err(|cause| InferenceError::Unquantisable {
@@ -61,9 +59,7 @@ impl LoadedModel {
                 version: version.version,
                 cause,
             })?;
-            let biases = StoredBiases::new(biases, stage.linear.bias_count())
-                .map_err(|cause| damaged(ModelFault::Biases { stage: index, cause }))?;
-            stages.push(Arc::new(LoadedStage::new(quantised, biases)));
+            stages.push(Arc::new(LoadedStage::new(quantised)));
         }
         Ok(Self {
             model_id,
@@ -71,6 +67,7 @@ impl LoadedModel {
             incarnation: meta.incarnation,
             version: version.version,
             network,
+            state: version.state(false),
             stages,
         })
     }
@@ -97,7 +94,7 @@ impl LoadedModel {
 }
 
 impl LoadedStage {
-    fn new(quantised: InferenceStage, biases: StoredBiases) -> Self {
+    fn new(quantised: InferenceStage) -> Self {
         let input_scale = f64::from(quantised.input_limit) / quantised.input_bound;
         let InferenceStage { map, weights, scales, modulus_bits, .. } = quantised;
         Self {
@@ -105,7 +102,6 @@ impl LoadedStage {
             weight_norm_squared: largest_norm_squared(&map),
             cipher: PackedMap::new(map),
             modulus_bits,
-            biases,
             weights,
             input_scale,
             scales,
@@ -136,7 +132,7 @@ impl LoadedStage {
             .map(|group| group.patches.len() * (group.taps + group.rows) * size_of::<u32>())
             .sum();
         // The map's weights as i32, as u64 and as u32, and as bytes.
-        places + 4 * self.plain.weight_bytes() + self.weights.len() + self.biases.bytes()
+        places + 4 * self.plain.weight_bytes() + self.weights.len()
     }
 }
 

@@ -77,6 +77,33 @@ impl Models {
         self.load(VersionId { tenant, model_id, incarnation, version }).await
     }
 
+    /// Whether a version has biases for recognition in one shot.
+    pub(crate) async fn has_one_shot_biases(
+        &self,
+        tenant: &TenantId,
+        model: &LoadedModel,
+    ) -> Result<bool, InferenceError> {
+        let StoredModel { meta, .. } = self.store.get(tenant, &model.model_id).await?;
+        Ok(self.store.biases(&meta, model.version).await?.is_some())
+    }
+
+    /// The weights of a version, by stage: from the store, as clients ask once.
+    pub(crate) async fn weights(
+        &self,
+        wanted: &VersionId,
+        key_id: &KeyId,
+    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+        let StoredModel { meta, .. } = self.store.get(&wanted.tenant, &wanted.model_id).await?;
+        if meta.incarnation != wanted.incarnation {
+            return Err(InferenceError::OtherIncarnation { model: meta.model_id });
+        }
+        if meta.key_id != *key_id {
+            let (model, expected) = (meta.model_id, meta.key_id);
+            return Err(InferenceError::OtherKey { model, got: key_id.clone(), expected });
+        }
+        Ok(self.store.load(&meta, Some(wanted.version)).await?.weights)
+    }
+
     async fn load(&self, wanted: VersionId) -> Result<Arc<LoadedModel>, InferenceError> {
         let key = wanted.clone();
         let entry = self.loaded.get_or_make(key, self.read(wanted)).await?;

@@ -1,6 +1,7 @@
 //! One module per RPC.
 
 pub(crate) mod describe_model;
+pub(crate) mod fetch_weights;
 pub(crate) mod infer;
 pub(crate) mod infer_once;
 pub(crate) mod prepare;

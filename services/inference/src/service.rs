@@ -7,8 +7,9 @@ use sphinx_channel::KeyDirectory;
 use sphinx_models::ModelStore;
 use sphinx_proto::v1::inference_server::{Inference, InferenceServer};
 use sphinx_proto::v1::{
-    DescribeModelRequest, DescribeModelResponse, InferOnceRequest, InferOnceResponse, InferRequest,
-    InferResponse, PrepareRequest, PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
+    DescribeModelRequest, DescribeModelResponse, FetchWeightsRequest, FetchWeightsResponse,
+    InferOnceRequest, InferOnceResponse, InferRequest, InferResponse, PrepareRequest,
+    PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
 };
 use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
 use tokio::sync::Semaphore;
@@ -25,6 +26,9 @@ pub(crate) type PrepareStream = BoxStream<'static, Result<PrepareResponse, Statu
 
 /// The messages of a `SyncTickets`.
 pub(crate) type SyncStream = BoxStream<'static, Result<SyncTicketsResponse, Status>>;
+
+/// The messages of a `FetchWeights`.
+pub(crate) type WeightsStream = BoxStream<'static, Result<FetchWeightsResponse, Status>>;
 
 /// The inference service: what its RPCs share. Clones share it all.
 #[derive(Debug, Clone)]
@@ -66,6 +70,7 @@ impl Service for InferenceService {
 impl Inference for InferenceService {
     type PrepareStream = PrepareStream;
     type SyncTicketsStream = SyncStream;
+    type FetchWeightsStream = WeightsStream;
 
     async fn prepare(
         &self,
@@ -100,5 +105,12 @@ impl Inference for InferenceService {
         request: Request<SyncTicketsRequest>,
     ) -> Result<Response<SyncStream>, Status> {
         rpc::sync_tickets::handle(self, request).await
+    }
+
+    async fn fetch_weights(
+        &self,
+        request: Request<FetchWeightsRequest>,
+    ) -> Result<Response<WeightsStream>, Status> {
+        rpc::fetch_weights::handle(&self.models, request).await
     }
 }

@@ -11,7 +11,7 @@ pub struct VaultLimits {
     /// Largest material of one key, bytes. Uploads are stored as they arrive; two at a time are
     /// held in memory to be checked.
     pub max_material_bytes: u64,
-    /// Largest number of public keys of one tenant. Without it one tenant could fill the disk.
+    /// Largest number of identities of one tenant. Without it one tenant could fill the disk.
     pub max_keys: u32,
     /// Largest number of evaluation keys of one tenant.
     pub max_evaluation_keys: u32,

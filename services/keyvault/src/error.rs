@@ -33,8 +33,17 @@ pub(crate) enum VaultError {
     TooManyKeys { limit: u32 },
     #[error("key {key_id} is not registered for this tenant")]
     NoKey { key_id: KeyId },
+    #[error(
+        "key {key_id} was revoked at {since} (seconds since 1970): make a key with another id and register that"
+    )]
+    Revoked { key_id: KeyId, since: i64 },
+    #[error(
+        "key {key_id} was registered by an earlier release as a public encryption key, which is of no use any more: \
+         register the key again"
+    )]
+    EarlierRelease { key_id: KeyId },
     #[error("offset is {got}: only evaluation keys can be sent in several streams")]
-    OffsetOfPublicKey { got: u64 },
+    OffsetOfIdentity { got: u64 },
     #[error("offset is {got}: {stored} bytes are stored; ask FindUpload where to go on")]
     Offset { got: u64, stored: u64 },
     #[error(
@@ -43,7 +52,7 @@ pub(crate) enum VaultError {
     )]
     Secret { what: &'static str },
     #[error(
-        "one byte value occurs more than {limit} times among the material's {bytes} bytes, which no public key has: \
+        "one byte value occurs more than {limit} times among the material's {bytes} bytes, which no identity has: \
          nothing is stored; if this was a secret key, make a new one, this one has left your machine"
     )]
     NotRandom { bytes: usize, limit: usize },
@@ -54,7 +63,7 @@ pub(crate) enum VaultError {
     #[error("the material of {key_id} was removed meanwhile; register it again")]
     Removed { key_id: KeyId },
     #[error(
-        "kind is {got}: expected KEY_KIND_EVALUATION (2); public keys stay, models are bound to them"
+        "kind is {got}: expected KEY_KIND_EVALUATION (2); an identity stays, models are bound to it; revoke it"
     )]
     Kind { got: i32 },
     #[error(transparent)]
@@ -70,7 +79,7 @@ impl RpcError for VaultError {
             Self::MaterialSize { .. }
             | Self::Chunk { .. }
             | Self::Description { .. }
-            | Self::OffsetOfPublicKey { .. }
+            | Self::OffsetOfIdentity { .. }
             | Self::Secret { .. }
             | Self::NotRandom { .. }
             | Self::NotEvaluationKeys(_)
@@ -86,6 +95,7 @@ impl RpcError for VaultError {
             Self::Compute(error) => error.code(),
             Self::MaterialLimit { .. } | Self::TooManyKeys { .. } => ErrorCode::ResourceExhausted,
             Self::Taken { .. } => ErrorCode::AlreadyExists,
+            Self::Revoked { .. } | Self::EarlierRelease { .. } => ErrorCode::FailedPrecondition,
             Self::NoKey { .. } => ErrorCode::NotFound,
             Self::Object(_) => ErrorCode::Internal,
         }

@@ -1,7 +1,8 @@
 //! Where things lie and in which form.
 //!
-//! - `keys/<tenant>/<key id>` describes a public key, and `material/<tenant>/<fingerprint>` is its
-//!   material.
+//! - `keys/<tenant>/<key id>` is an identity. Earlier releases kept public encryption keys there,
+//!   with their material in `material/<tenant>/<fingerprint>`.
+//! - `revoked/<tenant>/<key id>` says that a key is revoked, and since when.
 //! - `evaluation-keys/<tenant>/<key id>` describes evaluation keys, and
 //!   `parts/<tenant>/<SHA-256>-<number>` are the pieces of their material, which are there before
 //!   the description is.
@@ -26,7 +27,7 @@ pub(crate) fn key(tenant: &TenantId, kind: KeyKind, key_id: &KeyId) -> Path {
 fn folder(kind: KeyKind) -> &'static str {
     match kind {
         KeyKind::Evaluation => "evaluation-keys",
-        KeyKind::PublicEncryption | KeyKind::Unspecified => "keys",
+        KeyKind::Identity | KeyKind::Unspecified => "keys",
     }
 }
 
@@ -55,8 +56,13 @@ pub(crate) fn parse_part(name: &str) -> Option<(&str, usize)> {
     Some((sha256, number.parse().ok()?))
 }
 
-/// A key's material, by its content.
-pub(crate) fn material(tenant: &TenantId, fingerprint: &str) -> Path {
+/// A key's revocation.
+pub(crate) fn revocation(tenant: &TenantId, key_id: &KeyId) -> Path {
+    Path::from_iter(["revoked", tenant.as_str(), key_id.as_str()])
+}
+
+/// The material of a public encryption key of an earlier release.
+pub(crate) fn earlier_material(tenant: &TenantId, fingerprint: &str) -> Path {
     Path::from_iter(["material", tenant.as_str(), fingerprint])
 }
 
@@ -80,13 +86,18 @@ pub(crate) struct KeyRecord {
     /// Of evaluation keys only: what their parts are named by, hexadecimal.
     #[prost(string, tag = "8")]
     pub(crate) material_sha256: String,
+    /// Of an identity only: its 32 bytes.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub(crate) identity: Bytes,
 }
 
-/// A key's material as stored.
+/// A revocation as stored. It is for good, and for whatever is registered under the id.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct MaterialRecord {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub(crate) material: Bytes,
+pub(crate) struct RevocationRecord {
+    #[prost(string, tag = "1")]
+    pub(crate) key_id: String,
+    #[prost(int64, tag = "2")]
+    pub(crate) revoked_unix_seconds: i64,
 }
 
 /// A part of some evaluation keys' material as stored.
@@ -106,14 +117,23 @@ impl Record for KeyRecord {
     const FORMAT: u16 = 1;
 }
 
-impl Record for MaterialRecord {
-    const TYPE: &'static str = "key-material";
+impl Record for RevocationRecord {
+    const TYPE: &'static str = "key-revocation";
     const FORMAT: u16 = 1;
 }
 
-impl From<KeyRecord> for v1::Key {
-    fn from(record: KeyRecord) -> Self {
+/// A key with its authorisation.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) record: KeyRecord,
+    /// Since when it is revoked.
+    pub(crate) revoked_unix_seconds: Option<i64>,
+}
+
+impl From<Entry> for v1::Key {
+    fn from(Entry { record, revoked_unix_seconds }: Entry) -> Self {
         Self {
+            revoked_unix_seconds,
             key_id: record.key_id,
             parameter_set: record.parameter_set,
             kind: record.kind,

@@ -9,6 +9,7 @@ mod error;
 mod evaluation;
 mod layout;
 mod material;
+mod revocation;
 mod rpc;
 mod secrets;
 mod service;

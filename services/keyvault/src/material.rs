@@ -10,8 +10,8 @@ use crate::config::VaultLimits;
 use crate::error::VaultError;
 use crate::secrets;
 
-/// A 16-byte seed, then 2048 words of 8 bytes.
-const PUBLIC_ENCRYPTION_BYTES: u64 = 16 + 2048 * 8;
+/// An identity is what HKDF-SHA-256 gives.
+const IDENTITY_BYTES: u64 = 32;
 
 /// A header that fits the limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(crate) struct CheckedKey {
     pub(crate) material: Bytes,
 }
 
-/// Public keys' material being collected. Its memory grows with what arrives, not with what was
+/// An identity being collected. Its memory grows with what arrives, not with what was
 /// promised.
 #[derive(Debug)]
 pub(crate) struct Upload {
@@ -51,8 +51,8 @@ impl Announcement {
         let kind = key_kind(header.kind)?;
         let material_bytes = header.material_bytes;
         check_size(parameter_set, kind, material_bytes)?;
-        if kind == KeyKind::PublicEncryption && header.offset != 0 {
-            return Err(VaultError::OffsetOfPublicKey { got: header.offset });
+        if kind == KeyKind::Identity && header.offset != 0 {
+            return Err(VaultError::OffsetOfIdentity { got: header.offset });
         }
         if material_bytes > limits.max_material_bytes {
             let (got, limit) = (material_bytes, limits.max_material_bytes);
@@ -131,8 +131,8 @@ impl Upload {
 /// Whether a kind's material under a parameter set can have this length.
 fn check_size(set: ParameterSet, kind: KeyKind, got: u64) -> Result<(), VaultError> {
     match (set, kind) {
-        (ParameterSet::Glwe2048V1, KeyKind::PublicEncryption) => {
-            let expected = PUBLIC_ENCRYPTION_BYTES;
+        (ParameterSet::Glwe2048V1, KeyKind::Identity) => {
+            let expected = IDENTITY_BYTES;
             if got == expected { Ok(()) } else { Err(VaultError::MaterialSize { got, expected }) }
         }
         (ParameterSet::Glwe2048V1, KeyKind::Evaluation) => {

@@ -5,16 +5,18 @@ use crate::error::VaultError;
 
 /// How secret material begins, or what it names itself near its start (tfhe writes the type before
 /// the content).
-const SECRETS: [(&[u8], &str); 3] = [
+const SECRETS: [(&[u8], &str); 4] = [
     (b"sphinx secret key", "a key file of Sphinx"),
+    (b"sphinx read key", "a read key of Sphinx"),
     (b"SecretKey", "a secret key of tfhe"),
     (b"ClientKey", "a client key of tfhe"),
 ];
 
-/// Most occurrences of one byte value in a public encryption key, which is uniformly distributed
-/// but for the choice of its seed: 64 are expected, and 256 come with a probability of 2^-228. The
-/// words of a secret key are bits, so that seven of their eight bytes are alike.
-const MAX_ALIKE: usize = 256;
+/// Most occurrences of one byte value in an identity, whose 32 bytes are uniformly distributed: 13
+/// come with a probability of 2^-67. The words of a secret key are bits, so that seven of their
+/// eight bytes are alike. Secret bytes that are random themselves look like an identity: those the
+/// client keeps apart by type.
+const MAX_ALIKE: usize = 12;
 
 /// Refuses what says of itself that it is secret.
 pub(crate) fn refuse_by_name(bytes: &[u8]) -> Result<(), VaultError> {
@@ -25,7 +27,7 @@ pub(crate) fn refuse_by_name(bytes: &[u8]) -> Result<(), VaultError> {
     }
 }
 
-/// Refuses a public encryption key that does not look random. How often which byte occurs is not
+/// Refuses an identity that does not look random. How often which byte occurs is not
 /// told: of a secret key it would say how many of its bits are set.
 pub(crate) fn refuse_by_looks(material: &[u8]) -> Result<(), VaultError> {
     let mut counts = [0usize; 256];

@@ -7,7 +7,7 @@ use sphinx_proto::v1::key_vault_server::{KeyVault, KeyVaultServer};
 use sphinx_proto::v1::{
     DeleteKeyRequest, DeleteKeyResponse, ExchangeKeysRequest, ExchangeKeysResponse,
     FetchKeyRequest, FetchKeyResponse, FindUploadRequest, FindUploadResponse, GetKeyRequest,
-    GetKeyResponse, ListKeysRequest, ListKeysResponse,
+    GetKeyResponse, ListKeysRequest, ListKeysResponse, RevokeKeyRequest, RevokeKeyResponse,
 };
 use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
 use tonic::service::Routes;
@@ -90,5 +90,12 @@ impl KeyVault for KeyVaultService {
         request: Request<DeleteKeyRequest>,
     ) -> Result<Response<DeleteKeyResponse>, Status> {
         rpc::delete_key::handle(&self.vault, request).await
+    }
+
+    async fn revoke_key(
+        &self,
+        request: Request<RevokeKeyRequest>,
+    ) -> Result<Response<RevokeKeyResponse>, Status> {
+        rpc::revoke_key::handle(&self.vault, request).await
     }
 }

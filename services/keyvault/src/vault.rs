@@ -12,8 +12,11 @@ use tokio::sync::Mutex;
 use crate::config::VaultLimits;
 use crate::error::VaultError;
 use crate::evaluation::{Checks, Parts};
-use crate::layout::{self, KeyRecord, MaterialRecord};
+use crate::layout::{self, Entry, KeyRecord};
 use crate::material::CheckedKey;
+
+/// The number that public encryption keys had as a kind.
+const EARLIER_KIND: i32 = 1;
 
 /// The keys of all tenants. Clones share them.
 #[derive(Debug, Clone)]
@@ -50,7 +53,8 @@ impl Vault {
         &self.limits
     }
 
-    /// Stores a key durably: first its material, then its description, by which it exists.
+    /// Stores an identity durably. It takes the place of a public encryption key of an earlier
+    /// release.
     pub(crate) async fn register(
         &self,
         tenant: &TenantId,
@@ -67,19 +71,24 @@ impl Vault {
             description,
             created_unix_seconds: now_unix_seconds,
             material_sha256: String::new(),
+            identity: material,
         };
         let _one_at_a_time = self.registering.lock().await;
+        self.refuse_revoked(tenant, &key_id).await?;
+        let path = layout::key(tenant, kind, &key_id);
         if let Some(stored) = self.find(tenant, kind, &key_id).await? {
-            return same(key_id, stored, &record);
+            if !is_earlier(&stored) {
+                return same(key_id, stored, &record);
+            }
+            self.objects.replace(&path, seal(&record)).await?;
+            self.objects.delete(&layout::earlier_material(tenant, &stored.fingerprint)).await?;
+            return Ok(Registered { key: record, already: false });
         }
         let keys = self.objects.list(&layout::keys(tenant, kind)).await?.len();
         if keys >= self.limits.max_keys as usize {
             return Err(VaultError::TooManyKeys { limit: self.limits.max_keys });
         }
-        // Replaces what a crash between the two writes left: the same bytes, by their name.
-        let path = layout::material(tenant, &record.fingerprint);
-        self.objects.replace(&path, seal(&MaterialRecord { material })).await?;
-        match self.objects.create(&layout::key(tenant, kind, &key_id), seal(&record)).await? {
+        match self.objects.create(&path, seal(&record)).await? {
             Put::Stored => Ok(Registered { key: record, already: false }),
             // Another replica was faster.
             Put::Exists => {
@@ -96,17 +105,26 @@ impl Vault {
         tenant: &TenantId,
         kind: KeyKind,
         key_id: &KeyId,
-    ) -> Result<KeyRecord, VaultError> {
+    ) -> Result<Entry, VaultError> {
         let found = self.find(tenant, kind, key_id).await?;
-        found.ok_or_else(|| VaultError::NoKey { key_id: key_id.clone() })
+        let record = found.ok_or_else(|| VaultError::NoKey { key_id: key_id.clone() })?;
+        if is_earlier(&record) {
+            return Err(VaultError::EarlierRelease { key_id: key_id.clone() });
+        }
+        Ok(self.entry(tenant, key_id, record).await?)
     }
 
-    /// The tenant's keys by id, public ones before evaluation keys.
-    pub(crate) async fn list(&self, tenant: &TenantId) -> Result<Vec<KeyRecord>, VaultError> {
-        let mut keys = self.list_kind(tenant, KeyKind::PublicEncryption).await?;
+    /// The tenant's keys by id, identities before evaluation keys.
+    pub(crate) async fn list(&self, tenant: &TenantId) -> Result<Vec<Entry>, VaultError> {
+        let mut keys = self.list_kind(tenant, KeyKind::Identity).await?;
         keys.extend(self.list_kind(tenant, KeyKind::Evaluation).await?);
         keys.sort_by(|a, b| a.key_id.cmp(&b.key_id));
-        Ok(keys)
+        let mut entries = Vec::new();
+        for record in keys.into_iter().filter(|record| !is_earlier(record)) {
+            let key_id = KeyId::parse(record.key_id.as_str())?;
+            entries.push(self.entry(tenant, &key_id, record).await?);
+        }
+        Ok(entries)
     }
 
     /// The tenant's keys of one kind by id.
@@ -122,6 +140,17 @@ impl Vault {
             keys.extend(self.find(tenant, kind, &key_id).await?);
         }
         Ok(keys)
+    }
+
+    /// A stored key with its authorisation.
+    pub(crate) async fn entry(
+        &self,
+        tenant: &TenantId,
+        key_id: &KeyId,
+        record: KeyRecord,
+    ) -> Result<Entry, ObjectError> {
+        let revoked_unix_seconds = self.revoked(tenant, key_id).await?;
+        Ok(Entry { record, revoked_unix_seconds })
     }
 
     pub(crate) async fn find(
@@ -142,6 +171,11 @@ impl Vault {
     }
 }
 
+/// Whether a record of the identities' folder is a public encryption key of an earlier release.
+fn is_earlier(record: &KeyRecord) -> bool {
+    record.kind == EARLIER_KIND
+}
+
 /// A key that is there already is accepted again if its content is the same.
 pub(crate) fn same(
     key_id: KeyId,
@@ -153,5 +187,56 @@ pub(crate) fn same(
         Ok(Registered { key: stored, already: true })
     } else {
         Err(VaultError::Taken { key_id })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use sphinx_proto::Fingerprint;
+    use sphinx_proto::v1::ParameterSet;
+
+    use super::*;
+
+    fn identity(key_id: &KeyId) -> CheckedKey {
+        let (parameter_set, kind) = (ParameterSet::Glwe2048V1, KeyKind::Identity);
+        let material = Bytes::from_static(&[7; 32]);
+        let fingerprint = Fingerprint::new(parameter_set, kind, &material);
+        let (key_id, description) = (key_id.clone(), String::new());
+        CheckedKey { key_id, parameter_set, kind, description, fingerprint, material }
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_an_earlier_release_is_refused_until_an_identity_takes_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = dir.path().to_str().unwrap();
+        let vault =
+            Vault::open(location, VaultLimits::default(), Compute::new(1).unwrap()).unwrap();
+        let (tenant, key_id) = (TenantId::default(), KeyId::parse("laptop").unwrap());
+        let earlier = KeyRecord {
+            key_id: key_id.to_string(),
+            parameter_set: 1,
+            kind: EARLIER_KIND,
+            material_bytes: 16400,
+            fingerprint: "ab".repeat(32),
+            ..KeyRecord::default()
+        };
+        let path = layout::key(&tenant, KeyKind::Identity, &key_id);
+        let material = layout::earlier_material(&tenant, &earlier.fingerprint);
+        vault.objects.create(&path, seal(&earlier)).await.unwrap();
+        vault.objects.create(&material, Bytes::from_static(b"material")).await.unwrap();
+
+        let refused = Err(VaultError::EarlierRelease { key_id: key_id.clone() });
+        assert_eq!(vault.get(&tenant, KeyKind::Identity, &key_id).await, refused);
+        assert_eq!(vault.revoke(&tenant, &key_id, 9).await, refused);
+        assert_eq!(vault.list(&tenant).await.unwrap(), []);
+
+        let registered = vault.register(&tenant, identity(&key_id), 5).await.unwrap();
+        assert!(!registered.already);
+        let entry = vault.get(&tenant, KeyKind::Identity, &key_id).await.unwrap();
+        assert_eq!((&entry.record, entry.revoked_unix_seconds), (&registered.key, None));
+        assert_eq!(entry.record.identity, [7; 32].as_slice());
+        assert_eq!(vault.objects.get(&material).await.unwrap(), None);
+        assert!(vault.register(&tenant, identity(&key_id), 6).await.unwrap().already);
     }
 }

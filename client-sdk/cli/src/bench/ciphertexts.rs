@@ -150,9 +150,9 @@ fn multiply_adds<W: Word>(rng: &mut ChaCha20Rng) -> Result<f64, CliError> {
     let products = quantised.map.multiply_adds() * ROW_WORDS;
     let rows = quantised.map.inputs();
     let words: Vec<W> = (0..rows * ROW_WORDS).map(|_| W::from_u64(rng.next_u64())).collect();
-    let (map, matrix) = (PackedMap::new(quantised.map), CipherMatrix::from_rows(&words));
+    let (map, matrix) = (PackedMap::new(quantised.map), CipherMatrix::from_rows(&words, 1));
     let micros = best(1, || {
-        for unit in map.units() {
+        for unit in map.units(ROW_WORDS) {
             let rows = map.evaluate(&unit, &matrix).map_err(|error| failed(&error))?;
             std::hint::black_box(rows);
         }

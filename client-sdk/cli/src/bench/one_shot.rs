@@ -66,7 +66,9 @@ pub async fn measure(
     let TrainTest { train: data, test } = sphinx_mnist::load()?;
     let model = create(cluster, &spec, &format!("one-shot-{name}")).await?;
     trained::store(&model, &spec, data, epochs).await?;
-    let Model { client, model_id, key_id, key } = model;
+    let read_key = model.read_key().await?;
+    let Model { client, model_id, key_id, key: root } = model;
+    let key = Arc::new(root.one_shot_key()?);
 
     let mut rng = sphinx_client::secure_rng();
     let started = Instant::now();
@@ -76,7 +78,7 @@ pub async fn measure(
     let key_bytes = keys.len();
     client.register_evaluation_keys(&key_id, &keys.into(), "sphinx bench").await?;
 
-    let one_shot = OneShot::new(&client, &model_id, Arc::clone(&key), &key_id).await?;
+    let one_shot = OneShot::new(&client, key, read_key).await?;
     let count = images.clamp(RUN.max(SINGLE), test.len());
     let pixels: Vec<Vec<f32>> = (0..count).map(|index| pixels(&test, index)).collect();
     let request = one_shot.request(&pixels[0], &mut rng)?;
@@ -96,7 +98,7 @@ pub async fn measure(
     predictions.extend(one_shot.infer_many(&pixels[RUN..], &mut rng).await?);
     let server = cluster.pid(Service::Inference).and_then(Usage::of);
 
-    let stored = client.export_model(&model_id, &key).await?;
+    let stored = client.export_model(&model_id, &root).await?;
     let (network, simulated) = simulate(&stored, &test, SimulationNoise::Predicted)?;
     let (_, clear) = simulate(&stored, &test, SimulationNoise::None)?;
     let share = |right: &dyn Fn(usize) -> bool, of: usize| {

@@ -111,9 +111,9 @@ fn noise(
         clipping_norm: f64::from(clipping_norm),
         noise_multiplier: privacy.segment.noise_multiplier,
         dimension,
-        slack: MechanismSpec::f32_slack(1, SLOTS as u64, SLOTS as u64),
+        slack: MechanismSpec::group_slack(1, 1),
     })?;
-    let sum = vec![clipping_norm; dimension];
+    let sum = vec![f64::from(clipping_norm); dimension];
     fastest(|| Ok(mechanism.release(&sum, rng)?))
 }
 
@@ -133,7 +133,7 @@ fn accounting(plan: &Plan, privacy: &PrivacyPlan, norm: f32) -> Result<f64, Clie
     let update = vec![1; plan.stages.iter().map(bytes).sum()];
     let mut step = 0;
     fastest(|| {
-        let entry = Entry { session: "bench/0".to_owned(), step, charge };
+        let entry = Entry { session: "bench/0".to_owned(), step, charge, chain: None };
         ledger.reserve(&entry, Some(privacy.target), &update)?;
         ledger.confirm(step)?;
         step += 1;

@@ -1,12 +1,11 @@
 //! Recognition through real services: tickets, single images, many images.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use sphinx_client::recognition::{Recogniser, TicketBook};
 use sphinx_client::{Endpoints, SphinxClient};
-use sphinx_cluster::LocalCluster;
+use sphinx_cluster::{LocalCluster, Usage};
 use sphinx_linalg::SLOTS;
 use sphinx_network::Plan;
 
@@ -46,6 +45,27 @@ pub struct Infer {
     delayed_p50_ms: f64,
     /// That less `rounds` round trips.
     delayed_excess_ms: f64,
+    /// CPU time inside the checks of answers over all that the client takes online, of all threads.
+    check_overhead: Option<f64>,
+}
+
+/// CPU seconds of this process, and those inside checks, so far.
+#[derive(Clone, Copy)]
+struct Cpu {
+    all: Option<f64>,
+    checks: f64,
+}
+
+impl Cpu {
+    fn of(recogniser: &Recogniser) -> Self {
+        let all = Usage::of(std::process::id()).map(|usage| usage.cpu_seconds);
+        Self { all, checks: recogniser.check_cpu().as_secs_f64() }
+    }
+
+    fn since(self, before: Self) -> Self {
+        let all = self.all.zip(before.all).map(|(now, before)| now - before);
+        Self { all, checks: self.checks - before.checks }
+    }
 }
 
 pub async fn measure(
@@ -68,15 +88,19 @@ pub async fn measure(
     let bytes_per_ticket = (bytes() - before) / SLOTS as u64;
 
     let pixels = |index: usize| test.pixels(index % test.len()).unwrap_or_default();
-    let before = bytes();
+    let (before, cpu) = (bytes(), Cpu::of(&recogniser));
     let times = one_by_one(&recogniser, &mut tickets, images, pixels).await?;
     let bytes_per_image = (bytes() - before) / images as u64;
+    let single = Cpu::of(&recogniser).since(cpu);
 
     let batch: Vec<Vec<f32>> = (0..BATCH).map(pixels).collect();
     let tickets = recogniser.prepare(BATCH, &mut rng).await?.take_many(BATCH)?;
-    let started = Instant::now();
+    let (started, cpu) = (Instant::now(), Cpu::of(&recogniser));
     recogniser.infer_batch(tickets, &batch).await?;
     let batch_images_per_second = BATCH as f64 / started.elapsed().as_secs_f64();
+    let many = Cpu::of(&recogniser).since(cpu);
+    let check_overhead =
+        single.all.zip(many.all).map(|(one, all)| (single.checks + many.checks) / (one + all));
 
     let rounds = Plan::new(recogniser.network())?.stages.len();
     let far = delay::proxy(cluster.inference.0, DELAY).map_err(CliError::System)?;
@@ -95,14 +119,14 @@ pub async fn measure(
         delay_ms,
         delayed_p50_ms: delayed,
         delayed_excess_ms: delayed - rounds as f64 * delay_ms,
+        check_overhead,
     };
     let repair = repair::measure(&model, ms_per_ticket).await?;
     Ok((Prepare { ms_per_ticket, bytes_per_ticket, repair }, infer))
 }
 
 async fn recogniser(model: &Model, client: &SphinxClient) -> Result<Recogniser, CliError> {
-    let key = Arc::clone(&model.key);
-    Ok(Recogniser::new(client, &model.model_id, key, &model.key_id).await?)
+    Ok(Recogniser::new(client, model.read_key().await?).await?)
 }
 
 /// A client whose inference service is somewhere else.

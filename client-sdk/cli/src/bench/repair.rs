@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rand::RngExt;
-use rand_chacha::ChaCha20Rng;
+use rand::{CryptoRng, RngExt};
 use serde::Serialize;
 use sphinx_client::data::Dataset;
 use sphinx_client::recognition::{self, Recogniser, TicketBook};
+use sphinx_client::tickets::{STORE_PURPOSE, StoreKey};
 use sphinx_client::{
     ClientError, EncryptedSession, Privacy, SessionOptions, TenantId, TrainingOptions,
     train_without_ledger,
@@ -48,13 +48,12 @@ pub struct Repair {
 pub async fn measure(model: &Model, prepare_ms: f64) -> Result<Repair, CliError> {
     let data = sphinx_mnist::load()?.train;
     let mut rng = sphinx_client::secure_rng();
-    let key = Arc::clone(&model.key);
-    let mut recogniser =
-        Recogniser::new(&model.client, &model.model_id, key, &model.key_id).await?;
+    let mut recogniser = Recogniser::new(&model.client, model.read_key().await?).await?;
     let (start, mut near) = (recogniser.clone(), recogniser.prepare(SLOTS, &mut rng).await?);
     let mut far = start.prepare(SLOTS, &mut rng).await?;
     let directory = tempfile::tempdir().map_err(CliError::System)?;
-    let store = start.ticket_store(directory.path(), &TenantId::default(), &mut rng)?;
+    let key = StoreKey::new(model.key.derive(STORE_PURPOSE));
+    let store = start.ticket_store(directory.path(), &TenantId::default(), &key)?;
     let store = Arc::new(store);
     let stored = start.prepare(SLOTS, &mut rng).await?;
     let begun = Instant::now();
@@ -116,7 +115,7 @@ async fn train(
     spec: &NetworkSpec,
     data: &Dataset,
     steps: usize,
-    rng: &mut ChaCha20Rng,
+    rng: &mut impl CryptoRng,
 ) -> Result<(), CliError> {
     let target = Target::new(8.0, default_delta()?).map_err(sphinx_privacy::PlanError::from)?;
     let options = TrainingOptions {

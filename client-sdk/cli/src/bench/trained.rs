@@ -50,11 +50,11 @@ pub async fn store(
     let less = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a - b).collect();
     let update = Update {
         gradient: pairs().map(|(from, to)| less(&from.weights, &to.weights)).collect(),
-        bias_change: pairs().map(|(from, to)| less(&to.biases, &from.biases)).collect(),
+        bias_gradient: pairs().map(|(from, to)| less(&from.biases, &to.biases)).collect(),
         adopts_average: false,
     };
     blocking(move || {
-        let sealed = session.seal(&update)?;
+        let sealed = session.seal(0, &update, true)?;
         session.commit(0, &sealed, &update)
     })
     .await

@@ -15,7 +15,7 @@ use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Target, block_capacity, largest_expected_batch};
-use sphinx_secret::SecretKey;
+use sphinx_secret::{ModelName, ReadKey, RootKey};
 
 use super::overhead::{self, DpMillis};
 use crate::error::CliError;
@@ -53,7 +53,16 @@ pub struct Model {
     pub client: SphinxClient,
     pub model_id: ModelId,
     pub key_id: KeyId,
-    pub key: Arc<SecretKey>,
+    pub key: Arc<RootKey>,
+}
+
+impl Model {
+    /// What opens and checks the model.
+    pub async fn read_key(&self) -> Result<Arc<ReadKey>, CliError> {
+        let incarnation = self.client.model(&self.model_id).await?.incarnation;
+        let (tenant, model) = (TenantId::default().to_string(), self.model_id.to_string());
+        Ok(Arc::new(self.key.read_key(&ModelName { tenant, model, incarnation })))
+    }
 }
 
 /// The state of things at a step.
@@ -85,6 +94,7 @@ pub async fn measure(
         options: options.clone(),
         ledger,
         delta: default_delta()?,
+        seed: None,
     };
     let trainer = cluster.pid(Service::Trainer);
     let marks = Arc::new(Mutex::new(Vec::new()));
@@ -171,9 +181,9 @@ pub async fn create(
         tenant: TenantId::default(),
     })?;
     let mut rng = sphinx_client::secure_rng();
-    let key = Arc::new(SecretKey::generate(&mut rng)?);
+    let key = Arc::new(RootKey::generate(&mut rng));
     let (key_id, model_id) = (KeyId::parse(name)?, ModelId::parse(name)?);
-    client.register_key(&key_id, &key, "sphinx bench", &mut rng).await?;
+    client.register_key(&key_id, &key.identity(), "sphinx bench").await?;
     client.create_model(&model_id, &key_id, spec, defaults::SEED).await?;
     Ok(Model { client, model_id, key_id, key })
 }

@@ -22,23 +22,28 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// Opens a model. Work without a foreseeable end refills its tickets before they run out.
+    /// Opens a model, for recognition in one shot, with a share of canaries or none, if asked. Work
+    /// without a foreseeable end refills its tickets before they run out.
     pub(super) async fn open(
         context: &Context,
         model: &str,
-        one_shot: bool,
+        one_shot: Option<Option<f64>>,
         endless: bool,
     ) -> Result<Self, CliError> {
         let model_id = ModelId::parse(model)?;
-        if one_shot {
-            return Ok(Self::OneShot(Box::new(context.workspace.one_shot(&model_id).await?)));
+        if let Some(canaries) = one_shot {
+            let one_shot = context.workspace.one_shot(&model_id).await?;
+            let one_shot = match canaries {
+                Some(share) => one_shot.with_canaries(share)?,
+                None => one_shot,
+            };
+            return Ok(Self::OneShot(Box::new(one_shot)));
         }
         let mut options = SupplyOptions::default();
         if !endless {
             options.low_water = 0;
         }
-        let mut rng = sphinx_client::secure_rng();
-        let supply = context.workspace.ticket_supply(&model_id, options, &mut rng).await?;
+        let supply = context.workspace.ticket_supply(&model_id, options).await?;
         let scalars = supply.recogniser().network().input.len();
         Ok(Self::Tickets { supply, scalars })
     }
@@ -72,7 +77,9 @@ impl Engine {
         let predictions = match self {
             _ if pixels.is_empty() => Vec::new(),
             Self::Tickets { supply, .. } => supply.infer_batch(&pixels).await?,
-            Self::OneShot(one_shot) => one_shot.infer_many(&pixels, &mut rand::rng()).await?,
+            Self::OneShot(one_shot) => {
+                one_shot.infer_many(&pixels, &mut sphinx_client::secure_rng()).await?
+            }
         };
         let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
         let mut predictions = predictions.into_iter();

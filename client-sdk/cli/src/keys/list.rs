@@ -32,6 +32,7 @@ struct Row {
     local_evaluation: Option<String>,
     registered_evaluation: Option<String>,
     registered: Option<String>,
+    revoked: Option<String>,
     description: Option<String>,
 }
 
@@ -41,16 +42,16 @@ impl List {
         for id in context.workspace.home().key_ids()? {
             let row = rows.entry(id.to_string()).or_default();
             row.secret = true;
-            row.local_fingerprint =
-                context.workspace.home().fingerprint(&id)?.map(|print| print.to_string());
+            row.local_fingerprint = Some(context.workspace.home().fingerprint(&id)?.to_string());
             let evaluation = context.workspace.home().evaluation_fingerprint(&id)?;
             row.local_evaluation = evaluation.map(|print| print.to_string());
         }
         let registered =
             if self.local { Vec::new() } else { context.workspace.client().list_keys().await? };
         for key in registered {
-            let RegisteredKey { key_id, kind, fingerprint, description, .. } = key;
-            let row = rows.entry(key_id.to_string()).or_default();
+            let row = rows.entry(key.key_id.to_string()).or_default();
+            row.revoked = key.revoked_unix_seconds.map(time);
+            let RegisteredKey { kind, fingerprint, description, .. } = key;
             if kind == KeyKind::Evaluation {
                 row.registered_evaluation = Some(fingerprint);
                 continue;
@@ -90,6 +91,8 @@ impl List {
             || differ(&row.local_evaluation, &row.registered_evaluation)
         {
             "DIFFERENT: not the same key".to_owned()
+        } else if let Some(time) = &row.revoked {
+            format!("REVOKED at {time}")
         } else {
             row.description.clone().unwrap_or_default()
         };

@@ -1,4 +1,4 @@
-//! `sphinx keys new`: makes a secret key on this machine.
+//! `sphinx keys new`: makes a key on this machine.
 
 use clap::Args;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::output::program;
 
-/// Make a secret key on this machine
+/// Make a key on this machine
 #[derive(Debug, Args)]
 pub struct New {
     /// Its name [default: made from its fingerprint]
@@ -49,7 +49,7 @@ impl New {
             })
         });
         let evaluation = evaluation.transpose()?;
-        let fingerprint = home.fingerprint(&id)?.map(|print| print.to_string()).unwrap_or_default();
+        let fingerprint = home.fingerprint(&id)?.to_string();
         let file = home.key_path(&id).display().to_string();
         let made = Made { key: id.to_string(), fingerprint, file, evaluation };
         context.output.result(&made, || {

@@ -1,4 +1,4 @@
-//! `sphinx keys register`: hands the public part of a key to the key vault.
+//! `sphinx keys register`: hands the identity of a key to the key vault.
 
 use clap::Args;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::output::program;
 
-/// Register the public part of a key, so that the services accept it
+/// Register the identity of a key, so that the services accept it
 #[derive(Debug, Args)]
 pub struct Register {
     /// The key [default: the only one there is]

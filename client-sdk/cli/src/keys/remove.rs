@@ -11,7 +11,7 @@ use crate::error::CliError;
 pub struct Remove {
     /// The key [default: the only one there is]
     id: Option<String>,
-    /// The evaluation keys; public keys stay, since models are bound to them
+    /// The evaluation keys; the identity stays, since models are bound to it: `keys revoke` ends it
     #[arg(long, required = true)]
     evaluation: bool,
 }

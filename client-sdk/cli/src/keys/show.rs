@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use sphinx_client::{ClientError, KeyId, RegisteredKey};
+use sphinx_client::{ClientError, KeyId, RegisteredKey, WorkspaceError};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -20,7 +20,9 @@ struct Shown {
     key: String,
     /// Where the secret half is on this machine.
     file: Option<String>,
-    public: Half,
+    /// When it was revoked.
+    revoked: Option<String>,
+    identity: Half,
     evaluation: Half,
 }
 
@@ -37,14 +39,21 @@ impl Show {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let id = context.choose_key(self.id.as_deref())?;
         let path = context.workspace.home().key_path(&id);
-        let public = there(context.workspace.client().key(&id).await)?;
+        let identity = there(context.workspace.client().key(&id).await)?;
         let evaluation = there(context.workspace.client().evaluation_keys(&id).await)?;
-        let here = context.workspace.home().fingerprint(&id)?.map(|print| print.to_string());
+        let here = match context.workspace.home().fingerprint(&id) {
+            Ok(print) => Some(print.to_string()),
+            Err(WorkspaceError::NoSecret { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let revoked = identity.as_ref().or(evaluation.as_ref());
+        let revoked = revoked.and_then(|key| key.revoked_unix_seconds);
         let here_evaluation = context.workspace.home().evaluation_fingerprint(&id)?;
         let shown = Shown {
             key: id.to_string(),
             file: path.exists().then(|| path.display().to_string()),
-            public: Half::new(here, public),
+            revoked: revoked.map(time),
+            identity: Half::new(here, identity),
             evaluation: Half::new(here_evaluation.map(|print| print.to_string()), evaluation),
         };
         context.output.result(&shown, || shown.text(&id))
@@ -79,9 +88,12 @@ impl Half {
 impl Shown {
     fn text(&self, id: &KeyId) -> String {
         let file = self.file.as_deref().unwrap_or("elsewhere");
-        let (public, evaluation) = (self.public.text(), self.evaluation.text());
+        let (identity, evaluation) = (self.identity.text(), self.evaluation.text());
+        let revoked = self.revoked.as_ref().map_or_else(String::new, |time| {
+            format!("REVOKED      {time}: nothing is served under it\n")
+        });
         format!(
-            "key {id}\nsecret half  {file}\npublic key\n{public}\nevaluation keys\n{evaluation}"
+            "key {id}\nsecret half  {file}\n{revoked}identity\n{identity}\nevaluation keys\n{evaluation}"
         )
     }
 }

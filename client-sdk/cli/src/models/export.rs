@@ -1,4 +1,4 @@
-//! `sphinx models export`: weights and decrypted biases as safetensors.
+//! `sphinx models export`: weights and biases as safetensors.
 
 use std::collections::HashMap;
 use std::io;
@@ -59,8 +59,8 @@ impl Export {
             return Err(CliError::OutputExists { path });
         }
         let key_id = context.workspace.client().model(&model_id).await?.key_id;
-        let key = context.workspace.home().key(&key_id)?;
-        let parameters = context.workspace.client().export_model(&model_id, &key).await?;
+        let root = context.workspace.home().root(&key_id)?;
+        let parameters = context.workspace.client().export_model(&model_id, &root).await?;
         let (version, tensors) = (parameters.model.version, tensors(&parameters)?);
         let bytes = encode(&model_id, &parameters, &tensors)?;
         write_new(&path, &bytes).map_err(|source| {
@@ -82,7 +82,7 @@ impl Export {
             let rows = exported.tensors.iter().map(|t| [t.name.clone(), format!("{:?}", t.shape)]);
             format!(
                 "{}\n\nmodel {model_id} at version {version} is in {}\n\
-                 The file holds the decrypted biases, which no service has seen: keep it as secret as the key \
+                 The file holds the biases, which no service has seen: keep it as secret as the key \
                  (mode 0600).",
                 table(["TENSOR", "SHAPE"], rows),
                 exported.file

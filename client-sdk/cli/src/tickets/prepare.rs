@@ -37,9 +37,8 @@ struct Prepared {
 impl Prepare {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
-        let key_id = context.workspace.client().key_of_model(&model_id).await?;
         let mut rng = sphinx_client::secure_rng();
-        let (recogniser, store) = open(context, &model_id, &key_id, &mut rng).await?;
+        let (recogniser, store) = open(context, &model_id).await?;
         let (begun, before) = (Instant::now(), recogniser.traffic());
         let mut missing = self.count as usize;
         while missing > 0 {

@@ -1,15 +1,13 @@
 //! `sphinx tickets status`.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::Args;
 use indicatif::DecimalBytes;
 use serde::Serialize;
-use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::{BlockStatus, Owner, STORE_PURPOSE, StoreKey, TicketStore};
-use sphinx_client::{ClientError, ClientKeyError, KeyId, ModelId, RecognitionError};
-use sphinx_secret::SecretKey;
+use sphinx_client::{ClientError, KeyId, ModelId};
+use sphinx_secret::RootKey;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -89,21 +87,18 @@ async fn look(context: &Context, model: &ModelId, key: &KeyId, reachable: &mut b
         problem: None,
     };
     let directory = context.workspace.home().tickets(context.workspace.tenant(), model, key);
-    let secret = match context.workspace.home().key(key) {
-        Ok(secret) => Arc::new(secret),
+    let secret = match context.workspace.home().root(key) {
+        Ok(secret) => secret,
         Err(error) => return Store { problem: Some(error.to_string()), ..store },
     };
     let mut incarnation = None;
     if *reachable {
-        let recogniser =
-            Recogniser::new(context.workspace.client(), model, Arc::clone(&secret), key).await;
-        store.newest = match recogniser {
-            Ok(recogniser) => {
-                incarnation = Some(recogniser.edition().incarnation);
-                Newest::Version(recogniser.version())
+        store.newest = match context.workspace.client().served_model(model).await {
+            Ok(found) if found.key_id != *key => Newest::Gone,
+            Ok(found) => {
+                incarnation = Some(found.incarnation.to_vec());
+                Newest::Version(found.version)
             }
-            Err(ClientError::Keys(ClientKeyError::WrongKey { .. }))
-            | Err(ClientError::Recognition(RecognitionError::ModelGone { .. })) => Newest::Gone,
             Err(error) if error.is_not_found() => Newest::Gone,
             Err(error) => {
                 // Asking for every model would take long.
@@ -137,15 +132,15 @@ fn blocks(
     context: &Context,
     directory: &Path,
     (model, key): (&ModelId, &KeyId),
-    secret: &SecretKey,
+    secret: &RootKey,
 ) -> Result<sphinx_client::tickets::StoreStatus, CliError> {
     let owner = Owner {
         tenant: context.workspace.tenant().to_string(),
         model: model.to_string(),
         key_id: key.to_string(),
     };
-    let key = StoreKey::new(secret.derive(STORE_PURPOSE)?);
-    let store = TicketStore::open(directory, owner, &key, &mut rand::rng());
+    let key = StoreKey::new(secret.derive(STORE_PURPOSE));
+    let store = TicketStore::open(directory, owner, &key);
     let status = store.and_then(|store| store.status());
     Ok(status.map_err(ClientError::from)?)
 }

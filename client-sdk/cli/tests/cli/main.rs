@@ -13,5 +13,6 @@ mod one_shot;
 mod recipes;
 mod recognition;
 mod streams;
+mod suspects;
 mod tickets;
 mod world;

@@ -2,20 +2,21 @@
 
 use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{Stream, TryStreamExt};
 use rayon::prelude::*;
 use sphinx_linalg::SLOTS;
 use sphinx_proto::v1::prepare_response::Part;
 use sphinx_proto::v1::{PrepareOutput, PrepareResponse};
+use sphinx_secret::SecretKey;
 use sphinx_wire::rows::{AwaitedRows, TICKET_ROWS};
 use tonic::Streaming;
 use zeroize::Zeroizing;
 
-use super::{Interrupted, StageAnswers, biases};
-use crate::error::{ClientError, ClientKeyError, RecognitionError};
+use super::{Interrupted, StageAnswers};
+use crate::error::{ClientError, RecognitionError};
 use crate::recognition::Recogniser;
+use crate::recognition::model::IntegerLayer;
 use crate::recognition::offload::offload;
 
 /// Messages being decrypted at once.
@@ -30,9 +31,12 @@ struct Rows {
     values: Zeroizing<Vec<u32>>,
 }
 
-/// Reads the whole answer: header, biases, then every row once.
+/// Reads the whole answer: header, then every row once. What is decrypted is used and not judged:
+/// a reaction to it would tell the server something of the key. Whether it was right shows when the
+/// ticket is used.
 pub(super) async fn read(
     recogniser: &Recogniser,
+    key: &Arc<SecretKey>,
     stage: usize,
     tickets: usize,
     replies: Streaming<PrepareResponse>,
@@ -44,20 +48,7 @@ pub(super) async fn read(
         reply.part
     });
     check_head(recogniser, stage, parts.try_next().await?.flatten())?;
-    let mut biases = Zeroizing::new(Vec::with_capacity(layer.scales.len()));
-    while biases.len() < layer.scales.len() {
-        let Some(Part::Biases(message)) = parts.try_next().await?.flatten() else {
-            let got = format_args!("{} biases", biases.len());
-            return Err(recogniser.inference.protocol(got, layer.scales.len()).into());
-        };
-        let (recogniser, first) = (recogniser.clone(), biases.len());
-        let decrypt =
-            move || biases::decrypt(&recogniser, &recogniser.model, stage, first, &message);
-        biases.append(&mut *offload(decrypt).await??);
-    }
-    layer.biases.learn(&biases);
-    let biases = Arc::new(biases);
-    let mut awaited = AwaitedRows::new(TICKET_ROWS, layer.outputs);
+    let mut awaited = AwaitedRows::new(TICKET_ROWS, layer.outputs, 1);
     let decrypted = parts
         .map_err(Interrupted::from)
         .and_then(|part| {
@@ -66,14 +57,14 @@ pub(super) async fn read(
                     .take(&output.rows, output.masks.len(), output.bodies.len())
                     .map(|()| output)
                     .map_err(|wrong| recogniser.inference.mismatch(wrong).into()),
-                Some(Part::Result(_) | Part::Biases(_)) | None => {
+                Some(Part::Result(_)) | None => {
                     Err(recogniser.inference.protocol("another message", "result rows").into())
                 }
             })
         })
         .map_ok(|output| {
-            let (recogniser, biases) = (recogniser.clone(), Arc::clone(&biases));
-            async move { Ok(offload(move || decrypt(&recogniser, stage, &biases, output)).await??) }
+            let (model, key) = (Arc::clone(&recogniser.model), Arc::clone(key));
+            async move { Ok(offload(move || decrypt(&model.stages[stage], &key, output)).await??) }
         })
         .try_buffered(AHEAD);
     collect(recogniser, stage, tickets, decrypted).await
@@ -120,44 +111,33 @@ fn check_head(
     if got != expected {
         return Err(RecognitionError::VersionMismatch { got, expected }.into());
     }
-    let got = (head.rows as usize, head.biases as usize);
-    let expected = (layer.outputs, layer.scales.len());
+    let (got, expected) = (head.rows as usize, layer.outputs);
     if got == expected {
         Ok(())
     } else {
-        let text = |(rows, biases)| format!("{rows} rows and {biases} biases");
-        Err(service.protocol(text(got), text(expected)))
+        Err(service.protocol(format_args!("{got} rows"), expected))
     }
 }
 
 /// Decrypts the rows of one message: u = W r + b modulo 2 to the ticket's bits, exactly.
 fn decrypt(
-    recogniser: &Recogniser,
-    stage: usize,
-    biases: &[u32],
+    layer: &IntegerLayer,
+    key: &SecretKey,
     output: PrepareOutput,
 ) -> Result<Rows, ClientError> {
-    let layer = &recogniser.model.stages[stage];
     let dropped = 64 - layer.ticket_bits;
     let low = u32::MAX >> (32 - layer.ticket_bits);
-    let worst_noise = AtomicU64::new(0);
+    let biases = layer.biases.words();
     let mut values = Zeroizing::new(vec![0; output.rows.len() * SLOTS]);
     let decode = |row: usize, phase: &[u64], out: &mut [u32]| {
         let bias = biases[output.rows[row] as usize / layer.rows_per_channel];
-        let mut worst = 0;
         for (value, &phase) in out.iter_mut().zip(phase) {
             let rounded = phase.wrapping_add(1 << (dropped - 1)) >> dropped;
-            let noise = phase.wrapping_sub(rounded << dropped).cast_signed();
-            worst = worst.max(noise.unsigned_abs());
             *value = (rounded as u32).wrapping_add(bias) & low;
         }
-        worst_noise.fetch_max(worst, Ordering::Relaxed);
     };
     let (masks, bodies) = ((&*output.masks, TICKET_ROWS.mask), (&*output.bodies, TICKET_ROWS.body));
-    recogniser.key.decrypt_rows::<u64, u32>(masks, bodies, &mut values, decode)?;
-    if worst_noise.into_inner() > layer.noise_limit {
-        return Err(ClientKeyError::WrongKey { key_id: recogniser.model.key_id.to_string() }.into());
-    }
+    key.decrypt_rows::<u64, u32>(masks, bodies, &mut values, decode)?;
     Ok(Rows { numbers: output.rows, values })
 }
 

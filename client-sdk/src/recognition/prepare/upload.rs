@@ -12,7 +12,7 @@ use sphinx_linalg::SLOTS;
 use sphinx_proto::v1::prepare_request::Part;
 use sphinx_proto::v1::{PrepareHeader, PrepareInput, PrepareRequest};
 use sphinx_secret::SecretKey;
-use sphinx_wire::rows::{ROWS_PER_UPLOAD, TICKET_ROWS};
+use sphinx_wire::rows::{TICKET_ROWS, rows_per_upload};
 use zeroize::Zeroizing;
 
 use crate::recognition::Recogniser;
@@ -21,16 +21,19 @@ use crate::recognition::offload::offload;
 
 /// Messages encrypted ahead of what has been sent.
 const AHEAD: usize = 2;
+/// Rows of a message: each has one body.
+const ROWS_PER_UPLOAD: usize = rows_per_upload(1);
 
 /// The header, then the encryptions of r 2^(64 - t), in row order.
 pub(super) fn requests(
     recogniser: &Recogniser,
+    key: &Arc<SecretKey>,
     header: PrepareHeader,
     ticket_bits: u32,
     masks: &Arc<StageMasks>,
     mut rng: ChaCha20Rng,
 ) -> impl Stream<Item = PrepareRequest> + Send + 'static {
-    let (key, masks) = (Arc::clone(&recogniser.key), Arc::clone(masks));
+    let (key, masks) = (Arc::clone(key), Arc::clone(masks));
     let chunks = (0..masks.inputs).step_by(ROWS_PER_UPLOAD);
     let chunks = chunks.map(move |first| (first, ChaCha20Rng::from_rng(&mut rng)));
     let inputs = stream::iter(chunks)

@@ -4,7 +4,7 @@
 //! in every stage, u modulo at least what the new version's tickets need; both are checked. What is
 //! left is cost. Per ticket, repairing is never dearer: a multiply-add in the clear against two on
 //! ciphertexts, and a pass over u against decrypting it. But it has a fixed cost, a call that
-//! brings the biases, while preparing costs a block of 2048 however few tickets are wanted. With
+//! brings the differences, while preparing costs a block of 2048 however few tickets are wanted. With
 //! the estimates below, repairing wins for every network with more than some hundred scalars; the
 //! smallest networks prepare anew.
 
@@ -47,7 +47,6 @@ pub enum Unrepairable {
 struct Size {
     inputs: f64,
     outputs: f64,
-    biases: f64,
     multiply_adds: f64,
 }
 
@@ -57,8 +56,6 @@ const ENCRYPT_ROW: f64 = 20_000.0;
 const DECRYPT_ROW: f64 = 15_000.0;
 const CIPHER_MULTIPLY_ADD: f64 = 2.0 * SLOTS as f64 / 12.0;
 const SYNC_CALL: f64 = 3_000_000.0;
-/// 12 kB each.
-const SYNC_BIAS: f64 = 12_000.0;
 const REPAIR_SCALAR: f64 = 1.0;
 /// If no weight stayed the same.
 const REPAIR_MULTIPLY_ADD: f64 = 1.0 / 30.0;
@@ -97,7 +94,6 @@ impl Size {
         for (layer, stage) in model.stages.iter().zip(&model.plan.stages) {
             size.inputs += layer.inputs as f64;
             size.outputs += layer.outputs as f64;
-            size.biases += layer.scales.len() as f64;
             let places = layer.rows_per_channel as f64;
             size.multiply_adds += integer_weight_count(stage) as f64 * places;
         }
@@ -113,7 +109,7 @@ impl Size {
     fn repair_nanos(&self, tickets: usize) -> f64 {
         let scalars = (self.inputs + self.outputs) * REPAIR_SCALAR;
         let ticket = scalars + self.multiply_adds * REPAIR_MULTIPLY_ADD;
-        SYNC_CALL + self.biases * SYNC_BIAS + tickets as f64 * ticket
+        SYNC_CALL + tickets as f64 * ticket
     }
 }
 
@@ -122,8 +118,8 @@ mod tests {
     use super::*;
 
     const SPHINX_MNIST: Size =
-        Size { inputs: 3_444.0, outputs: 10_350.0, biases: 142.0, multiply_adds: 667_000.0 };
-    const TINY: Size = Size { inputs: 26.0, outputs: 20.0, biases: 20.0, multiply_adds: 260.0 };
+        Size { inputs: 3_444.0, outputs: 10_350.0, multiply_adds: 667_000.0 };
+    const TINY: Size = Size { inputs: 26.0, outputs: 20.0, multiply_adds: 260.0 };
 
     #[test]
     fn large_networks_repair_and_the_smallest_prepare_anew() {

@@ -6,8 +6,7 @@ use futures::TryStreamExt;
 use rayon::prelude::*;
 use sphinx_linalg::SparseMap;
 use sphinx_proto::v1::inference_client::InferenceClient;
-use sphinx_proto::v1::sync_tickets_response::Part;
-use sphinx_proto::v1::{PrepareBiases, SyncBiases, SyncTicketsRequest, SyncTicketsResponse};
+use sphinx_proto::v1::{SyncTicketsRequest, SyncTicketsResponse};
 use sphinx_quantise::{integer_map, integer_weight_count};
 use sphinx_wire::difference;
 use tonic::Streaming;
@@ -17,30 +16,30 @@ use crate::error::{ClientError, RecognitionError};
 use crate::recognition::Recogniser;
 use crate::recognition::model::IntegerModel;
 use crate::recognition::offload::offload;
-use crate::recognition::prepare::{Interrupted, biases};
+use crate::recognition::prepare::Interrupted;
 use crate::recognition::repair::difference::{Difference, StageDifference};
 
-/// Brings home what turns tickets of `old` into those of the recogniser's version.
+/// Brings home what turns tickets of `old` into those of the recogniser's version. A difference that
+/// is not that of the two versions spoils the tickets, and shows when the first of them is used.
 pub(super) async fn fetch(
     recogniser: &Recogniser,
     old: &Arc<IntegerModel>,
 ) -> Result<Difference, ClientError> {
+    recogniser.opener.guard.admit()?;
     let new = &recogniser.model;
-    let old_biases = old.stages.iter().any(|layer| layer.biases.get().is_none());
     let request = SyncTicketsRequest {
         model_id: new.model_id.to_string(),
         key_id: new.key_id.to_string(),
         incarnation: new.incarnation.clone(),
         from_version: old.version,
         to_version: new.version,
-        old_biases,
     };
     let attempt = |channel| {
         let request = request.clone();
         recogniser.counter.sent(&request);
         async move {
             let messages = InferenceClient::new(channel).sync_tickets(request).await?.into_inner();
-            match read(recogniser, old, old_biases, messages).await {
+            match read(recogniser, messages).await {
                 Ok(weights) => Ok(Ok(weights)),
                 Err(Interrupted::Connection(status)) => Err(status),
                 Err(Interrupted::Client(error)) => Ok(Err(error)),
@@ -52,24 +51,22 @@ pub(super) async fn fetch(
     offload(move || assemble(&old, &new, &weights)).await?
 }
 
-/// Reads the differences of all stages; biases are left with their versions.
+/// Reads the differences of all stages.
 async fn read(
     recogniser: &Recogniser,
-    old: &Arc<IntegerModel>,
-    old_biases: bool,
     messages: Streaming<SyncTicketsResponse>,
 ) -> Result<Vec<Vec<i32>>, Interrupted> {
     let new = &recogniser.model;
-    let mut parts = messages.map_ok(|message| {
+    let mut differences = messages.map_ok(|message| {
         recogniser.counter.received(&message);
-        message.part
+        message.difference
     });
     let mut stages = Vec::with_capacity(new.stages.len());
     for (index, stage) in new.plan.stages.iter().enumerate() {
         let expected = integer_weight_count(stage);
         let mut weights = Vec::with_capacity(expected);
         while weights.len() < expected {
-            let Some(Part::Difference(message)) = parts.try_next().await?.flatten() else {
+            let Some(message) = differences.try_next().await?.flatten() else {
                 let got = format_args!("{} weights of stage {index}", weights.len());
                 return Err(recogniser.inference.protocol(got, expected).into());
             };
@@ -78,46 +75,13 @@ async fn read(
         }
         stages.push(weights);
     }
-    for model in [Some(new), old_biases.then_some(old)].into_iter().flatten() {
-        for (index, layer) in model.stages.iter().enumerate() {
-            let mut known = Zeroizing::new(Vec::with_capacity(layer.scales.len()));
-            while known.len() < layer.scales.len() {
-                let part = parts.try_next().await?.flatten();
-                let message = biases_of(recogniser, model, index, part)?;
-                let (recogniser, model, first) =
-                    (recogniser.clone(), Arc::clone(model), known.len());
-                let decrypt = move || biases::decrypt(&recogniser, &model, index, first, &message);
-                known.append(&mut *offload(decrypt).await??);
-            }
-            layer.biases.learn(&known);
-        }
-    }
-    match parts.try_next().await? {
+    match differences.try_next().await? {
         None => Ok(stages),
         Some(_) => Err(recogniser.inference.protocol("another message", "the end").into()),
     }
 }
 
-fn biases_of(
-    recogniser: &Recogniser,
-    model: &IntegerModel,
-    index: usize,
-    part: Option<Part>,
-) -> Result<PrepareBiases, ClientError> {
-    let expected = format_args!("biases of stage {index} of version {}", model.version);
-    match part {
-        Some(Part::Biases(SyncBiases { stage, version, biases: Some(biases) }))
-            if (stage as usize, version) == (index, model.version) =>
-        {
-            Ok(biases)
-        }
-        Some(Part::Biases(_) | Part::Difference(_)) | None => {
-            Err(recogniser.inference.protocol("another message", expected))
-        }
-    }
-}
-
-/// The maps and what is added. All biases are known by now.
+/// The maps and what is added.
 fn assemble(
     old: &IntegerModel,
     new: &IntegerModel,
@@ -127,10 +91,8 @@ fn assemble(
     let stages = stages.map(|(index, (weights, stage))| {
         let (from, to) = (&old.stages[index], &new.stages[index]);
         let map = integer_map(index, stage, weights).map_err(RecognitionError::from)?;
-        let (old, new) =
-            (from.biases.get().unwrap_or_default(), to.biases.get().unwrap_or_default());
         let mut added = Zeroizing::new(Vec::with_capacity(to.outputs));
-        for (old, new) in old.iter().zip(new) {
+        for (old, new) in from.biases.words().iter().zip(to.biases.words()) {
             added.extend(std::iter::repeat_n(new.wrapping_sub(*old), to.rows_per_channel));
         }
         let (map, ticket_bits) = (SparseMap::new(&map), to.ticket_bits);

@@ -2,7 +2,7 @@ use sphinx_data::{Classes, Dataset, DatasetError};
 use sphinx_features::{FeatureError, PublicStem};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
 
-use super::{Inputs, View};
+use super::{Inputs, Slot, View};
 use crate::ClientError;
 
 fn spec(stem: Vec<LayerSpec>) -> NetworkSpec {
@@ -15,6 +15,14 @@ fn scattering() -> NetworkSpec {
         LayerSpec::Normalise { mean: 0.1307, deviation: 0.3081 },
         LayerSpec::Scatter { scales: 2, angles: 4, groups: 5 },
     ])
+}
+
+fn filled(view: View) -> Slot {
+    Slot { view, filled: true }
+}
+
+fn decoy(view: View) -> Slot {
+    Slot { view, filled: false }
 }
 
 /// 20 images of 8 × 12.
@@ -31,13 +39,17 @@ fn set(levels: Vec<u8>, labels: Vec<u8>, shape: Shape) -> Dataset {
 fn without_a_stem_a_tensor_holds_the_pixels() {
     let (data, plan) = (data(), Plan::new(&spec(vec![])).unwrap());
     let inputs = Inputs::new(&plan, &data).unwrap();
-    let mut views: Vec<_> = [7, 3, 19].map(|example| Some(View::of(example))).to_vec();
-    views.resize(16, None);
-    let tensor = inputs.tensor(&views).unwrap();
+    let mut slots: Vec<_> = [7, 3, 19].map(|example| filled(View::of(example))).to_vec();
+    slots.resize(16, decoy(View::of(4)));
+    let tensor = inputs.tensor(&slots).unwrap();
     assert_eq!(tensor.as_slice(), data.tensor(&[7, 3, 19], 16).unwrap());
+    assert_eq!(
+        slots[..4].iter().map(|slot| inputs.label(*slot)).collect::<Vec<_>>(),
+        [Some(7), Some(3), Some(9), None]
+    );
     // A gap between examples changes nothing for the others.
-    views.swap(1, 9);
-    let gap = inputs.tensor(&views).unwrap();
+    slots.swap(1, 9);
+    let gap = inputs.tensor(&slots).unwrap();
     for row in 0..96 {
         let (packed, gap) = (tensor.row(row), gap.row(row));
         assert_eq!([gap[0], gap[1], gap[2], gap[9]], [packed[0], 0.0, packed[2], packed[1]]);
@@ -49,12 +61,13 @@ fn features_are_those_of_the_stem_on_a_fine_grid() {
     let (data, plan) = (data(), Plan::new(&scattering()).unwrap());
     let (stem, inputs) = (PublicStem::new(&plan).unwrap(), Inputs::new(&plan, &data).unwrap());
     assert_eq!(inputs.scalars(), 25 * 2 * 3);
-    let views: Vec<_> = (0..16).map(|slot| (slot % 3 != 1).then(|| View::of(slot + 4))).collect();
-    let tensor = inputs.tensor(&views).unwrap();
-    for (slot, view) in views.iter().enumerate() {
-        let expected = match view {
-            Some(view) => stem.apply(&data.pixels(view.example).unwrap()).unwrap(),
-            None => vec![0.0; inputs.scalars()],
+    let slots: Vec<_> =
+        (0..16).map(|at| Slot { view: View::of(at + 4), filled: at % 3 != 1 }).collect();
+    let tensor = inputs.tensor(&slots).unwrap();
+    for (slot, Slot { view, filled }) in slots.iter().enumerate() {
+        let expected = match filled {
+            true => stem.apply(&data.pixels(view.example).unwrap()).unwrap(),
+            false => vec![0.0; inputs.scalars()],
         };
         for (row, expected) in expected.iter().enumerate() {
             let got = tensor.row(row)[slot];
@@ -79,9 +92,10 @@ fn moved_examples_are_features_of_moved_pixels() {
         let expected = Inputs::new(&plan, &moved).unwrap().example(View::of(0)).unwrap();
         let inputs = Inputs::new(&plan, &data).unwrap();
         assert_eq!(inputs.example(view).unwrap(), expected);
-        let tensor = inputs.tensor(&[vec![Some(view)], vec![None; 15]].concat()).unwrap();
+        let tensor = inputs.tensor(&[vec![filled(view)], vec![decoy(view); 15]].concat()).unwrap();
         let slot: Vec<f32> = (0..inputs.scalars()).map(|row| tensor.row(row)[0]).collect();
         assert_eq!(slot, expected);
+        assert!((0..inputs.scalars()).all(|row| tensor.row(row)[1..].iter().all(|v| *v == 0.0)));
     }
     let inputs = Inputs::new(&plan, &data).unwrap();
     let far = View { example: 5, dx: i8::MIN, dy: i8::MAX };
@@ -113,9 +127,27 @@ fn rejects_images_of_another_size_and_examples_that_are_not_there() {
     assert!(matches!(error, ClientError::Features(error) if error == expected));
     let inputs = Inputs::new(&plan, &data).unwrap();
     for dx in [0, 1] {
-        let error = inputs.tensor(&[Some(View { example: 20, dx, dy: 0 }); 16]).unwrap_err();
+        let error = inputs.tensor(&[filled(View { example: 20, dx, dy: 0 }); 16]).unwrap_err();
         let expected = DatasetError::ImageIndex { got: 20, len: 20 };
         assert!(matches!(error, ClientError::Data(error) if error == expected));
+    }
+}
+
+/// Time does not tell how many slots are filled: the others are looked up and computed as well,
+/// which shows where it cannot be done.
+#[test]
+fn slots_that_show_nothing_are_computed_like_the_others() {
+    let data = data();
+    for spec in [scattering(), spec(vec![])] {
+        let plan = Plan::new(&spec).unwrap();
+        let inputs = Inputs::new(&plan, &data).unwrap();
+        for dx in [0, 1] {
+            let mut slots = vec![filled(View::of(3)); 16];
+            slots[9] = decoy(View { example: 20, dx, dy: 0 });
+            let error = inputs.tensor(&slots).unwrap_err();
+            let expected = DatasetError::ImageIndex { got: 20, len: 20 };
+            assert!(matches!(error, ClientError::Data(error) if error == expected));
+        }
     }
 }
 

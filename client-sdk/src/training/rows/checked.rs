@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use sphinx_check::{Limbs, project, random, thread_cpu};
 use sphinx_gradient::Tensor;
 use sphinx_linalg::SLOTS;
@@ -36,7 +38,8 @@ pub(crate) fn evaluate(
     blocks: &[&Tensor],
     cost: &mut CheckCost,
 ) -> Result<Checked, ClientError> {
-    let mut rng = secure_rng();
+    // Of this call alone, so that a copied process repeats no mask.
+    let mut rng = ChaCha20Rng::from_rng(&mut secure_rng());
     let keys = BlockKeys::generate(evaluation.blocks, &mut rng)?;
     let start = thread_cpu();
     let tau = random(evaluation.outputs(), &mut rng);

@@ -1,18 +1,20 @@
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_data::{Classes, Dataset};
+use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Shape, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
 
 use super::*;
+use crate::training::augmentation::{Augmentation, copies};
 use crate::training::batches;
 use crate::training::clear::ClearTwin;
-use crate::training::inputs::Inputs;
+use crate::training::inputs::{Inputs, Slot};
 use crate::training::options::TrainingOptions;
+use crate::training::randomness::{Purpose, StepRandomness};
 use crate::training::step::gradients;
 
 const NORM: f32 = 0.1;
@@ -61,52 +63,158 @@ fn alike(examples: usize) -> Dataset {
     Dataset::new(images.collect(), vec![1; examples], shape, classes).unwrap()
 }
 
-/// The slack that the mechanism of a training allows for.
-fn slack(blocks: u64) -> f64 {
-    let (spec, options) = (spec(), options(blocks));
-    let plan = Plan::new(&spec).unwrap();
+fn maker(options: &TrainingOptions) -> UpdateMaker {
+    let plan = Plan::new(&spec()).unwrap();
     let planned = options.resolve(20_000).unwrap();
-    let privacy = (options.privacy, planned.privacy.as_ref(), options.blocks);
-    let maker = UpdateMaker::new(&plan, privacy).unwrap();
-    maker.mechanism.unwrap().spec().slack
+    UpdateMaker::new(&plan, (options, planned.privacy.as_ref())).unwrap()
 }
 
-/// Through the kernels that train: one example less moves all behind it to other slots and across
-/// the blocks' border.
 #[test]
-fn the_slack_covers_what_a_neighbour_moves_over_two_blocks() {
-    let slack = slack(2);
-    assert_eq!(slack, MechanismSpec::f32_slack(2, SLOTS as u64, SLOTS as u64));
-    let (spec, data) = (spec(), alike(2 * SLOTS));
-    let plan = Arc::new(Plan::new(&spec).unwrap());
-    let inputs = Inputs::new(&plan, &data).unwrap();
-    let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(5));
-    let rule = options(2).rule(data.len()).unwrap();
-    let mut twin = ClearTwin::new(&plan, parameters, rule).unwrap();
-    let mut sums = |batch: &[usize]| -> Vec<BlockGradient> {
-        let mut rng = ChaCha20Rng::seed_from_u64(2);
-        let slots = batches::blocks(batch, 2, None, &mut rng);
-        let (once, clipping) = (NonZeroUsize::MIN, Clipping::Flat(NORM));
-        let sums = gradients(&mut twin, &plan, &inputs, &slots, once, clipping).unwrap();
-        sums.into_iter().map(|(gradient, _)| gradient).collect()
-    };
-    let everybody: Vec<usize> = (0..data.len()).collect();
-    let whole = sums(&everybody);
-    assert!(whole.iter().all(|block| block.clipped == SLOTS), "every gradient has the norm");
-    for left_out in [0, 1, 700, SLOTS - 1, SLOTS, 3000, 2 * SLOTS - 1] {
-        let rest: Vec<usize> = everybody.iter().copied().filter(|e| *e != left_out).collect();
-        let part = sums(&rest);
-        let shifted = whole[0] != part[0] && whole[1] != part[1];
-        assert_eq!(shifted, left_out < SLOTS, "{left_out}");
-        let (whole, part) = (flat_sum(&whole), flat_sum(&part));
-        let squares = whole.iter().zip(&part).map(|(a, b)| f64::from(a - b).powi(2));
-        let moved = squares.sum::<f64>().sqrt() / f64::from(NORM);
-        assert!((1.0 - slack..=1.0 + slack).contains(&moved), "without {left_out}: {moved}");
+fn the_mechanism_allows_for_the_proven_slack() {
+    for (blocks, copies) in [(1, 1), (4, 1), (2, 8)] {
+        let augmentation = (copies > 1).then_some(Augmentation { copies, shift: 1 });
+        let maker = maker(&TrainingOptions { augmentation, ..options(blocks) });
+        let slack = maker.mechanism.unwrap().spec().slack;
+        assert_eq!(slack, MechanismSpec::group_slack(blocks, copies));
     }
 }
 
+/// The world of the coupling: two blocks full of examples that are alike, and the sums over any of
+/// their slots through the loop that trains.
+struct Coupling {
+    plan: Arc<Plan>,
+    data: Dataset,
+    twin: ClearTwin,
+    options: TrainingOptions,
+}
+
+impl Coupling {
+    fn new(copies: u64) -> Self {
+        let augmentation = (copies > 1).then_some(Augmentation { copies, shift: 1 });
+        let options = TrainingOptions { augmentation, ..options(2) };
+        let (plan, data) = (Plan::new(&spec()).unwrap(), alike(2 * SLOTS / copies as usize));
+        let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(5));
+        let twin = ClearTwin::new(&plan, parameters, options.rule(data.len()).unwrap()).unwrap();
+        Self { plan: Arc::new(plan), data, twin, options }
+    }
+
+    /// The slots of a step that has drawn everybody.
+    fn slots(&self) -> Vec<Vec<Slot>> {
+        let everybody: Vec<usize> = (0..self.data.len()).collect();
+        let (randomness, augmentation) = (StepRandomness::new([2; 32]), self.options.augmentation);
+        batches::blocks(&everybody, 2, augmentation, self.data.len(), &randomness, 3)
+    }
+
+    fn sums(&mut self, slots: &[Vec<Slot>]) -> Vec<BlockGradient> {
+        let inputs = Inputs::new(&self.plan, &self.data).unwrap();
+        let copies = copies(self.options.augmentation);
+        let clipping = Clipping::Flat(NORM);
+        let sums = gradients(&mut self.twin, &self.plan, &inputs, slots, copies, clipping).unwrap();
+        sums.into_iter().map(|(gradient, _)| gradient).collect()
+    }
+}
+
+/// The same blocks with only those slots filled that `keep` says, by block, slot and what is shown.
+fn only(slots: &[Vec<Slot>], keep: impl Fn(usize, usize, usize) -> bool) -> Vec<Vec<Slot>> {
+    let mut slots = slots.to_vec();
+    for (block, slots) in slots.iter_mut().enumerate() {
+        for (at, slot) in slots.iter_mut().enumerate() {
+            slot.filled &= keep(block, at, slot.view.example);
+        }
+    }
+    slots
+}
+
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+}
+
+fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+/// Two data sets, one with nothing in the place of an example, the same slots and the same noise,
+/// through forward and backward pass, clipping, summing, noise and the update.
 #[test]
-fn the_slack_of_more_blocks_hardly_costs_noise() {
-    let costs: Vec<f64> = [1, 2, 4].map(slack).windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(costs.iter().all(|cost| *cost > 0.0 && *cost < 0.005), "{costs:?}");
+fn a_neighbour_moves_the_release_by_one_clipped_example_and_no_other_bit() {
+    for copies in [1, 4] {
+        let mut world = Coupling::new(copies);
+        let stride = SLOTS / copies as usize;
+        let slots = world.slots();
+        let whole = world.sums(&slots);
+        assert!(whole.iter().all(|block| block.clipped == stride), "every gradient has the norm");
+        for gone in [0, 700, world.data.len() - 1] {
+            let part = world.sums(&only(&slots, |_, _, example| example != gone));
+            let shows =
+                |block: &Vec<Slot>| block[..stride].iter().position(|s| s.view.example == gone);
+            let (block, place) = slots
+                .iter()
+                .enumerate()
+                .find_map(|(block, slots)| Some((block, shows(slots)?)))
+                .unwrap();
+            assert!(whole[1 - block] == part[1 - block], "the other block keeps every bit");
+            assert_eq!((part[block].examples, part[1 - block].examples), (stride - 1, stride));
+
+            // The example's own group with and without it, everything else empty.
+            let group = |at_block: usize, at: usize| {
+                let at = at % stride;
+                at_block == block && at / 128 == place / 128 && at % 16 == place % 16
+            };
+            let with = world.sums(&only(&slots, |block, at, _| group(block, at)));
+            let without = only(&slots, |block, at, example| group(block, at) && example != gone);
+            let without = world.sums(&without);
+            let alone = world.sums(&only(&slots, |_, _, example| example == gone));
+            let [whole, part, with, without, alone] =
+                [&whole, &part, &with, &without, &alone].map(|sums| flat_sum(sums));
+            let moved = difference(&whole, &part);
+            // A bit of another group would be 2^-24 of that group's sum, which is larger than C.
+            let own = difference(&with, &without);
+            assert!(distance(&moved, &own) < 1e-11 * f64::from(NORM), "{copies}: {gone}");
+
+            let (maker, norm) = (maker(&world.options), f64::from(NORM));
+            let mechanism = maker.mechanism.unwrap();
+            let slack = mechanism.spec().slack;
+            let zeros = vec![0.0; moved.len()];
+            assert!(distance(&alone, &zeros) <= norm, "{copies}: {gone}");
+            assert!(distance(&moved, &alone) <= slack * norm, "{copies}: {gone}");
+            let length = distance(&moved, &zeros) / norm;
+            assert!((1.0 - slack - 1e-5..=1.0 + slack).contains(&length), "{copies}: {length}");
+            released(&world.options, (&whole, &part));
+        }
+    }
+}
+
+/// Released by the same noise the sums differ by whole units of the grid, within the sensitivity
+/// that noise is scaled to; and so does the update that leaves.
+fn released(options: &TrainingOptions, (whole, part): (&[f64], &[f64])) {
+    let maker = maker(options);
+    let mechanism = maker.mechanism.unwrap();
+    let spec = *mechanism.spec();
+    let rounding = (spec.dimension as f64).sqrt() * mechanism.grid();
+    let most = spec.clipping_norm * (1.0 + spec.slack) + rounding;
+    let noise = || StepRandomness::new([9; 32]).of(Purpose::Noise, 3);
+    let release = |sum: &[f64]| -> Vec<f64> {
+        let released = mechanism.release(sum, &mut noise()).unwrap().into_vec();
+        released.into_iter().map(f64::from).collect()
+    };
+    let (with, without) = (release(whole), release(part));
+    assert!(with.iter().chain(&without).all(|value| (value / mechanism.grid()).fract() == 0.0));
+    let moved = distance(&with, &without);
+    assert!(moved <= most && moved > most * 0.99, "{moved} of {most}");
+
+    let divisor = maker.expected_batch.unwrap();
+    let update = |sum: &[f64]| -> Vec<f64> {
+        let (weights, biases_sum) = sum.split_at(spec.dimension - 12);
+        let (first, second) = weights.split_at(maker.weights[0]);
+        let block = BlockGradient {
+            weights: vec![first.to_vec(), second.to_vec()],
+            biases: vec![biases_sum[..2].to_vec(), biases_sum[2..].to_vec()],
+            examples: 1,
+            clipped: 0,
+        };
+        let update = maker.make(&[block], &mut noise()).unwrap();
+        update.gradient.concat().into_iter().map(f64::from).collect()
+    };
+    let moved = distance(&update(whole), &update(part)) * divisor;
+    assert!(moved <= most * (1.0 + 1e-6), "{moved} of {most}");
 }

@@ -6,7 +6,6 @@ use std::error::Error;
 
 use rand::{CryptoRng, RngExt};
 use sphinx_attack::{one_run, trials};
-use sphinx_linalg::SLOTS;
 use sphinx_privacy::{
     Delta, GaussianMechanism, MechanismSpec, NoiseMultiplier, PlanRequest, PoissonSampler,
     PrivacyPlan, Target,
@@ -67,7 +66,7 @@ impl Claim {
             clipping_norm: CLIPPING_NORM,
             noise_multiplier: NoiseMultiplier::new(sigma)?,
             dimension: DIMENSION,
-            slack: MechanismSpec::f32_slack(1, SLOTS as u64, SLOTS as u64),
+            slack: MechanismSpec::group_slack(1, 1),
         })?;
         let inside: Vec<bool> = (0..canaries).map(|_| rng.random()).collect();
         let members: Vec<usize> = (0..canaries).filter(|&canary| inside[canary]).collect();
@@ -76,9 +75,9 @@ impl Claim {
         let (q, deviation) = (rate.get(), mechanism.noise_deviation() / CLIPPING_NORM);
         let mut scores = vec![0.0; canaries];
         for _ in 0..segment.steps {
-            let mut sum = vec![0f32; DIMENSION];
+            let mut sum = vec![0.0; DIMENSION];
             for drawn in sampler.draw(rng).indices {
-                sum[members[drawn]] += CLIPPING_NORM as f32;
+                sum[members[drawn]] += CLIPPING_NORM;
             }
             let released = mechanism.release(&sum, rng)?;
             for (score, &value) in scores.iter_mut().zip(released.as_slice()) {

@@ -108,7 +108,7 @@ fn score(
             // Exact ones never reach it: it computes them for both worlds.
             Variant::Paper => (&a.biases, &b.biases),
         };
-        let step = |parameters: &[StageParameters], biases: &Vec<Vec<f32>>| {
+        let step = |parameters: &[StageParameters], biases: &Vec<Vec<f64>>| {
             data.step(parameters, &released.weights, biases)
         };
         (without, containing) = (step(&without, biases_a), step(&containing, biases_b));
@@ -118,16 +118,12 @@ fn score(
 
 /// ⟨r − (a + b)/2, b − a⟩: variance times the log-likelihood ratio of r = b + noise against r = a +
 /// noise.
-fn likelihood_ratio(released: &[Vec<f32>], a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
+fn likelihood_ratio(released: &[Vec<f64>], a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
     let pairs = a.iter().flatten().zip(b.iter().flatten()).zip(released.iter().flatten());
-    let term = |((&a, &b), &r): ((&f32, &f32), &f32)| {
-        let (a, b, r) = (f64::from(a), f64::from(b), f64::from(r));
-        (r - 0.5 * (a + b)) * (b - a)
-    };
-    pairs.map(term).sum()
+    pairs.map(|((a, b), r)| (r - 0.5 * (a + b)) * (b - a)).sum()
 }
 
-fn distance(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
+fn distance(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
     let pairs = a.iter().flatten().zip(b.iter().flatten());
-    pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+    pairs.map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
 }

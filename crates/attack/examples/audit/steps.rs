@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rand::CryptoRng;
 use sphinx_client::data::Dataset;
 use sphinx_gradient::{BlockGradient, BlockPass, ClearStage, Clipping, SLOT_GROUP, Tensor};
-use sphinx_linalg::SLOTS;
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape, StageParameters};
 use sphinx_privacy::{GaussianMechanism, MechanismSpec, NoiseMultiplier};
 
@@ -57,8 +56,8 @@ pub struct Neighbours {
 
 /// A sum that a step released: what the server sees, and what it does not.
 pub struct Released {
-    pub weights: Vec<Vec<f32>>,
-    pub biases: Vec<Vec<f32>>,
+    pub weights: Vec<Vec<f64>>,
+    pub biases: Vec<Vec<f64>>,
 }
 
 impl Neighbours {
@@ -120,7 +119,7 @@ impl Neighbours {
             clipping_norm: f64::from(self.clipping_norm),
             noise_multiplier: noise,
             dimension: self.plan.weight_count() + biases,
-            slack: MechanismSpec::f32_slack(1, SLOTS as u64, SLOTS as u64),
+            slack: MechanismSpec::group_slack(1, 1),
         })?)
     }
 
@@ -131,12 +130,13 @@ impl Neighbours {
         mechanism: &GaussianMechanism,
         rng: &mut impl CryptoRng,
     ) -> Result<Released, Box<dyn Error>> {
-        let flat: Vec<f32> = sum.weights.iter().chain(&sum.biases).flatten().copied().collect();
+        let flat: Vec<f64> = sum.weights.iter().chain(&sum.biases).flatten().copied().collect();
         let (noised, exact) = flat.split_at(mechanism.spec().dimension.min(flat.len()));
-        let mut values = mechanism.release(noised, rng)?.into_vec();
+        let released = mechanism.release(noised, rng)?;
+        let mut values: Vec<f64> = released.as_slice().iter().copied().map(f64::from).collect();
         values.extend(exact);
         let mut values = values.into_iter();
-        let mut take = |like: &Vec<Vec<f32>>| -> Vec<Vec<f32>> {
+        let mut take = |like: &Vec<Vec<f64>>| -> Vec<Vec<f64>> {
             like.iter().map(|stage| values.by_ref().take(stage.len()).collect()).collect()
         };
         Ok(Released { weights: take(&sum.weights), biases: take(&sum.biases) })
@@ -147,13 +147,13 @@ impl Neighbours {
     pub fn step(
         &self,
         parameters: &[StageParameters],
-        weights: &[Vec<f32>],
-        biases: &[Vec<f32>],
+        weights: &[Vec<f64>],
+        biases: &[Vec<f64>],
     ) -> Vec<StageParameters> {
         let rate = self.rate / self.examples as f32;
         let bound = NetworkSpec::DEFAULT_BIAS_BOUND;
-        let descend = |values: &[f32], sums: &[f32]| -> Vec<f32> {
-            values.iter().zip(sums).map(|(value, sum)| value - rate * sum).collect()
+        let descend = |values: &[f32], sums: &[f64]| -> Vec<f32> {
+            values.iter().zip(sums).map(|(value, sum)| value - rate * *sum as f32).collect()
         };
         let stages = parameters.iter().zip(weights).zip(biases);
         stages

@@ -4,10 +4,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use sphinx_client::{
-    EncryptedSession, Endpoints, KeyId, ModelId, SecretKey, SessionOptions, SphinxClient, TenantId,
+    EncryptedSession, Endpoints, KeyId, ModelId, RootKey, SessionOptions, SphinxClient, TenantId,
     TrainingOptions,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
@@ -17,7 +15,7 @@ use crate::victim::{Commit, Protection, Seen, Victim};
 
 struct Owner {
     client: SphinxClient,
-    key: Arc<SecretKey>,
+    key: Arc<RootKey>,
     model_id: ModelId,
     key_id: KeyId,
 }
@@ -37,10 +35,9 @@ async fn observe_on(cluster: &LocalCluster, victim: &Victim) -> Result<Seen, Box
         keyvault: cluster.keyvault.to_string(),
         tenant: TenantId::default(),
     })?;
-    let mut rng = ChaCha20Rng::from_rng(&mut rand::rng());
-    let key = Arc::new(SecretKey::generate(&mut rng)?);
+    let key = Arc::new(RootKey::generate(&mut sphinx_client::secure_rng()));
     let (key_id, model_id) = (KeyId::parse("victim")?, ModelId::parse("victim")?);
-    client.register_key(&key_id, &key, "attack", &mut rng).await?;
+    client.register_key(&key_id, &key.identity(), "attack").await?;
     client.create_model(&model_id, &key_id, &victim.spec, 5).await?;
     let owner = Owner { client, key, model_id, key_id };
     let examples = victim.earlier.len();

@@ -17,7 +17,7 @@ use sphinx_bootstrap::{
 };
 use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile};
 use sphinx_gradient::{BlockPass, ClearStage, Clipping, Tensor};
-use sphinx_linalg::{BIAS_GRID_LOG2, BIAS_SCALE_LOG2, BIAS_WIDTH, EncryptedBiases, SLOTS};
+use sphinx_linalg::{BIAS_GRID_LOG2, EncryptedBiases};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape, StageParameters, initial_parameters};
 use sphinx_optimizer::{Optimizer, OptimizerSpec};
 use sphinx_secret::SecretKey;
@@ -135,14 +135,15 @@ pub fn train(
             let e = layer.backward(&parameters[stage], &pass.delta(stage)?.tensor)?;
             pass.absorb_backward(stage, e)?;
         }
-        let mut gradient = pass.clipped_gradient(Clipping::None)?;
-        let rate = 4e-3 * (1.0 - step as f32 / steps as f32);
+        let gradient = pass.clipped_gradient(Clipping::None)?;
+        let rates = adam.rates(4e-3 * (1.0 - step as f32 / steps as f32), step as u64 + 1);
         for (stage, parameters) in parameters.iter_mut().enumerate() {
-            let share = 1.0 / block as f32;
-            let (weights, biases) = (&mut gradient.weights[stage], &mut gradient.biases[stage]);
-            weights.iter_mut().chain(biases.iter_mut()).for_each(|value| *value *= share);
-            optimizers[stage].0.apply(&mut parameters.weights, weights, rate)?;
-            optimizers[stage].1.apply(&mut parameters.biases, biases, rate)?;
+            let mean = |sums: &[f64]| -> Vec<f32> {
+                sums.iter().map(|sum| (sum / block as f64) as f32).collect()
+            };
+            let (weights, biases) = (&gradient.weights[stage], &gradient.biases[stage]);
+            optimizers[stage].0.apply(&mut parameters.weights, &mean(weights), &rates)?;
+            optimizers[stage].1.apply(&mut parameters.biases, &mean(biases), &rates)?;
         }
     }
     // Biases of a model lie on a grid.
@@ -204,20 +205,14 @@ pub fn network(spec: &NetworkSpec, parameters: &[StageParameters]) -> Outcome<Ar
     Ok(Arc::new(OneShotNetwork::new(profile, &plan, &weights, bound, DEFAULT_HALF_RANGE)?))
 }
 
-/// Biases as a trainer holds them: one ciphertext each, the value in all coefficients.
+/// Biases as a trainer holds them: a sample each.
 pub fn encrypt_biases(
     key: &SecretKey,
     biases: &[f32],
     rng: &mut ChaCha20Rng,
 ) -> Outcome<EncryptedBiases> {
-    let scale = f64::from(BIAS_SCALE_LOG2).exp2();
-    let word = |&bias: &f32| ((f64::from(bias) * scale) as i64).cast_unsigned();
-    let messages: Vec<u64> =
-        biases.iter().flat_map(|bias| std::iter::repeat_n(word(bias), SLOTS)).collect();
-    let rows = key.encrypt_rows(&messages, BIAS_WIDTH, rng);
-    let mut encrypted = EncryptedBiases::zero(biases.len());
-    encrypted.add_seeded(0, &rows.seeds, &rows.bodies)?;
-    Ok(encrypted)
+    let samples = key.encrypt_biases(biases, rng);
+    Ok(EncryptedBiases::from_samples(&samples.seeds, &samples.bodies, biases.len())?)
 }
 
 /// The index of the largest value.

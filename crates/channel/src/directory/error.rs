@@ -19,6 +19,25 @@ pub enum KeyDirectoryError {
         /// The key asked for.
         key_id: KeyId,
     },
+    /// The owner revoked the key.
+    #[error(
+        "key {key_id} of tenant {tenant} was revoked at {since} (seconds since 1970): nothing is served under it; use \
+         another key"
+    )]
+    Revoked {
+        /// The tenant of the request.
+        tenant: TenantId,
+        /// The key asked for.
+        key_id: KeyId,
+        /// When, in seconds since 1970-01-01 UTC.
+        since: i64,
+    },
+    /// The key vault does not answer for what is registered.
+    #[error("{message}")]
+    Refused {
+        /// Why not, and what to do.
+        message: String,
+    },
     /// No evaluation keys under this id, or no longer.
     #[error(
         "no evaluation keys are registered under key {key_id} of tenant {tenant}; register them with ExchangeKeys"
@@ -78,9 +97,11 @@ pub enum KeyDirectoryError {
 impl RpcError for KeyDirectoryError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Unknown { .. } | Self::NoEvaluation { .. } | Self::Exchanged { .. } => {
-                ErrorCode::FailedPrecondition
-            }
+            Self::Unknown { .. }
+            | Self::Revoked { .. }
+            | Self::Refused { .. }
+            | Self::NoEvaluation { .. }
+            | Self::Exchanged { .. } => ErrorCode::FailedPrecondition,
             Self::Unreachable { .. } => ErrorCode::Unavailable,
             Self::Address(_) | Self::Answer { .. } | Self::Material { .. } => ErrorCode::Internal,
         }

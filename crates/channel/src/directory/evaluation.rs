@@ -16,11 +16,11 @@ const PART_TIMEOUT: Duration = Duration::from_secs(3);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl KeyDirectory {
-    /// The evaluation keys registered under an id, as of now: a removal counts from the next
-    /// request on. One small round trip.
+    /// The evaluation keys registered under an id, as of now: a removal or a revocation counts from
+    /// the next request on. One small round trip.
     ///
     /// # Errors
-    /// [`KeyDirectoryError::NoEvaluation`] (FAILED_PRECONDITION),
+    /// [`KeyDirectoryError::NoEvaluation`] or [`KeyDirectoryError::Revoked`] (FAILED_PRECONDITION),
     /// [`KeyDirectoryError::Unreachable`] (UNAVAILABLE) or [`KeyDirectoryError::Answer`]
     /// (INTERNAL).
     pub async fn evaluation(
@@ -29,7 +29,8 @@ impl KeyDirectory {
         key_id: &KeyId,
     ) -> Result<Key, KeyDirectoryError> {
         let asked = self.patiently(|| self.ask(tenant, key_id, KeyKind::Evaluation)).await?;
-        asked.ok_or_else(|| no_evaluation(tenant, key_id))
+        let key = asked.ok_or_else(|| no_evaluation(tenant, key_id))?;
+        self.unless_revoked(&(tenant.clone(), key_id.clone()), key)
     }
 
     /// The material of `key`, at most `limit` bytes. Held in memory as a whole. Keys that are

@@ -5,7 +5,7 @@ use pulp::Simd;
 use sphinx_network::{Linear, Stage};
 
 use crate::pooling::Pooling;
-use crate::tensor::Tensor;
+use crate::tensor::{SLOT_GROUP, Tensor};
 
 /// Taps whose gradients are accumulated in registers together.
 const TAPS: usize = 5;
@@ -31,18 +31,20 @@ pub(super) struct ConvGeometry {
     delta_share: f32,
 }
 
-/// Scratch memory of one thread, `[scalar][lane]`.
+/// Scratch memory of one thread, `[scalar][lane]`, with room for the lanes of any machine. All
+/// calls between two [`Self::take`] must be for vectors of the same width.
 pub(super) struct ConvTile<'a> {
     geometry: &'a ConvGeometry,
-    lanes: usize,
     /// The input with its padding, whose zeros are never written.
     input: Scratch,
     /// The gradient at the convolution's output.
     delta: Scratch,
     /// Gradients of the weights, then of the biases.
     gradient: Scratch,
-    /// Sum of the clipped gradients of all tiles so far.
+    /// Sum of the clipped gradients since the last [`Self::flush`].
     sum: Scratch,
+    /// What was flushed.
+    total: Vec<f64>,
 }
 
 /// A clipped sum over some of a block's examples: weights, then biases.
@@ -99,15 +101,15 @@ impl ConvGeometry {
 }
 
 impl<'a> ConvTile<'a> {
-    pub(super) fn new(geometry: &'a ConvGeometry, lanes: usize) -> Self {
-        let scratch = |scalars: usize| avec![[64]| 0.0f32; scalars * lanes];
+    pub(super) fn new(geometry: &'a ConvGeometry) -> Self {
+        let scratch = |scalars: usize| avec![[64]| 0.0f32; scalars * SLOT_GROUP];
         Self {
             geometry,
-            lanes,
             input: scratch(geometry.padded_len),
             delta: scratch(geometry.delta_rows.len()),
             gradient: scratch(geometry.parameters()),
             sum: scratch(geometry.parameters()),
+            total: vec![0.0; geometry.parameters()],
         }
     }
 
@@ -143,22 +145,39 @@ impl<'a> ConvTile<'a> {
     /// Weights, then biases.
     #[inline(always)]
     pub(super) fn gradient<S: Simd>(&self) -> &[S::f32s] {
-        S::as_simd_f32s(&self.gradient).0
+        &S::as_simd_f32s(&self.gradient).0[..self.geometry.parameters()]
     }
 
     /// Adds the gradients, each lane times its factor, to the sum.
     #[inline(always)]
     pub(super) fn accumulate<S: Simd>(&mut self, simd: S, factors: S::f32s) {
-        let sum = S::as_mut_simd_f32s(&mut self.sum).0;
-        for (sum, &gradient) in sum.iter_mut().zip(S::as_simd_f32s(&self.gradient).0) {
+        let gradients = &S::as_simd_f32s(&self.gradient).0[..self.geometry.parameters()];
+        for (sum, &gradient) in S::as_mut_simd_f32s(&mut self.sum).0.iter_mut().zip(gradients) {
             *sum = simd.mul_add_e_f32s(gradient, factors, *sum);
         }
     }
 
-    /// The sum over the lanes.
-    pub(super) fn finish(self) -> ConvSum {
-        let lanes = self.sum.chunks_exact(self.lanes);
-        let values = lanes.map(|lanes| lanes.iter().copied().map(f64::from).sum()).collect();
+    /// Ends the groups that were summed up, one per lane: adds them to the total.
+    #[inline(always)]
+    pub(super) fn flush<S: Simd>(&mut self) {
+        let groups = self.sum.chunks_exact_mut(S::F32_LANES);
+        for (total, groups) in self.total.iter_mut().zip(groups) {
+            let mut lanes = [0.0f64; SLOT_GROUP];
+            lanes.iter_mut().zip(&*groups).for_each(|(lane, &group)| *lane = f64::from(group));
+            let mut width = S::F32_LANES;
+            while width > 1 {
+                width /= 2;
+                (0..width).for_each(|lane| lanes[lane] += lanes[lane + width]);
+            }
+            *total += lanes[0];
+            groups.fill(0.0);
+        }
+    }
+
+    /// The sum of what was flushed; begins another.
+    pub(super) fn take(&mut self) -> ConvSum {
+        let zeros = vec![0.0; self.total.len()];
+        let values = std::mem::replace(&mut self.total, zeros);
         ConvSum { out_channels: self.geometry.out_channels, values }
     }
 
@@ -168,8 +187,8 @@ impl<'a> ConvTile<'a> {
         let geometry = self.geometry;
         let (positions, taps) = (geometry.positions(), geometry.taps.len());
         let input = S::as_simd_f32s(&self.input).0;
-        let delta = S::as_simd_f32s(&self.delta).0;
-        let gradient = S::as_mut_simd_f32s(&mut self.gradient).0;
+        let delta = &S::as_simd_f32s(&self.delta).0[..geometry.delta_rows.len()];
+        let gradient = &mut S::as_mut_simd_f32s(&mut self.gradient).0[..geometry.parameters()];
         let (weights, biases) = gradient.split_at_mut(taps * geometry.out_channels);
 
         for (bias, plane) in biases.iter_mut().zip(delta.chunks_exact(positions)) {
@@ -230,14 +249,13 @@ fn correlate<S: Simd, const CHANNELS: usize>(
 
 impl ConvSum {
     /// The sum of disjoint parts of a block, as weights and biases.
-    pub(super) fn total<'a>(parts: impl Iterator<Item = &'a Self>) -> (Vec<f32>, Vec<f32>) {
-        let (mut total, mut channels) = (Vec::new(), 0);
+    pub(super) fn total<'a>(parts: impl Iterator<Item = &'a Self>) -> (Vec<f64>, Vec<f64>) {
+        let (mut weights, mut channels) = (Vec::new(), 0);
         for part in parts {
             channels = part.out_channels;
-            total.resize(part.values.len(), 0.0f64);
-            total.iter_mut().zip(&part.values).for_each(|(total, value)| *total += value);
+            weights.resize(part.values.len(), 0.0);
+            weights.iter_mut().zip(&part.values).for_each(|(total, value)| *total += value);
         }
-        let mut weights: Vec<f32> = total.into_iter().map(|value| value as f32).collect();
         let biases = weights.split_off(weights.len() - channels);
         (weights, biases)
     }

@@ -18,11 +18,10 @@ const BLOCK: usize = 64;
 /// Unit roundoff of `f32`.
 const ROUNDOFF: f64 = 1.0 / 16_777_216.0;
 
-/// Scratch memory of one thread: a block of rows of all copies, and the two matrices of inner
-/// products.
+/// Scratch memory of one thread with room for the lanes of any machine: a block of rows of all
+/// copies, and the two matrices of inner products.
 pub(super) struct Gram {
     copies: usize,
-    lanes: usize,
     /// `[row][copy][lane]`.
     block: AVec<f32, ConstAlign<64>>,
     /// aₖ·aₗ for k ≤ l, `[k][l][lane]`.
@@ -41,12 +40,11 @@ pub(super) struct Squares {
 }
 
 impl Gram {
-    pub(super) fn new(copies: usize, lanes: usize) -> Self {
-        let scratch = |vectors: usize| avec![[64]| 0.0f32; vectors * lanes];
+    pub(super) fn new(copies: usize) -> Self {
+        let scratch = |vectors: usize| avec![[64]| 0.0f32; vectors * SLOT_GROUP];
         let square = copies * copies;
         Self {
             copies,
-            lanes,
             block: scratch(BLOCK * copies),
             inputs: scratch(square),
             deltas: scratch(square),
@@ -68,17 +66,17 @@ impl Gram {
         let block = S::as_mut_simd_f32s(block).0;
         products(simd, input, (slot, stride, *copies), block, S::as_mut_simd_f32s(inputs).0);
         products(simd, delta, (slot, stride, *copies), block, S::as_mut_simd_f32s(deltas).0);
-        self.combine(rounding(input.rows()) + rounding(delta.rows()))
+        self.combine(S::F32_LANES, rounding(input.rows()) + rounding(delta.rows()))
     }
 
     /// The sums over pairs of copies, in `f64`, where nothing more is lost.
-    fn combine(&self, rounding: f64) -> Squares {
+    fn combine(&self, lanes: usize, rounding: f64) -> Squares {
         let mut squares = Squares { norm: [0.0; SLOT_GROUP], spread: [0.0; SLOT_GROUP] };
         for k in 0..self.copies {
             for l in k..self.copies {
-                let first = (k * self.copies + l) * self.lanes;
+                let first = (k * self.copies + l) * lanes;
                 let products = self.inputs[first..].iter().zip(&self.deltas[first..]);
-                for (lane, (&input, &delta)) in products.take(self.lanes).enumerate() {
+                for (lane, (&input, &delta)) in products.take(lanes).enumerate() {
                     let product = (f64::from(input) + 1.0) * f64::from(delta);
                     if k == l {
                         squares.norm[lane] += product;

@@ -4,7 +4,8 @@ use pulp::{Arch, Scalar, Scalar256b, Scalar512b, Simd};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
 
 use super::conv::{ConvGeometry, ConvSum};
-use super::tile::{Copies, Span, SpanSum, StageFactors};
+use super::dense::RowProducts;
+use super::tile::{Copies, Scratch, Span, SpanSum, StageFactors};
 use crate::clear::ClearStage;
 use crate::tensor::Tensor;
 
@@ -51,15 +52,21 @@ fn every_vector_width_gives_the_same_sum() {
                 })
                 .find(|((_, clipped), _)| *clipped > 0 && *clipped < examples)
                 .unwrap();
-            for (sum, own_clipped) in [
+            let sums = [
                 span_sum(&factors, examples, threshold, |span| Scalar.vectorize(span)),
                 span_sum(&factors, examples, threshold, |span| Scalar256b.vectorize(span)),
                 span_sum(&factors, examples, threshold, |span| Scalar512b.vectorize(span)),
-            ] {
-                assert_eq!(own_clipped, clipped);
+            ];
+            for (sum, own_clipped) in &sums {
+                assert_eq!(*own_clipped, clipped);
                 for (value, expected) in sum.iter().zip(&expected) {
                     assert!((value - expected).abs() < 1e-5 * (1.0 + expected.abs()));
                 }
+            }
+            // The same groups, whose sums are added in f64: as good as the same bits. Single lanes
+            // round products too.
+            for (value, other) in sums[1].0.iter().zip(&sums[2].0) {
+                assert!((value - other).abs() < 1e-13, "{value} {other}");
             }
         }
     }
@@ -70,12 +77,13 @@ fn span_sum(
     stages: &[StageFactors<'_>],
     examples: usize,
     threshold: f32,
-    run: impl Fn(Span<'_>) -> SpanSum,
-) -> (Vec<f32>, usize) {
+    run: impl Fn(Span<'_, '_>) -> SpanSum,
+) -> (Vec<f64>, usize) {
     let labels = [Some(0); SLOTS];
     let mut clip_factors = [0.0; SLOTS];
     let sum = run(Span {
         stages,
+        scratch: &mut Scratch::new(stages, SLOTS / examples),
         first: 0,
         labels: &labels[..examples],
         copies: Copies { count: SLOTS / examples, stride: examples },
@@ -84,7 +92,7 @@ fn span_sum(
     });
     assert_eq!(sum.not_finite, 0);
     let convs = sum.convs.iter().flatten().collect::<Vec<_>>();
-    let mut values = clip_factors.to_vec();
+    let mut values = clip_factors.map(f64::from).to_vec();
     if !convs.is_empty() {
         let (weights, biases) = ConvSum::total(convs.into_iter());
         values.extend(weights.into_iter().chain(biases));
@@ -109,12 +117,68 @@ fn gradient_of_a_linear_layer_reproduces_its_output() {
         let gradient =
             super::clipped_gradient(&stages, &labels, NonZeroUsize::MIN, super::Clipping::None)
                 .unwrap();
-        let dot = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-        };
-        let expected = dot(output.as_slice(), delta.as_slice());
+        let dot =
+            |a: &[f64], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| a * f64::from(*b)).sum() };
+        let output: Vec<f64> = output.as_slice().iter().copied().map(f64::from).collect();
+        let expected = dot(&output, delta.as_slice());
         let got = dot(&gradient.weights[0], &parameters.weights)
             + dot(&gradient.biases[0], &parameters.biases);
         assert!((got - expected).abs() < 1e-4 * expected.abs().max(1.0), "{got} {expected}");
+    }
+}
+
+/// Dense layers, over parts that groups do not cross: the members of every group show in the last
+/// bits of the sums.
+#[test]
+fn every_vector_width_sums_dense_layers_in_the_same_groups() {
+    let ramp = |rows: usize, slots: usize| {
+        let values = (0..rows * slots).map(|i| (i * 37 % 113) as f32 / 113.0 - 0.5);
+        Tensor::new(rows, slots, values.collect()).unwrap()
+    };
+    let (input, scaled) = (ramp(6, 480), ramp(5, 480));
+    for stride in [480, 240, 16] {
+        let run = |dispatch: &dyn Fn(RowProducts<'_>)| {
+            let mut weights = vec![0.0; 5 * 6];
+            let (input, scaled, weights_of) = (&input, &scaled, &mut weights);
+            dispatch(RowProducts { input, scaled, stride, first: 0, weights: weights_of });
+            weights
+        };
+        let fused = |sum: f32, a: f32, b: f32| a.mul_add(b, sum);
+        let rounded = |sum: f32, a: f32, b: f32| sum + a * b;
+        check(&run(&|rows| Scalar256b.vectorize(rows)), &in_groups(&input, &scaled, stride, fused));
+        check(&run(&|rows| Scalar512b.vectorize(rows)), &in_groups(&input, &scaled, stride, fused));
+        check(&run(&|rows| Scalar.vectorize(rows)), &in_groups(&input, &scaled, stride, rounded));
+    }
+}
+
+/// The products of a dense layer summed by groups that are written out.
+fn in_groups(
+    input: &Tensor,
+    scaled: &Tensor,
+    stride: usize,
+    add: impl Fn(f32, f32, f32) -> f32,
+) -> Vec<f64> {
+    let mut sums = Vec::new();
+    for (output, row) in (0..scaled.rows()).flat_map(|o| (0..input.rows()).map(move |i| (o, i))) {
+        let mut total = 0.0;
+        for part in (0..scaled.slots()).step_by(stride) {
+            for first in (part..part + stride).step_by(128) {
+                for lane in 0..16 {
+                    let slots = (first + lane..(first + 128).min(part + stride)).step_by(16);
+                    let group = slots.fold(0.0, |sum, slot| {
+                        add(sum, scaled.row(output)[slot], input.row(row)[slot])
+                    });
+                    total += f64::from(group);
+                }
+            }
+        }
+        sums.push(total);
+    }
+    sums
+}
+
+fn check(weights: &[f64], expected: &[f64]) {
+    for (weight, expected) in weights.iter().zip(expected) {
+        assert!((weight - expected).abs() < 1e-13, "{weight} {expected}");
     }
 }

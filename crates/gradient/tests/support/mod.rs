@@ -141,9 +141,9 @@ pub fn only(case: &Case, slot: usize) -> Vec<Option<u8>> {
 }
 
 /// Weights and biases of all stages in one row.
-pub fn flat(weights: &[Vec<f32>], biases: &[Vec<f32>]) -> Vec<f64> {
+pub fn flat(weights: &[Vec<f64>], biases: &[Vec<f64>]) -> Vec<f64> {
     let stages = weights.iter().zip(biases);
-    stages.flat_map(|(w, b)| w.iter().chain(b)).map(|&value| f64::from(value)).collect()
+    stages.flat_map(|(w, b)| w.iter().chain(b)).copied().collect()
 }
 
 pub fn flat_parameters(case: &Case) -> Vec<f64> {

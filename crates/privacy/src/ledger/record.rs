@@ -86,7 +86,7 @@ impl TryFrom<String> for Digest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrivacyUnit {
-    /// One example, added to or removed from the data set.
+    /// One example, or nothing in its place: the number of examples is public (zero-out).
     Example,
 }
 

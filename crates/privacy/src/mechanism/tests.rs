@@ -36,62 +36,88 @@ fn slack_enlarges_the_noise_in_proportion() {
     assert!((ratio - 1.01).abs() < 1e-4, "{ratio}");
 }
 
-/// How far f32 sums of gradients of norm 1 move when one of them is left out, where that is
-/// largest: all pointing about the same way, so that partial sums are as large as they can be. What
-/// comes behind moves up, from block to block.
+/// How far sums of gradients of norm 1 move when one of them is replaced by nothing, where that is
+/// largest: all pointing about the same way, so that partial sums are as large as they can be.
 #[test]
-fn f32_slack_covers_what_a_neighbour_can_move() {
-    let (block, dimension) = (2048, 64);
+fn group_slack_covers_what_a_neighbour_can_move() {
+    const DIMENSION: usize = 64;
     let mut rng = rng();
-    for (blocks, spread) in [(1, 0.0), (1, 0.01), (1, 0.5), (2, 0.01), (3, 0.01)] {
-        let slack = MechanismSpec::f32_slack(blocks, 2048, 2048);
-        assert!(slack < 0.006 * (blocks as f64).sqrt(), "{blocks} blocks: {slack}");
-        let examples = blocks as usize * block;
+    for (blocks, spread) in [(1, 0.0), (1, 0.01), (1, 0.5), (2, 0.01), (3, 0.5)] {
+        let slack = MechanismSpec::group_slack(blocks, 1);
+        let examples = blocks as usize * 2048;
         let gradients: Vec<Vec<f32>> = (0..examples)
             .map(|_| {
                 let raw: Vec<f64> =
-                    (0..dimension).map(|_| 1.0 + spread * rng.random_range(-1.0..1.0)).collect();
-                let norm = raw.iter().map(|x| x * x).sum::<f64>().sqrt();
+                    (0..DIMENSION).map(|_| 1.0 + spread * rng.random_range(-1.0..1.0)).collect();
+                // The factor's margin, as sphinx-gradient leaves it.
+                let norm = raw.iter().map(|x| x * x).sum::<f64>().sqrt() / (1.0 - 4e-6);
                 raw.iter().map(|x| (x / norm) as f32).collect()
             })
             .collect();
-        let sum_without = |left_out: usize| -> Vec<f32> {
-            let rest: Vec<&Vec<f32>> = gradients
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| *i != left_out)
-                .map(|(_, g)| g)
-                .collect();
-            let mut total = vec![0.0f64; dimension];
-            for block in rest.chunks(block) {
-                let mut sum = vec![0.0f32; dimension];
-                for gradient in block {
-                    sum.iter_mut().zip(*gradient).for_each(|(sum, g)| *sum += g);
+        // Groups of eight slots in f32, groups in f64.
+        let sum_of = |slots: &[usize], left_out: usize| -> Vec<f64> {
+            let mut total = vec![0.0f64; DIMENSION];
+            for group in slots.chunks(8) {
+                let mut sum = vec![0.0f32; DIMENSION];
+                for slot in group.iter().filter(|slot| **slot != left_out) {
+                    sum.iter_mut().zip(&gradients[*slot]).for_each(|(sum, g)| *sum += g);
                 }
                 total.iter_mut().zip(sum).for_each(|(total, sum)| *total += f64::from(sum));
             }
-            total.into_iter().map(|total| total as f32).collect()
+            total
         };
-        let whole = sum_without(examples);
-        for left_out in (0..examples).step_by(32) {
-            let part = sum_without(left_out);
-            let squares = whole.iter().zip(&part).map(|(a, b)| f64::from(a - b).powi(2));
-            let moved = squares.sum::<f64>().sqrt();
+        let slots: Vec<usize> = (0..examples).collect();
+        let whole = sum_of(&slots, examples);
+        for left_out in (0..examples).step_by(37) {
+            let part = sum_of(&slots, left_out);
+            let distance = |a: &[f64], b: &[f64]| {
+                a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+            };
+            let moved = distance(&whole, &part);
             assert!(moved <= 1.0 + slack, "{blocks} blocks, spread {spread}: {moved}");
+            // What moved is what the example's own group moved.
+            let group = &slots[left_out / 8 * 8..][..8];
+            let own: Vec<f64> = sum_of(group, examples)
+                .iter()
+                .zip(sum_of(group, left_out))
+                .map(|(a, b)| a - b)
+                .collect();
+            let all: Vec<f64> = whole.iter().zip(&part).map(|(a, b)| a - b).collect();
+            assert!(distance(&own, &all) < 1e-10, "{blocks} blocks, spread {spread}");
         }
     }
 }
 
 #[test]
+fn group_slack_is_small_for_any_number_of_blocks_and_grows_with_copies() {
+    for blocks in [1, 2, 4, 64, 1000] {
+        let slack = MechanismSpec::group_slack(blocks, 1);
+        assert!((9.5e-6..1.3e-5).contains(&slack), "{blocks} blocks: {slack}");
+    }
+    let ratio = MechanismSpec::group_slack(1, 16) / MechanismSpec::group_slack(1, 1);
+    assert!((15.9..=16.0).contains(&ratio), "{ratio}");
+}
+
+/// A sum just below the middle between two units, which is above it in f32.
+#[test]
+fn sums_stay_in_f64_down_to_the_grid() {
+    let mechanism = GaussianMechanism::new(spec(1.0, 1.0, 1)).unwrap();
+    let release = |sum: f64| mechanism.release(&[sum], &mut rng()).unwrap();
+    let (below, above) = (1000.5f64.next_down(), 1000.5);
+    assert_eq!(below as f32, above as f32);
+    assert_ne!(release(below * mechanism.grid()), release(above * mechanism.grid()));
+}
+
+#[test]
 fn released_values_are_the_sum_plus_gaussian_noise_on_the_grid() {
     let mechanism = GaussianMechanism::new(spec(0.5, 1.5, 100_000)).unwrap();
-    let sum: Vec<f32> = (0..100_000).map(|index| index as f32 * 1e-4 - 5.0).collect();
+    let sum: Vec<f64> = (0..100_000).map(|index| f64::from(index) * 1e-4 - 5.0).collect();
     let released = mechanism.release(&sum, &mut rng()).unwrap();
     let deviation = mechanism.noise_deviation();
     let (mut mean, mut square, mut beyond) = (0.0, 0.0, 0);
     for (&got, &given) in released.as_slice().iter().zip(&sum) {
         assert_eq!((f64::from(got) / mechanism.grid()).fract(), 0.0);
-        let z = f64::from(got - given) / deviation;
+        let z = (f64::from(got) - given) / deviation;
         mean += z / 1e5;
         square += z * z / 1e5;
         beyond += u32::from(z.abs() > 2.0);
@@ -133,9 +159,9 @@ fn rejects_nonsensical_parameters() {
 #[test]
 fn rejects_sums_that_are_not_finite_clipped_or_of_the_right_length() {
     let mechanism = GaussianMechanism::new(spec(1.0, 1.0, 3)).unwrap();
-    let release = |sum: &[f32]| mechanism.release(sum, &mut rng()).unwrap_err();
+    let release = |sum: &[f64]| mechanism.release(sum, &mut rng()).unwrap_err();
     assert_eq!(release(&[0.0; 2]), MechanismError::Length { got: 2, expected: 3 });
-    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert_eq!(release(&[0.0, bad, 0.0]), MechanismError::NonFinite { index: 1 });
     }
     assert_eq!(release(&[0.0, 0.0, 1e30]), MechanismError::Unclipped { index: 2 });

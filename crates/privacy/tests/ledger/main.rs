@@ -35,7 +35,7 @@ fn charge() -> Charge {
 }
 
 fn entry(step: u64) -> Entry {
-    Entry { session: "s-1".into(), step, charge: charge() }
+    Entry { session: "s-1".into(), step, charge: charge(), chain: None }
 }
 
 fn target(epsilon: f64) -> Option<Target> {

@@ -170,7 +170,7 @@ async fn a_commit_on_a_base_that_moved_is_not_forced_and_stays_pending() {
         if progress.step == 1 {
             let opening = EncryptedSession::open(&other, options.clone());
             let mut other = runtime.block_on(opening).unwrap();
-            let sealed = other.seal(&zeros()).unwrap();
+            let sealed = other.seal(0, &zeros(), false).unwrap();
             other.commit(0, &sealed, &zeros()).unwrap();
         }
         true
@@ -191,7 +191,7 @@ fn zeros() -> Update {
     let plan = Plan::new(&small()).unwrap();
     Update {
         gradient: plan.stages.iter().map(|s| vec![0.0; s.linear.weight_count()]).collect(),
-        bias_change: plan.stages.iter().map(|s| vec![0.0; s.linear.bias_count()]).collect(),
+        bias_gradient: plan.stages.iter().map(|s| vec![0.0; s.linear.bias_count()]).collect(),
         adopts_average: false,
     }
 }

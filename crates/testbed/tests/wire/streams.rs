@@ -5,6 +5,8 @@
 //! message, which cannot be out of order; what the SDK does after each of their codes is the table
 //! of its `verdict` module.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use prost::Message;
 use rand::SeedableRng;
@@ -16,10 +18,10 @@ use sphinx_proto::v1::{
     ExchangeKeysRequest, PrepareRequest, exchange_keys_request, prepare_request,
 };
 use sphinx_proto::{KeyId, Reason};
-use sphinx_secret::SecretKey;
-use sphinx_testbed::inference;
+use sphinx_secret::RootKey;
 use sphinx_testbed::relay::{Hand, MessageRelay};
-use sphinx_testbed::training::{World, key_id, model_id, open};
+use sphinx_testbed::training::{World, model_id, open};
+use sphinx_testbed::{inference, read_key};
 use tonic::Code;
 
 use crate::budget::TRAIN;
@@ -127,14 +129,14 @@ async fn keys_are_registered_after_a_broken_stream() {
     ];
     let world = World::start().await;
     let mut rng = ChaCha20Rng::seed_from_u64(7);
-    let key = SecretKey::generate(&mut rng).unwrap();
+    let identity = RootKey::generate(&mut rng).identity();
     for (index, (at, way, broken)) in rows.into_iter().enumerate() {
         let case = format!("{at:?} {way:?}");
         let relay = MessageRelay::start(&world.endpoints.keyvault, once(EXCHANGE, at, way)).await;
         let endpoints = Endpoints { keyvault: relay.url.clone(), ..world.endpoints.clone() };
         let client = SphinxClient::new(&endpoints).unwrap();
         let key_id = KeyId::parse(format!("key-{index}")).unwrap();
-        let receipt = client.register_key(&key_id, &key, "test", &mut rng).await;
+        let receipt = client.register_key(&key_id, &identity, "test").await;
         let receipt = receipt.unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(!receipt.already_registered, "{case}: a broken stream registered a key");
         assert_sent_again(&relay, EXCHANGE, &case, broken);
@@ -162,13 +164,14 @@ async fn tickets_are_prepared_after_a_broken_stream() {
     let store = world.dir.path().join("store").to_str().unwrap().to_owned();
     let service = inference(&store, &world.endpoints.keyvault).await;
     let mut rng = ChaCha20Rng::seed_from_u64(8);
+    let meta = world.store().get(&Default::default(), &model_id()).await.unwrap().meta;
+    let read_key = Arc::new(read_key(&world.key, &meta));
     for (at, way, broken) in rows {
         let case = format!("{at:?} {way:?}");
         let relay = MessageRelay::start(&service.url, once(PREPARE, at, way)).await;
         let endpoints = Endpoints { inference: relay.url.clone(), ..world.endpoints.clone() };
         let client = SphinxClient::new(&endpoints).unwrap();
-        let key = world.key.clone();
-        let recogniser = Recogniser::new(&client, &model_id(), key, &key_id()).await.unwrap();
+        let recogniser = Recogniser::new(&client, Arc::clone(&read_key)).await.unwrap();
         let prepared = recogniser.prepare(1, &mut rng).await;
         let mut book = prepared.unwrap_or_else(|error| panic!("{case}: {error}"));
         let seen = relay.seen(PREPARE);

@@ -18,7 +18,7 @@ fn rejects_the_tickets_of_another_key_model_or_tenant_and_leaves_them_alone() {
     of_key.key_id = "yours".to_owned();
     others.extend([of_model, of_tenant, of_key].map(|owner| (owner, key(1))));
     for (owner, key) in others {
-        let other = TicketStore::open(directory.path(), owner, &key, &mut rand::rng()).unwrap();
+        let other = TicketStore::open(directory.path(), owner, &key).unwrap();
         assert_eq!(other.unused(&edition(1)).unwrap(), 0);
         assert!(other.lease(&edition(1), 1).unwrap().is_empty());
         let status = other.status().unwrap();

@@ -26,7 +26,7 @@ pub fn edition(version: u64) -> Edition {
 }
 
 pub fn open(directory: &Path) -> TicketStore {
-    TicketStore::open(directory, owner(), &key(1), &mut rand::rng()).unwrap()
+    TicketStore::open(directory, owner(), &key(1)).unwrap()
 }
 
 /// A ticket before it is kept.

@@ -53,7 +53,10 @@ impl KeyCache {
         let key = match self.directory.evaluation(tenant, key_id).await {
             Ok(key) => key,
             Err(error) => {
-                if matches!(error, KeyDirectoryError::NoEvaluation { .. }) {
+                if matches!(
+                    error,
+                    KeyDirectoryError::NoEvaluation { .. } | KeyDirectoryError::Revoked { .. }
+                ) {
                     self.forget(tenant, key_id, None).await;
                 }
                 return Err(error.into());

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use prost::Message;
 use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotModel, OneShotNetwork};
 use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_linalg::{EncryptedBiases, POLYNOMIAL_SIZE};
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion, StoredModel, StoredNetwork};
 use sphinx_network::Plan;
+use sphinx_proto::v1::PutBiasesRequest;
 use sphinx_proto::{KeyId, ModelId, TenantId};
 use sphinx_runtime::{ByteCache, Compute};
 
@@ -18,7 +21,7 @@ use crate::models::VersionId;
 pub(crate) struct OneShotModels {
     store: ModelStore,
     compute: Compute,
-    prepared: ByteCache<VersionId, Prepared>,
+    prepared: ByteCache<Inputs, Prepared>,
 }
 
 /// A model as the store has it now, and the version of it that a request means.
@@ -26,6 +29,14 @@ pub(crate) struct OneShotModels {
 pub(crate) struct FoundModel {
     meta: ModelMeta,
     pub(crate) version: u64,
+}
+
+/// What a prepared model is made of. The biases of a version are replaced by another upload.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Inputs {
+    version: VersionId,
+    /// A few kilobytes.
+    biases: Bytes,
 }
 
 #[derive(Debug)]
@@ -74,29 +85,41 @@ impl OneShotModels {
             incarnation: model.meta.incarnation,
             version: model.version,
         };
-        let prepared = self.prepared.get_or_make(version, self.prepare(model)).await?;
+        let biases = self.store.biases(&model.meta, model.version).await?;
+        let missing =
+            InferenceError::NoBiases { model: model.meta.model_id.clone(), version: model.version };
+        let Some(biases) = biases else {
+            // A version that is not kept has none either.
+            self.store.load(&model.meta, Some(model.version)).await?;
+            return Err(missing);
+        };
+        let inputs = Inputs { version, biases: biases.clone() };
+        let prepared = self.prepared.get_or_make(inputs, self.prepare(model, biases)).await?;
         Ok(Arc::clone(&prepared.model))
     }
 
-    async fn prepare(&self, model: &FoundModel) -> Result<Prepared, InferenceError> {
+    async fn prepare(&self, model: &FoundModel, biases: Bytes) -> Result<Prepared, InferenceError> {
         let begun = std::time::Instant::now();
         let (meta, version) = (model.meta.clone(), model.version);
         let loaded = self.store.load(&meta, Some(version)).await?;
-        let prepared = self.compute.run(move || prepare(&meta, loaded)).await??;
+        let prepared = self.compute.run(move || prepare(&meta, loaded, &biases)).await??;
         let (bytes, millis) = (prepared.bytes, begun.elapsed().as_millis());
         tracing::info!(model = %model.meta.model_id, version, bytes, millis, "one-shot model loaded");
         Ok(prepared)
     }
 }
 
-fn prepare(meta: &ModelMeta, version: ModelVersion) -> Result<Prepared, InferenceError> {
+fn prepare(
+    meta: &ModelMeta,
+    version: ModelVersion,
+    biases: &[u8],
+) -> Result<Prepared, InferenceError> {
     let damaged = |cause| InferenceError::DamagedModel { model: meta.model_id.clone(), cause };
     let StoredNetwork { spec, plan, .. } =
         meta.stored_network().map_err(|fault| damaged(fault.into()))?;
-    let (weights, biases) = (version.weights.len(), version.biases.len());
-    let expected = plan.stages.len();
-    if (weights, biases) != (expected, expected) {
-        return Err(damaged(ModelFault::StageCount { weights, biases, expected }));
+    let (got, expected) = (version.weights.len(), plan.stages.len());
+    if got != expected {
+        return Err(damaged(ModelFault::StageCount { got, expected }));
     }
     let unfit = |cause| InferenceError::NotOneShot {
         model: meta.model_id.clone(),
@@ -109,8 +132,14 @@ fn prepare(meta: &ModelMeta, version: ModelVersion) -> Result<Prepared, Inferenc
     let network =
         OneShotNetwork::new(profile, &plan, &version.weights, bound, range).map_err(unfit)?;
     let mut expanded = Vec::with_capacity(expected);
-    for (index, (stage, bytes)) in plan.stages.iter().zip(&version.biases).enumerate() {
-        let biases = EncryptedBiases::from_bytes(bytes, stage.linear.bias_count())
+    let biases = PutBiasesRequest::decode(biases).map_err(|_| damaged(ModelFault::BiasRecord))?;
+    let got = biases.stages.len();
+    if got != expected {
+        return Err(damaged(ModelFault::BiasStages { got, expected }));
+    }
+    for (index, (stage, biases)) in plan.stages.iter().zip(&biases.stages).enumerate() {
+        let count = stage.linear.bias_count();
+        let biases = EncryptedBiases::from_samples(&biases.seeds, &biases.bodies, count)
             .map_err(|cause| damaged(ModelFault::Biases { stage: index, cause }))?;
         expanded.push(biases);
     }

@@ -1,6 +1,6 @@
 //! `DescribeModel`: the integer form of a model version.
 
-use sphinx_proto::v1::{DescribeModelRequest, DescribeModelResponse, IntegerStage};
+use sphinx_proto::v1::{DescribeModelRequest, DescribeModelResponse, IntegerStage, VersionState};
 use sphinx_proto::{ConversionError, ModelId};
 use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
@@ -20,8 +20,10 @@ pub(crate) async fn handle(
 ) -> Result<Response<DescribeModelResponse>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
     let wanted = Description::try_from(request.into_inner())?;
-    let model = models.describe(tenant, wanted.model_id, wanted.version).await?;
-    Ok(Response::new(model.as_ref().into()))
+    let model = models.describe(tenant.clone(), wanted.model_id, wanted.version).await?;
+    let has_one_shot_biases = models.has_one_shot_biases(&tenant, &model).await?;
+    let state = VersionState { has_one_shot_biases, ..model.state.clone() };
+    Ok(Response::new(describe(&model, state)))
 }
 
 impl TryFrom<DescribeModelRequest> for Description {
@@ -32,15 +34,14 @@ impl TryFrom<DescribeModelRequest> for Description {
     }
 }
 
-impl From<&LoadedModel> for DescribeModelResponse {
-    fn from(model: &LoadedModel) -> Self {
-        Self {
-            model_id: model.model_id.to_string(),
-            key_id: model.key_id.to_string(),
-            version: model.version,
-            network: Some(model.network.clone()),
-            stages: model.stages().iter().map(|stage| IntegerStage::from(stage.as_ref())).collect(),
-            incarnation: model.incarnation.to_vec().into(),
-        }
+fn describe(model: &LoadedModel, state: VersionState) -> DescribeModelResponse {
+    DescribeModelResponse {
+        model_id: model.model_id.to_string(),
+        key_id: model.key_id.to_string(),
+        version: model.version,
+        network: Some(model.network.clone()),
+        stages: model.stages().iter().map(|stage| IntegerStage::from(stage.as_ref())).collect(),
+        incarnation: model.incarnation.to_vec().into(),
+        state: Some(state),
     }
 }

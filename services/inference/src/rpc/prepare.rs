@@ -6,6 +6,7 @@ mod upload;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use sphinx_linalg::ROW_WORDS;
 use sphinx_proto::conversion::parameter_set;
 use sphinx_proto::v1::prepare_request::Part;
 use sphinx_proto::v1::{PrepareHeader, PrepareRequest};
@@ -79,7 +80,7 @@ impl Reservation {
         version: u64,
     ) -> Result<Self, InferenceError> {
         let (compute, limit) = (service.compute.clone(), service.max_rows);
-        let units = stage.cipher.units().len().max(1);
+        let units = stage.cipher.units(ROW_WORDS).len().max(1);
         let under_way = (UNITS_PER_THREAD * compute.width()).min(units);
         let got = stage.inputs() + 2 * under_way * stage.outputs().div_ceil(units);
         let rows = u32::try_from(got).unwrap_or(u32::MAX);

@@ -85,3 +85,25 @@ async fn rejects_requests_that_are_wrong_or_name_what_is_not_there() {
     let status = world.inference.clone().infer_once(foreign).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound, "{status:?}");
 }
+
+/// The biases of a version come from its owner, and another upload takes the place of the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_versions_without_biases_and_takes_those_that_come_later() {
+    let world = World::start(&[]).await;
+    let model = world.bare_model("default", party(), "small", "mine", SMALL).await;
+    world.register("mine", &party().evaluation[0]).await;
+    let image = model.image(0);
+    let status = world.infer(model.request(&image)).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    assert!(status.message().contains("has no biases for one-shot"), "{status:?}");
+    world.put_biases(&model, &model.biases).await;
+    model.check(&image, world.infer(model.request(&image)).await.unwrap());
+    let other: Vec<Vec<f32>> = model.biases.iter().map(|stage| vec![1.5; stage.len()]).collect();
+    world.put_biases(&model, &other).await;
+    let moved = model.decrypt(world.infer(model.request(&image)).await.unwrap());
+    world.put_biases(&model, &model.biases).await;
+    let back = world.infer(model.request(&image)).await.unwrap();
+    model.check(&image, back.clone());
+    let pairs = moved.iter().zip(model.decrypt(back));
+    assert!(pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) > 0.5, "{moved:?}");
+}

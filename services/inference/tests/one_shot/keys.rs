@@ -8,7 +8,7 @@ use tonic::Code;
 use crate::world::{LARGE, SMALL, World, party, stranger};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rejects_queries_under_unknown_revoked_and_exchanged_keys() {
+async fn rejects_queries_under_unknown_removed_exchanged_and_revoked_keys() {
     let world = World::start(&[]).await;
     let model = world.model("small", "mine", SMALL).await;
     let image = model.image(0);
@@ -30,6 +30,9 @@ async fn rejects_queries_under_unknown_revoked_and_exchanged_keys() {
     assert!(refused(old).await.contains(&second));
     let answer = world.infer(model.request(&image)).await.unwrap();
     assert_eq!(answer.fingerprint, second);
+    // Revoked: refused at once, and for good.
+    world.revoke("mine").await;
+    assert!(refused(model.request(&image)).await.contains("was revoked"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,15 +6,15 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotNetwork, Simulation, SimulationNoise};
 use sphinx_evaluation_keys::{Answer, OneShotProfile, QueryLayout};
-use sphinx_models::ModelStore;
+use sphinx_models::{ModelMeta, ModelStore};
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_proto::v1::{
     DeleteKeyRequest, FindUploadRequest, InferOnceRequest, InferOnceResponse, KeyKind,
-    inference_client::InferenceClient, key_vault_client::KeyVaultClient,
+    RevokeKeyRequest, inference_client::InferenceClient, key_vault_client::KeyVaultClient,
 };
 use sphinx_secret::SecretKey;
 use sphinx_testbed::{
-    Running, encrypted_biases, key_header, keyvault, model_meta, model_version, of_tenant, upload,
+    Running, first_version, key_header, keyvault, model_meta, of_tenant, one_shot_biases, upload,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -87,6 +87,8 @@ pub struct Model {
     pub simulation: Option<Simulation>,
     pub id: &'static str,
     pub key_id: String,
+    pub biases: Vec<Vec<f32>>,
+    meta: ModelMeta,
     owner: &'static Party,
 }
 
@@ -182,6 +184,12 @@ impl World {
         self.vault.clone().delete_key(request).await.unwrap();
     }
 
+    /// Revokes a key.
+    pub async fn revoke(&self, key_id: &str) {
+        let request = RevokeKeyRequest { key_id: key_id.to_owned() };
+        self.vault.clone().revoke_key(request).await.unwrap();
+    }
+
     /// Stores version 0 of a model with random parameters.
     pub async fn model(&self, id: &'static str, key_id: &str, spec: &str) -> Model {
         self.model_as(DEFAULT_TENANT, party(), id, key_id, spec).await
@@ -189,6 +197,20 @@ impl World {
 
     /// The same, of a tenant with keys of its own.
     pub async fn model_as(
+        &self,
+        tenant: &str,
+        owner: &'static Party,
+        id: &'static str,
+        key_id: &str,
+        spec: &str,
+    ) -> Model {
+        let model = self.bare_model(tenant, owner, id, key_id, spec).await;
+        self.put_biases(&model, &model.biases).await;
+        model
+    }
+
+    /// The same without encrypted biases.
+    pub async fn bare_model(
         &self,
         tenant: &str,
         owner: &'static Party,
@@ -206,22 +228,22 @@ impl World {
             stage.biases = (0..count).map(|index| (index % 5) as f32 / 4.0 - 0.5).collect();
         }
         let meta = model_meta(tenant, id, key_id, &spec, [7; 16]);
-        let biases = parameters.iter();
-        let biases = biases.map(|stage| encrypted_biases(&owner.key, &stage.biases, &mut rng));
-        let biases = biases.collect();
         let weights: Vec<Vec<f32>> = parameters.iter().map(|stage| stage.weights.clone()).collect();
+        let biases: Vec<Vec<f32>> = parameters.iter().map(|stage| stage.biases.clone()).collect();
         let profile = OneShotProfile::Standard;
         let simulation =
-            OneShotNetwork::new(profile, &plan, &weights, spec.bias_bound, DEFAULT_HALF_RANGE).map(
-                |network| {
-                    let biases: Vec<_> = parameters.iter().map(|s| s.biases.clone()).collect();
-                    Simulation::new(network.into(), &biases).unwrap()
-                },
-            );
-        let version = model_version(0, weights, biases);
-        self.models.create(&meta, version).await.unwrap();
-        let layout = QueryLayout::new(&plan).unwrap();
-        Model { layout, simulation: simulation.ok(), plan, id, key_id: key_id.to_owned(), owner }
+            OneShotNetwork::new(profile, &plan, &weights, spec.bias_bound, DEFAULT_HALF_RANGE)
+                .map(|network| Simulation::new(network.into(), &biases).unwrap());
+        self.models.create(&meta, first_version(&meta, weights)).await.unwrap();
+        let (layout, simulation) = (QueryLayout::new(&plan).unwrap(), simulation.ok());
+        let key_id = key_id.to_owned();
+        Model { layout, simulation, plan, id, key_id, meta, biases, owner }
+    }
+
+    /// Puts encrypted biases beside version 0 of a model, as its trainer would.
+    pub async fn put_biases(&self, model: &Model, biases: &[Vec<f32>]) {
+        let biases = one_shot_biases(&model.owner.key, biases);
+        self.models.put_biases(&model.meta, 0, biases).await.unwrap();
     }
 
     pub async fn infer(&self, request: InferOnceRequest) -> Result<InferOnceResponse, Status> {

@@ -8,3 +8,4 @@ mod load;
 mod prepare;
 mod service;
 mod sync_tickets;
+mod weights;

@@ -15,17 +15,14 @@ use crate::service::{INPUTS, Service, all};
 type Change = fn(&mut PrepareHeader);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_is_answered_by_head_biases_and_every_row_once() {
+async fn a_stream_is_answered_by_head_and_every_row_once() {
     let mut service = Service::start().await;
     let (first, rest) = (service.rows(0, 30), service.rows(30, 6));
     let parts = vec![Part::Header(service.header(0)), Part::Input(first), Part::Input(rest)];
     let answers = service.prepare(parts).await.unwrap();
     let mut answers = answers.into_iter().map(|answer| answer.part.unwrap());
     let Answer::Result(head) = answers.next().unwrap() else { panic!("no head") };
-    assert_eq!((head.version, head.rows, head.biases), (0, 160, 10));
-    let Answer::Biases(biases) = answers.next().unwrap() else { panic!("no biases") };
-    let sizes = (biases.first, biases.masks.len(), biases.bodies.len());
-    assert_eq!(sizes, (0, 10 * 6 * POLYNOMIAL_SIZE, 10 * 6));
+    assert_eq!((head.version, head.rows), (0, 160));
     let mut rows = Vec::new();
     for answer in answers {
         let Answer::Output(output) = answer else { panic!("no rows") };
@@ -144,4 +141,21 @@ async fn a_client_that_leaves_gives_its_rows_back() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     panic!("the rows were not given back within two seconds");
+}
+
+/// A key is asked for again when the last answer is five seconds old.
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_preparations_under_a_key_that_was_revoked_meanwhile() {
+    let mut service = Service::start().await;
+    let parts = |service: &mut Service| {
+        vec![Part::Header(service.header(0)), Part::Input(service.rows(0, INPUTS))]
+    };
+    let before = parts(&mut service);
+    service.prepare(before).await.unwrap();
+    service.revoke().await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let after = parts(&mut service);
+    let status = service.prepare(after).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    assert!(status.message().contains("key mine of tenant default was revoked"), "{status:?}");
 }

@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_inference::{Config, InferenceLimits};
-use sphinx_linalg::{EncryptedBiases, LinearMap, POLYNOMIAL_SIZE, SEED_BYTES};
+use sphinx_linalg::{LinearMap, POLYNOMIAL_SIZE, SEED_BYTES};
 use sphinx_models::ModelStore;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_proto::Reason;
@@ -13,7 +13,9 @@ use sphinx_proto::v1::{
     prepare_request::Part,
 };
 use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, InferenceStage};
-use sphinx_testbed::{Running, inference_with, keyvault, model_meta, model_version, register_key};
+use sphinx_testbed::{
+    Running, first_version, inference_with, keyvault, model_meta, register_key, revoke_key,
+};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
@@ -27,7 +29,7 @@ pub struct Service {
     pub maps: Vec<LinearMap>,
     pub rng: ChaCha20Rng,
     _store: TempDir,
-    _services: [Running; 2],
+    services: [Running; 2],
 }
 
 const SPEC: &str = r#"
@@ -71,7 +73,13 @@ impl Service {
         let mut client = InferenceClient::connect(service.url.clone()).await.unwrap();
         let request = DescribeModelRequest { model_id: "small".to_owned(), version: None };
         let described = client.describe_model(request).await.unwrap().into_inner();
-        Self { client, described, maps, rng, _store: store, _services: [keyvault, service] }
+        Self { client, described, maps, rng, _store: store, services: [keyvault, service] }
+    }
+
+    /// Revokes the key of the model.
+    pub async fn revoke(&self) {
+        let [keyvault, _] = &self.services;
+        revoke_key(&keyvault.url, "default", "mine").await;
     }
 
     /// A header that is right for a stage.
@@ -152,18 +160,7 @@ async fn store_model(
     });
     let maps = maps.collect();
     let meta = model_meta("default", name, key_id, spec, [7; 16]);
-    let biases = parameters.iter().map(|stage| {
-        let mut biases = EncryptedBiases::zero(stage.biases.len());
-        let (mut seeds, mut bodies) =
-            (vec![0; biases.len() * SEED_BYTES], vec![0; biases.len() * POLYNOMIAL_SIZE * 6]);
-        rng.fill_bytes(&mut seeds);
-        rng.fill_bytes(&mut bodies);
-        biases.add_seeded(0, &seeds, &bodies).unwrap();
-        biases.to_bytes().into()
-    });
-    let biases = biases.collect();
-    let weights = parameters.iter().map(|stage| stage.weights.clone()).collect();
-    let version = model_version(0, weights, biases);
-    models.create(&meta, version).await.unwrap();
+    let weights = parameters.into_iter().map(|stage| stage.weights).collect();
+    models.create(&meta, first_version(&meta, weights)).await.unwrap();
     maps
 }

@@ -1,6 +1,6 @@
 //! Differences of versions. That they repair tickets is tested with the SDK.
 
-use sphinx_proto::v1::{SyncTicketsRequest, SyncTicketsResponse, sync_tickets_response::Part};
+use sphinx_proto::v1::{SyncTicketsRequest, SyncTicketsResponse};
 use tonic::{Code, Status};
 
 use crate::service::Service;
@@ -12,7 +12,6 @@ fn request(service: &Service) -> SyncTicketsRequest {
         incarnation: service.described.incarnation.clone(),
         from_version: 0,
         to_version: 0,
-        old_biases: false,
     }
 }
 
@@ -29,35 +28,15 @@ async fn ask(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn equal_versions_differ_by_nothing_and_biases_come_once_or_twice() {
+async fn equal_versions_differ_by_nothing() {
     let service = Service::start().await;
-    let once = ask(&service, request(&service)).await.unwrap();
-    let twice = SyncTicketsRequest { old_biases: true, ..request(&service) };
-    let twice = ask(&service, twice).await.unwrap();
-    let differences: Vec<_> = once
-        .iter()
-        .filter_map(|reply| match reply.part.clone().unwrap() {
-            Part::Difference(difference) => Some(difference),
-            Part::Biases(_) => None,
-        })
-        .collect();
+    let replies = ask(&service, request(&service)).await.unwrap();
+    let differences: Vec<_> =
+        replies.iter().filter_map(|reply| reply.difference.as_ref()).collect();
     // A convolution of 10 kernels of 3 x 3 and a dense layer of 160 inputs.
     let counts: Vec<_> = differences.iter().map(|d| (d.stage, d.count, d.bits)).collect();
     assert_eq!(counts, [(0, 90, 0), (1, 800, 0)]);
     assert!(differences.iter().all(|difference| difference.values.is_empty()));
-    let biases = |replies: &[SyncTicketsResponse]| {
-        let counts = replies.iter().filter_map(|reply| match reply.part.clone().unwrap() {
-            Part::Biases(biases) => {
-                let words = biases.biases.unwrap();
-                assert_eq!(words.masks.len(), words.bodies.len() * 2048);
-                Some((biases.stage, biases.version, words.bodies.len() / 6))
-            }
-            Part::Difference(_) => None,
-        });
-        counts.collect::<Vec<_>>()
-    };
-    assert_eq!(biases(&once), [(0, 0, 10), (1, 0, 5)]);
-    assert_eq!(biases(&twice), [biases(&once), biases(&once)].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]

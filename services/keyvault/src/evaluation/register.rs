@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sphinx_objects::record::seal;
 use sphinx_objects::{ObjectError, Put};
 use sphinx_proto::v1::KeyKind;
 use sphinx_proto::{KeyId, TenantId};
 
 use crate::error::VaultError;
-use crate::layout::{self, KeyRecord};
+use crate::layout::{self, Entry, KeyRecord};
 use crate::material::Announcement;
 use crate::vault::{Registered, Vault, same};
 
@@ -30,6 +31,7 @@ impl Vault {
     ) -> Result<(), VaultError> {
         // No upload loses its parts between the last look at them and its registration.
         let _one_at_a_time = self.registering.lock().await;
+        self.refuse_revoked(tenant, &announced.key_id).await?;
         if let Some(stored) = self.find(tenant, KIND, &announced.key_id).await? {
             if stored.material_sha256 != sha256 {
                 return Err(VaultError::Taken { key_id: announced.key_id.clone() });
@@ -71,8 +73,10 @@ impl Vault {
             description: announced.description.clone(),
             created_unix_seconds: now_unix_seconds,
             material_sha256: sha256.to_owned(),
+            identity: Bytes::new(),
         };
         let key_id = announced.key_id.clone();
+        self.refuse_revoked(tenant, &key_id).await?;
         if let Some(stored) = self.find(tenant, KIND, &key_id).await? {
             return same(key_id, stored, &record);
         }
@@ -98,14 +102,15 @@ impl Vault {
         &self,
         tenant: &TenantId,
         key_id: &KeyId,
-    ) -> Result<KeyRecord, VaultError> {
+    ) -> Result<Entry, VaultError> {
         let _one_at_a_time = self.registering.lock().await;
-        let record = self.get(tenant, KIND, key_id).await?;
+        let entry = self.get(tenant, KIND, key_id).await?;
+        let record = &entry.record;
         self.objects.delete(&layout::key(tenant, KIND, key_id)).await?;
         if !self.registered_materials(tenant).await?.contains(&record.material_sha256) {
             self.parts.remove(tenant, &record.material_sha256).await?;
         }
-        Ok(record)
+        Ok(entry)
     }
 
     /// Removes what unfinished uploads of all tenants left too long ago. A tenant whose keys cannot
@@ -161,7 +166,6 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use sphinx_proto::v1::ParameterSet;
     use sphinx_runtime::Compute;
 

@@ -7,6 +7,7 @@ use sphinx_runtime::Principal;
 use tonic::{Request, Response, Status};
 
 use crate::error::VaultError;
+use crate::layout::KeyRecord;
 use crate::vault::Vault;
 
 /// Which evaluation keys to remove.
@@ -21,7 +22,8 @@ pub(crate) async fn handle(
     let Principal { tenant } = Principal::of(&request)?;
     let deletion = Deletion::try_from(request.into_inner())?;
     let key = vault.delete_evaluation(&tenant, &deletion.key_id).await?;
-    tracing::info!(key_id = key.key_id, fingerprint = key.fingerprint, "evaluation keys removed");
+    let KeyRecord { key_id, fingerprint, .. } = &key.record;
+    tracing::info!(key_id, fingerprint, "evaluation keys removed");
     Ok(Response::new(DeleteKeyResponse { key: Some(key.into()) }))
 }
 
@@ -32,9 +34,7 @@ impl TryFrom<DeleteKeyRequest> for Deletion {
         let key_id = KeyId::parse(request.key_id)?;
         match key_kind(request.kind)? {
             KeyKind::Evaluation => Ok(Self { key_id }),
-            KeyKind::PublicEncryption | KeyKind::Unspecified => {
-                Err(VaultError::Kind { got: request.kind })
-            }
+            KeyKind::Identity | KeyKind::Unspecified => Err(VaultError::Kind { got: request.kind }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use sphinx_proto::conversion::required;
 use sphinx_proto::v1::exchange_keys_request::Part;
-use sphinx_proto::v1::{ExchangeKeysRequest, ExchangeKeysResponse, KeyHeader, KeyKind};
+use sphinx_proto::v1::{ExchangeKeysRequest, ExchangeKeysResponse, Key, KeyHeader, KeyKind};
 use sphinx_proto::{TenantId, next_message};
 use sphinx_runtime::{Principal, unix_seconds};
 use tonic::{Request, Response, Status, Streaming};
@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::config::VaultLimits;
 use crate::error::VaultError;
 use crate::evaluation::Receiver;
+use crate::layout::Entry;
 use crate::material::{Announcement, CheckedKey, Upload};
 use crate::vault::Vault;
 
@@ -30,10 +31,11 @@ pub(crate) async fn handle(
         let key = receive(parts, announced, vault.limits()).await?;
         vault.register(&tenant, key, unix_seconds()).await?
     };
-    let (key, already) = (registered.key, registered.already);
+    let (record, already) = (registered.key, registered.already);
+    let key = Key::from(Entry { record, revoked_unix_seconds: None });
     tracing::info!(key_id = key.key_id, fingerprint = key.fingerprint, already, "key registered");
     Ok(Response::new(ExchangeKeysResponse {
-        key: Some(key.into()),
+        key: Some(key),
         already_registered: already,
         limits: Some((*vault.limits()).into()),
     }))

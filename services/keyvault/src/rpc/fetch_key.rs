@@ -27,13 +27,15 @@ pub(crate) async fn handle(
 ) -> Result<Response<BoxStream<'static, Result<FetchKeyResponse, Status>>>, Status> {
     let Principal { tenant } = Principal::of(&request)?;
     let Fetch { key_id, fingerprint } = Fetch::try_from(request.into_inner())?;
-    let key = vault.get(&tenant, KeyKind::Evaluation, &key_id).await?;
+    let entry = vault.get(&tenant, KeyKind::Evaluation, &key_id).await?;
+    vault.refuse_revoked(&tenant, &key_id).await?;
+    let key = entry.record.clone();
     if !fingerprint.is_empty() && fingerprint != key.fingerprint {
         let (got, expected) = (key.fingerprint, fingerprint);
         return Err(VaultError::OtherFingerprint { key_id, got, expected }.into());
     }
     let count = part_count(key.material_bytes);
-    let first = FetchKeyResponse { part: Some(Part::Key(key.clone().into())) };
+    let first = FetchKeyResponse { part: Some(Part::Key(entry.into())) };
     let (vault, key) = (vault.clone(), std::sync::Arc::new(key));
     // One part is in memory at a time: the next is read when the one before has been taken.
     let chunks = stream::iter(0..count).then(move |number| {
@@ -65,9 +67,7 @@ impl TryFrom<FetchKeyRequest> for Fetch {
         let key_id = KeyId::parse(request.key_id)?;
         match key_kind(request.kind)? {
             KeyKind::Evaluation => Ok(Self { key_id, fingerprint: request.fingerprint }),
-            KeyKind::PublicEncryption | KeyKind::Unspecified => {
-                Err(VaultError::Kind { got: request.kind })
-            }
+            KeyKind::Identity | KeyKind::Unspecified => Err(VaultError::Kind { got: request.kind }),
         }
     }
 }

@@ -30,7 +30,7 @@ impl TryFrom<GetKeyRequest> for Lookup {
     fn try_from(request: GetKeyRequest) -> Result<Self, ConversionError> {
         let kind = match request.kind {
             // What requests made by hand leave out.
-            0 => KeyKind::PublicEncryption,
+            0 => KeyKind::Identity,
             kind => key_kind(kind)?,
         };
         Ok(Self { key_id: KeyId::parse(request.key_id)?, kind })

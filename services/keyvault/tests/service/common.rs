@@ -9,7 +9,7 @@ use sphinx_proto::v1::{
 };
 use sphinx_runtime::{CancellationToken, RunError};
 use sphinx_testbed::key_header;
-pub use sphinx_testbed::{PUBLIC_KEY_BYTES as MATERIAL, of_tenant};
+pub use sphinx_testbed::{IDENTITY_BYTES as MATERIAL, of_tenant};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{Request, transport::Channel};
@@ -49,7 +49,7 @@ pub fn material(tag: u8) -> Vec<u8> {
 
 /// The true header of some material.
 pub fn header(key_id: &str, material: &[u8]) -> KeyHeader {
-    key_header(key_id, KeyKind::PublicEncryption, material)
+    key_header(key_id, KeyKind::Identity, material)
 }
 
 pub fn header_part(header: KeyHeader) -> ExchangeKeysRequest {
@@ -60,9 +60,9 @@ pub fn chunk_part(chunk: &[u8]) -> ExchangeKeysRequest {
     ExchangeKeysRequest { part: Some(Part::Chunk(chunk.to_vec().into())) }
 }
 
-/// A whole upload in chunks of 5000 bytes.
+/// A whole upload in chunks of 10 bytes.
 pub fn upload(header: KeyHeader, material: &[u8]) -> Vec<ExchangeKeysRequest> {
-    sphinx_testbed::upload(header, material, 5000)
+    sphinx_testbed::upload(header, material, 10)
 }
 
 /// A stream of messages as a request.

@@ -6,6 +6,7 @@ mod common;
 mod evaluation;
 mod fetch;
 mod process;
+mod revocation;
 mod rpc;
 mod secrets;
 mod unfinished;

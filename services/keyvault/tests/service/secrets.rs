@@ -5,7 +5,7 @@ use std::path::Path;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_proto::v1::{KeyKind, ListKeysRequest};
-use sphinx_secret::SecretKey;
+use sphinx_secret::{ModelName, RootKey};
 use tfhe::Versionize;
 use tfhe::core_crypto::commons::math::random::Seed;
 use tfhe::core_crypto::prelude::{
@@ -40,9 +40,14 @@ fn bare(key: &(impl serde::Serialize + Versionize + Named), length: usize) -> Ve
 /// Real secret keys in every form they are written in.
 fn secrets() -> Vec<(&'static str, Vec<u8>)> {
     let dir = tempfile::tempdir().unwrap();
-    let key = SecretKey::generate(&mut ChaCha20Rng::seed_from_u64(2)).unwrap();
-    key.save(&dir.path().join("key")).unwrap();
+    let root = RootKey::generate(&mut ChaCha20Rng::seed_from_u64(2));
+    root.save(&dir.path().join("key")).unwrap();
     let file = std::fs::read(dir.path().join("key")).unwrap();
+    let (tenant, model, incarnation) = ("default".to_owned(), "digits".to_owned(), [1; 16]);
+    let read = root.read_key(&ModelName { tenant, model, incarnation });
+    read.save(&dir.path().join("read")).unwrap();
+    let read = std::fs::read(dir.path().join("read")).unwrap();
+    let earlier = [b"sphinx secret key 1 glwe-2048-v1".as_slice(), &[0x3c; 288]].concat();
     let mut generator = SecretRandomGenerator::<DefaultRandomGenerator>::new(Seed(2));
     let glwe = allocate_and_generate_new_binary_glwe_secret_key::<u64, _>(
         GlweDimension(1),
@@ -55,11 +60,18 @@ fn secrets() -> Vec<(&'static str, Vec<u8>)> {
     );
     vec![
         ("a key file of Sphinx", file),
+        ("a key file of an earlier release", earlier),
+        ("a read key of Sphinx", read),
         ("a GLWE key of tfhe", named(&glwe)),
         ("an LWE key of tfhe", named(&lwe)),
         ("a bare GLWE key", bare(&glwe, 8 + 2048 * 8 + 8)),
         ("a bare LWE key", bare(&lwe, 8 + 2048 * 8)),
     ]
+}
+
+/// Whether bytes are a key file of any release.
+fn is_key_file(what: &str) -> bool {
+    what.starts_with("a key file")
 }
 
 /// Files below a directory.
@@ -69,21 +81,20 @@ fn files(directory: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn rejects_secret_keys_as_public_keys_and_stores_nothing() {
+async fn rejects_secret_keys_as_identities_and_stores_nothing() {
     let mut vault = start(|_| ()).await;
     for (what, bytes) in secrets() {
-        // In full, and at the length of a public key: cut off, or with something behind.
-        let mut fitted = bytes.clone();
-        fitted.resize(MATERIAL, 0x5a);
+        // In full, and cut to the length of an identity.
+        let fitted = bytes[..MATERIAL].to_vec();
         for sent in [bytes, fitted] {
             let parts = upload(crate::common::header("laptop", &sent), &sent);
             let status = vault.client.exchange_keys(streamed(parts)).await.unwrap_err();
             assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status:?}");
             let expected = match what {
-                _ if sent.len() != MATERIAL => "this kind of key has 16400",
-                "a key file of Sphinx" => "a key file of Sphinx",
-                "a GLWE key of tfhe" | "an LWE key of tfhe" => "a secret key of tfhe",
-                _ => "one byte value occurs more than 256 times",
+                _ if sent.len() != MATERIAL => "this kind of key has 32",
+                what if is_key_file(what) => "a key file of Sphinx",
+                "a read key of Sphinx" => "a read key of Sphinx",
+                _ => "one byte value occurs more than 12 times",
             };
             assert!(status.message().contains(expected), "{what}: {status:?}");
             assert_eq!(files(vault.dir.path()), 0, "{what}");
@@ -93,10 +104,10 @@ async fn rejects_secret_keys_as_public_keys_and_stores_nothing() {
     assert_eq!(listed.keys, []);
     // What a client really registers is taken.
     let mut rng = ChaCha20Rng::seed_from_u64(3);
-    let public = SecretKey::generate(&mut rng).unwrap().public_material(&mut rng).bytes;
+    let public = RootKey::generate(&mut rng).identity().0;
     let parts = upload(crate::common::header("laptop", &public), &public);
     let receipt = vault.client.exchange_keys(streamed(parts)).await.unwrap().into_inner();
-    assert_eq!(receipt.key.unwrap().kind, i32::from(KeyKind::PublicEncryption));
+    assert_eq!(receipt.key.unwrap().kind, i32::from(KeyKind::Identity));
 }
 
 #[tokio::test]
@@ -104,19 +115,21 @@ async fn rejects_secret_keys_as_evaluation_keys_and_stores_nothing() {
     let vault = start(|_| ()).await;
     let mut cases = secrets();
     // Hidden behind what evaluation keys begin with.
-    let behind = [&keys()[..200], &cases[4].1].concat();
+    let bare = cases.last().unwrap().1.clone();
+    let behind = [&keys()[..200], &bare].concat();
     cases.push(("a bare key behind a true start", behind));
     // Behind a name that only begins like that of evaluation keys.
     let mut other = keys()[..100].to_vec();
     let name = b"sphinx_bootstrap::EvaluationKeys";
     let at = other.windows(name.len()).position(|window| window == name).unwrap();
     other[at + name.len() - 1] = b'z';
-    cases.push(("a bare key behind another name", [&other[..], &cases[3].1].concat()));
+    cases.push(("a bare key behind another name", [&other[..], &bare].concat()));
     for (what, bytes) in cases {
         let status = send(&vault, header("laptop", &bytes), &bytes).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status:?}");
         let expected = match what {
-            "a key file of Sphinx" => "a key file of Sphinx",
+            what if is_key_file(what) => "a key file of Sphinx",
+            "a read key of Sphinx" => "a read key of Sphinx",
             "a GLWE key of tfhe" | "an LWE key of tfhe" => "a secret key of tfhe",
             "a bare key behind a true start" => "evaluation keys refused",
             _ => "no header that names sphinx_bootstrap::EvaluationKeys",

@@ -62,6 +62,9 @@ async fn run(
     let served = async {
         outbound.send(opened).await?;
         while let Some(part) = inbound.next_or_end().await? {
+            // Revoked while the session runs: nothing more is served.
+            let key = service.keys.require(&session.meta.tenant, &session.meta.key_id);
+            key.await.map_err(TrainerError::from)?;
             match part {
                 Part::Evaluate(call) => {
                     evaluate(&service, &session, &call, &mut inbound, &outbound).await?;

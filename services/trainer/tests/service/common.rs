@@ -12,7 +12,7 @@ use sphinx_proto::v1::{
 };
 use sphinx_runtime::{CancellationToken, Config, RunError};
 pub use sphinx_testbed::of_tenant;
-use sphinx_testbed::{Running, register_key};
+use sphinx_testbed::{Running, register_key, revoke_key};
 use sphinx_trainer::{SERVICE, TrainerLimits};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -39,6 +39,11 @@ impl Vault {
     /// Registers a key of a tenant.
     pub async fn register(&self, tenant: &str, key_id: &str) {
         register_key(&self.running.url, tenant, key_id).await;
+    }
+
+    /// Revokes a key of a tenant.
+    pub async fn revoke(&self, tenant: &str, key_id: &str) {
+        revoke_key(&self.running.url, tenant, key_id).await;
     }
 }
 

@@ -8,7 +8,8 @@ use sphinx_proto::v1::{
 use tonic::Code;
 
 use crate::common::{
-    Trainer, assert_broken, assert_refused, connect, creation, of_tenant, start, start_with_model,
+    KEY, Trainer, assert_broken, assert_refused, connect, creation, of_tenant, start,
+    start_with_model,
 };
 use crate::talk::{Talk, announcement, evaluation, input, opening, unchained};
 
@@ -217,4 +218,27 @@ async fn a_session_asks_the_key_vault_and_names_it_when_it_is_away() {
     assert_refused(&refused.err().unwrap(), Code::Unavailable, &address);
     // What needs no key is served all the same.
     assert_eq!(second.models("default").await, ["m"]);
+}
+
+/// A key is asked for again when the last answer is five seconds old.
+#[tokio::test]
+async fn rejects_everything_under_a_key_that_was_revoked_meanwhile() {
+    let mut trainer = start_with_model(|_| ()).await;
+    let (mut one, mut other) = (Talk::open(&trainer, 1).await, Talk::open(&trainer, 2).await);
+    one.evaluate(0, Direction::Forward).await.unwrap();
+    trainer.vault.revoke("default", KEY).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let revoked = format!("key {KEY} of tenant default was revoked");
+    let refused = one.refusal(evaluation(0, Direction::Forward)).await;
+    assert_refused(&refused, Code::FailedPrecondition, &revoked);
+    let Err(refused) = other.evaluate(0, Direction::Backward).await else {
+        panic!("a revoked key was served")
+    };
+    assert_refused(&refused, Code::FailedPrecondition, &revoked);
+    let refused = trainer.create("second").await.unwrap_err();
+    assert_refused(&refused, Code::FailedPrecondition, &revoked);
+    let Err(refused) = Talk::begin(trainer.client.clone(), Part::Open(opening(3))).await else {
+        panic!("a session was opened")
+    };
+    assert_refused(&refused, Code::FailedPrecondition, &revoked);
 }

@@ -1,9 +1,9 @@
-//! The answer to `Prepare`: header, encrypted biases, then result rows as they are finished.
+//! The answer to `Prepare`: the header, then result rows as they are finished.
 
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use sphinx_linalg::{CipherMatrix, Unit};
+use sphinx_linalg::{CipherMatrix, ROW_WORDS, Unit};
 use sphinx_proto::v1::prepare_response::Part;
 use sphinx_proto::v1::{PrepareOutput, PrepareRequest, PrepareResponse, PrepareResult};
 use sphinx_wire::rows::TICKET_ROWS;
@@ -21,20 +21,15 @@ pub(super) fn stream(
         let inputs = upload::receive(&reservation, parts).await?;
         Ok::<_, Status>(results(Arc::new(reservation), Arc::new(inputs)))
     };
-    stream::iter(head).map(Ok).chain(stream::once(results).try_flatten())
+    stream::once(std::future::ready(Ok(head))).chain(stream::once(results).try_flatten())
 }
 
-/// The messages that do not depend on the inputs.
-fn head(reservation: &Reservation) -> Vec<PrepareResponse> {
+/// The message that does not depend on the inputs.
+fn head(reservation: &Reservation) -> PrepareResponse {
     let stage = &reservation.stage;
-    let result = Part::Result(PrepareResult {
-        version: reservation.version,
-        rows: stage.outputs() as u32,
-        biases: stage.biases.count() as u32,
-    });
-    let biases =
-        (0..stage.biases.messages()).map(|index| stage.biases.message(index)).map(Part::Biases);
-    std::iter::once(result).chain(biases).map(|part| PrepareResponse { part: Some(part) }).collect()
+    let result =
+        Part::Result(PrepareResult { version: reservation.version, rows: stage.outputs() as u32 });
+    PrepareResponse { part: Some(result) }
 }
 
 /// Result rows, unit by unit; a bounded number of units is computed ahead of what the client reads.
@@ -42,7 +37,7 @@ fn results(
     reservation: Arc<Reservation>,
     inputs: Arc<CipherMatrix<u64>>,
 ) -> impl Stream<Item = Result<PrepareResponse, Status>> + Send + 'static {
-    let (units, ahead) = (reservation.stage.cipher.units(), reservation.units_under_way());
+    let (units, ahead) = (reservation.stage.cipher.units(ROW_WORDS), reservation.units_under_way());
     let compute = move |unit: Unit| {
         let (reservation, inputs) = (Arc::clone(&reservation), Arc::clone(&inputs));
         async move {

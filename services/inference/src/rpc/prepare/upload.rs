@@ -17,7 +17,7 @@ pub(super) async fn receive(
     reservation: &Reservation,
     mut parts: Streaming<PrepareRequest>,
 ) -> Result<CipherMatrix<u64>, Status> {
-    let mut upload = Upload::<u64>::new(reservation.stage.inputs(), TICKET_ROWS.upload);
+    let mut upload = Upload::<u64>::new(reservation.stage.inputs(), 1, TICKET_ROWS.upload);
     while let Some(message) = next_message(&mut parts).await? {
         let input = match required("part", "input rows", message.part)? {
             Part::Input(input) => input,
