@@ -66,10 +66,9 @@ async fn encrypted(
         keyvault: cluster.keyvault.to_string(),
         tenant: TenantId::default(),
     })?;
-    let root = RootKey::generate(&mut sphinx_client::secure_rng());
-    let key = Arc::new(root.one_shot_key()?);
+    let key = Arc::new(RootKey::generate(&mut sphinx_client::secure_rng()));
     let (key_id, model_id) = (KeyId::parse("twin")?, ModelId::parse("twin")?);
-    client.register_key(&key_id, &root.identity(), "twin").await?;
+    client.register_key(&key_id, &key.identity(), "twin").await?;
     client.create_model(&model_id, &key_id, spec, seed).await?;
     let rule = options.rule(data.len())?;
     let session = SessionOptions {

@@ -7,7 +7,7 @@ use sphinx_client::data::Dataset;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::workspace::{Evaluation, Trained};
 use sphinx_client::{
-    Endpoints, KeyId, ModelId, ModelLedger, SphinxClient, TenantId, TrainingOptions,
+    Endpoints, KeyId, Memory, ModelId, ModelLedger, SphinxClient, TenantId, TrainingOptions,
     TrainingRequest, identity_fingerprint,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
@@ -96,6 +96,7 @@ impl Trial<'_> {
             ledger,
             delta: self.delta,
             seed: None,
+            memory: Memory::default(),
         };
         let Ended { trained, interrupted } =
             training::run(&client, request, output, interrupt).await?;

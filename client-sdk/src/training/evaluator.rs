@@ -2,6 +2,8 @@
 
 mod observed;
 
+use std::time::Duration;
+
 use sphinx_gradient::Tensor;
 pub use sphinx_network::Direction;
 
@@ -71,6 +73,11 @@ pub trait Evaluator: Send {
 
     /// Bytes moved so far.
     fn traffic(&self) -> Traffic;
+
+    /// CPU time of this side's threads that checks of products took so far.
+    fn check_cpu(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 impl<E: Evaluator + ?Sized> Evaluator for &mut E {
@@ -109,5 +116,9 @@ impl<E: Evaluator + ?Sized> Evaluator for &mut E {
 
     fn traffic(&self) -> Traffic {
         (**self).traffic()
+    }
+
+    fn check_cpu(&self) -> Duration {
+        (**self).check_cpu()
     }
 }

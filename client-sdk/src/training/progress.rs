@@ -29,6 +29,8 @@ pub struct Progress {
     pub epsilon: Option<Epsilon>,
     /// Bytes moved in this run.
     pub traffic: Traffic,
+    /// CPU time of this side's threads in this run that checks of products took.
+    pub check_cpu: Duration,
 }
 
 /// A finished training.

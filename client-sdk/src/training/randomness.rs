@@ -49,6 +49,18 @@ impl StepRandomness {
         hash.update(step.to_le_bytes());
         ChaCha20Rng::from_seed(hash.finalize().into())
     }
+
+    /// The generator of keys and ciphertexts for product `number` of the step on `version`: the same
+    /// with purpose 6 and number.
+    pub fn of_product(&self, version: u64, number: u64) -> ChaCha20Rng {
+        let mut hash = Sha256::new();
+        hash.update(DOMAIN);
+        hash.update(*self.seed);
+        hash.update([6]);
+        hash.update(version.to_le_bytes());
+        hash.update(number.to_le_bytes());
+        ChaCha20Rng::from_seed(hash.finalize().into())
+    }
 }
 
 #[cfg(test)]

@@ -126,6 +126,7 @@ impl Training<'_> {
                 step_time: step_started.elapsed(),
                 epsilon: ledger.as_ref().and_then(|ledger| ledger.spent()),
                 traffic: cloud.traffic(),
+                check_cpu: cloud.check_cpu(),
             };
             if !progress(&report) {
                 break;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use sphinx_gradient::Tensor;
 use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan};
@@ -25,6 +27,7 @@ use crate::error::{ClientError, StateError, TrainingError};
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::mirror::{ModelMirror, NextVersion, SessionMirror};
+use crate::training::randomness::StepRandomness;
 use crate::training::rows::{self, CheckCost, Checked, Evaluation, TrainerRows};
 use crate::training::sealed::Sealed;
 use crate::training::stream::TrainStream;
@@ -61,6 +64,10 @@ pub struct EncryptedSession {
     /// Where the sealed update leads.
     next: Option<NextVersion>,
     calls: u64,
+    /// Products on the mirrored version so far.
+    products: u64,
+    /// Of keys and ciphertexts, where a training has to be repeatable.
+    randomness: Option<Arc<StepRandomness>>,
     checks: CheckCost,
     /// Bytes moved by streams that were closed since.
     earlier: Traffic,
@@ -99,9 +106,28 @@ impl EncryptedSession {
             last_step,
             next: None,
             calls: 0,
+            products: 0,
+            randomness: None,
             checks: CheckCost::default(),
             earlier: Traffic::default(),
         })
+    }
+
+    /// Draws keys and ciphertexts as a function of a seed, so that a training can be repeated bit for
+    /// bit: whoever knows the seed can decrypt it.
+    pub(crate) fn repeatable(self, seed: [u8; 32]) -> Self {
+        Self { randomness: Some(Arc::new(StepRandomness::new(seed))), ..self }
+    }
+
+    /// For the next product.
+    fn rng(&mut self) -> ChaCha20Rng {
+        let number = self.products;
+        self.products += 1;
+        match &self.randomness {
+            Some(fixed) => fixed.of_product(self.mirror.version(), number),
+            // Of this call alone, so that a copied process repeats no mask.
+            None => ChaCha20Rng::from_rng(&mut crate::secure_rng()),
+        }
     }
 
     /// The network's stages.
@@ -122,11 +148,6 @@ impl EncryptedSession {
     /// h of the version that evaluations use.
     pub fn chain(&self) -> [u8; 32] {
         self.mirror.chain()
-    }
-
-    /// CPU time of this side's threads that checks took so far.
-    pub fn check_cpu(&self) -> Duration {
-        self.checks.0
     }
 }
 
@@ -172,12 +193,13 @@ impl Evaluator for EncryptedSession {
         direction: Direction,
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError> {
+        let rng = self.rng();
         let (mirror, integers) = (&self.mirror, &self.integers);
         let Some(evaluation) = evaluation(mirror, integers, (stage, direction), blocks) else {
             return Err(no_product(stage, blocks, mirror.plan().stages.len()));
         };
         let mut server = TrainerRows::new(&mut self.stream, self.mirror.version(), self.calls + 1);
-        let checked = rows::evaluate(&mut server, &evaluation, blocks, &mut self.checks)?;
+        let checked = rows::evaluate(&mut server, &evaluation, blocks, rng, &mut self.checks)?;
         self.calls += 1;
         match checked {
             Checked::Right(tensors) => Ok(tensors),
@@ -225,6 +247,8 @@ impl Evaluator for EncryptedSession {
     fn reopen(&mut self, step: u64) -> Result<bool, ClientError> {
         let (client, options) = (self.client.clone(), self.options.clone());
         self.earlier = self.traffic();
+        // A step whose stream broke begins again.
+        self.products = 0;
         // Where the model is: at the version that is mirrored, or at the one that was to follow.
         let opened = self
             .runtime
@@ -242,6 +266,10 @@ impl Evaluator for EncryptedSession {
     fn traffic(&self) -> Traffic {
         let now = self.stream.traffic();
         Traffic { up: self.earlier.up + now.up, down: self.earlier.down + now.down }
+    }
+
+    fn check_cpu(&self) -> Duration {
+        self.checks.0
     }
 }
 
@@ -289,6 +317,7 @@ impl EncryptedSession {
         let cause = || "it was sealed by another session".to_owned();
         let next = self.next.take().ok_or_else(|| TrainingError::Sealed { cause: cause() })?;
         self.integers = self.mirror.committed(next);
+        self.products = 0;
         Ok(())
     }
 
@@ -310,8 +339,8 @@ impl EncryptedSession {
             }
         }
         let opened = self.runtime.block_on(Self::open(&client, options))?;
-        let earlier = self.earlier;
-        *self = Self { earlier, checks: self.checks, calls: self.calls, ..opened };
+        let (earlier, randomness) = (self.earlier, self.randomness.take());
+        *self = Self { earlier, randomness, checks: self.checks, calls: self.calls, ..opened };
         Ok(self.last_step == Some(step))
     }
 }

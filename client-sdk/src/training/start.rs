@@ -13,7 +13,9 @@ use sphinx_secret::RootKey;
 use sphinx_wire::state::network_sha256;
 
 use crate::client::SphinxClient;
-use crate::error::{ClientError, TrainingError};
+use crate::error::{ClientError, StateError, TrainingError};
+use crate::memory::Memory;
+use crate::suspects::Suspect;
 use crate::training::deliver::{Undelivered, deliver};
 use crate::training::evaluator::Evaluator;
 use crate::training::inputs::Inputs;
@@ -41,9 +43,11 @@ pub struct TrainingRequest {
     pub ledger: PathBuf,
     /// δ of that ledger, at which a budget has to be stated too.
     pub delta: Delta,
-    /// Seed of batches and noise, for experiments that have to be repeatable: whoever knows it can
-    /// undo the privacy. `None` draws one from the operating system.
+    /// Seed of batches, noise, keys and ciphertexts, for experiments that have to be repeatable bit
+    /// for bit: whoever knows it can undo all privacy. `None` draws from the operating system.
     pub seed: Option<[u8; 32]>,
+    /// Where suspect models are marked and versions remembered; the default remembers nothing.
+    pub memory: Memory,
 }
 
 impl SphinxClient {
@@ -76,16 +80,17 @@ impl SphinxClient {
     /// [`crate::TrainingError::Ledger`] if the ledger is missing, damaged, another model's or
     /// rolled back: the model is not trained then. [`crate::TrainingError::OtherDelta`] if the
     /// budget is stated at another δ than the ledger's. [`crate::StateError`] if the model is not
-    /// what was left, or the trainer answers a product wrongly: nothing is spent then.
-    /// [`ClientError::UpdateAbandoned`] if the
-    /// trainer refuses an update for good, for instance because the training diverged: it stays
-    /// spent, and the next training goes on without it. Others from the services; the model stays
-    /// at its last committed version.
+    /// what was left, or the trainer answers a product wrongly: nothing is spent then, and the model
+    /// is marked. [`crate::MemoryError::Suspect`] if it is marked already.
+    /// [`ClientError::UpdateAbandoned`] if the trainer refuses an update for good: it stays spent,
+    /// and the next training goes on without it. Others from the services; the model stays at its
+    /// last committed version.
     pub async fn train_model(
         &self,
         request: TrainingRequest,
         mut progress: impl FnMut(&Progress) -> bool + Send + 'static,
     ) -> Result<TrainingSummary, ClientError> {
+        request.memory.admit(&request.model_id)?;
         let planned = request.options.resolve(request.data.len())?;
         let mut ledger = ModelLedger::open(
             &request.ledger,
@@ -110,7 +115,9 @@ impl SphinxClient {
             ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
         }
         let mirror = ModelMirror::fetch(self, &request.key, &request.model_id).await?;
+        let incarnation = mirror.incarnation;
         ledger.check_version(mirror.version, mirror.chain)?;
+        request.memory.see(&request.model_id, &incarnation, mirror.version)?;
         if mirror.version == 0 {
             let network = Digest(network_sha256(&mirror.spec));
             ledger.pin(&Pins { first_chain: Digest(mirror.chain), network })?;
@@ -124,8 +131,12 @@ impl SphinxClient {
         };
         let options = options(session_id, planned.rule);
         let mut session = EncryptedSession::open_at(self, options, mirror).await?;
+        if let Some(seed) = request.seed {
+            session = session.repeatable(seed);
+        }
         let seed = request.seed.unwrap_or_else(random);
-        blocking(move || {
+        let TrainingRequest { model_id, key_id, memory, .. } = request.clone();
+        let trained = blocking(move || {
             let spec = session.spec().clone();
             let inputs = Inputs::new(&Plan::new(&spec)?, &request.data)?;
             let training = Training {
@@ -138,7 +149,16 @@ impl SphinxClient {
             };
             training.run(&mut session, Some(&mut ledger), &mut progress)
         })
-        .await
+        .await;
+        if let Err(ClientError::State(StateError::WrongProduct { version, stage, phase, .. })) =
+            &trained
+        {
+            let named = (&model_id, &key_id, incarnation.as_slice());
+            if let Err(cause) = memory.mark(&Suspect::now(named, *version, *stage, phase)) {
+                tracing::error!(%cause, "a suspect model could not be marked");
+            }
+        }
+        trained
     }
 }
 

@@ -86,6 +86,7 @@ mod tests {
             step_time: Duration::from_millis(500),
             epsilon: None,
             traffic: Traffic::default(),
+            check_cpu: Duration::ZERO,
         }
     }
 

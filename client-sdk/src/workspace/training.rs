@@ -56,8 +56,8 @@ impl Workspace {
         data: Arc<Dataset>,
         options: TrainingOptions,
     ) -> Result<TrainingRequest, WorkspaceError> {
-        let suspects = self.home.suspects(&self.tenant);
-        suspects.admit(&model.model_id).map_err(ClientError::from)?;
+        let memory = self.home.memory(&self.tenant);
+        memory.admit(&model.model_id).map_err(ClientError::from)?;
         Ok(TrainingRequest {
             model_id: model.model_id.clone(),
             key_id: model.key_id.clone(),
@@ -67,6 +67,7 @@ impl Workspace {
             ledger: model.ledger.clone(),
             delta: model.delta,
             seed: None,
+            memory,
         })
     }
 

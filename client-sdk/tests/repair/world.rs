@@ -7,7 +7,7 @@ use rand_chacha::ChaCha20Rng;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::{STORE_PURPOSE, StoreKey, TicketStore};
 use sphinx_client::{
-    ClientError, Endpoints, KeyId, ModelId, ModelLedger, Privacy, SphinxClient, TenantId,
+    ClientError, Endpoints, KeyId, Memory, ModelId, ModelLedger, Privacy, SphinxClient, TenantId,
     TrainingOptions, TrainingRequest,
 };
 use sphinx_network::{NetworkSpec, Plan};
@@ -122,6 +122,7 @@ impl World {
             ledger,
             delta,
             seed: None,
+            memory: Memory::default(),
         };
         let (go, told) = mpsc::channel();
         let (done, finished) = tokio::sync::mpsc::unbounded_channel();

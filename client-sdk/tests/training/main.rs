@@ -17,7 +17,9 @@ mod exact_biases;
 mod killed_client;
 mod killed_trainer;
 mod ledger;
+mod liars;
 mod pending;
+mod resumed;
 
 use sphinx_testbed::training as world;
 

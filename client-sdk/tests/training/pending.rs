@@ -2,8 +2,7 @@
 
 use prost::Message;
 use sphinx_client::{
-    ClientError, EncryptedSession, Evaluator, Sealed, TrainingError, TrainingOptions,
-    TrainingSummary, Update,
+    ClientError, EncryptedSession, Evaluator, Sealed, TrainingError, TrainingOptions, Update,
 };
 use sphinx_models::ModelVersion;
 use sphinx_network::Plan;
@@ -139,15 +138,6 @@ async fn rejects_to_go_on_when_somebody_else_trained_meanwhile() {
     );
     assert_eq!(world.version().await, 1);
     assert_eq!(world.spent(), (1, 1));
-}
-
-/// The update given up, and why.
-fn abandoned(trained: Result<TrainingSummary, ClientError>) -> (u64, ClientError) {
-    let error = trained.unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("given up: what it spent stays spent"), "{text}");
-    let ClientError::UpdateAbandoned { base, cause } = error else { panic!("{text}") };
-    (base, *cause)
 }
 
 /// Every step is made at home first: what diverges there is neither recorded nor sent.

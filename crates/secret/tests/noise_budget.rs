@@ -37,12 +37,12 @@ fn relative_errors<W: Word>(case: &Case, upload: Width, mask: Width, body: Width
     let messages: Vec<W> = (0..case.taps * SLOTS).map(|_| W::from_u64(rng.next_u64())).collect();
 
     let rows = key.encrypt_rows(&messages, upload, &mut rng);
-    let mut receiving = Upload::new(case.taps, upload);
+    let mut receiving = Upload::new(case.taps, 1, upload);
     receiving.push(0, &rows.seeds, &rows.bodies).unwrap();
     let matrix = receiving.finish().unwrap();
 
     let errors: Vec<(f64, f64)> = map
-        .units()
+        .units(ROW_WORDS)
         .par_iter()
         .flat_map(|unit| {
             let outputs = map.evaluate(unit, &matrix).unwrap();

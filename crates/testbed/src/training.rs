@@ -7,8 +7,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::{Classes, Dataset};
 use sphinx_client::{
-    Endpoints, KeyId, ModelId, ModelLedger, Privacy, SessionOptions, SphinxClient, TrainingOptions,
-    TrainingRequest,
+    Endpoints, KeyId, Memory, ModelId, ModelLedger, Privacy, SessionOptions, SphinxClient,
+    TrainingOptions, TrainingRequest,
 };
 use sphinx_models::ModelStore;
 use sphinx_network::{NetworkSpec, Shape};
@@ -165,6 +165,7 @@ pub fn request(key: &Arc<RootKey>, ledger: &Path, options: TrainingOptions) -> T
         ledger: ledger.to_owned(),
         delta: delta(),
         seed: None,
+        memory: Memory::default(),
     }
 }
 

@@ -17,7 +17,6 @@ type Row<'a> = (&'a str, &'a [&'a str]);
 const TABLE: &[Row<'_>] = &[
     // Arithmetic and data of one's own: nothing of the wire.
     ("linalg", &[]),
-    ("check", &["linalg"]),
     ("network", &[]),
     ("optimizer", &[]),
     ("privacy", &[]),
@@ -25,7 +24,6 @@ const TABLE: &[Row<'_>] = &[
     ("features", &["network"]),
     ("gradient", &["network"]),
     ("quantise", &["linalg", "network"]),
-    ("check", &["linalg"]),
     ("tickets", &["linalg"]),
     ("evaluation-keys", &["linalg", "network"]),
     ("bootstrap", &["evaluation-keys", "linalg", "network"]),

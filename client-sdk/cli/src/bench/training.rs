@@ -1,14 +1,14 @@
 //! Training steps through real services.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use sphinx_client::{
-    ClearTwin, Endpoints, KeyId, ModelId, ModelLedger, Privacy, Progress, SphinxClient, TenantId,
-    Traffic, TrainingOptions, TrainingRequest, train_without_ledger,
+    ClearTwin, Endpoints, KeyId, Memory, ModelId, ModelLedger, Privacy, Progress, SphinxClient,
+    TenantId, Traffic, TrainingOptions, TrainingRequest, train_without_ledger,
 };
 use sphinx_cluster::{LocalCluster, Service, Usage};
 use sphinx_linalg::SLOTS;
@@ -35,6 +35,8 @@ pub struct Figures {
     bytes_down_per_image: u64,
     client_cpu_ms_per_image: Option<f64>,
     server_cpu_ms_per_image: Option<f64>,
+    /// CPU time inside the checks of products over all CPU time of the client.
+    check_overhead: Option<f64>,
     client_peak_bytes: Option<u64>,
     server_peak_bytes: Option<u64>,
     /// What clipping, noise and the durable ledger take of a private step's wall time: the
@@ -70,6 +72,7 @@ impl Model {
 struct Mark {
     at: Instant,
     traffic: Traffic,
+    checks: Duration,
     client: Option<Usage>,
     server: Option<Usage>,
 }
@@ -95,6 +98,7 @@ pub async fn measure(
         ledger,
         delta: default_delta()?,
         seed: None,
+        memory: Memory::default(),
     };
     let trainer = cluster.pid(Service::Trainer);
     let marks = Arc::new(Mutex::new(Vec::new()));
@@ -103,6 +107,7 @@ pub async fn measure(
         let mark = Mark {
             at: Instant::now(),
             traffic: progress.traffic,
+            checks: progress.check_cpu,
             client: Usage::of(std::process::id()),
             server: trainer.and_then(Usage::of),
         };
@@ -142,6 +147,9 @@ fn figures(
         bytes_down_per_image: ((end.traffic.down - start.traffic.down) as f64 / slots) as u64,
         client_cpu_ms_per_image: cpu(start.client, end.client),
         server_cpu_ms_per_image: cpu(start.server, end.server),
+        check_overhead: start.client.zip(end.client).map(|(from, to)| {
+            (end.checks - start.checks).as_secs_f64() / (to.cpu_seconds - from.cpu_seconds)
+        }),
         client_peak_bytes: end.client.map(|usage| usage.peak_resident_bytes),
         server_peak_bytes: end.server.map(|usage| usage.peak_resident_bytes),
         dp_overhead: dp_ms.share(millis / steps as f64),

@@ -1,5 +1,7 @@
 //! An evaluator that lets somebody watch.
 
+use std::time::Duration;
+
 use sphinx_gradient::Tensor;
 
 use super::{Direction, Evaluator, Update};
@@ -77,5 +79,9 @@ impl<E: Evaluator, F: FnMut(&E, Event<'_>) + Send> Evaluator for Observed<E, F> 
 
     fn traffic(&self) -> Traffic {
         self.evaluator.traffic()
+    }
+
+    fn check_cpu(&self) -> Duration {
+        self.evaluator.check_cpu()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_check::{Limbs, project, random, thread_cpu};
 use sphinx_gradient::Tensor;
@@ -13,7 +12,6 @@ use sphinx_wire::training::{decode, encode};
 
 use super::{Evaluation, RowServer, UploadRows};
 use crate::error::ClientError;
-use crate::secure_rng;
 
 /// What a product came to.
 pub(crate) enum Checked {
@@ -30,16 +28,15 @@ pub(crate) struct CheckCost(pub Duration);
 /// Has a server evaluate a product on blocks of values and checks every slot, blank ones too, before
 /// anything is made of the result.
 ///
-/// Keys and the random τ are drawn for this one product from the operating system and forgotten
-/// with it: what they protect stays closed whatever becomes of other keys.
+/// Keys and the random τ are drawn from `rng` for this one product and forgotten with it: what they
+/// protect stays closed whatever becomes of other keys.
 pub(crate) fn evaluate(
     server: &mut dyn RowServer,
     evaluation: &Evaluation<'_>,
     blocks: &[&Tensor],
+    mut rng: ChaCha20Rng,
     cost: &mut CheckCost,
 ) -> Result<Checked, ClientError> {
-    // Of this call alone, so that a copied process repeats no mask.
-    let mut rng = ChaCha20Rng::from_rng(&mut secure_rng());
     let keys = BlockKeys::generate(evaluation.blocks, &mut rng)?;
     let start = thread_cpu();
     let tau = random(evaluation.outputs(), &mut rng);

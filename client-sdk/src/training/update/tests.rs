@@ -187,7 +187,7 @@ fn a_neighbour_moves_the_release_by_one_clipped_example_and_no_other_bit() {
 /// Released by the same noise the sums differ by whole units of the grid, within the sensitivity
 /// that noise is scaled to; and so does the update that leaves.
 fn released(options: &TrainingOptions, (whole, part): (&[f64], &[f64])) {
-    let mut maker = maker(options);
+    let maker = maker(options);
     let mechanism = maker.mechanism.unwrap();
     let spec = *mechanism.spec();
     let rounding = (spec.dimension as f64).sqrt() * mechanism.grid();

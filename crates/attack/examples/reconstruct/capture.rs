@@ -9,7 +9,7 @@ pub struct Captured {
     /// any.
     pub gradient: Vec<Vec<f32>>,
     /// What the server cannot read.
-    pub bias_change: Vec<Vec<f32>>,
+    pub bias_gradient: Vec<Vec<f32>>,
 }
 
 /// An evaluator whose last commit is kept in `captured`.
@@ -21,7 +21,7 @@ pub fn tapped<'a>(
         if let Event::Committing { update, sealed } = event {
             *captured = Captured {
                 gradient: gradient_of(sealed, update),
-                bias_change: update.bias_change.clone(),
+                bias_gradient: update.bias_gradient.clone(),
             };
         }
     })

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use sphinx_client::{
-    EncryptedSession, Endpoints, KeyId, ModelId, RootKey, SecretKey, SessionOptions, SphinxClient,
-    TenantId, TrainingOptions,
+    EncryptedSession, Endpoints, KeyId, ModelId, RootKey, SessionOptions, SphinxClient, TenantId,
+    TrainingOptions,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_proto::SessionId;
@@ -15,7 +15,7 @@ use crate::victim::{Commit, Protection, Seen, Victim};
 
 struct Owner {
     client: SphinxClient,
-    key: Arc<SecretKey>,
+    key: Arc<RootKey>,
     model_id: ModelId,
     key_id: KeyId,
 }
@@ -35,10 +35,9 @@ async fn observe_on(cluster: &LocalCluster, victim: &Victim) -> Result<Seen, Box
         keyvault: cluster.keyvault.to_string(),
         tenant: TenantId::default(),
     })?;
-    let root = RootKey::generate(&mut sphinx_client::secure_rng());
-    let key = Arc::new(root.one_shot_key()?);
+    let key = Arc::new(RootKey::generate(&mut sphinx_client::secure_rng()));
     let (key_id, model_id) = (KeyId::parse("victim")?, ModelId::parse("victim")?);
-    client.register_key(&key_id, &root.identity(), "attack").await?;
+    client.register_key(&key_id, &key.identity(), "attack").await?;
     client.create_model(&model_id, &key_id, &victim.spec, 5).await?;
     let owner = Owner { client, key, model_id, key_id };
     let examples = victim.earlier.len();

@@ -146,11 +146,10 @@ impl Victim {
         let mut tap = tapped(cloud, &mut captured);
         train_without_ledger(&mut tap, &self.spec, data, &options, [seed; 32], &mut |_| true)?;
         drop(tap);
-        let gradient = |change: &Vec<f32>| change.iter().map(|c| -c / ATTACKED_RATE).collect();
         Ok(Commit {
             weights: before.iter().map(|stage| stage.weights.clone()).collect(),
             biases: before.iter().map(|stage| stage.biases.clone()).collect(),
-            bias_gradient: captured.bias_change.iter().map(gradient).collect(),
+            bias_gradient: captured.bias_gradient,
             gradient: captured.gradient,
         })
     }

@@ -170,7 +170,7 @@ async fn a_commit_on_a_base_that_moved_is_not_forced_and_stays_pending() {
         if progress.step == 1 {
             let opening = EncryptedSession::open(&other, options.clone());
             let mut other = runtime.block_on(opening).unwrap();
-            let sealed = other.seal(STEP, &zeros(), false).unwrap();
+            let sealed = other.seal(0, &zeros(), false).unwrap();
             other.commit(0, &sealed, &zeros()).unwrap();
         }
         true

@@ -18,10 +18,10 @@ use sphinx_proto::v1::{
     ExchangeKeysRequest, PrepareRequest, exchange_keys_request, prepare_request,
 };
 use sphinx_proto::{KeyId, Reason};
-use sphinx_secret::{ModelName, RootKey};
-use sphinx_testbed::inference;
+use sphinx_secret::RootKey;
 use sphinx_testbed::relay::{Hand, MessageRelay};
 use sphinx_testbed::training::{World, model_id, open};
+use sphinx_testbed::{inference, read_key};
 use tonic::Code;
 
 use crate::budget::TRAIN;
@@ -163,10 +163,9 @@ async fn tickets_are_prepared_after_a_broken_stream() {
     let world = World::with_model().await;
     let store = world.dir.path().join("store").to_str().unwrap().to_owned();
     let service = inference(&store, &world.endpoints.keyvault).await;
-    let incarnation = world.client.model(&model_id()).await.unwrap().incarnation;
-    let (tenant, model) = ("default".to_owned(), model_id().to_string());
-    let read_key = Arc::new(world.key.read_key(&ModelName { tenant, model, incarnation }));
     let mut rng = ChaCha20Rng::seed_from_u64(8);
+    let meta = world.store().get(&Default::default(), &model_id()).await.unwrap().meta;
+    let read_key = Arc::new(read_key(&world.key, &meta));
     for (at, way, broken) in rows {
         let case = format!("{at:?} {way:?}");
         let relay = MessageRelay::start(&service.url, once(PREPARE, at, way)).await;

@@ -78,7 +78,7 @@ fn restaged(message: &Bytes) -> Bytes {
     match request.part.as_mut() {
         Some(Part::CommitChunk(chunk)) => match chunk.part.as_mut().unwrap() {
             Chunk::Gradient(part) => part.stage ^= 16,
-            Chunk::Sealed(_) | Chunk::Sha256(_) => panic!("no stage"),
+            Chunk::Sealed(_) | Chunk::Sha256(_) => panic!("a part without a stage"),
         },
         Some(Part::Evaluate(call)) => call.stage ^= 16,
         _ => panic!("a message without a stage"),

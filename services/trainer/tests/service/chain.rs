@@ -137,9 +137,9 @@ async fn rejects_headers_that_say_no_step() {
         Some(StepRates { learning_rate, first_correction, second_correction })
     };
     for (chain, rates, words) in [
-        (vec![], rates(0.1, 1.0, 1.0), "commit.chain has length 0, expected 32"),
-        (vec![1; 31], rates(0.1, 1.0, 1.0), "commit.chain has length 31, expected 32"),
-        (vec![1; 33], rates(0.1, 1.0, 1.0), "commit.chain has length 33, expected 32"),
+        (vec![], rates(0.1, 1.0, 1.0), "commit.chain has length 0: expected 32"),
+        (vec![1; 31], rates(0.1, 1.0, 1.0), "commit.chain has length 31: expected 32"),
+        (vec![1; 33], rates(0.1, 1.0, 1.0), "commit.chain has length 33: expected 32"),
         (vec![1; 32], None, "commit.rates is missing"),
         (vec![1; 32], rates(f32::NAN, 1.0, 1.0), "learning rate is NaN"),
         (vec![1; 32], rates(-0.5, 1.0, 1.0), "learning rate is -0.5"),

@@ -96,7 +96,7 @@ async fn a_model_is_made_of_the_weights_that_the_client_expects_or_not_at_all() 
     }
     for length in [31, 33] {
         let status = trainer.create_as(expecting(7, &vec![1; length])).await.unwrap_err();
-        let words = format!("weights_sha256 has length {length}, expected 32");
+        let words = format!("weights_sha256 has length {length}: expected 32");
         assert_refused(&status, Code::InvalidArgument, &words);
     }
     assert!(trainer.models("default").await.is_empty());

@@ -58,8 +58,8 @@ async fn another_optimiser_begins_anew() {
     begin(&trainer, opening(1)).await.commit(0, 0, 200).await.unwrap();
     for (version, momentum) in [(1, 0.5), (2, 0.9), (3, 0.0), (4, 0.5)] {
         let before = trainer.weights(1).await;
-        let mut talk = begin(&trainer, descending(version as u8, momentum)).await;
-        talk.commit(0, version, 1).await.unwrap();
+        let mut talk = begin(&trainer, descending(1 + version as u8, momentum)).await;
+        assert!(!talk.commit(0, version, 1).await.unwrap().repeated);
         let gradient = &gradients(1)[1];
         let stepped = before.iter().zip(gradient).map(|(weight, g)| weight - 0.01 * g);
         assert_eq!(trainer.weights(1).await, stepped.collect::<Vec<_>>());
