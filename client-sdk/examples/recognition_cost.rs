@@ -52,7 +52,7 @@ async fn measure(
         bytes / TICKETS as u64
     );
 
-    let before = recogniser.traffic();
+    let (before, checked) = (recogniser.traffic(), recogniser.check_cpu());
     let mut times = Vec::with_capacity(SINGLE);
     let mut exact = 0;
     for image in &images[..SINGLE] {
@@ -73,6 +73,8 @@ async fn measure(
     let predictions = recogniser.infer_batch(batch_tickets, batch).await?;
     let rate = batch.len() as f64 / begun.elapsed().as_secs_f64();
     println!("  infer_batch   {rate:.0} images per second");
+    let checks = (recogniser.check_cpu() - checked).as_secs_f64() * 1e6;
+    println!("  checks        {:.1} us of CPU per image", checks / (SINGLE + BATCH) as f64);
     for (prediction, image) in predictions.iter().zip(batch) {
         exact += usize::from(prediction.logits == model.clear.classify(image)?);
     }
