@@ -74,8 +74,8 @@ impl SphinxClient {
     ///
     /// # Errors
     /// [`ChannelError::Refused`](crate::ChannelError::Refused) with FAILED_PRECONDITION if the key
-    /// is not registered, or the trainer's build gets other weights from the seed; ALREADY_EXISTS if
-    /// another model has this id.
+    /// is not registered, or the trainer's build gets other weights from the seed; ALREADY_EXISTS
+    /// if another model has this id.
     pub async fn create_model(
         &self,
         model_id: &ModelId,
@@ -136,8 +136,8 @@ impl SphinxClient {
         self.trainer.call(delete).await.map(|_| ())
     }
 
-    /// Brings a model home: the newest weights, checked against what their owner left, and the biases
-    /// of the sealed state.
+    /// Brings a model home: the newest weights, checked against what their owner left, and the
+    /// biases of the sealed state.
     ///
     /// # Errors
     /// [`crate::StateError`] if anything is not what the owner left.

@@ -109,8 +109,8 @@ impl SessionMirror {
     /// recorded or sent, so that a step that diverges spends nothing.
     ///
     /// # Errors
-    /// [`crate::TrainingError::Optimizer`] and [`crate::TrainingError::Integers`] for an update that
-    /// does not fit or diverges.
+    /// [`crate::TrainingError::Optimizer`] and [`crate::TrainingError::Integers`] for an update
+    /// that does not fit or diverges.
     pub fn next(
         &self,
         geometries: &Geometries,

@@ -50,8 +50,8 @@ impl StepRandomness {
         ChaCha20Rng::from_seed(hash.finalize().into())
     }
 
-    /// The generator of keys and ciphertexts for product `number` of the step on `version`: the same
-    /// with purpose 6 and number.
+    /// The generator of keys and ciphertexts for product `number` of the step on `version`: the
+    /// same with purpose 6 and number.
     pub fn of_product(&self, version: u64, number: u64) -> ChaCha20Rng {
         let mut hash = Sha256::new();
         hash.update(DOMAIN);

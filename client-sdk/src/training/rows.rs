@@ -1,8 +1,9 @@
-//! Ciphertext rows in, ciphertext rows out: one linear product as the server does it, and its check.
+//! Ciphertext rows in, ciphertext rows out: one linear product as the server does it, and its
+//! check.
 //!
-//! [`RowServer`] is the seam under a session. On this side of it values are encrypted under keys that
-//! live for one product, decrypted, and checked ([`evaluate`]); on the other, rows are multiplied, by
-//! the trainer ([`TrainerRows`]) or by whoever pretends to be it.
+//! [`RowServer`] is the seam under a session. On this side of it values are encrypted under keys
+//! that live for one product, decrypted, and checked ([`evaluate`]); on the other, rows are
+//! multiplied, by the trainer ([`TrainerRows`]) or by whoever pretends to be it.
 
 mod checked;
 mod trainer;
@@ -43,7 +44,8 @@ impl Evaluation<'_> {
     }
 }
 
-/// Input rows on their way up: 16 bytes of seed per row, and N words of four bytes per row and block.
+/// Input rows on their way up: 16 bytes of seed per row, and N words of four bytes per row and
+/// block.
 pub(crate) struct UploadRows {
     pub first_row: usize,
     pub seeds: Bytes,

@@ -113,8 +113,8 @@ impl EncryptedSession {
         })
     }
 
-    /// Draws keys and ciphertexts as a function of a seed, so that a training can be repeated bit for
-    /// bit: whoever knows the seed can decrypt it.
+    /// Draws keys and ciphertexts as a function of a seed, so that a training can be repeated bit
+    /// for bit: whoever knows the seed can decrypt it.
     pub(crate) fn repeatable(self, seed: [u8; 32]) -> Self {
         Self { randomness: Some(Arc::new(StepRandomness::new(seed))), ..self }
     }

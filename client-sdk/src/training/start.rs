@@ -80,8 +80,8 @@ impl SphinxClient {
     /// [`crate::TrainingError::Ledger`] if the ledger is missing, damaged, another model's or
     /// rolled back: the model is not trained then. [`crate::TrainingError::OtherDelta`] if the
     /// budget is stated at another δ than the ledger's. [`crate::StateError`] if the model is not
-    /// what was left, or the trainer answers a product wrongly: nothing is spent then, and the model
-    /// is marked. [`crate::MemoryError::Suspect`] if it is marked already.
+    /// what was left, or the trainer answers a product wrongly: nothing is spent then, and the
+    /// model is marked. [`crate::MemoryError::Suspect`] if it is marked already.
     /// [`ClientError::UpdateAbandoned`] if the trainer refuses an update for good: it stays spent,
     /// and the next training goes on without it. Others from the services; the model stays at its
     /// last committed version.

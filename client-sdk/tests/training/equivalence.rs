@@ -157,9 +157,10 @@ fn mirrored(tensor: &Tensor) -> Tensor {
 
 /// The standard deviation of every result row's error, in units.
 ///
-/// In integers it is the noise of encryption ([`ResultNoise`]), the rounding of inputs (1/12 each, grown by the weights' norm), and the rounding of weights (1/12
-/// each, grown by the inputs, which are uniform in ±2^14). Of the range, 2^31, that is about 2^-14:
-/// more in small convolutions, less in wide layers.
+/// In integers it is the noise of encryption ([`ResultNoise`]), the rounding of inputs (1/12 each,
+/// grown by the weights' norm), and the rounding of weights (1/12 each, grown by the inputs, which
+/// are uniform in ±2^14). Of the range, 2^31, that is about 2^-14: more in small convolutions, less
+/// in wide layers.
 fn deviations(plan: &Plan, index: usize, direction: Direction, weights: &[f32]) -> Vec<f64> {
     let stage = &plan.stages[index];
     let budget = match direction {

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use sphinx_client::{
     ClientError, Endpoints, Memory, MemoryError, SeenVersions, SphinxClient, StateError, Suspects,
-    TrainingError, TrainingRequest,
+    TrainingError, TrainingOptions, TrainingRequest,
 };
+use sphinx_optimizer::OptimizerSpec;
 use sphinx_privacy::ledger::LedgerError;
 use sphinx_proto::v1::commit_chunk::Part as Chunk;
 use sphinx_proto::v1::train_request::Part as Asked;
@@ -91,7 +92,8 @@ fn change(bytes: &mut bytes::Bytes, by: impl FnOnce(&mut [u8])) {
     *bytes = changed.into();
 }
 
-/// Multiplies a ciphertext's polynomial by X: its slots move on by one, the last comes back negated.
+/// Multiplies a ciphertext's polynomial by X: its slots move on by one, the last comes back
+/// negated.
 fn rotate(polynomial: &mut [u8]) {
     polynomial.rotate_right(4);
     let first = u32::from_le_bytes(polynomial[..4].try_into().unwrap()).wrapping_neg();
@@ -305,7 +307,9 @@ async fn a_model_that_is_not_the_one_left_is_neither_opened_nor_trained() {
         ),
     ];
     let world = World::with_model().await;
-    world.client.train_model(world.request(private(4.0)), |made| made.step < 2).await.unwrap();
+    let options =
+        TrainingOptions { optimizer: OptimizerSpec::ADAM, learning_rate: 0.01, ..private(4.0) };
+    world.client.train_model(world.request(options), |made| made.step < 2).await.unwrap();
     for (name, trick, expected) in rows {
         let victim = Victim::new(&world, trick).await;
         let error = victim.train(&world, 3).await.expect_err(name);

@@ -56,8 +56,8 @@ impl OptimizerSpec {
         }
     }
 
-    /// What step `made`, counted from 1, multiplies with besides the gradient. Powers differ between
-    /// machines, so whoever steps in two places computes this in one.
+    /// What step `made`, counted from 1, multiplies with besides the gradient. Powers differ
+    /// between machines, so whoever steps in two places computes this in one.
     pub fn rates(&self, learning_rate: f32, made: u64) -> StepRates {
         // In f64: 1 − β₂ᵗ loses its digits in f32 during the first steps.
         let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(made as f64))) as f32;

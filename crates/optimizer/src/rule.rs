@@ -19,8 +19,8 @@ pub struct TrainingRule {
 /// What a rule remembers of a list of parameter vectors: an optimiser each, and an average each if
 /// the rule keeps one.
 ///
-/// A step is one of the optimiser, then the average takes in what came of it. Server and client both
-/// make it on the weights by [`RuleState::step`], with rates that the client computes
+/// A step is one of the optimiser, then the average takes in what came of it. Server and client
+/// both make it on the weights by [`RuleState::step`], with rates that the client computes
 /// ([`RuleState::rates`]); they must agree bit for bit, which is why this exists once. Biases are
 /// put on a grid between the halves: [`RuleState::descend`], [`RuleState::take_in`].
 #[derive(Debug, Clone, PartialEq)]

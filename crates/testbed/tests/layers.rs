@@ -17,6 +17,7 @@ type Row<'a> = (&'a str, &'a [&'a str]);
 const TABLE: &[Row<'_>] = &[
     // Arithmetic and data of one's own: nothing of the wire.
     ("linalg", &[]),
+    ("check", &["linalg"]),
     ("network", &[]),
     ("optimizer", &[]),
     ("privacy", &[]),

@@ -2,9 +2,9 @@
 //!
 //! A stage's input `a` is encrypted as the integer `round(a · scale)` modulo 2^32 and multiplied by
 //! integer weights; the result stands for `z = z_int / scale` of its channel. Both sides make the
-//! same integers of the same weights ([`Geometries::lower`]), so that no result can leave ±[`RANGE`]
-//! whatever the inputs are, their noise included: z_int is known over the integers, not only
-//! modulo 2^32, which is what the check of a product needs.
+//! same integers of the same weights ([`Geometries::lower`]), so that no result can leave
+//! ±[`RANGE`] whatever the inputs are, their noise included: z_int is known over the integers, not
+//! only modulo 2^32, which is what the check of a product needs.
 
 mod integers;
 

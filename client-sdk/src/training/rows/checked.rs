@@ -25,8 +25,8 @@ pub(crate) enum Checked {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CheckCost(pub Duration);
 
-/// Has a server evaluate a product on blocks of values and checks every slot, blank ones too, before
-/// anything is made of the result.
+/// Has a server evaluate a product on blocks of values and checks every slot, blank ones too,
+/// before anything is made of the result.
 ///
 /// Keys and the random τ are drawn from `rng` for this one product and forgotten with it: what they
 /// protect stays closed whatever becomes of other keys.

@@ -10,8 +10,8 @@ use crate::tensor::{SLOT_GROUP, Tensor};
 const OUTPUTS: usize = 4;
 const INPUTS: usize = 4;
 
-/// Most parts that the outputs are divided into for the threads: within a part, inputs are read from
-/// memory once.
+/// Most parts that the outputs are divided into for the threads: within a part, inputs are read
+/// from memory once.
 const TASKS: usize = 8;
 
 /// Sums by output, input and slot modulo [`SLOT_GROUP`].

@@ -12,7 +12,8 @@ use super::record::{Binding, Digest, FORMAT, Pins, Record};
 use crate::quantity::Target;
 
 /// `header` (bytes of [`Header`]), `head` (bytes of [`StoredHead`]); once a step was recorded under
-/// one, `target` (bytes of the last [`Target`]); once the model was made, `pins` (bytes of [`Pins`]).
+/// one, `target` (bytes of the last [`Target`]); once the model was made, `pins` (bytes of
+/// [`Pins`]).
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// Records by their number from 0, as JSON: the chain hashes these bytes.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");

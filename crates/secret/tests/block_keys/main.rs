@@ -1,5 +1,5 @@
-//! Keys of one evaluation: ciphertexts that share masks are tfhe's, products decrypt to the integers
-//! they are over ℤ, and a product that is wrong anywhere shows in the tally.
+//! Keys of one evaluation: ciphertexts that share masks are tfhe's, products decrypt to the
+//! integers they are over ℤ, and a product that is wrong anywhere shows in the tally.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod world;
