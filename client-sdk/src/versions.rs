@@ -17,6 +17,9 @@ use crate::suspects::{private_directory, sync_directory};
 #[derive(Debug, Clone)]
 pub struct SeenVersions(PathBuf);
 
+/// Ends a line, so that none that was cut counts.
+const END: &str = " .";
+
 impl SeenVersions {
     /// The record in a directory, which need not exist yet.
     pub fn new(directory: PathBuf) -> Self {
@@ -50,8 +53,8 @@ impl SeenVersions {
             Some(seen) if seen == newest => Ok(()),
             Some(_) | None => {
                 let path = self.path(model);
-                // A line that was cut before ends here.
-                let line = format!("\n{} {newest}\n", hex(incarnation));
+                // A line that was cut before ends here, without its end.
+                let line = format!("\n{} {newest}{END}\n", hex(incarnation));
                 let added = append(&self.0, &path, &line);
                 Ok(added.map_err(|source| MemoryError::File { path, source })?)
             }
@@ -77,7 +80,7 @@ fn append(directory: &Path, path: &Path, line: &str) -> io::Result<()> {
 
 /// The highest version of a life in whole lines.
 fn highest(lines: &str, incarnation: &str) -> Option<u64> {
-    let whole = lines.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    let whole = lines.lines().filter_map(|line| line.strip_suffix(END));
     let versions = whole.filter_map(|line| {
         let (of, version) = line.split_once(' ')?;
         (of == incarnation).then(|| version.parse().ok())?

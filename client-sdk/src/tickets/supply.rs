@@ -27,14 +27,17 @@ use crate::tickets::{SupplyMetrics, SupplyOptions};
 /// use std::path::Path;
 /// use std::sync::Arc;
 /// use sphinx_client::recognition::Recogniser;
-/// use sphinx_client::tickets::{SupplyOptions, TicketSupply};
+/// use sphinx_client::tickets::{STORE_PURPOSE, StoreKey, SupplyOptions, TicketSupply};
+/// use sphinx_client::{RootKey, TenantId};
 ///
 /// # async fn example(
 /// #     recogniser: Recogniser,
+/// #     root: &RootKey,
 /// #     images: &[Vec<f32>],
 /// # ) -> Result<(), sphinx_client::ClientError> {
 /// let directory = Path::new("tickets/default/digits/mine");
-/// let store = recogniser.ticket_store(directory, &Default::default())?;
+/// let key = StoreKey::new(root.derive(STORE_PURPOSE));
+/// let store = recogniser.ticket_store(directory, &TenantId::default(), &key)?;
 /// let supply = TicketSupply::start(recogniser, Arc::new(store), SupplyOptions::default());
 /// for image in images {
 ///     println!("{}", supply.infer(image).await?.class);

@@ -37,8 +37,9 @@ async fn a_suspect_model_is_refused_with_the_reason_until_it_is_cleared() {
         assert_says(&error, &["tiny is suspect", "version 3 wrongly (stage 0, recognition)"]);
         assert_says(&error, &["under key mine", "sphinx models suspect tiny"]);
     }
-    let error = world.train_tiny(&["--privacy", "none"]).refused(1);
-    assert_says(&error, &["tiny is suspect"]);
+    let refused = world.train_tiny(&["--privacy", "none"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert_says(&refused.stderr, &["tiny is suspect"]);
     assert_eq!(world.run(&["models", "suspect", "--json"]).json(), json!([mark]));
     assert_eq!(world.run(&["models", "suspect", "other", "--json"]).json(), json!([]));
     let shown = world.run(&["models", "suspect", "tiny"]).succeeded().stdout;

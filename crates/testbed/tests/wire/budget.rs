@@ -182,7 +182,8 @@ async fn a_commit_on_a_base_that_moved_is_not_forced_and_stays_pending() {
     );
     let seen = relay.seen(TRAIN);
     assert_eq!(seen[0].status, Some((Code::Aborted, Some(Reason::BaseMoved))));
-    assert_eq!((seen.len(), commits(&seen).len()), (2, 2), "it was sent again");
+    // The other's commit and this one; what was opened since only looked where the model is.
+    assert_eq!(commits(&seen).len(), 2, "it was sent again");
     let outcome = Outcome::of(&world, 1).await;
     assert_eq!((outcome.version, outcome.ledger.0, outcome.pending), (2, 2, true));
 }
