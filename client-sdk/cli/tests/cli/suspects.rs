@@ -63,7 +63,7 @@ async fn rejects_a_service_that_has_an_older_version_than_was_seen() {
     let path = world.machine.home().join("seen/default/tiny");
     let seen = fs::read_to_string(&path).unwrap();
     let incarnation = seen.trim().split(' ').next().unwrap().to_owned();
-    fs::write(&path, format!("{seen}\n{incarnation} 999\n")).unwrap();
+    fs::write(&path, format!("{seen}\n{incarnation} 999 .\n")).unwrap();
     let error = world.run(&["infer", "tiny", "digit.png"]).refused(1);
     assert_says(&error, &["tiny is at version", "has seen version 999", "older copy"]);
     fs::write(&path, seen).unwrap();

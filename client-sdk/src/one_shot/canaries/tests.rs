@@ -41,7 +41,9 @@ fn honest_answers_pass_and_those_to_other_queries_do_not() {
         let infinite = [&[f32::NAN], &answers[0][1..]].concat();
         assert!(!canaries.is_right(&one, &infinite));
     }
-    assert!(caught > 20, "{caught} of 40 answers to other queries were caught");
+    // Logits of a network that was not trained differ little: about half, and never fewer than 5
+    // but once in 10^7.
+    assert!(caught >= 5, "{caught} of 40 answers to other queries were caught");
     assert_eq!(canaries.answered(), 40 + (40 - caught as u64));
 }
 
