@@ -156,7 +156,7 @@ impl Sealed {
         if !biases.iter().flatten().all(sound) {
             return Err(format!("a bias beyond the network's bound of {}", spec.bias_bound));
         }
-        let rule = self.rule.clone().map(|rule| self.rule_state(rule, &biases)).transpose()?;
+        let rule = self.rule.map(|rule| self.rule_state(rule, &biases)).transpose()?;
         let id = SessionId::try_from(self.session_id.as_slice()).ok();
         let session =
             id.map(|id| SessionPosition { id, steps: self.steps, finished: self.finished });

@@ -65,7 +65,7 @@ impl Suspects {
     /// # Errors
     /// [`MemoryError::Suspect`]; as [`Suspects::find`].
     pub fn admit(&self, model: &ModelId) -> Result<(), MemoryError> {
-        self.find(model)?.map_or(Ok(()), |suspect| Err(MemoryError::Suspect(suspect)))
+        self.find(model)?.map_or(Ok(()), |suspect| Err(MemoryError::Suspect(Box::new(suspect))))
     }
 
     /// All marks, by model.

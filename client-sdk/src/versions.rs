@@ -97,10 +97,11 @@ mod tests {
     use super::*;
 
     fn refusal(result: Result<(), ClientError>) -> (u64, u64) {
-        match result.unwrap_err() {
-            ClientError::State(StateError::OlderVersion { got, seen, .. }) => (got, seen),
-            other => panic!("{other}"),
-        }
+        let error = result.unwrap_err();
+        let ClientError::State(StateError::OlderVersion { got, seen, .. }) = error else {
+            panic!("{error}")
+        };
+        (got, seen)
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Bench {
         let mut options = ClusterOptions::current_program()?;
         options.verbose = false;
         let cluster = interrupt.guard(LocalCluster::start(options)).await?;
-        let measured = interrupt.guard(self.measure(&cluster, he, output)).await;
+        let measured = Box::pin(interrupt.guard(self.measure(&cluster, he, output))).await;
         let stopped = cluster.shutdown().await;
         let (others, one_shot) = measured?;
         stopped?;
@@ -88,7 +88,7 @@ impl Bench {
         output: Output,
     ) -> Result<(Option<Others>, one_shot::Figures), CliError> {
         let others = match he {
-            Some(he) => Some(self.others(cluster, he, output).await?),
+            Some(he) => Some(Box::pin(self.others(cluster, he, output)).await?),
             None => None,
         };
         output.note("recognising in one shot")?;

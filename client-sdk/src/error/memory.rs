@@ -14,7 +14,7 @@ pub enum MemoryError {
         "model {} is suspect since {}: {}; nothing is sent for it until somebody clears the mark deliberately",
         .0.model, .0.unix_seconds, .0.reason()
     )]
-    Suspect(Suspect),
+    Suspect(Box<Suspect>),
     /// A mark or a record that is there and cannot be read.
     #[error("{} is damaged ({cause}): what it says is taken for the worst until it is removed", path.display())]
     Damaged {

@@ -103,7 +103,7 @@ impl ModelLedger {
         } else {
             (self.charge, self.target)
         };
-        let chain = Digest::try_from(&*sealed.chain()).ok();
+        let chain = Digest::try_from(sealed.chain()).ok();
         let entry = Entry { session, step: base_version, charge, chain };
         match self.ledger.reserve(&entry, target, sealed.bytes()) {
             Ok(_) => Ok(true),

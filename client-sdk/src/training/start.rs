@@ -110,11 +110,12 @@ impl SphinxClient {
         if let Some(unconfirmed) = ledger.unconfirmed()? {
             // By the rule of the run that made it, whatever this one's is.
             let options = options(unconfirmed.session_id, unconfirmed.sealed.commit().rule()?);
-            let session = EncryptedSession::open(self, options).await?;
+            let session = Box::pin(EncryptedSession::open(self, options)).await?;
             ledger.check_chain(session.version(), session.chain())?;
             ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
         }
-        let mirror = ModelMirror::fetch(self, &request.key, &request.model_id).await?;
+        let mirror = ModelMirror::fetch(self, &request.key, &request.model_id);
+        let mirror = Box::pin(mirror).await?;
         let incarnation = mirror.incarnation;
         ledger.check_version(mirror.version, mirror.chain)?;
         request.memory.see(&request.model_id, &incarnation, mirror.version)?;
@@ -130,7 +131,7 @@ impl SphinxClient {
             None => SessionId(random()),
         };
         let options = options(session_id, planned.rule);
-        let mut session = EncryptedSession::open_at(self, options, mirror).await?;
+        let mut session = Box::pin(EncryptedSession::open_at(self, options, mirror)).await?;
         if let Some(seed) = request.seed {
             session = session.repeatable(seed);
         }

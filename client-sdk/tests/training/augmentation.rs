@@ -36,8 +36,7 @@ fn first(data: &Dataset, count: usize) -> Dataset {
     first
 }
 
-/// The sum that the first step releases, all examples drawn, and what the step reports. With
-
+/// The sum that the first step releases, all examples drawn, and what the step reports.
 fn released(data: &Dataset, options: &TrainingOptions) -> (Vec<f64>, Progress) {
     let (mut seen, mut report) = (Vec::new(), None);
     let twin = twin(&small(), options, data.len());

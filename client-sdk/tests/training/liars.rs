@@ -236,7 +236,7 @@ async fn every_wrong_product_is_caught_before_anything_of_the_step_is_recorded_o
         let again =
             victim.client.train_model(victim.request(&world), |_| panic!("a step was made")).await;
         let refused = again.unwrap_err();
-        let marked = ClientError::from(MemoryError::Suspect(mark)).to_string();
+        let marked = ClientError::from(MemoryError::Suspect(Box::new(mark))).to_string();
         assert_eq!(refused.to_string(), marked, "{name}");
         assert!(victim.suspects().clear(&model_id()).unwrap(), "{name}");
     }

@@ -108,20 +108,22 @@ impl MechanismSpec {
     /// computed sums differ by at most C(1 + slack).
     ///
     /// 1. Nothing that the other slots hold changes (no step mixes slots), and an empty slot adds
-    /// zeros, which change no bit. So all groups but the example's own keep their bits, and cancel.
+    ///    zeros, which change no bit. So all groups but the example's own keep their bits, and
+    ///    cancel.
     /// 2. Of a group's sum, a component is off by at most γ Σ|t|, where γ = 9u / (1 − 9u): each
-    /// term goes through at most 8 roundings of products and sums, fused or not, and one of f · δ
-    /// (Higham 2002, *Accuracy and Stability of Numerical Algorithms*, §3.1). So the group is off
-    /// by at most γ Σ‖t‖ in L2 norm. 3. Without copies Σ‖t‖ over a group is 8 C with the example
-    /// and 7 C without: together 15 γ C = 135 u C. With K copies the gradients of an example's K
-    /// slots are clipped to add up to K C in the dense layers at most, and to C in the
-    /// convolutions, so to √(K² + 1) C over all of its groups (Minkowski's inequality over the
-    /// layers): together 15 √(K² + 1) γ C ≤ 151 K u C for K ≥ 2. What is left to 160 K u covers γ /
-    /// 9u, norms of copies (off by 10^-4 at most) and underflow (2^-150 where C is 10^-12 at
-    /// least). 4. The groups' sums have norms that add up to at most 1.12 · slots · C (3. again, by
-    /// slots), and each component goes through at most 2048 + blocks additions in f64, so that a
-    /// sum is off by 1.12 · slots · (2048 + blocks) · 2^-53 C at most, and two by 2^-51 of the same
-    /// with room to spare.
+    ///    term goes through at most 8 roundings of products and sums, fused or not, and one of f ·
+    ///    δ (Higham 2002, *Accuracy and Stability of Numerical Algorithms*, §3.1). So the group is
+    ///    off by at most γ Σ‖t‖ in L2 norm.
+    /// 3. Without copies Σ‖t‖ over a group is 8 C with the example and 7 C without: together 15 γ C
+    ///    = 135 u C. With K copies the gradients of an example's K slots are clipped to add up to K
+    ///    C in the dense layers at most, and to C in the convolutions, so to √(K² + 1) C over all
+    ///    of its groups (Minkowski's inequality over the layers): together 15 √(K² + 1) γ C ≤ 151 K
+    ///    u C for K ≥ 2. What is left to 160 K u covers γ / 9u, norms of copies (off by 10^-4 at
+    ///    most) and underflow (2^-150 where C is 10^-12 at least).
+    /// 4. The groups' sums have norms that add up to at most 1.12 · slots · C (3. again, by slots),
+    ///    and each component goes through at most 2048 + blocks additions in f64, so that a sum is
+    ///    off by 1.12 · slots · (2048 + blocks) · 2^-53 C at most, and two by 2^-51 of the same
+    ///    with room to spare.
     ///
     /// Rounding to the grid is not in it: it is the √d of [`GaussianMechanism`].
     pub fn group_slack(blocks: u64, copies: u64) -> f64 {

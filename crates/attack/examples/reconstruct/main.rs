@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
 
     let seen = if encrypted {
-        services::observe(&victim).await?
+        Box::pin(services::observe(&victim)).await?
     } else {
         tokio::task::block_in_place(|| victim.observe_twin())?
     };

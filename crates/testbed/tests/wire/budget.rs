@@ -175,7 +175,7 @@ async fn a_commit_on_a_base_that_moved_is_not_forced_and_stays_pending() {
         }
         true
     });
-    let error = trained.await.unwrap_err();
+    let error = Box::pin(trained).await.unwrap_err();
     assert!(
         matches!(error, ClientError::Training(TrainingError::PendingLost { server: 2, base: 1 })),
         "{error}"
