@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Augmentation = 4,
     /// The noise of the mechanism.
     Noise = 5,
+    /// Keys and ciphertexts of a product, by the version and the product's number.
+    Product = 6,
 }
 
 /// A seed, and a generator of its own for every purpose and step.
@@ -42,24 +44,18 @@ impl StepRandomness {
     /// SHA-256(domain ‖ seed ‖ purpose ‖ step), which is pseudorandom as long as the seed is
     /// secret. Two calls give the same generator: whoever draws twice must not release both.
     pub fn of(&self, purpose: Purpose, step: u64) -> ChaCha20Rng {
-        let mut hash = Sha256::new();
-        hash.update(DOMAIN);
-        hash.update(*self.seed);
-        hash.update([purpose as u8]);
-        hash.update(step.to_le_bytes());
+        ChaCha20Rng::from_seed(self.hash(purpose, step).finalize().into())
+    }
+
+    /// The generator for product `number` of the step on `version`: the number is hashed as well.
+    pub fn of_product(&self, version: u64, number: u64) -> ChaCha20Rng {
+        let hash = self.hash(Purpose::Product, version).chain_update(number.to_le_bytes());
         ChaCha20Rng::from_seed(hash.finalize().into())
     }
 
-    /// The generator of keys and ciphertexts for product `number` of the step on `version`: the
-    /// same with purpose 6 and number.
-    pub fn of_product(&self, version: u64, number: u64) -> ChaCha20Rng {
-        let mut hash = Sha256::new();
-        hash.update(DOMAIN);
-        hash.update(*self.seed);
-        hash.update([6]);
-        hash.update(version.to_le_bytes());
-        hash.update(number.to_le_bytes());
-        ChaCha20Rng::from_seed(hash.finalize().into())
+    fn hash(&self, purpose: Purpose, step: u64) -> Sha256 {
+        let hash = Sha256::new_with_prefix(DOMAIN).chain_update(*self.seed);
+        hash.chain_update([purpose as u8]).chain_update(step.to_le_bytes())
     }
 }
 
@@ -83,6 +79,9 @@ mod tests {
                 for step in [0, 1, 255, 256, u64::MAX] {
                     assert!(seen.insert(randomness.of(purpose, step).next_u64()));
                 }
+            }
+            for (version, number) in [(0, 0), (0, 1), (1, 0), (256, u64::MAX)] {
+                assert!(seen.insert(randomness.of_product(version, number).next_u64()));
             }
         }
     }

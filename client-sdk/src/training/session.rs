@@ -24,6 +24,7 @@ use tokio::runtime::Handle;
 
 use crate::client::SphinxClient;
 use crate::error::{ClientError, StateError, TrainingError};
+use crate::suspects::mark::build;
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::mirror::{ModelMirror, NextVersion, SessionMirror};
@@ -31,9 +32,6 @@ use crate::training::randomness::StepRandomness;
 use crate::training::rows::{self, CheckCost, Checked, Evaluation, TrainerRows};
 use crate::training::sealed::Sealed;
 use crate::training::stream::TrainStream;
-
-/// This build, for the error that says that client and service compute different bits.
-const BUILD: &str = concat!("sphinx-client ", env!("CARGO_PKG_VERSION"));
 
 /// What a session needs to be opened, and opened again.
 #[derive(Clone)]
@@ -245,22 +243,25 @@ impl Evaluator for EncryptedSession {
     }
 
     fn reopen(&mut self, step: u64) -> Result<bool, ClientError> {
-        let (client, options) = (self.client.clone(), self.options.clone());
         self.earlier = self.traffic();
         // A step whose stream broke begins again.
         self.products = 0;
-        // Where the model is: at the version that is mirrored, or at the one that was to follow.
-        let opened = self
-            .runtime
-            .block_on(async { open(&client, &options, &self.mirror, &self.integers).await });
-        match opened {
-            Ok((stream, last_step)) => {
-                (self.stream, self.last_step) = (stream, last_step);
-                Ok(self.last_step == Some(step))
-            }
-            Err(ClientError::State(StateError::OtherChain { .. })) => self.reopen_anew(step),
-            Err(error) => Err(error),
+        // Where the model is: at the version that is mirrored, at the one that was to follow, or
+        // where somebody else's update has led.
+        if self.connect()? {
+            return Ok(self.last_step == Some(step));
         }
+        if let Some(next) = self.next.take() {
+            self.integers = self.mirror.committed(next);
+            if self.connect()? {
+                return Ok(self.last_step == Some(step));
+            }
+        }
+        let (client, options) = (self.client.clone(), self.options.clone());
+        let opened = self.runtime.block_on(Self::open(&client, options))?;
+        let (earlier, randomness) = (self.earlier, self.randomness.take());
+        *self = Self { earlier, randomness, checks: self.checks, calls: self.calls, ..opened };
+        Ok(self.last_step == Some(step))
     }
 
     fn traffic(&self) -> Traffic {
@@ -321,27 +322,17 @@ impl EncryptedSession {
         Ok(())
     }
 
-    /// The model has moved: by the update that was under way, or by somebody else's.
-    fn reopen_anew(&mut self, step: u64) -> Result<bool, ClientError> {
-        let (client, options) = (self.client.clone(), self.options.clone());
-        if let Some(next) = self.next.take() {
-            self.integers = self.mirror.committed(next);
-            let opened = self
-                .runtime
-                .block_on(async { open(&client, &options, &self.mirror, &self.integers).await });
-            match opened {
-                Ok((stream, last_step)) => {
-                    (self.stream, self.last_step) = (stream, last_step);
-                    return Ok(self.last_step == Some(step));
-                }
-                Err(ClientError::State(StateError::OtherChain { .. })) => {}
-                Err(error) => return Err(error),
+    /// Opens the stream again at the mirrored version; false if the service is at another.
+    fn connect(&mut self) -> Result<bool, ClientError> {
+        let opening = open(&self.client, &self.options, &self.mirror, &self.integers);
+        match self.runtime.block_on(opening) {
+            Ok((stream, last_step)) => {
+                (self.stream, self.last_step) = (stream, last_step);
+                Ok(true)
             }
+            Err(ClientError::State(StateError::OtherChain { .. })) => Ok(false),
+            Err(error) => Err(error),
         }
-        let opened = self.runtime.block_on(Self::open(&client, options))?;
-        let (earlier, randomness) = (self.earlier, self.randomness.take());
-        *self = Self { earlier, randomness, checks: self.checks, calls: self.calls, ..opened };
-        Ok(self.last_step == Some(step))
     }
 }
 
@@ -372,8 +363,7 @@ async fn open(
     }
     let working = working_sha256(integers, &mirror.trained.weights.optimizer_sha256());
     if *opened.working_sha256 != working {
-        let ours = BUILD.to_owned();
-        return Err(StateError::OtherBuild { model, ours, theirs: opened.build }.into());
+        return Err(StateError::OtherBuild { model, ours: build(), theirs: opened.build }.into());
     }
     Ok((stream, opened.last_step))
 }

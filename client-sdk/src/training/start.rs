@@ -44,7 +44,8 @@ pub struct TrainingRequest {
     /// δ of that ledger, at which a budget has to be stated too.
     pub delta: Delta,
     /// Seed of batches, noise, keys and ciphertexts, for experiments that have to be repeatable bit
-    /// for bit: whoever knows it can undo all privacy. `None` draws from the operating system.
+    /// for bit: whoever knows it can undo all privacy, and two trainings with the same seed show a
+    /// service what differs between them. `None` draws from the operating system.
     pub seed: Option<[u8; 32]>,
     /// Where suspect models are marked and versions remembered; the default remembers nothing.
     pub memory: Memory,
