@@ -14,6 +14,7 @@ pub mod one_shot;
 pub mod recipe;
 pub mod recognition;
 mod sealed_state;
+mod stated;
 mod suspects;
 pub mod tickets;
 mod traffic;

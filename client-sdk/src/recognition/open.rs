@@ -7,14 +7,12 @@ use futures::TryStreamExt;
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{
-    DescribeModelRequest, DescribeModelResponse, FetchWeightsRequest, IntegerStage, VersionState,
+    DescribeModelRequest, DescribeModelResponse, FetchWeightsRequest, IntegerStage,
 };
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_secret::ReadKey;
 use sphinx_wire::parameters::append_weights;
-use sphinx_wire::state::{
-    Binding, Hash, Link, WeightState, first_chain, hash_from, network_sha256, sealed_sha256,
-};
+use sphinx_wire::state::WeightState;
 use tonic::Status;
 use zeroize::Zeroizing;
 
@@ -23,7 +21,7 @@ use crate::error::{ClientError, RecognitionError, StateError};
 use crate::recognition::guard::Guard;
 use crate::recognition::model::{IntegerModel, OpenedVersion};
 use crate::recognition::offload::offload;
-use crate::sealed_state::ClientState;
+use crate::stated::StatedVersion;
 use crate::suspects::mark::build;
 use crate::traffic::Counter;
 
@@ -37,15 +35,6 @@ pub(crate) struct Opener {
     pub counter: Arc<Counter>,
     pub read_key: Arc<ReadKey>,
     pub guard: Arc<Guard>,
-}
-
-/// The hashes of a version's state.
-struct Hashes {
-    chain: Hash,
-    previous: Hash,
-    gradient: Hash,
-    weights: Hash,
-    optimizer: Hash,
 }
 
 impl Opener {
@@ -137,8 +126,13 @@ impl Opener {
         let spec = NetworkSpec::try_from(described.network.clone().ok_or_else(missing)?)?;
         let state = described.state.clone().ok_or_else(missing)?;
         let plan = Plan::new(&spec)?;
-        let hashes = self.hashes(&state)?;
+        let stated = StatedVersion::read(service, &state)?;
         let (version, model) = (described.version, model_id.to_string());
+        if stated.version != version {
+            return Err(StateError::OtherChain { model, version }.into());
+        }
+        let own = stated.open(&self.read_key, &model_id, &spec, &plan)?;
+        let biases = own.biases.into_iter().map(Zeroizing::new).collect();
         let key_id = KeyId::parse(described.key_id)?;
         let request = FetchWeightsRequest {
             model_id: model.clone(),
@@ -147,65 +141,12 @@ impl Opener {
             incarnation: described.incarnation.clone(),
         };
         let weights = self.weights(&plan, request).await?;
-        let incarnation = self.read_key.model().incarnation;
-        let biases = self.biases(&model_id, version, &spec, &plan, &hashes, &state)?;
         let held = WeightState { weights, rule: None };
-        if held.weights_sha256() != hashes.weights {
+        if held.weights_sha256() != stated.weights {
             return Err(StateError::Weights { model, version }.into());
-        }
-        let chain = if version == 0 {
-            first_chain(&model_id, &incarnation, &network_sha256(&spec), &hashes.weights)
-        } else {
-            let Hashes { previous, gradient, weights, .. } = hashes;
-            Link { previous, gradient, weights, sealed: sealed_sha256(&state.sealed) }.chain()
-        };
-        if (chain, state.version) != (hashes.chain, version) {
-            return Err(StateError::OtherChain { model, version }.into());
         }
         let (incarnation, weights) = (described.incarnation, held.weights);
         Ok(OpenedVersion { model_id, key_id, incarnation, version, spec, plan, weights, biases })
-    }
-
-    fn hashes(&self, state: &VersionState) -> Result<Hashes, ClientError> {
-        let hash = |bytes: &[u8]| {
-            let got = bytes.len();
-            hash_from(bytes).ok_or_else(|| {
-                self.inference.protocol(format_args!("a hash of {got} bytes"), "32 bytes")
-            })
-        };
-        Ok(Hashes {
-            chain: hash(&state.chain)?,
-            previous: hash(&state.previous_chain)?,
-            gradient: hash(&state.gradient_sha256)?,
-            weights: hash(&state.weights_sha256)?,
-            optimizer: hash(&state.optimizer_sha256)?,
-        })
-    }
-
-    /// The biases that the owner sealed; those of version 0 are zero.
-    fn biases(
-        &self,
-        model_id: &ModelId,
-        version: u64,
-        spec: &NetworkSpec,
-        plan: &Plan,
-        hashes: &Hashes,
-        state: &VersionState,
-    ) -> Result<Vec<Zeroizing<Vec<f32>>>, ClientError> {
-        let state = if version == 0 {
-            ClientState::initial(plan)
-        } else {
-            let binding = Binding {
-                incarnation: self.read_key.model().incarnation,
-                version,
-                previous: hashes.previous,
-                network: network_sha256(spec),
-                weights: hashes.weights,
-                optimizer: hashes.optimizer,
-            };
-            ClientState::open(&self.read_key, spec, model_id, &binding, &state.sealed)?
-        };
-        Ok(state.biases.into_iter().map(Zeroizing::new).collect())
     }
 
     /// The weights of a version, stage by stage.

@@ -1,7 +1,7 @@
 //! The clear-text twin of an encrypted session.
 
 use sphinx_gradient::{ClearStage, Tensor};
-use sphinx_network::{Plan, StageParameters};
+use sphinx_network::{NetworkSpec, Plan, StageParameters};
 use sphinx_optimizer::TrainingRule;
 
 use crate::error::ClientError;
@@ -10,9 +10,6 @@ use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::sealed::Sealed;
 use crate::training::session::no_product;
 use crate::training::trained::Trained;
-
-/// Bound of the biases: that of a network which states none.
-const CLEAR_BOUND: f32 = 4.0;
 
 /// A session without a server: the same training loop on layers in the clear, in this process.
 ///
@@ -40,7 +37,7 @@ impl ClearTwin {
         let layers = plan.stages.iter().map(ClearStage::new).collect();
         let weights = parameters.iter().map(|stage| stage.weights.clone()).collect();
         let biases = parameters.iter().map(|stage| stage.biases.clone()).collect();
-        let trained = Trained::fresh(weights, biases, rule, CLEAR_BOUND)?;
+        let trained = Trained::fresh(weights, biases, rule, NetworkSpec::DEFAULT_BIAS_BOUND)?;
         Ok(Self { layers, parameters, trained, version: 0, steps: 0 })
     }
 

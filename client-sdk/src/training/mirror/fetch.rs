@@ -9,22 +9,12 @@ use sphinx_proto::v1::get_model_request::Part;
 use sphinx_proto::v1::{OptimizerPart, VersionState, WeightsPart};
 use sphinx_secret::{ModelName, RootKey};
 use sphinx_wire::parameters::{WEIGHTS_PER_PART, append_weights, optimizer_len, optimizer_state};
-use sphinx_wire::state::{
-    Binding, Hash, Link, WeightState, first_chain, hash_from, network_sha256, sealed_sha256,
-};
+use sphinx_wire::state::WeightState;
 
 use super::ModelMirror;
 use crate::client::SphinxClient;
 use crate::error::{ClientError, StateError};
-use crate::sealed_state::ClientState;
-
-/// The hashes of a version as the server states them.
-struct Stated {
-    version: u64,
-    chain: Hash,
-    link: Link,
-    optimizer: Hash,
-}
+use crate::stated::StatedVersion;
 
 impl ModelMirror {
     /// The newest version of a model: opens its sealed state, fetches weights and moments, and
@@ -44,30 +34,10 @@ impl ModelMirror {
         let state = reply.state.ok_or_else(|| client.trainer.protocol("no state", "a state"))?;
         let (spec, incarnation) = (model.network, model.incarnation);
         let plan = Plan::new(&spec)?;
-        let stated = client.stated(&state)?;
+        let stated = StatedVersion::read(&client.trainer, &state)?;
         let tenant = client.tenant.to_string();
         let key = root.read_key(&ModelName { tenant, model: model_id.to_string(), incarnation });
-        let network = network_sha256(&spec);
-        let other_chain =
-            || StateError::OtherChain { model: model_id.to_string(), version: stated.version };
-        let binding = Binding {
-            incarnation,
-            version: stated.version,
-            previous: stated.link.previous,
-            network,
-            weights: stated.link.weights,
-            optimizer: stated.optimizer,
-        };
-        let (own, chain) = if stated.version == 0 {
-            let chain = first_chain(model_id, &incarnation, &network, &stated.link.weights);
-            (ClientState::initial(&plan), chain)
-        } else {
-            let opened = ClientState::open(&key, &spec, model_id, &binding, &state.sealed)?;
-            (opened, stated.link.chain())
-        };
-        if chain != stated.chain {
-            return Err(other_chain().into());
-        }
+        let own = stated.open(&key, model_id, &spec, &plan)?;
         let version = stated.version;
         let mut weights = Vec::with_capacity(plan.stages.len());
         for (index, stage) in plan.stages.iter().enumerate() {
@@ -81,34 +51,16 @@ impl ModelMirror {
         };
         let weights = WeightState { weights, rule };
         let hashes = (weights.weights_sha256(), weights.optimizer_sha256());
-        if hashes != (binding.weights, binding.optimizer) {
+        if hashes != (stated.weights, stated.optimizer) {
             return Err(StateError::Weights { model: model_id.to_string(), version }.into());
         }
         let (model_id, plan, key) = (model_id.clone(), Arc::new(plan), Arc::new(key));
+        let chain = stated.chain;
         Ok(Self { model_id, spec, plan, key, version, chain, incarnation, weights, state: own })
     }
 }
 
 impl SphinxClient {
-    /// The hashes of a state.
-    fn stated(&self, state: &VersionState) -> Result<Stated, ClientError> {
-        let read = |bytes: &[u8]| {
-            let got = format_args!("a hash of {} bytes", bytes.len());
-            hash_from(bytes).ok_or_else(|| self.trainer.protocol(got, 32))
-        };
-        Ok(Stated {
-            version: state.version,
-            chain: read(&state.chain)?,
-            link: Link {
-                previous: read(&state.previous_chain)?,
-                gradient: read(&state.gradient_sha256)?,
-                weights: read(&state.weights_sha256)?,
-                sealed: sealed_sha256(&state.sealed),
-            },
-            optimizer: read(&state.optimizer_sha256)?,
-        })
-    }
-
     /// Moments and averages of the weights of a version.
     async fn optimizer(
         &self,
