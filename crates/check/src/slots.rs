@@ -1,18 +1,18 @@
 //! Combinations of rows, slot by slot.
 
+use pulp::{Simd, WithSimd};
+
 use crate::field::add;
 use crate::limbs::{Limbs, TERMS, join};
 
-/// Slots whose sums stay in registers.
-const TILE: usize = 32;
 /// Rows that are added between loading and storing the sums.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 4;
 
 /// For every slot b the sum over rows r of coefficient(r) · value(r, b), modulo p.
 #[derive(Clone)]
 pub struct SlotSums {
-    /// Sums of limbs since the last reduction, three per tile of slots: `[tile][limb][slot]`.
-    waiting: Vec<[[i64; TILE]; 3]>,
+    /// Sums of limbs since the last reduction: `[limb][slot]`.
+    waiting: [Vec<i64>; 3],
     /// Terms in them.
     terms: usize,
     /// Residues of everything before.
@@ -20,17 +20,16 @@ pub struct SlotSums {
 }
 
 impl SlotSums {
-    /// Sums of no rows for so many slots, a multiple of 32.
+    /// Sums of no rows for so many slots.
     pub fn new(slots: usize) -> Self {
-        let tiles = slots.div_ceil(TILE);
-        Self { waiting: vec![[[0; TILE]; 3]; tiles], terms: 0, totals: vec![0; tiles * TILE] }
+        Self { waiting: [(); 3].map(|()| vec![0; slots]), terms: 0, totals: vec![0; slots] }
     }
 
     /// Adds rows of one value per slot, which lie one after the other; row r of them has the
     /// coefficient at `place(r)`.
     ///
-    /// Expected cost: three multiply-adds per value. Best called with some rows at once: their
-    /// sums are loaded and stored once.
+    /// Expected cost: three multiply-adds per value, in vectors. Best called with some rows at
+    /// once: the sums are loaded and stored once for four of them.
     ///
     /// # Panics
     /// If there is no such place.
@@ -43,20 +42,15 @@ impl SlotSums {
             }
             self.terms += count;
             let parts = coefficients.parts.each_ref().map(|part| {
-                let mut own = [0i64; TOGETHER];
-                own.iter_mut().take(count).enumerate().for_each(|(row, own)| {
-                    *own = i64::from(part[place(index * TOGETHER + row)]);
-                });
-                own
+                std::array::from_fn(|row| match row < count {
+                    true => part[place(index * TOGETHER + row)],
+                    false => 0,
+                })
             });
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for (tile, sums) in self.waiting.iter_mut().enumerate() {
-                        add_tile(sums, &parts, rows, slots, tile * TILE);
-                    }
-                },
-            );
+            // The rows that are missing have the coefficient 0.
+            let row = |row: usize| &rows[row.min(count - 1) * slots..][..slots];
+            let rows = std::array::from_fn(row);
+            pulp::Arch::new().dispatch(AddRows { waiting: &mut self.waiting, parts, rows });
         }
     }
 
@@ -75,35 +69,44 @@ impl SlotSums {
     }
 
     fn reduce(&mut self) {
-        for (sums, totals) in self.waiting.iter_mut().zip(self.totals.chunks_exact_mut(TILE)) {
-            for (slot, total) in totals.iter_mut().enumerate() {
-                *total = add(*total, join([sums[0][slot], sums[1][slot], sums[2][slot]]));
-            }
-            *sums = [[0; TILE]; 3];
+        let [low, middle, high] = &mut self.waiting;
+        let sums = low.iter_mut().zip(middle).zip(high);
+        for (total, ((low, middle), high)) in self.totals.iter_mut().zip(sums) {
+            *total = add(*total, join([low, middle, high].map(std::mem::take)));
         }
         self.terms = 0;
     }
 }
 
-#[inline(always)]
-fn add_tile(
-    sums: &mut [[i64; TILE]; 3],
-    parts: &[[i64; TOGETHER]; 3],
-    rows: &[i32],
-    slots: usize,
-    slot: usize,
-) {
-    let mut kept = *sums;
-    for (row, values) in rows.chunks_exact(slots).enumerate() {
-        let Some(values) = values[slot..].first_chunk::<TILE>() else { continue };
-        for (sums, part) in kept.iter_mut().zip(parts) {
-            let coefficient = part[row];
-            for (sum, &value) in sums.iter_mut().zip(values) {
-                *sum += coefficient * i64::from(value);
+/// Adds rows to the sums that wait.
+///
+/// A type of its own: where the compiler does not inline a closure, it is compiled for the
+/// instructions that every processor has.
+struct AddRows<'a> {
+    waiting: &'a mut [Vec<i64>; 3],
+    /// The limbs of each row's coefficient.
+    parts: [[i32; TOGETHER]; 3],
+    /// As long as the sums.
+    rows: [&'a [i32]; TOGETHER],
+}
+
+impl WithSimd for AddRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { waiting: [low, middle, high], parts, rows: [a, b, c, d] } = self;
+        let sums = low.iter_mut().zip(middle).zip(high);
+        let values = a.iter().zip(b).zip(c).zip(d);
+        for (((low, middle), high), (((a, b), c), d)) in sums.zip(values) {
+            let values = [a, b, c, d].map(|&value| i64::from(value));
+            for (sum, part) in [low, middle, high].into_iter().zip(&parts) {
+                for (&coefficient, value) in part.iter().zip(values) {
+                    *sum += i64::from(coefficient) * value;
+                }
             }
         }
     }
-    *sums = kept;
 }
 
 /// Without the sums: they are made of decrypted values.

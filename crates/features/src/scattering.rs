@@ -16,6 +16,7 @@ mod filters;
 mod fourier;
 mod groups;
 mod lowpass;
+mod vectorised;
 mod wavelets;
 mod workspace;
 

@@ -3,9 +3,8 @@
 //! φ is a product of a function of y and one of x, so two small matrices do what takes three
 //! Fourier transforms.
 
-use pulp::Arch;
-
 use super::filters::gaussian;
+use super::vectorised::vectorised;
 
 /// Output columns worked on at once; rows of weights are padded to a multiple.
 const TILE: usize = 8;
@@ -46,7 +45,10 @@ impl LowPass {
 
     /// Averages a stack of fields `[y][field][x]` into `[field][output y][output x]`.
     pub(crate) fn apply(&self, fields: &[f32], scratch: &mut [f32], output: &mut [f32]) {
-        Arch::new().dispatch(|| self.average(fields, scratch, output));
+        vectorised(
+            #[inline(always)]
+            || self.average(fields, scratch, output),
+        );
     }
 
     #[inline(always)]

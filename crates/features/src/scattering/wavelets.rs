@@ -1,7 +1,8 @@
 //! Products with wavelets in Fourier space, and moduli.
 
 use num_complex::Complex;
-use pulp::Arch;
+
+use super::vectorised::vectorised;
 
 type C = Complex<f32>;
 
@@ -18,7 +19,7 @@ pub(crate) fn multiply(
     let length = 2 * coarse;
     let spectrum: &[f32] = bytemuck::cast_slice(spectrum);
     let products: &mut [f32] = bytemuck::cast_slice_mut(products);
-    Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             for (line, target) in products.chunks_exact_mut(length).enumerate() {
@@ -43,7 +44,7 @@ pub(crate) fn multiply(
 /// The moduli of a stack of fields `[field][y][x]`, as a stack `[y][field][x]`.
 pub(crate) fn moduli(fields: &[C], (height, width): (usize, usize), moduli: &mut [f32]) {
     let length = moduli.len() / height;
-    Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             for (line, target) in moduli.chunks_exact_mut(length).enumerate() {
