@@ -16,8 +16,8 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_client::{
-    ClearTwin, EncryptedSession, Endpoints, KeyId, ModelId, Privacy, Progress, SessionOptions,
-    SphinxClient, TenantId, TrainingOptions, train_without_ledger,
+    ClearTwin, EncryptedSession, Endpoints, KeyId, ModelId, Privacy, Progress, Protocol,
+    SessionOptions, SphinxClient, TenantId, TrainingOptions, train_without_ledger,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
@@ -77,6 +77,7 @@ async fn encrypted(
         key: Arc::clone(&key),
         session_id: SessionId([1; 16]),
         rule,
+        protocol: Protocol::default(),
     };
     let mut session = EncryptedSession::open(&client, session).await?;
     let (spec, data, options) = (spec.clone(), data.clone(), options.clone());

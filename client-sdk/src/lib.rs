@@ -37,9 +37,10 @@ pub use models::{Model, ModelParameters};
 pub use suspects::{Suspect, Suspects};
 pub use traffic::Traffic;
 pub use training::{
-    Augmentation, ClearTwin, Direction, EncryptedSession, Evaluator, Event, Inputs, ModelLedger,
-    Observed, Privacy, Progress, ResolvedTraining, Sealed, SessionOptions, TrainingOptions,
-    TrainingRequest, TrainingSummary, Update, View, train_with_inputs, train_without_ledger,
+    Augmentation, BiasForm, Checks, ClearTwin, Direction, EncryptedSession, Evaluator, Event,
+    Inputs, ModelLedger, Observed, Privacy, Progress, Protocol, ResolvedTraining, Sealed,
+    SessionOptions, TrainingOptions, TrainingRequest, TrainingSummary, Update, View,
+    train_with_inputs, train_without_ledger,
 };
 pub use versions::SeenVersions;
 pub use workspace::{Workspace, WorkspaceError};

@@ -7,8 +7,8 @@ use sphinx_client::data::Dataset;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::workspace::{Evaluation, Trained};
 use sphinx_client::{
-    Endpoints, KeyId, Memory, ModelId, ModelLedger, SphinxClient, TenantId, TrainingOptions,
-    TrainingRequest, identity_fingerprint,
+    Endpoints, KeyId, Memory, ModelId, ModelLedger, Protocol, SphinxClient, TenantId,
+    TrainingOptions, TrainingRequest, identity_fingerprint,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_network::NetworkSpec;
@@ -96,6 +96,7 @@ impl Trial<'_> {
             ledger,
             delta: self.delta,
             seed: None,
+            protocol: Protocol::default(),
             memory: Memory::default(),
         };
         let Ended { trained, interrupted } =

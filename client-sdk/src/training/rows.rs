@@ -28,8 +28,36 @@ pub(crate) struct Evaluation<'a> {
     pub scale: f64,
     /// Largest integer that an input may become.
     pub limit: i32,
-    /// By channel of the result; empty where nothing is added.
-    pub biases: &'a [f32],
+    /// What becomes of the biases.
+    pub biases: Biases<'a>,
+}
+
+/// Biases of a product, by channel of the result.
+#[derive(Clone, Copy)]
+pub(crate) enum Biases<'a> {
+    /// Nothing is added.
+    None,
+    /// After decryption.
+    Added(&'a [f32]),
+    /// Encrypted after the other inputs, one row each: `unit` makes inputs of them.
+    Sent { values: &'a [f32], unit: f32 },
+}
+
+impl Biases<'_> {
+    /// Input rows that they take.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::None | Self::Added(_) => 0,
+            Self::Sent { values, .. } => values.len(),
+        }
+    }
+}
+
+/// Without the biases.
+impl std::fmt::Debug for Biases<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Biases").field("rows", &self.rows()).finish_non_exhaustive()
+    }
 }
 
 impl Evaluation<'_> {

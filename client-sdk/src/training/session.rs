@@ -28,8 +28,9 @@ use crate::suspects::mark::build;
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::mirror::{ModelMirror, NextVersion, SessionMirror};
+use crate::training::protocol::{BiasForm, Checks, Protocol};
 use crate::training::randomness::StepRandomness;
-use crate::training::rows::{self, CheckCost, Checked, Evaluation, TrainerRows};
+use crate::training::rows::{self, Biases, CheckCost, Checked, Evaluation, TrainerRows};
 use crate::training::sealed::Sealed;
 use crate::training::stream::TrainStream;
 
@@ -46,6 +47,8 @@ pub struct SessionOptions {
     pub session_id: SessionId,
     /// Update rule and learning rates.
     pub rule: TrainingRule,
+    /// Forms of the protocol; the default is what everybody should use.
+    pub protocol: Protocol,
 }
 
 /// An open session: encrypts what goes out, decrypts and checks what comes back.
@@ -89,7 +92,11 @@ impl EncryptedSession {
         options: SessionOptions,
         mirror: ModelMirror,
     ) -> Result<Self, ClientError> {
-        let geometries = Arc::new(Geometries::new(mirror.plan.as_ref().clone()));
+        let geometries = Arc::new(Geometries::new(
+            mirror.plan.as_ref().clone(),
+            options.protocol.biases,
+            mirror.spec.bias_bound,
+        ));
         let mirror = mirror.opened(options.session_id, options.rule)?;
         let integers = geometries.lower(&mirror.trained.weights.weights)?;
         let (stream, last_step) = open(client, &options, &mirror, &integers).await?;
@@ -155,15 +162,26 @@ fn evaluation<'a>(
     mirror: &'a SessionMirror,
     integers: &'a [StageIntegers],
     (stage, direction): (usize, Direction),
+    form: BiasForm,
     blocks: &[&Tensor],
 ) -> Option<Evaluation<'a>> {
     let shape = mirror.plan().stages.get(stage)?;
     let product = integers.get(stage)?.product(direction)?;
-    let (budget, biases): (_, &[f32]) = match direction {
-        Direction::Forward => (forward_budget(shape), mirror.trained.biases.get(stage)?),
-        Direction::Backward => (backward_budget(), &[]),
+    let (budget, biases) = match direction {
+        Direction::Forward => {
+            let values = mirror.trained.biases.get(stage)?;
+            let biases = match form {
+                BiasForm::AtHome => Biases::Added(values),
+                // Of the bound that the server weighs them with.
+                BiasForm::Encrypted => {
+                    Biases::Sent { values, unit: shape.input_bound / mirror.spec().bias_bound }
+                }
+            };
+            (forward_budget(shape), biases)
+        }
+        Direction::Backward => (backward_budget(), Biases::None),
     };
-    let inputs = product.map.inputs();
+    let inputs = product.map.inputs() - biases.rows();
     let alike = blocks.iter().all(|block| (block.rows(), block.slots()) == (inputs, SLOTS));
     (alike && !blocks.is_empty()).then_some(Evaluation {
         stage,
@@ -193,7 +211,9 @@ impl Evaluator for EncryptedSession {
     ) -> Result<Vec<Tensor>, ClientError> {
         let rng = self.rng();
         let (mirror, integers) = (&self.mirror, &self.integers);
-        let Some(evaluation) = evaluation(mirror, integers, (stage, direction), blocks) else {
+        let Protocol { biases, checks } = self.options.protocol;
+        let product = evaluation(mirror, integers, (stage, direction), biases, blocks);
+        let Some(evaluation) = product else {
             return Err(no_product(stage, blocks, mirror.plan().stages.len()));
         };
         let mut server = TrainerRows::new(&mut self.stream, self.mirror.version(), self.calls + 1);
@@ -201,7 +221,8 @@ impl Evaluator for EncryptedSession {
         self.calls += 1;
         match checked {
             Checked::Right(tensors) => Ok(tensors),
-            Checked::Wrong => Err(StateError::WrongProduct {
+            Checked::Wrong(tensors) if checks == Checks::None => Ok(tensors),
+            Checked::Wrong(_) => Err(StateError::WrongProduct {
                 model: self.options.model_id.to_string(),
                 version: self.mirror.version(),
                 stage,
@@ -344,6 +365,11 @@ fn opening(options: &SessionOptions) -> OpenSession {
         session_id: options.session_id.0.to_vec().into(),
         parameter_set: ParameterSet::Glwe2048V1.into(),
         optimizer: Some((&options.rule).into()),
+        biases: match options.protocol.biases {
+            BiasForm::AtHome => v1::BiasForm::AtHome,
+            BiasForm::Encrypted => v1::BiasForm::Encrypted,
+        }
+        .into(),
     }
 }
 

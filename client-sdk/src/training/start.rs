@@ -23,6 +23,7 @@ use crate::training::ledger::{ModelLedger, Unconfirmed};
 use crate::training::mirror::ModelMirror;
 use crate::training::options::TrainingOptions;
 use crate::training::progress::{Progress, TrainingSummary};
+use crate::training::protocol::Protocol;
 use crate::training::run::Training;
 use crate::training::session::{EncryptedSession, SessionOptions};
 
@@ -47,6 +48,8 @@ pub struct TrainingRequest {
     /// for bit: whoever knows it can undo all privacy, and two trainings with the same seed show a
     /// service what differs between them. `None` draws from the operating system.
     pub seed: Option<[u8; 32]>,
+    /// Forms of the protocol; the default is what everybody should use.
+    pub protocol: Protocol,
     /// Where suspect models are marked and versions remembered; the default remembers nothing.
     pub memory: Memory,
 }
@@ -107,6 +110,7 @@ impl SphinxClient {
             key: Arc::clone(&request.key),
             session_id,
             rule,
+            protocol: request.protocol,
         };
         if let Some(unconfirmed) = ledger.unconfirmed()? {
             // By the rule of the run that made it, whatever this one's is.

@@ -18,7 +18,10 @@ const MOST_TOGETHER: usize = 4;
 /// How many blocks of a network go through its layers together: as many as the trainer takes in
 /// one evaluation and this side has room for.
 pub(crate) fn blocks_together(plan: &Plan) -> usize {
-    let rows = plan.stages.iter().map(|stage| stage.input.len().max(stage.output.len()));
+    let rows = plan.stages.iter().map(|stage| {
+        // Biases may come after the inputs.
+        (stage.input.len() + stage.linear.bias_count()).max(stage.output.len())
+    });
     (MAX_EVALUATION_ROWS / rows.max().unwrap_or(1).max(1)).clamp(1, MOST_TOGETHER)
 }
 

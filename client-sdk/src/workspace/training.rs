@@ -6,7 +6,7 @@ use sphinx_data::Dataset;
 
 use crate::client::SphinxClient;
 use crate::error::ClientError;
-use crate::training::{Progress, TrainingOptions, TrainingRequest, TrainingSummary};
+use crate::training::{Progress, Protocol, TrainingOptions, TrainingRequest, TrainingSummary};
 use crate::workspace::history::History;
 use crate::workspace::{EpochReport, TrainableModel, Workspace, WorkspaceError};
 
@@ -67,6 +67,7 @@ impl Workspace {
             ledger: model.ledger.clone(),
             delta: model.delta,
             seed: None,
+            protocol: Protocol::default(),
             memory,
         })
     }

@@ -7,8 +7,8 @@ use rand_chacha::ChaCha20Rng;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::tickets::{STORE_PURPOSE, StoreKey, TicketStore};
 use sphinx_client::{
-    ClientError, Endpoints, KeyId, Memory, ModelId, ModelLedger, Privacy, SphinxClient, TenantId,
-    TrainingOptions, TrainingRequest,
+    ClientError, Endpoints, KeyId, Memory, ModelId, ModelLedger, Privacy, Protocol, SphinxClient,
+    TenantId, TrainingOptions, TrainingRequest,
 };
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::{Decay, OptimizerSpec};
@@ -122,6 +122,7 @@ impl World {
             ledger,
             delta,
             seed: None,
+            protocol: Protocol::default(),
             memory: Memory::default(),
         };
         let (go, told) = mpsc::channel();

@@ -2,7 +2,10 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use sphinx_client::{ClearTwin, Direction, EncryptedSession, Evaluator, Sealed, Update};
+use sphinx_client::{
+    BiasForm, ClearTwin, Direction, EncryptedSession, Evaluator, Protocol, Sealed, SessionOptions,
+    Update,
+};
 use sphinx_gradient::Tensor;
 use sphinx_linalg::{ResultNoise, SLOTS};
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
@@ -55,12 +58,12 @@ fn odd() -> NetworkSpec {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sphinx_mnist_agrees_with_its_twin_in_the_clear() {
-    agrees(NetworkSpec::builtin("sphinx-mnist").unwrap()).await;
+    agrees(NetworkSpec::builtin("sphinx-mnist").unwrap(), BiasForm::AtHome).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lola_agrees_with_its_twin_in_the_clear() {
-    agrees(NetworkSpec::builtin("lola").unwrap()).await;
+    agrees(NetworkSpec::builtin("lola").unwrap(), BiasForm::AtHome).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,22 +71,32 @@ async fn strides_padding_and_folded_pools_agree_with_the_twin_in_the_clear() {
     let spec = odd();
     let plan = Plan::new(&spec).unwrap();
     assert_eq!(plan.stages[0].pool, Some(2));
-    agrees(spec).await;
+    agrees(spec, BiasForm::AtHome).await;
+}
+
+/// The paper's dataflow: biases travel as ciphertexts and the server adds them.
+#[tokio::test(flavor = "multi_thread")]
+async fn biases_that_the_server_adds_agree_with_the_twin_in_the_clear() {
+    for spec in [odd(), NetworkSpec::builtin("sphinx-mnist").unwrap()] {
+        agrees(spec, BiasForm::Encrypted).await;
+    }
 }
 
 /// Commits two updates, so that biases are not zero, then compares parameters and every product.
-async fn agrees(spec: NetworkSpec) {
+async fn agrees(spec: NetworkSpec, biases: BiasForm) {
     let world = World::start().await;
     world.client.create_model(&model_id(), &key_id(), &spec, SEED).await.unwrap();
     let schedule = Schedule { peak: 0.1, decay: Decay::Linear { floor: 0.1 }, warmup: 1, total: 9 };
     let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule, averaging: None };
-    let options = world.session(SessionId([1; 16]), rule);
+    let protocol = Protocol { biases, ..Protocol::default() };
+    let options = SessionOptions { protocol, ..world.session(SessionId([1; 16]), rule) };
     let mut session = EncryptedSession::open(&world.client, options.clone()).await.unwrap();
     let plan = Plan::new(&spec).unwrap();
     let parameters = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(SEED));
     let mut twin = ClearTwin::new(&plan, parameters, rule).unwrap();
 
     let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let bound = spec.bias_bound;
     let updates = [random_update(&plan, &mut rng), random_update(&plan, &mut rng)];
     let inputs = random_inputs(&plan, &mut rng);
     let (session, twin) = blocking(move || {
@@ -98,7 +111,11 @@ async fn agrees(spec: NetworkSpec) {
             let got = session.evaluate(stage, direction, &blocks).unwrap();
             let expected = twin.evaluate(stage, direction, &blocks).unwrap();
             let weights = &twin.parameters()[stage].weights;
-            let deviations = deviations(&plan, stage, direction, weights);
+            let bias_bound = match (biases, direction) {
+                (BiasForm::Encrypted, Direction::Forward) => Some(bound),
+                _ => None,
+            };
+            let deviations = deviations(&plan, stage, direction, (weights, bias_bound));
             for (block, (got, expected)) in got.iter().zip(&expected).enumerate() {
                 let place = format!("stage {stage} {direction:?}, block {block}");
                 compare(got, expected, &deviations, &place);
@@ -161,13 +178,23 @@ fn mirrored(tensor: &Tensor) -> Tensor {
 /// grown by the weights' norm), and the rounding of weights (1/12 each, grown by the inputs, which
 /// are uniform in ±2^14). Of the range, 2^31, that is about 2^-14: more in small convolutions, less
 /// in wide layers.
-fn deviations(plan: &Plan, index: usize, direction: Direction, weights: &[f32]) -> Vec<f64> {
+fn deviations(
+    plan: &Plan,
+    index: usize,
+    direction: Direction,
+    (weights, bias_bound): (&[f32], Option<f32>),
+) -> Vec<f64> {
     let stage = &plan.stages[index];
     let budget = match direction {
         Direction::Forward => forward_budget(stage),
         Direction::Backward => backward_budget(),
     };
-    let lowered = Geometry::new(index, stage, direction).lower(weights, &budget).unwrap();
+    let geometry = Geometry::new(index, stage, direction);
+    let geometry = match bias_bound {
+        Some(bound) => geometry.with_biases(f64::from(bound / stage.input_bound)),
+        None => geometry,
+    };
+    let lowered = geometry.lower(weights, &budget).unwrap();
     let mut deviations = vec![0.0; lowered.map.outputs()];
     for group in lowered.map.groups() {
         for (row, weights) in group.weights.chunks_exact(group.taps).enumerate() {

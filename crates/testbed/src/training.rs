@@ -7,8 +7,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::{Classes, Dataset};
 use sphinx_client::{
-    Endpoints, KeyId, Memory, ModelId, ModelLedger, Privacy, SessionOptions, SphinxClient,
-    TrainingOptions, TrainingRequest,
+    Endpoints, KeyId, Memory, ModelId, ModelLedger, Privacy, Protocol, SessionOptions,
+    SphinxClient, TrainingOptions, TrainingRequest,
 };
 use sphinx_models::ModelStore;
 use sphinx_network::{NetworkSpec, Shape};
@@ -95,7 +95,7 @@ impl World {
     /// A session on the model.
     pub fn session(&self, session_id: SessionId, rule: TrainingRule) -> SessionOptions {
         let (model_id, key_id, key) = (model_id(), key_id(), Arc::clone(&self.key));
-        SessionOptions { model_id, key_id, key, session_id, rule }
+        SessionOptions { model_id, key_id, key, session_id, rule, protocol: Protocol::default() }
     }
 
     /// Records and version of the ledger; nobody may be training.
@@ -165,6 +165,7 @@ pub fn request(key: &Arc<RootKey>, ledger: &Path, options: TrainingOptions) -> T
         ledger: ledger.to_owned(),
         delta: delta(),
         seed: None,
+        protocol: Protocol::default(),
         memory: Memory::default(),
     }
 }

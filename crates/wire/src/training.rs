@@ -11,7 +11,7 @@ mod integers;
 use sphinx_network::Stage;
 use sphinx_quantise::TrainingBudget;
 
-pub use self::integers::{Geometries, StageIntegers, working_sha256};
+pub use self::integers::{BiasForm, Geometries, StageIntegers, working_sha256};
 
 /// Integers per unit of a stage's largest input. With the weights' share of the range this
 /// balances, for layers of a few hundred taps, the noise of encryption against the rounding of

@@ -9,7 +9,7 @@ use sphinx_client::data::Dataset;
 use sphinx_client::recognition::{self, Recogniser, TicketBook};
 use sphinx_client::tickets::{STORE_PURPOSE, StoreKey};
 use sphinx_client::{
-    ClientError, EncryptedSession, Privacy, SessionOptions, TenantId, TrainingOptions,
+    ClientError, EncryptedSession, Privacy, Protocol, SessionOptions, TenantId, TrainingOptions,
     train_without_ledger,
 };
 use sphinx_linalg::SLOTS;
@@ -136,6 +136,7 @@ async fn train(
         key: Arc::clone(&model.key),
         session_id: SessionId(rng.random()),
         rule: options.rule(data.len())?,
+        protocol: Protocol::default(),
     };
     let mut session = EncryptedSession::open(&model.client, session).await?;
     let (spec, data, seed) = (spec.clone(), data.clone(), rng.random());

@@ -6,8 +6,8 @@ use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::Dataset;
 use sphinx_client::recipe::Recipe;
 use sphinx_client::{
-    ClearTwin, ClientError, EncryptedSession, Evaluator, SessionOptions, TrainingOptions, Update,
-    train_without_ledger,
+    ClearTwin, ClientError, EncryptedSession, Evaluator, Protocol, SessionOptions, TrainingOptions,
+    Update, train_without_ledger,
 };
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
@@ -44,6 +44,7 @@ pub async fn store(
         key: model.key.clone(),
         session_id: SessionId([1; 16]),
         rule,
+        protocol: Protocol::default(),
     };
     let mut session = EncryptedSession::open(&model.client, options).await?;
     let pairs = || initial.iter().zip(&trained);

@@ -7,8 +7,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
 use sphinx_client::{
-    ClearTwin, Endpoints, KeyId, Memory, ModelId, ModelLedger, Privacy, Progress, SphinxClient,
-    TenantId, Traffic, TrainingOptions, TrainingRequest, train_without_ledger,
+    ClearTwin, Endpoints, KeyId, Memory, ModelId, ModelLedger, Privacy, Progress, Protocol,
+    SphinxClient, TenantId, Traffic, TrainingOptions, TrainingRequest, train_without_ledger,
 };
 use sphinx_cluster::{LocalCluster, Service, Usage};
 use sphinx_linalg::SLOTS;
@@ -98,6 +98,7 @@ pub async fn measure(
         ledger,
         delta: default_delta()?,
         seed: None,
+        protocol: Protocol::default(),
         memory: Memory::default(),
     };
     let trainer = cluster.pid(Service::Trainer);

@@ -10,15 +10,16 @@ use sphinx_secret::{BlockKeys, Tally};
 use sphinx_wire::rows::rows_per_upload;
 use sphinx_wire::training::{decode, encode};
 
-use super::{Evaluation, RowServer, UploadRows};
+use super::{Biases, Evaluation, RowServer, UploadRows};
 use crate::error::ClientError;
 
 /// What a product came to.
 pub(crate) enum Checked {
     /// One tensor of outputs × slots per block.
     Right(Vec<Tensor>),
-    /// Some slot of some row is not what the weights make of the inputs.
-    Wrong,
+    /// Some slot of some row is not what the weights make of the inputs: what came instead, of which
+    /// nothing may be made but by an experiment.
+    Wrong(Vec<Tensor>),
 }
 
 /// CPU time of this side's threads that checks took.
@@ -48,8 +49,19 @@ pub(crate) fn evaluate(
     server.announce(evaluation)?;
     let (inputs, step) = (evaluation.inputs(), rows_per_upload(evaluation.blocks));
     let fill = |row: usize, messages: &mut [i32]| {
-        for (messages, block) in messages.chunks_exact_mut(SLOTS).zip(blocks) {
-            encode(block.row(row), evaluation.scale, evaluation.limit, messages);
+        let (scale, limit) = (evaluation.scale, evaluation.limit);
+        match evaluation.biases {
+            Biases::Sent { values, unit } if row >= inputs - values.len() => {
+                let bias = values[row + values.len() - inputs] * unit;
+                let mut own = [0];
+                encode(&[bias], scale, limit, &mut own);
+                messages.fill(own[0]);
+            }
+            _ => {
+                for (messages, block) in messages.chunks_exact_mut(SLOTS).zip(blocks) {
+                    encode(block.row(row), scale, limit, messages);
+                }
+            }
         }
     };
     for first_row in (0..inputs).step_by(step) {
@@ -64,7 +76,7 @@ pub(crate) fn evaluate(
     let start = thread_cpu();
     let right = sent.finish() == received.finish();
     cost.0 += thread_cpu() - start;
-    Ok(if right { Checked::Right(tensors) } else { Checked::Wrong })
+    Ok(if right { Checked::Right(tensors) } else { Checked::Wrong(tensors) })
 }
 
 /// Decrypts every row to its places, one in the tensor of each block.
@@ -87,7 +99,10 @@ fn decrypt(
     let product = evaluation.product;
     let place = |row: u32, places: Vec<&mut [f32]>, integers: &[i32]| {
         let channel = row as usize / product.rows_per_channel;
-        let bias = evaluation.biases.get(channel).copied().unwrap_or_default();
+        let bias = match evaluation.biases {
+            Biases::Added(values) => values[channel],
+            Biases::None | Biases::Sent { .. } => 0.0,
+        };
         for (place, integers) in places.into_iter().zip(integers.chunks_exact(SLOTS)) {
             decode(integers, product.scales[channel], bias, place);
         }

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use sphinx_client::{
-    EncryptedSession, Endpoints, KeyId, ModelId, RootKey, SessionOptions, SphinxClient, TenantId,
-    TrainingOptions,
+    EncryptedSession, Endpoints, KeyId, ModelId, Protocol, RootKey, SessionOptions, SphinxClient,
+    TenantId, TrainingOptions,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_proto::SessionId;
@@ -78,6 +78,7 @@ impl Owner {
             key: Arc::clone(&self.key),
             session_id: SessionId([id; 16]),
             rule: options.rule(examples)?,
+            protocol: Protocol::default(),
         };
         Ok(EncryptedSession::open(&self.client, options).await?)
     }

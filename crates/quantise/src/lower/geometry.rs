@@ -18,6 +18,8 @@ pub struct Geometry {
     pub(crate) direction: Direction,
     pub(crate) kernel: KernelShape,
     pub(crate) groups: Vec<GroupGeometry>,
+    /// Weight of each channel's own input, if there are such.
+    pub(crate) bias_weight: Option<f64>,
     inputs: usize,
     outputs: usize,
 }
@@ -52,7 +54,39 @@ impl Geometry {
             }
         }
         let (inputs, outputs) = (from.len(), to.len());
-        Self { stage: index, direction, kernel, groups, inputs, outputs }
+        Self { stage: index, direction, kernel, groups, bias_weight: None, inputs, outputs }
+    }
+
+    /// The same map with one more input per channel of the result, after all others, which is added
+    /// to that channel's results alone, times `weight`: biases that come as ciphertexts.
+    ///
+    /// Expected cost: as many more multiply-adds per result as there are channels, all but one of
+    /// them by zero, because the blocks stay dense.
+    pub fn with_biases(mut self, weight: f64) -> Self {
+        let (channels, taps) = (self.result_channels(), self.row_length());
+        for group in &mut self.groups {
+            group.columns.extend((taps..taps + channels).map(|column| column as u32));
+            let own = self.inputs..self.inputs + channels;
+            let patches = group.patches.iter().map(|patch| Patch {
+                gather: patch
+                    .gather
+                    .iter()
+                    .copied()
+                    .chain(own.clone().map(|row| row as u32))
+                    .collect(),
+                scatter: patch.scatter.clone(),
+            });
+            group.patches = patches.collect();
+        }
+        self.inputs += channels;
+        self.bias_weight = Some(weight);
+        self
+    }
+
+    /// Columns of the `[result channel][tap]` matrix, with those of biases.
+    pub(crate) fn row_length(&self) -> usize {
+        let biases = self.bias_weight.map_or(0, |_| self.result_channels());
+        self.kernel.row_length(self.direction) + biases
     }
 
     /// Number of channels of the result; each has its own scale.
@@ -74,7 +108,7 @@ impl Geometry {
     /// Cuts a row-major matrix `[result channel][tap]` into the blocks of the groups.
     pub(crate) fn map(&self, matrix: &[i32]) -> Result<LinearMap, MapError> {
         let rows = self.result_channels();
-        let row_length = self.kernel.row_length(self.direction);
+        let row_length = self.row_length();
         let groups = self.groups.iter().map(|group| {
             let taps = group.columns.len();
             let mut weights = Vec::with_capacity(rows * taps);

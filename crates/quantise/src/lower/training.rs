@@ -53,8 +53,8 @@ impl Geometry {
     pub fn lower(&self, weights: &[f32], budget: &TrainingBudget) -> Result<Lowered, LowerError> {
         let stage = self.stage;
         budget.check(stage)?;
-        let matrix = self.real_matrix(weights)?;
-        let row_length = self.kernel.row_length(self.direction);
+        let matrix = self.with_bias_columns(self.real_matrix(weights)?);
+        let row_length = self.row_length();
         let channels = self.result_channels();
         let mut integers = Vec::with_capacity(matrix.len());
         let (mut scales, mut bounds) = (Vec::with_capacity(channels), Vec::with_capacity(channels));
@@ -72,6 +72,17 @@ impl Geometry {
         }
         let map = self.map(&integers).map_err(|source| LowerError::Shape { stage, source })?;
         Ok(Lowered { map, scales, bounds, rows_per_channel: self.rows_per_channel() })
+    }
+
+    /// A matrix `[result channel][tap]` with the columns of biases, of which each channel has one.
+    fn with_bias_columns(&self, matrix: Vec<f64>) -> Vec<f64> {
+        let Some(weight) = self.bias_weight else { return matrix };
+        let (taps, channels) = (self.kernel.row_length(self.direction), self.result_channels());
+        let rows = matrix.chunks_exact(taps).enumerate();
+        let own = |channel: usize| {
+            (0..channels).map(move |column| if column == channel { weight } else { 0.0 })
+        };
+        rows.flat_map(|(channel, row)| row.iter().copied().chain(own(channel))).collect()
     }
 
     /// The matrix `[result channel][tap]` of checked weights.

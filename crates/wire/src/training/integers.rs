@@ -7,10 +7,23 @@ use sphinx_quantise::{Geometry, LowerError, Lowered};
 use super::{backward_budget, forward_budget};
 use crate::state::Hash;
 
+/// Who adds the biases to a stage's results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BiasForm {
+    /// The client, after decryption: the server never has them.
+    #[default]
+    AtHome,
+    /// The server, to the ciphertexts, as the paper has it: z = W x + S b. They are encrypted afresh
+    /// for every product under its keys, one row per channel after the inputs, and are never
+    /// accumulated: what they are and their noise, the client knows exactly.
+    Encrypted,
+}
+
 /// What never changes of a network: where each stage's products gather from.
 #[derive(Debug)]
 pub struct Geometries {
     plan: Plan,
+    biases: BiasForm,
     forward: Vec<Geometry>,
     /// Of the stages from 1 on: nothing lies below the first.
     backward: Vec<Geometry>,
@@ -36,15 +49,29 @@ impl StageIntegers {
 }
 
 impl Geometries {
-    /// The places of a network's products.
-    pub fn new(plan: Plan) -> Self {
-        let build = |direction| {
-            move |(index, stage): (usize, &Stage)| Geometry::new(index, stage, direction)
+    /// The places of a network's products; biases are within ±`bias_bound`.
+    pub fn new(plan: Plan, biases: BiasForm, bias_bound: f32) -> Self {
+        let forward = |(index, stage): (usize, &Stage)| {
+            let geometry = Geometry::new(index, stage, Direction::Forward);
+            match biases {
+                BiasForm::AtHome => geometry,
+                // As one more input within the stage's bound.
+                BiasForm::Encrypted => {
+                    geometry.with_biases(f64::from(bias_bound) / f64::from(stage.input_bound))
+                }
+            }
         };
+        let backward =
+            |(index, stage): (usize, &Stage)| Geometry::new(index, stage, Direction::Backward);
         let stages = || plan.stages.iter().enumerate();
-        let forward = stages().map(build(Direction::Forward)).collect();
-        let backward = stages().skip(1).map(build(Direction::Backward)).collect();
-        Self { forward, backward, plan }
+        let (forward, backward) =
+            (stages().map(forward).collect(), stages().skip(1).map(backward).collect());
+        Self { forward, backward, plan, biases }
+    }
+
+    /// Who adds the biases.
+    pub fn biases(&self) -> BiasForm {
+        self.biases
     }
 
     /// The network.

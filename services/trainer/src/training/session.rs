@@ -6,10 +6,10 @@ use bytes::Bytes;
 use sphinx_models::{CommitId, ModelMeta, ModelVersion, StoredNetwork, VersionHashes};
 use sphinx_network::Linear;
 use sphinx_optimizer::TrainingRule;
-use sphinx_proto::v1::{Model, OpenSession, SessionOpened, VersionState};
-use sphinx_proto::{KeyId, ModelId, SessionId, TenantId, conversion};
+use sphinx_proto::v1::{self, Model, OpenSession, SessionOpened, VersionState};
+use sphinx_proto::{ConversionError, KeyId, ModelId, SessionId, TenantId, conversion};
 use sphinx_wire::state::{Hash, WeightState};
-use sphinx_wire::training::{Geometries, working_sha256};
+use sphinx_wire::training::{BiasForm, Geometries, working_sha256};
 
 use crate::error::TrainerError;
 use crate::service::{TrainerService, described, network};
@@ -57,6 +57,7 @@ impl Session {
         let key_id = KeyId::parse(open.key_id)?;
         let optimizer = conversion::required("optimizer", "the update rule", open.optimizer)?;
         let rule = TrainingRule::try_from(optimizer)?;
+        let form = bias_form(open.biases)?;
         service.keys.require(tenant, &key_id).await?;
         let stored = service.store.get(tenant, &model_id).await?;
         if stored.meta.key_id != key_id {
@@ -65,10 +66,10 @@ impl Session {
         }
         let version = service.store.load(&stored.meta, None).await?;
         let model = Model { version: version.version, ..described(&stored)? };
-        let StoredNetwork { plan, .. } = network(&stored.meta)?;
-        let biases = service.store.biases(&stored.meta, version.version).await?;
-        let described = version.state(biases.is_some());
-        let geometries = service.compute.run(move || Geometries::new(plan));
+        let StoredNetwork { spec, plan, .. } = network(&stored.meta)?;
+        let stored_biases = service.store.biases(&stored.meta, version.version).await?;
+        let described = version.state(stored_biases.is_some());
+        let geometries = service.compute.run(move || Geometries::new(plan, form, spec.bias_bound));
         let geometries = Arc::new(geometries.await?);
         let meta = Arc::new(stored.meta);
         let state = restored(service, &meta, version, (id, rule), &geometries).await?;
@@ -103,6 +104,19 @@ impl Session {
     /// The linear layer of each stage.
     pub fn layers(&self) -> impl Iterator<Item = &Linear> {
         self.geometries.plan().stages.iter().map(|stage| &stage.linear)
+    }
+}
+
+/// Who adds the biases in a session.
+fn bias_form(value: i32) -> Result<BiasForm, ConversionError> {
+    match v1::BiasForm::try_from(value) {
+        Ok(v1::BiasForm::AtHome) => Ok(BiasForm::AtHome),
+        Ok(v1::BiasForm::Encrypted) => Ok(BiasForm::Encrypted),
+        Err(_) => Err(ConversionError::Value {
+            field: "biases",
+            got: value.to_string(),
+            expected: "BIAS_FORM_AT_HOME or BIAS_FORM_ENCRYPTED",
+        }),
     }
 }
 

@@ -69,10 +69,10 @@ proptest! {
     #[test]
     fn no_input_and_no_noise_drives_a_result_out_of_32_bits(
         seed: u64, magnitude in 1e-4..30.0f32,
+        biases in prop::sample::select(vec![BiasForm::AtHome, BiasForm::Encrypted]),
         extreme in prop::sample::select(vec![f32::MAX, f32::INFINITY, f32::NEG_INFINITY, 2.0, -7.0]),
     ) {
-        let plan = plan();
-        let geometries = Geometries::new(plan);
+        let geometries = Geometries::new(plan(), biases, 4.0);
         let plan = geometries.plan();
         let stages = geometries.lower(&weights(plan, magnitude, seed)).unwrap();
         for (stage, integers) in plan.stages.iter().zip(&stages) {
@@ -108,7 +108,7 @@ proptest! {
     /// A message at its limit with its noise meets the row with the largest weights.
     #[test]
     fn the_range_is_used(seed: u64) {
-        let geometries = Geometries::new(plan());
+        let geometries = Geometries::new(plan(), BiasForm::AtHome, 4.0);
         let stages = geometries.lower(&weights(geometries.plan(), 0.5, seed)).unwrap();
         for (stage, integers) in geometries.plan().stages.iter().zip(&stages) {
             let limit = forward_budget(stage).largest_message() + INPUT_NOISE;
@@ -118,9 +118,46 @@ proptest! {
     }
 }
 
+/// z = W x + S b, and S b stands for b to within half a step of the input's scale.
+#[test]
+fn encrypted_biases_are_added_to_their_channels_alone() {
+    let (bound, bias) = (4.0, 3.25f32);
+    let [home, sent] =
+        [BiasForm::AtHome, BiasForm::Encrypted].map(|form| Geometries::new(plan(), form, bound));
+    let weights = weights(home.plan(), 0.5, 7);
+    let products = sent.lower(&weights).unwrap();
+    for (stage, StageIntegers { forward, backward }) in home.plan().stages.iter().zip(&products) {
+        let (inputs, channels) = (stage.input.len(), stage.linear.bias_count());
+        assert_eq!(forward.map.inputs(), inputs + channels);
+        assert_eq!(forward.map.outputs(), stage.output.len());
+        for own in 0..channels {
+            let mut values = vec![0.0; inputs + channels];
+            values[inputs + own] = bias * stage.input_bound / bound;
+            let mut messages = vec![0; values.len()];
+            let budget = forward_budget(stage);
+            let limit = budget.largest_message() as i32;
+            encode(&values, forward_input_scale(stage), limit, &mut messages);
+            for (row, result) in apply_clear(&forward.map, &messages).into_iter().enumerate() {
+                let channel = row / forward.rows_per_channel;
+                let expected = if channel == own { f64::from(bias) } else { 0.0 };
+                let got = result as f64 / forward.scales[channel];
+                // Rounding of the bias, and of the weight that it meets.
+                let step = f64::from(bound) / budget.largest_message()
+                    + budget.largest_message() / forward.scales[channel];
+                assert!((got - expected).abs() <= step, "{own} {row}: {got} for {expected}");
+            }
+        }
+        assert_eq!(*backward, home.lower(&weights).unwrap()[stage_index(&home, stage)].backward);
+    }
+}
+
+fn stage_index(geometries: &Geometries, stage: &Stage) -> usize {
+    geometries.plan().stages.iter().position(|other| other == stage).unwrap()
+}
+
 #[test]
 fn the_first_stage_has_no_product_backward() {
-    let geometries = Geometries::new(plan());
+    let geometries = Geometries::new(plan(), BiasForm::AtHome, 4.0);
     let stages = geometries.lower(&weights(geometries.plan(), 1.0, 1)).unwrap();
     let backward: Vec<_> =
         stages.iter().map(|stage| stage.product(Direction::Backward).is_some()).collect();
@@ -136,7 +173,7 @@ fn the_first_stage_has_no_product_backward() {
 
 #[test]
 fn rejects_weights_that_are_not_the_networks() {
-    let geometries = Geometries::new(plan());
+    let geometries = Geometries::new(plan(), BiasForm::AtHome, 4.0);
     let good = weights(geometries.plan(), 1.0, 1);
     for (stage, value) in [(0, f32::NAN), (1, f32::INFINITY), (2, 1e12)] {
         let mut weights = good.clone();
@@ -184,7 +221,7 @@ fn changed(stages: &[StageIntegers]) -> Vec<Vec<StageIntegers>> {
 
 #[test]
 fn the_working_hash_tells_every_weight_scale_and_moment_apart() {
-    let geometries = Geometries::new(plan());
+    let geometries = Geometries::new(plan(), BiasForm::AtHome, 4.0);
     let mut state = WeightState { weights: weights(geometries.plan(), 0.5, 3), rule: None };
     let stages = geometries.lower(&state.weights).unwrap();
     let optimizer = state.optimizer_sha256();
