@@ -1,6 +1,6 @@
 //! What a machine remembers of the services that it has used.
 
-use sphinx_proto::ModelId;
+use sphinx_proto::{KeyId, ModelId};
 
 use crate::error::{ClientError, MemoryError};
 use crate::suspects::{Suspect, Suspects};
@@ -25,6 +25,14 @@ impl Memory {
     /// As [`Suspects::admit`].
     pub fn admit(&self, model: &ModelId) -> Result<(), MemoryError> {
         self.kept.as_ref().map_or(Ok(()), |(suspects, _)| suspects.admit(model))
+    }
+
+    /// Refuses a key under which a model is marked as suspect.
+    ///
+    /// # Errors
+    /// As [`Suspects::admit_key`].
+    pub fn admit_key(&self, key: &KeyId) -> Result<(), MemoryError> {
+        self.kept.as_ref().map_or(Ok(()), |(suspects, _)| suspects.admit_key(key))
     }
 
     /// As [`SeenVersions::see`].

@@ -50,6 +50,11 @@ impl StatedVersion {
         })
     }
 
+    /// h of the version before; zeros at version 0.
+    pub fn previous(&self) -> Hash {
+        self.link.previous
+    }
+
     /// The owner's half, once the chain is found to lead here. That of version 0 is known.
     ///
     /// # Errors

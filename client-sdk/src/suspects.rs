@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use sphinx_proto::ModelId;
+use sphinx_proto::{KeyId, ModelId};
 
 pub use mark::Suspect;
 
@@ -66,6 +66,15 @@ impl Suspects {
     /// [`MemoryError::Suspect`]; as [`Suspects::find`].
     pub fn admit(&self, model: &ModelId) -> Result<(), MemoryError> {
         self.find(model)?.map_or(Ok(()), |suspect| Err(MemoryError::Suspect(Box::new(suspect))))
+    }
+
+    /// Refuses a key under which a model is marked: whoever lied about one is not asked about others.
+    ///
+    /// # Errors
+    /// [`MemoryError::SuspectKey`]; as [`Suspects::list`].
+    pub fn admit_key(&self, key: &KeyId) -> Result<(), MemoryError> {
+        let suspect = self.list()?.into_iter().find(|suspect| suspect.key_id == key.as_str());
+        suspect.map_or(Ok(()), |suspect| Err(MemoryError::SuspectKey(Box::new(suspect))))
     }
 
     /// All marks, by model.

@@ -14,6 +14,7 @@ mod home;
 mod inference;
 mod keys;
 mod models;
+mod rotation;
 mod training;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use evaluation::Evaluation;
 pub use history::EpochReport;
 pub use home::{Home, write_new};
 pub use models::{AskedModel, NewModel, TrainableModel};
+pub use rotation::RotatedKey;
 pub use training::{Trained, train_with_history};
 
 use crate::TenantId;

@@ -112,7 +112,10 @@ impl CliError {
         if let Self::Workspace(error) = self {
             return workspace_hint(error);
         }
-        if let Self::Client(ClientError::Memory(MemoryError::Suspect(suspect))) = self {
+        if let Self::Client(ClientError::Memory(
+            MemoryError::Suspect(suspect) | MemoryError::SuspectKey(suspect),
+        )) = self
+        {
             let model = &suspect.model;
             return Some(format!("see `sphinx models suspect {model}`"));
         }

@@ -1,11 +1,13 @@
-//! `sphinx keys`: make, register, list and revoke keys.
+//! `sphinx keys`: make, register, list, rotate and revoke keys.
 
 mod export_read;
+mod import_read;
 mod list;
 mod new;
 mod register;
 mod remove;
 mod revoke;
+mod rotate;
 mod show;
 
 use clap::Subcommand;
@@ -27,6 +29,10 @@ pub enum Keys {
     Revoke(revoke::Revoke),
     /// Write the read key of a model to a file, for a device or a colleague who only predicts
     ExportRead(export_read::ExportRead),
+    /// Keep the read key of a model that its owner exported, to recognise with it here
+    ImportRead(import_read::ImportRead),
+    /// Give a model another key, without training it again
+    Rotate(rotate::Rotate),
     /// List the keys here and in the key vault, side by side
     List(list::List),
 }
@@ -40,6 +46,8 @@ impl Keys {
             Self::Remove(remove) => remove.run(context).await,
             Self::Revoke(revoke) => revoke.run(context).await,
             Self::ExportRead(export) => export.run(context).await,
+            Self::ImportRead(import) => import.run(context),
+            Self::Rotate(rotate) => rotate.run(context).await,
             Self::List(list) => list.run(context).await,
         }
     }

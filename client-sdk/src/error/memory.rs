@@ -15,6 +15,13 @@ pub enum MemoryError {
         .0.model, .0.unix_seconds, .0.reason()
     )]
     Suspect(Box<Suspect>),
+    /// A service answered a product of another model under the same key wrongly.
+    #[error(
+        "key {} is suspect because of model {} since {}: {}; nothing is sent under it until somebody clears the mark of \
+         that model deliberately",
+        .0.key_id, .0.model, .0.unix_seconds, .0.reason()
+    )]
+    SuspectKey(Box<Suspect>),
     /// A mark or a record that is there and cannot be read.
     #[error("{} is damaged ({cause}): what it says is taken for the worst until it is removed", path.display())]
     Damaged {

@@ -79,6 +79,14 @@ pub enum TrainingError {
         /// Version the pending update is based on.
         base: u64,
     },
+    /// The ledger has an update that the service may not have.
+    #[error(
+        "an update of model {model} is recorded and not confirmed: run `sphinx train` first, which sends it again"
+    )]
+    UpdateOnItsWay {
+        /// The model.
+        model: String,
+    },
     /// An average is to become the model that nobody kept.
     #[error("the session keeps no average to adopt: open it with a decay for averaging")]
     NoAverage,

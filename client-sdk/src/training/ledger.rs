@@ -6,7 +6,7 @@ use sphinx_privacy::ledger::{
     Binding, Charge, Digest, Entry, Ledger, LedgerError, Pins, PrivacyUnit,
 };
 use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
-use sphinx_proto::SessionId;
+use sphinx_proto::{KeyId, SessionId};
 
 use crate::error::{ClientError, TrainingError};
 use crate::training::evaluator::Update;
@@ -68,6 +68,7 @@ impl ModelLedger {
             return Err(TrainingError::OtherDelta { ledger, target }.into());
         }
         let ledger = Ledger::open(path, &binding(model, examples, delta))?;
+        let ledger = settled(ledger)?;
         let (charge, target) = match (privacy, plan) {
             (Privacy::Budget { target, clipping_norm }, Some(plan)) => {
                 (Charge::gaussian(&plan.segment, f64::from(clipping_norm)), Some(target))
@@ -77,6 +78,31 @@ impl ModelLedger {
             }
         };
         Ok(Self { ledger, delta, charge, target })
+    }
+
+    /// A ledger to which nothing is charged.
+    pub(crate) fn of(ledger: Ledger) -> Result<Self, ClientError> {
+        let delta = ledger.binding().delta;
+        let (charge, target) = (Charge::PostProcessing, None);
+        Ok(Self { ledger: settled(ledger)?, delta, charge, target })
+    }
+
+    /// Notes that the model has another key: the version after `base_version`, already stored, has
+    /// the same weights and was made by no step.
+    pub(crate) fn note_rotation(
+        &mut self,
+        key: &KeyId,
+        base_version: u64,
+        chain: [u8; 32],
+    ) -> Result<(), ClientError> {
+        let entry = Entry {
+            session: format!("{ROTATION}{key}"),
+            step: base_version,
+            charge: Charge::PostProcessing,
+            chain: Some(Digest(chain)),
+        };
+        self.ledger.reserve(&entry, None, &chain)?;
+        Ok(self.ledger.confirm(base_version)?)
     }
 
     /// The commit to be repeated, if one was not confirmed.
@@ -162,6 +188,18 @@ impl ModelLedger {
 fn binding(model: &str, examples: usize, delta: Delta) -> Binding {
     let unit = PrivacyUnit::Example;
     Binding { model: model.to_owned(), examples: examples as u64, delta, unit }
+}
+
+/// In the place of a session: the model got another key.
+const ROTATION: &str = "key ";
+
+/// With the note of a rotation confirmed, which a crash left open: it is written after the fact.
+fn settled(mut ledger: Ledger) -> Result<Ledger, ClientError> {
+    let rotation = |entry: &Entry| entry.session.starts_with(ROTATION).then_some(entry.step);
+    if let Some(step) = ledger.pending().and_then(|pending| rotation(&pending.entry)) {
+        ledger.confirm(step)?;
+    }
+    Ok(ledger)
 }
 
 /// Session and step within it, as the ledger keeps them.

@@ -2,6 +2,7 @@
 //! so that every product can be checked, and its own half of the state.
 
 mod fetch;
+mod rotate;
 
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub(crate) struct ModelMirror {
     pub plan: Arc<Plan>,
     pub key: Arc<ReadKey>,
     pub version: u64,
+    /// h of the version before.
+    pub previous: Hash,
     /// h of the version.
     pub chain: Hash,
     pub incarnation: [u8; 16],

@@ -95,6 +95,7 @@ impl SphinxClient {
         mut progress: impl FnMut(&Progress) -> bool + Send + 'static,
     ) -> Result<TrainingSummary, ClientError> {
         request.memory.admit(&request.model_id)?;
+        request.memory.admit_key(&request.key_id)?;
         let planned = request.options.resolve(request.data.len())?;
         let mut ledger = ModelLedger::open(
             &request.ledger,

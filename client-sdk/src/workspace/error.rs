@@ -31,13 +31,23 @@ pub enum WorkspaceError {
     },
     /// The secret half of a key is not here.
     #[error(
-        "key {id} has no secret half at {}: it is on another machine, or in another home", path.display()
+        "key {id} has no secret half at {}: it is on another machine, or in another home (to recognise, a read key \
+         is enough: `sphinx keys export-read` there, `import-read` here)",
+        path.display()
     )]
     NoSecret {
         /// The key.
         id: String,
         /// Where it would be.
         path: PathBuf,
+    },
+    /// A read key is of another tenant's model.
+    #[error("the read key is for a model of tenant {got}, this is {expected}: give --tenant {got}")]
+    OtherTenant {
+        /// Whose model it is.
+        got: String,
+        /// The tenant in use.
+        expected: String,
     },
     /// Nothing is registered under the id of a key.
     #[error("key {id} is not registered")]

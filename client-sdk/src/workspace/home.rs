@@ -10,18 +10,19 @@ use std::time::{Duration, SystemTime};
 use sphinx_privacy::Delta;
 use sphinx_privacy::ledger::{Ledger, LedgerError};
 use sphinx_proto::{Fingerprint, KeyId, ModelId, TenantId};
-use sphinx_secret::{RootKey, SecretKey};
+use sphinx_secret::{ReadKey, RootKey, SecretKey};
 
 use crate::error::ClientError;
 use crate::keys::identity_fingerprint;
 use crate::memory::Memory;
 use crate::suspects::Suspects;
+use crate::tickets::{STORE_PURPOSE, StoreKey};
 use crate::training::ModelLedger;
 use crate::versions::SeenVersions;
 use crate::workspace::WorkspaceError;
 
 /// What a user keeps: `keys/<id>.key` (the secret root of a key), `keys/<id>.eval` (its evaluation
-/// keys), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`, and what it remembers
+/// keys), `read/<tenant>/<model>.read` (read keys that others exported), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`, and what it remembers
 /// of the services: `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`. Directories are made
 /// when something is first kept in them, for their owner only.
 #[derive(Debug, Clone)]
@@ -68,6 +69,70 @@ impl Home {
     /// As [`Home::root`].
     pub fn key(&self, id: &KeyId) -> Result<SecretKey, WorkspaceError> {
         Ok(self.root(id)?.one_shot_key().map_err(ClientError::from)?)
+    }
+
+    /// Where the imported read key of a model is.
+    pub fn read_key_path(&self, tenant: &TenantId, model: &ModelId) -> PathBuf {
+        self.0.join("read").join(tenant.as_str()).join(format!("{model}.read"))
+    }
+
+    /// Keeps a read key that somebody exported, in the place of an earlier one of the model.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Client`] if the name of its model is none or the file cannot be written;
+    /// [`WorkspaceError::File`].
+    pub(super) fn keep_read_key(&self, key: &ReadKey) -> Result<ModelId, WorkspaceError> {
+        let name = key.model();
+        let tenant = TenantId::parse(name.tenant.as_str()).map_err(ClientError::from)?;
+        let model = ModelId::parse(name.model.as_str()).map_err(ClientError::from)?;
+        let path = self.read_key_path(&tenant, &model);
+        if let Some(directory) = path.parent() {
+            private_directory(directory)?;
+        }
+        // Aside first: a full disk leaves the earlier one.
+        let aside = path.with_extension(format!("read.new-{}", std::process::id()));
+        key.save(&aside).map_err(ClientError::from)?;
+        fs::rename(&aside, &path).map_err(|source| file_error(&path, source))?;
+        Ok(model)
+    }
+
+    /// The imported read key of a model, if there is one.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Client`] if its file is unusable.
+    pub fn imported_read_key(
+        &self,
+        tenant: &TenantId,
+        model: &ModelId,
+    ) -> Result<Option<ReadKey>, WorkspaceError> {
+        let path = self.read_key_path(tenant, model);
+        if !path.exists() {
+            return Ok(None);
+        }
+        Ok(Some(ReadKey::load(&path).map_err(ClientError::from)?))
+    }
+
+    /// The key that a model's tickets lie under here: made from the root of its key, or from the
+    /// read key where there is no root.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if neither is here; [`WorkspaceError::Client`] if a file is
+    /// unusable.
+    pub fn ticket_key(
+        &self,
+        tenant: &TenantId,
+        model: &ModelId,
+        key: &KeyId,
+    ) -> Result<StoreKey, WorkspaceError> {
+        let derived = match self.root(key) {
+            Ok(root) => root.derive(STORE_PURPOSE),
+            Err(missing @ WorkspaceError::NoSecret { .. }) => {
+                let read_key = self.imported_read_key(tenant, model)?.ok_or(missing)?;
+                read_key.derive(STORE_PURPOSE)
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(StoreKey::new(derived))
     }
 
     /// Fingerprint of a key's identity.

@@ -6,7 +6,7 @@ use crate::ModelId;
 use crate::error::ClientError;
 use crate::one_shot::OneShot;
 use crate::recognition::Recogniser;
-use crate::tickets::{STORE_PURPOSE, StoreKey, SupplyOptions, TicketStore, TicketSupply};
+use crate::tickets::{SupplyOptions, TicketStore, TicketSupply};
 use crate::workspace::{Workspace, WorkspaceError};
 
 impl Workspace {
@@ -18,7 +18,9 @@ impl Workspace {
     pub async fn recogniser(&self, model_id: &ModelId) -> Result<Recogniser, WorkspaceError> {
         let memory = self.home.memory(&self.tenant);
         memory.admit(model_id).map_err(ClientError::from)?;
-        let read_key = Arc::new(self.read_key(model_id).await?);
+        let (key_id, read_key) = self.keys_of(model_id).await?;
+        memory.admit_key(&key_id).map_err(ClientError::from)?;
+        let read_key = Arc::new(read_key);
         Ok(Recogniser::remembering(&self.client, read_key, memory).await?)
     }
 
@@ -47,7 +49,7 @@ impl Workspace {
     pub fn ticket_store(&self, recogniser: &Recogniser) -> Result<TicketStore, WorkspaceError> {
         let (model, key) = (recogniser.model_id(), recogniser.key_id());
         let directory = self.home.tickets(&self.tenant, model, key);
-        let key = StoreKey::new(self.home.root(key)?.derive(STORE_PURPOSE));
+        let key = self.home.ticket_key(&self.tenant, model, key)?;
         Ok(recogniser.ticket_store(&directory, &self.tenant, &key)?)
     }
 
@@ -60,9 +62,9 @@ impl Workspace {
     pub async fn one_shot(&self, model_id: &ModelId) -> Result<OneShot, WorkspaceError> {
         let memory = self.home.memory(&self.tenant);
         memory.admit(model_id).map_err(ClientError::from)?;
-        let key_id = self.client.key_of_model(model_id).await?;
-        let key = Arc::new(self.home.key(&key_id)?);
-        let read_key = Arc::new(self.read_key(model_id).await?);
+        let (key_id, read_key) = self.keys_of(model_id).await?;
+        memory.admit_key(&key_id).map_err(ClientError::from)?;
+        let (key, read_key) = (Arc::new(self.home.key(&key_id)?), Arc::new(read_key));
         let one_shot = OneShot::remembering(&self.client, key, read_key, memory).await?;
         Ok(match self.home.evaluation_fingerprint(&key_id)? {
             Some(fingerprint) => one_shot.expecting(fingerprint.to_string()),

@@ -87,16 +87,47 @@ impl Workspace {
     /// The read key of a model: what a device or a colleague needs who only predicts with it.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoSecret`] if the model's key is not here; [`WorkspaceError::Client`] if
-    /// there is no such model.
+    /// [`WorkspaceError::NoSecret`] if neither the model's key nor an imported read key is here;
+    /// [`WorkspaceError::Client`] if there is no such model.
     pub async fn read_key(&self, model_id: &ModelId) -> Result<ReadKey, WorkspaceError> {
+        Ok(self.keys_of(model_id).await?.1)
+    }
+
+    /// The key of a model as the service names it, and the read key.
+    pub(super) async fn keys_of(
+        &self,
+        model_id: &ModelId,
+    ) -> Result<(KeyId, ReadKey), WorkspaceError> {
         let described = self.client.served_model(model_id).await?;
         let name = ModelName {
             tenant: self.tenant.to_string(),
             model: model_id.to_string(),
             incarnation: described.incarnation,
         };
-        Ok(self.home.root(&described.key_id)?.read_key(&name))
+        match self.home.root(&described.key_id) {
+            Ok(root) => Ok((described.key_id, root.read_key(&name))),
+            Err(missing @ WorkspaceError::NoSecret { .. }) => {
+                let imported = self.home.imported_read_key(&self.tenant, model_id)?;
+                let imported = imported.filter(|key| *key.model() == name).ok_or(missing)?;
+                Ok((described.key_id, imported))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps a read key that the owner of a model exported: recognition then works here without the
+    /// owner's key. Returns the model.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Client`] if the file holds no read key or cannot be kept;
+    /// [`WorkspaceError::OtherTenant`] for a model of another tenant.
+    pub fn import_read_key(&self, path: &Path) -> Result<ModelId, WorkspaceError> {
+        let key = ReadKey::load(path).map_err(ClientError::from)?;
+        let (got, expected) = (key.model().tenant.clone(), self.tenant.to_string());
+        if got != expected {
+            return Err(WorkspaceError::OtherTenant { got, expected });
+        }
+        self.home.keep_read_key(&key)
     }
 
     /// Writes the read key of a model to a new file, readable by its owner only, and returns the

@@ -58,6 +58,7 @@ impl Workspace {
     ) -> Result<TrainingRequest, WorkspaceError> {
         let memory = self.home.memory(&self.tenant);
         memory.admit(&model.model_id).map_err(ClientError::from)?;
+        memory.admit_key(&model.key_id).map_err(ClientError::from)?;
         Ok(TrainingRequest {
             model_id: model.model_id.clone(),
             key_id: model.key_id.clone(),

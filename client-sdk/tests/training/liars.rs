@@ -177,6 +177,34 @@ fn wrong_products() -> Vec<(&'static str, Trick, (usize, &'static str))> {
             }),
             (0, "forward"),
         ),
+        (
+            "a sparse mask, which shows bits of the key",
+            products(1, Backward, |rows| {
+                change(&mut rows.masks, |bytes| {
+                    bytes.fill(0);
+                    bytes.chunks_exact_mut(ROW).for_each(|mask| mask[3] = 0x80);
+                });
+                change(&mut rows.bodies, |bytes| {
+                    bytes.fill(0);
+                    bytes.chunks_exact_mut(4).for_each(|word| word[3] = 0x40);
+                });
+            }),
+            (1, "backward"),
+        ),
+        (
+            "another scale: twice the product",
+            products(0, Forward, |rows| {
+                let twice = |bytes: &mut [u8]| {
+                    for word in bytes.chunks_exact_mut(4) {
+                        let two = u32::from_le_bytes(word.try_into().unwrap()).wrapping_mul(2);
+                        word.copy_from_slice(&two.to_le_bytes());
+                    }
+                };
+                change(&mut rows.masks, twice);
+                change(&mut rows.bodies, twice);
+            }),
+            (0, "forward"),
+        ),
         ("weights of the version before", stale(), (0, "forward")),
     ]
 }

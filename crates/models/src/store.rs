@@ -15,6 +15,8 @@ use crate::layout;
 use crate::model::{BiasesRecord, MetaRecord, ModelMeta, ModelVersion, VersionRecord};
 use crate::retention::Retention;
 
+mod rotation;
+
 /// Descriptions read at once by a listing.
 const READ_AT_ONCE: usize = 16;
 

@@ -12,7 +12,7 @@ use sphinx_proto::v1::trainer_server::{SERVICE_NAME, Trainer, TrainerServer};
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
     GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, PutBiasesRequest,
-    PutBiasesResponse, TrainRequest, TrainResponse,
+    PutBiasesResponse, RotateKeyRequest, RotateKeyResponse, TrainRequest, TrainResponse,
 };
 use sphinx_runtime::{CancellationToken, Compute, ServeError, ServerConfig, ServiceInfo, serve};
 use tokio::net::TcpListener;
@@ -80,6 +80,13 @@ impl Trainer for Behaviour {
         &self,
         _: Request<PutBiasesRequest>,
     ) -> Result<Response<PutBiasesResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn rotate_key(
+        &self,
+        _: Request<RotateKeyRequest>,
+    ) -> Result<Response<RotateKeyResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 

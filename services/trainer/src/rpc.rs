@@ -5,4 +5,5 @@ pub(crate) mod delete_model;
 pub(crate) mod get_model;
 pub(crate) mod list_models;
 pub(crate) mod put_biases;
+pub(crate) mod rotate_key;
 pub(crate) mod train;

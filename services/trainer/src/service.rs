@@ -11,7 +11,8 @@ use sphinx_proto::v1::trainer_server::{Trainer, TrainerServer};
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
     GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, Model,
-    PutBiasesRequest, PutBiasesResponse, TrainRequest, TrainResponse,
+    PutBiasesRequest, PutBiasesResponse, RotateKeyRequest, RotateKeyResponse, TrainRequest,
+    TrainResponse,
 };
 use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
 use tokio::sync::Semaphore;
@@ -99,6 +100,13 @@ impl Trainer for TrainerService {
         request: Request<PutBiasesRequest>,
     ) -> Result<Response<PutBiasesResponse>, Status> {
         rpc::put_biases::handle(self, request).await
+    }
+
+    async fn rotate_key(
+        &self,
+        request: Request<RotateKeyRequest>,
+    ) -> Result<Response<RotateKeyResponse>, Status> {
+        rpc::rotate_key::handle(self, request).await
     }
 
     async fn train(

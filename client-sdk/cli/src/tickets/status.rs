@@ -5,9 +5,8 @@ use std::path::Path;
 use clap::Args;
 use indicatif::DecimalBytes;
 use serde::Serialize;
-use sphinx_client::tickets::{BlockStatus, Owner, STORE_PURPOSE, StoreKey, TicketStore};
+use sphinx_client::tickets::{BlockStatus, Owner, StoreKey, TicketStore};
 use sphinx_client::{ClientError, KeyId, ModelId};
-use sphinx_secret::RootKey;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -87,7 +86,8 @@ async fn look(context: &Context, model: &ModelId, key: &KeyId, reachable: &mut b
         problem: None,
     };
     let directory = context.workspace.home().tickets(context.workspace.tenant(), model, key);
-    let secret = match context.workspace.home().root(key) {
+    let (home, tenant) = (context.workspace.home(), context.workspace.tenant());
+    let secret = match home.ticket_key(tenant, model, key) {
         Ok(secret) => secret,
         Err(error) => return Store { problem: Some(error.to_string()), ..store },
     };
@@ -132,15 +132,14 @@ fn blocks(
     context: &Context,
     directory: &Path,
     (model, key): (&ModelId, &KeyId),
-    secret: &RootKey,
+    secret: &StoreKey,
 ) -> Result<sphinx_client::tickets::StoreStatus, CliError> {
     let owner = Owner {
         tenant: context.workspace.tenant().to_string(),
         model: model.to_string(),
         key_id: key.to_string(),
     };
-    let key = StoreKey::new(secret.derive(STORE_PURPOSE));
-    let store = TicketStore::open(directory, owner, &key);
+    let store = TicketStore::open(directory, owner, secret);
     let status = store.and_then(|store| store.status());
     Ok(status.map_err(ClientError::from)?)
 }

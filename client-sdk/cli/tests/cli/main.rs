@@ -12,6 +12,7 @@ mod lifecycle;
 mod one_shot;
 mod recipes;
 mod recognition;
+mod rotation;
 mod streams;
 mod suspects;
 mod tickets;

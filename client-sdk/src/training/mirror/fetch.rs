@@ -55,8 +55,19 @@ impl ModelMirror {
             return Err(StateError::Weights { model: model_id.to_string(), version }.into());
         }
         let (model_id, plan, key) = (model_id.clone(), Arc::new(plan), Arc::new(key));
-        let chain = stated.chain;
-        Ok(Self { model_id, spec, plan, key, version, chain, incarnation, weights, state: own })
+        let (previous, chain) = (stated.previous(), stated.chain);
+        Ok(Self {
+            model_id,
+            spec,
+            plan,
+            key,
+            version,
+            previous,
+            chain,
+            incarnation,
+            weights,
+            state: own,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use sphinx_proto::v1::trainer_server::{Trainer, TrainerServer};
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
     GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, PutBiasesRequest,
-    PutBiasesResponse, TrainRequest, TrainResponse,
+    PutBiasesResponse, RotateKeyRequest, RotateKeyResponse, TrainRequest, TrainResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnboundedReceiverStream};
@@ -170,5 +170,12 @@ impl Trainer for Served {
         request: Request<PutBiasesRequest>,
     ) -> Result<Response<PutBiasesResponse>, Status> {
         self.real.clone().put_biases(request.into_inner()).await
+    }
+
+    async fn rotate_key(
+        &self,
+        request: Request<RotateKeyRequest>,
+    ) -> Result<Response<RotateKeyResponse>, Status> {
+        self.real.clone().rotate_key(request.into_inner()).await
     }
 }

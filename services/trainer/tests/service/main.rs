@@ -15,6 +15,7 @@ mod mirror;
 mod optimiser;
 mod parameters;
 mod process;
+mod rotation;
 mod session;
 mod talk;
 mod updates;
