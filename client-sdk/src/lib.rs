@@ -38,7 +38,7 @@ pub use suspects::{Suspect, Suspects};
 pub use traffic::Traffic;
 pub use training::{
     Augmentation, BiasForm, Checks, ClearTwin, Direction, EncryptedSession, Evaluator, Event,
-    Inputs, ModelLedger, Observed, Privacy, Progress, Protocol, ResolvedTraining, Sealed,
+    Inputs, ModelLedger, Observed, Privacy, Profile, Progress, Protocol, ResolvedTraining, Sealed,
     SessionOptions, TrainingOptions, TrainingRequest, TrainingSummary, Update, View,
     train_with_inputs, train_without_ledger,
 };

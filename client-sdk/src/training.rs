@@ -35,7 +35,7 @@ pub use ledger::ModelLedger;
 pub(crate) use mirror::ModelMirror;
 pub use options::{Privacy, ResolvedTraining, TrainingOptions};
 pub use progress::{Progress, TrainingSummary};
-pub use protocol::{BiasForm, Checks, Protocol};
+pub use protocol::{BiasForm, Checks, Profile, Protocol};
 pub use run::{train_with_inputs, train_without_ledger};
 pub use sealed::Sealed;
 pub use session::{EncryptedSession, SessionOptions};

@@ -1,5 +1,7 @@
 //! What can go wrong in a training besides the connection.
 
+use sphinx_wire::training::profile::ProfileError;
+
 use crate::error::AugmentationError;
 
 /// Why a model cannot be trained, or no further.
@@ -79,6 +81,9 @@ pub enum TrainingError {
         /// Version the pending update is based on.
         base: u64,
     },
+    /// The network's sums are too large for a profile's words.
+    #[error(transparent)]
+    Profile(ProfileError),
     /// The ledger has an update that the service may not have.
     #[error(
         "an update of model {model} is recorded and not confirmed: run `sphinx train` first, which sends it again"

@@ -1,10 +1,18 @@
 //! Forms of the protocol of a session.
 
+pub use sphinx_linalg::Profile;
+use sphinx_network::Plan;
 pub use sphinx_wire::training::BiasForm;
+use sphinx_wire::training::{Form, profile};
+
+use crate::error::{ClientError, TrainingError};
 
 /// How a session talks. The default is what everybody should use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Protocol {
+    /// Dimension and words of the ciphertexts; `None` for the shortest that is precise enough for
+    /// the network.
+    pub profile: Option<Profile>,
     /// Who adds the biases.
     pub biases: BiasForm,
     /// Whether products are checked.
@@ -20,4 +28,21 @@ pub enum Checks {
     /// None: for experiments that show what a trainer learns from a client that believes it
     /// (`crates/attack`), and what checks cost. Never with images that are not public.
     None,
+}
+
+impl Protocol {
+    /// What both sides have to agree on for a network.
+    ///
+    /// # Errors
+    /// [`TrainingError::Profile`] for a profile that the network is too wide for.
+    pub(crate) fn form(&self, plan: &Plan) -> Result<Form, ClientError> {
+        let profile = match self.profile {
+            Some(asked) => {
+                profile::check(plan, asked).map_err(TrainingError::Profile)?;
+                asked
+            }
+            None => profile::chosen(plan),
+        };
+        Ok(Form { profile, biases: self.biases })
+    }
 }

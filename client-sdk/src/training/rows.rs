@@ -9,6 +9,7 @@ mod checked;
 mod trainer;
 
 use bytes::Bytes;
+use sphinx_linalg::Profile;
 use sphinx_quantise::Lowered;
 
 pub(crate) use self::checked::{CheckCost, Checked, evaluate};
@@ -22,6 +23,8 @@ pub(crate) struct Evaluation<'a> {
     pub stage: usize,
     pub direction: Direction,
     pub blocks: usize,
+    /// Of the ciphertexts.
+    pub profile: Profile,
     /// The integers, as the server must have them.
     pub product: &'a Lowered,
     /// Integers per unit of input.
@@ -72,8 +75,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// Input rows on their way up: 16 bytes of seed per row, and N words of four bytes per row and
-/// block.
+/// Input rows on their way up: 16 bytes of seed per row, and a word of t bits per row and slot.
 pub(crate) struct UploadRows {
     pub first_row: usize,
     pub seeds: Bytes,

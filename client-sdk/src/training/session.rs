@@ -7,18 +7,18 @@ use bytes::Bytes;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_gradient::Tensor;
-use sphinx_linalg::SLOTS;
+use sphinx_linalg::{Profile, SLOTS};
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::TrainingRule;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_proto::v1::{self, Commit, OpenSession, ParameterSet};
+use sphinx_proto::v1::{self, Commit, OpenSession, ParameterSet, TrainingProfile};
 use sphinx_proto::{KeyId, ModelId, SessionId};
 use sphinx_secret::RootKey;
 use sphinx_wire::commit;
 use sphinx_wire::sealed as wire;
 use sphinx_wire::training::{
-    Geometries, StageIntegers, backward_budget, forward_budget, working_sha256,
+    Form, Geometries, StageIntegers, backward_budget, forward_budget, working_sha256,
 };
 use tokio::runtime::Handle;
 
@@ -92,14 +92,12 @@ impl EncryptedSession {
         options: SessionOptions,
         mirror: ModelMirror,
     ) -> Result<Self, ClientError> {
-        let geometries = Arc::new(Geometries::new(
-            mirror.plan.as_ref().clone(),
-            options.protocol.biases,
-            mirror.spec.bias_bound,
-        ));
+        let plan = mirror.plan.as_ref().clone();
+        let form = options.protocol.form(&plan)?;
+        let geometries = Arc::new(Geometries::new(plan, form, mirror.spec.bias_bound));
         let mirror = mirror.opened(options.session_id, options.rule)?;
         let integers = geometries.lower(&mirror.trained.weights.weights)?;
-        let (stream, last_step) = open(client, &options, &mirror, &integers).await?;
+        let (stream, last_step) = open(client, &options, form, &mirror, &integers).await?;
         Ok(Self {
             client: client.clone(),
             options,
@@ -162,7 +160,7 @@ fn evaluation<'a>(
     mirror: &'a SessionMirror,
     integers: &'a [StageIntegers],
     (stage, direction): (usize, Direction),
-    form: BiasForm,
+    form: Form,
     blocks: &[&Tensor],
 ) -> Option<Evaluation<'a>> {
     let shape = mirror.plan().stages.get(stage)?;
@@ -170,16 +168,16 @@ fn evaluation<'a>(
     let (budget, biases) = match direction {
         Direction::Forward => {
             let values = mirror.trained.biases.get(stage)?;
-            let biases = match form {
+            let biases = match form.biases {
                 BiasForm::AtHome => Biases::Added(values),
                 // Of the bound that the server weighs them with.
                 BiasForm::Encrypted => {
                     Biases::Sent { values, unit: shape.input_bound / mirror.spec().bias_bound }
                 }
             };
-            (forward_budget(shape), biases)
+            (forward_budget(shape, form.profile), biases)
         }
-        Direction::Backward => (backward_budget(), Biases::None),
+        Direction::Backward => (backward_budget(form.profile), Biases::None),
     };
     let inputs = product.map.inputs() - biases.rows();
     let alike = blocks.iter().all(|block| (block.rows(), block.slots()) == (inputs, SLOTS));
@@ -187,6 +185,7 @@ fn evaluation<'a>(
         stage,
         direction,
         blocks: blocks.len(),
+        profile: form.profile,
         product,
         scale: budget.input_scale,
         limit: budget.largest_message() as i32,
@@ -211,12 +210,13 @@ impl Evaluator for EncryptedSession {
     ) -> Result<Vec<Tensor>, ClientError> {
         let rng = self.rng();
         let (mirror, integers) = (&self.mirror, &self.integers);
-        let Protocol { biases, checks } = self.options.protocol;
-        let product = evaluation(mirror, integers, (stage, direction), biases, blocks);
+        let (form, checks) = (self.geometries.form(), self.options.protocol.checks);
+        let product = evaluation(mirror, integers, (stage, direction), form, blocks);
         let Some(evaluation) = product else {
             return Err(no_product(stage, blocks, mirror.plan().stages.len()));
         };
-        let mut server = TrainerRows::new(&mut self.stream, self.mirror.version(), self.calls + 1);
+        let (version, call) = (self.mirror.version(), self.calls + 1);
+        let mut server = TrainerRows::new(&mut self.stream, version, call, form.profile);
         let checked = rows::evaluate(&mut server, &evaluation, blocks, rng, &mut self.checks)?;
         self.calls += 1;
         match checked {
@@ -255,7 +255,11 @@ impl Evaluator for EncryptedSession {
         };
         let parts = commit::parts(&header, &update.gradient, next.sealed.clone());
         self.next = Some(next);
-        Ok(Sealed::of(wire::Sealed::new(opening(&self.options), header, parts)))
+        Ok(Sealed::of(wire::Sealed::new(
+            opening(&self.options, self.geometries.form()),
+            header,
+            parts,
+        )))
     }
 
     fn commit(&mut self, step: u64, sealed: &Sealed, _: &Update) -> Result<(), ClientError> {
@@ -345,7 +349,8 @@ impl EncryptedSession {
 
     /// Opens the stream again at the mirrored version; false if the service is at another.
     fn connect(&mut self) -> Result<bool, ClientError> {
-        let opening = open(&self.client, &self.options, &self.mirror, &self.integers);
+        let form = self.geometries.form();
+        let opening = open(&self.client, &self.options, form, &self.mirror, &self.integers);
         match self.runtime.block_on(opening) {
             Ok((stream, last_step)) => {
                 (self.stream, self.last_step) = (stream, last_step);
@@ -358,14 +363,19 @@ impl EncryptedSession {
 }
 
 /// The first message of a session.
-fn opening(options: &SessionOptions) -> OpenSession {
+fn opening(options: &SessionOptions, form: Form) -> OpenSession {
     OpenSession {
         model_id: options.model_id.to_string(),
         key_id: options.key_id.to_string(),
         session_id: options.session_id.0.to_vec().into(),
         parameter_set: ParameterSet::Glwe2048V1.into(),
+        profile: match form.profile {
+            Profile::Glwe2048T32 => TrainingProfile::Glwe2048T32,
+            Profile::Glwe1024T24 => TrainingProfile::Glwe1024T24,
+        }
+        .into(),
         optimizer: Some((&options.rule).into()),
-        biases: match options.protocol.biases {
+        biases: match form.biases {
             BiasForm::AtHome => v1::BiasForm::AtHome,
             BiasForm::Encrypted => v1::BiasForm::Encrypted,
         }
@@ -378,10 +388,11 @@ fn opening(options: &SessionOptions) -> OpenSession {
 async fn open(
     client: &SphinxClient,
     options: &SessionOptions,
+    form: Form,
     mirror: &SessionMirror,
     integers: &[StageIntegers],
 ) -> Result<(TrainStream, Option<u64>), ClientError> {
-    let (stream, opened) = TrainStream::open(&client.trainer, &opening(options)).await?;
+    let (stream, opened) = TrainStream::open(&client.trainer, &opening(options, form)).await?;
     let state = opened.state.ok_or_else(|| stream.protocol("no state", "the version's state"))?;
     let model = options.model_id.to_string();
     if (state.version, &*state.chain) != (mirror.version(), &mirror.chain()[..]) {

@@ -3,17 +3,16 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::{
-    BiasForm, ClearTwin, Direction, EncryptedSession, Evaluator, Protocol, Sealed, SessionOptions,
-    Update,
+    BiasForm, ClearTwin, Direction, EncryptedSession, Evaluator, Profile, Protocol, Sealed,
+    SessionOptions, Update,
 };
 use sphinx_gradient::Tensor;
-use sphinx_linalg::{ResultNoise, SLOTS};
+use sphinx_linalg::{SLOTS, tuniform_variance};
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
 use sphinx_proto::SessionId;
 use sphinx_quantise::Geometry;
-use sphinx_wire::rows::TRAINING_ROWS;
-use sphinx_wire::training::{INPUT_SCALE, backward_budget, forward_budget};
+use sphinx_wire::training::{backward_budget, forward_budget, input_scale};
 
 use crate::world::{World, blocking, key_id, model_id};
 
@@ -58,12 +57,15 @@ fn odd() -> NetworkSpec {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sphinx_mnist_agrees_with_its_twin_in_the_clear() {
-    agrees(NetworkSpec::builtin("sphinx-mnist").unwrap(), BiasForm::AtHome).await;
+    let spec = NetworkSpec::builtin("sphinx-mnist").unwrap();
+    for profile in Profile::ALL {
+        agrees(spec.clone(), profile, BiasForm::AtHome).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lola_agrees_with_its_twin_in_the_clear() {
-    agrees(NetworkSpec::builtin("lola").unwrap(), BiasForm::AtHome).await;
+    agrees(NetworkSpec::builtin("lola").unwrap(), Profile::Glwe2048T32, BiasForm::AtHome).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,24 +73,26 @@ async fn strides_padding_and_folded_pools_agree_with_the_twin_in_the_clear() {
     let spec = odd();
     let plan = Plan::new(&spec).unwrap();
     assert_eq!(plan.stages[0].pool, Some(2));
-    agrees(spec, BiasForm::AtHome).await;
+    for profile in Profile::ALL {
+        agrees(spec.clone(), profile, BiasForm::AtHome).await;
+    }
 }
 
 /// The paper's dataflow: biases travel as ciphertexts and the server adds them.
 #[tokio::test(flavor = "multi_thread")]
 async fn biases_that_the_server_adds_agree_with_the_twin_in_the_clear() {
     for spec in [odd(), NetworkSpec::builtin("sphinx-mnist").unwrap()] {
-        agrees(spec, BiasForm::Encrypted).await;
+        agrees(spec, Profile::Glwe2048T32, BiasForm::Encrypted).await;
     }
 }
 
 /// Commits two updates, so that biases are not zero, then compares parameters and every product.
-async fn agrees(spec: NetworkSpec, biases: BiasForm) {
+async fn agrees(spec: NetworkSpec, profile: Profile, biases: BiasForm) {
     let world = World::start().await;
     world.client.create_model(&model_id(), &key_id(), &spec, SEED).await.unwrap();
     let schedule = Schedule { peak: 0.1, decay: Decay::Linear { floor: 0.1 }, warmup: 1, total: 9 };
     let rule = TrainingRule { optimizer: OptimizerSpec::ADAM, schedule, averaging: None };
-    let protocol = Protocol { biases, ..Protocol::default() };
+    let protocol = Protocol { profile: Some(profile), biases, ..Protocol::default() };
     let options = SessionOptions { protocol, ..world.session(SessionId([1; 16]), rule) };
     let mut session = EncryptedSession::open(&world.client, options.clone()).await.unwrap();
     let plan = Plan::new(&spec).unwrap();
@@ -120,7 +124,7 @@ async fn agrees(spec: NetworkSpec, biases: BiasForm) {
                 (BiasForm::Encrypted, Direction::Forward) => Some(bound),
                 _ => None,
             };
-            let deviations = deviations(&plan, stage, direction, (weights, bias_bound));
+            let deviations = deviations(&plan, (stage, direction), profile, (weights, bias_bound));
             for (block, (got, expected)) in got.iter().zip(&expected).enumerate() {
                 let place = format!("stage {stage} {direction:?}, block {block}");
                 compare(got, expected, &deviations, &place);
@@ -179,20 +183,20 @@ fn mirrored(tensor: &Tensor) -> Tensor {
 
 /// The standard deviation of every result row's error, in units.
 ///
-/// In integers it is the noise of encryption ([`ResultNoise`]), the rounding of inputs (1/12 each,
+/// In integers it is the noise of encryption, grown by the weights' norm, the rounding of inputs (1/12 each,
 /// grown by the weights' norm), and the rounding of weights (1/12 each, grown by the inputs, which
-/// are uniform in ±2^14). Of the range, 2^31, that is about 2^-14: more in small convolutions, less
+/// are uniform in ±X). Of the range, 2^31 at X = 2^14, that is about 2^-14: more in small convolutions, less
 /// in wide layers.
 fn deviations(
     plan: &Plan,
-    index: usize,
-    direction: Direction,
+    (index, direction): (usize, Direction),
+    profile: Profile,
     (weights, bias_bound): (&[f32], Option<f32>),
 ) -> Vec<f64> {
     let stage = &plan.stages[index];
     let budget = match direction {
-        Direction::Forward => forward_budget(stage),
-        Direction::Backward => backward_budget(),
+        Direction::Forward => forward_budget(stage, profile),
+        Direction::Backward => backward_budget(profile),
     };
     let geometry = Geometry::new(index, stage, direction);
     let geometry = match bias_bound {
@@ -204,15 +208,11 @@ fn deviations(
     for group in lowered.map.groups() {
         for (row, weights) in group.weights.chunks_exact(group.taps).enumerate() {
             let norm: f64 = weights.iter().map(|weight| f64::from(*weight).powi(2)).sum();
-            let noise = ResultNoise::new::<u32>(
-                norm,
-                TRAINING_ROWS.upload,
-                TRAINING_ROWS.mask,
-                TRAINING_ROWS.body,
-            );
+            let noise = norm * tuniform_variance(profile.noise_bound_log2());
             let inputs = norm / 12.0;
-            let rounded_weights = group.taps as f64 / 12.0 * INPUT_SCALE * INPUT_SCALE / 3.0;
-            let deviation = (noise.variance() + inputs + rounded_weights).sqrt();
+            let largest = input_scale(profile);
+            let rounded_weights = group.taps as f64 / 12.0 * largest * largest / 3.0;
+            let deviation = (noise + inputs + rounded_weights).sqrt();
             for patch in group.patches.iter() {
                 let output = patch.scatter[row] as usize;
                 deviations[output] = deviation / lowered.scales[output / lowered.rows_per_channel];

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use sphinx_client::{
-    ClientError, Endpoints, Memory, MemoryError, SeenVersions, SphinxClient, StateError, Suspects,
-    TrainingError, TrainingOptions, TrainingRequest,
+    ClientError, Endpoints, Memory, MemoryError, Profile, Protocol, SeenVersions, SphinxClient,
+    StateError, Suspects, TrainingError, TrainingOptions, TrainingRequest,
 };
 use sphinx_optimizer::OptimizerSpec;
 use sphinx_privacy::ledger::LedgerError;
@@ -44,7 +44,9 @@ impl Victim {
     fn request(&self, world: &World) -> TrainingRequest {
         let seen = SeenVersions::new(self.home.path().join("seen"));
         let memory = Memory::new(self.suspects(), seen);
-        TrainingRequest { memory, ..world.request(private(4.0)) }
+        // Whole words of four bytes, which are easy to alter.
+        let protocol = Protocol { profile: Some(Profile::Glwe2048T32), ..Protocol::default() };
+        TrainingRequest { memory, protocol, ..world.request(private(4.0)) }
     }
 
     /// Trains at most `steps` steps.
@@ -268,6 +270,25 @@ async fn every_wrong_product_is_caught_before_anything_of_the_step_is_recorded_o
         assert_eq!(refused.to_string(), marked, "{name}");
         assert!(victim.suspects().clear(&model_id()).unwrap(), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_product_of_short_words_is_caught_alike() {
+    let world = World::with_model().await;
+    let lie = products(1, Direction::Backward, |rows| {
+        // What the network gets by itself: 1024 words of three bytes.
+        assert_eq!(rows.masks.len(), 3072 * rows.rows.len());
+        change(&mut rows.bodies, |bytes| bytes[5] ^= 1);
+    });
+    let victim = Victim::new(&world, lie).await;
+    let request = TrainingRequest { protocol: Protocol::default(), ..victim.request(&world) };
+    let error = victim.client.train_model(request, |_| true).await.unwrap_err();
+    let ClientError::State(wrong) = &error else { panic!("{error}") };
+    assert!(
+        matches!(wrong, StateError::WrongProduct { stage: 1, phase: "backward", .. }),
+        "{wrong}"
+    );
+    assert_eq!((world.version().await, world.spent().0), (0, 0));
 }
 
 /// Alters what the trainer says of a model that has been trained for two steps.

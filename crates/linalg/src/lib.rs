@@ -17,6 +17,7 @@ mod matrix;
 mod noise;
 mod parameters;
 mod plain;
+mod profile;
 mod sparse;
 mod wire;
 mod word;
@@ -30,9 +31,10 @@ pub use matrix::{CipherMatrix, Upload, UploadError};
 pub use noise::ResultNoise;
 pub use parameters::{
     BIAS_GRID_LOG2, BIAS_SCALE_LOG2, POLYNOMIAL_SIZE, ROW_WORDS, SEED_BYTES, SLOTS,
-    noise_bound_log2, tuniform_variance,
+    noise_bound_log2, noise_bound_log2_at, tuniform_variance,
 };
 pub use plain::PlainMap;
+pub use profile::Profile;
 pub use sparse::{LANES, Lanes, SparseMap};
 pub use wire::{Width, pack, unpack};
 pub use word::Word;

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::mask::{Seed, expand_mask};
 use crate::parameters::{POLYNOMIAL_SIZE, SEED_BYTES};
+use crate::profile::Profile;
 use crate::wire::{Width, unpack};
 use crate::word::Word;
 
@@ -74,8 +75,12 @@ pub enum UploadError {
 #[derive(Debug)]
 pub struct Upload<W> {
     matrix: CipherMatrix<W>,
+    /// Words of a mask, and of a body.
+    dimension: usize,
     bodies: usize,
     width: Width,
+    /// Bits of a mask's words that count.
+    kept: W,
     received: usize,
 }
 
@@ -83,12 +88,13 @@ impl<W: Word> Upload<W> {
     /// Starts a matrix of `rows` rows with so many bodies each, which come with `width` bytes per
     /// word.
     pub fn new(rows: usize, bodies: usize, width: Width) -> Self {
-        Self {
-            matrix: CipherMatrix::zero(rows, (1 + bodies) * POLYNOMIAL_SIZE),
-            bodies,
-            width,
-            received: 0,
-        }
+        let kept = W::from_signed(-1);
+        Self::with(rows, (POLYNOMIAL_SIZE, bodies), width, kept)
+    }
+
+    fn with(rows: usize, (dimension, bodies): (usize, usize), width: Width, kept: W) -> Self {
+        let matrix = CipherMatrix::zero(rows, (1 + bodies) * dimension);
+        Self { matrix, dimension, bodies, width, kept, received: 0 }
     }
 
     /// Expands the masks of the next rows and stores them with their bodies.
@@ -113,7 +119,7 @@ impl<W: Word> Upload<W> {
         if end > self.matrix.rows {
             return Err(UploadError::TooManyRows { got: end, expected: self.matrix.rows });
         }
-        let body_bytes = POLYNOMIAL_SIZE * self.width.bytes();
+        let body_bytes = self.dimension * self.width.bytes();
         let row_bytes = self.bodies * body_bytes;
         let expected = seeds.len() * row_bytes;
         if bodies.len() != expected {
@@ -125,9 +131,10 @@ impl<W: Word> Upload<W> {
         rows.par_chunks_exact_mut(columns)
             .zip(seeds.par_iter().zip(bodies.par_chunks_exact(row_bytes)))
             .for_each(|(row, (&seed, bytes))| {
-                let (mask, bodies) = row.split_at_mut(POLYNOMIAL_SIZE);
+                let (mask, bodies) = row.split_at_mut(self.dimension);
                 expand_mask(Seed(seed), mask);
-                let bodies = bodies.chunks_exact_mut(POLYNOMIAL_SIZE);
+                mask.iter_mut().for_each(|word| *word = word.and(self.kept));
+                let bodies = bodies.chunks_exact_mut(self.dimension);
                 for (body, bytes) in bodies.zip(bytes.chunks_exact(body_bytes)) {
                     unpack(bytes, self.width, body);
                 }
@@ -152,6 +159,14 @@ impl<W: Word> Upload<W> {
         } else {
             Err(UploadError::Incomplete { got: self.received, expected: self.matrix.rows })
         }
+    }
+}
+
+impl Upload<u32> {
+    /// Starts a matrix of `rows` rows of so many blocks under a profile.
+    pub fn of(profile: Profile, rows: usize, blocks: usize) -> Self {
+        let shape = (profile.dimension(), blocks * profile.bodies());
+        Self::with(rows, shape, profile.width(), u32::MAX << profile.unused_bits())
     }
 }
 

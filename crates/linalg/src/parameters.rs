@@ -36,7 +36,12 @@ pub const BIAS_GRID_LOG2: u32 = 16;
 /// variance differ for small moduli (the bound lacks the floor that keeps noise from vanishing
 /// below one integer step), so both are asked and the stricter answer is taken.
 pub fn noise_bound_log2(modulus_log2: u32) -> u32 {
-    let (dimension, size) = (GlweDimension(1), PolynomialSize(POLYNOMIAL_SIZE));
+    noise_bound_log2_at(POLYNOMIAL_SIZE, modulus_log2)
+}
+
+/// The same for keys of another dimension.
+pub fn noise_bound_log2_at(dimension: usize, modulus_log2: u32) -> u32 {
+    let (dimension, size) = (GlweDimension(1), PolynomialSize(dimension));
     let modulus = f64::from(modulus_log2).exp2();
     let bound = minimal_glwe_bound_for_132_bits_security_tuniform(dimension, size, modulus);
     let variance = minimal_glwe_variance_for_132_bits_security_tuniform(dimension, size, modulus).0

@@ -29,6 +29,8 @@ pub trait Word:
     fn add(self, other: Self) -> Self;
     /// Product modulo q.
     fn mul(self, other: Self) -> Self;
+    /// The bits that both have.
+    fn and(self, other: Self) -> Self;
     /// The word as a 64-bit integer, zero-extended.
     fn to_u64(self) -> u64;
     /// The low bits of a 64-bit integer.
@@ -71,6 +73,10 @@ impl Word for u32 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         self.wrapping_mul(other)
+    }
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        self & other
     }
     #[inline(always)]
     fn to_u64(self) -> u64 {
@@ -126,6 +132,10 @@ impl Word for u64 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         self.wrapping_mul(other)
+    }
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        self & other
     }
     #[inline(always)]
     fn to_u64(self) -> u64 {

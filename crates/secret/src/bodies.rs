@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rand::CryptoRng;
 use sphinx_check::{Limbs, SlotSums, thread_cpu};
-use sphinx_linalg::POLYNOMIAL_SIZE;
+use sphinx_linalg::{Profile, SLOTS};
 use zeroize::Zeroizing;
 
 use crate::key::KeyError;
@@ -22,8 +22,9 @@ pub use self::encrypt::SharedRows;
 /// Rows that one thread encrypts or decrypts before their sums are taken.
 const GROUP: usize = 8;
 
-/// One secret key per block, for modulus 2^32. Wiped on drop.
+/// One secret key per body of a block, under a training profile. Wiped on drop.
 pub struct BlockKeys {
+    profile: Profile,
     transform: Transform,
     keys: Vec<KeyProduct>,
 }
@@ -40,7 +41,7 @@ pub struct Tally {
 impl Tally {
     /// A tally of rows of so many blocks, with one coefficient per row.
     pub fn new(coefficients: Limbs, blocks: usize) -> Self {
-        let sums = SlotSums::new(blocks * POLYNOMIAL_SIZE);
+        let sums = SlotSums::new(blocks * SLOTS);
         Self { coefficients, sums, cpu: Duration::ZERO }
     }
 
@@ -84,45 +85,63 @@ impl BlockKeys {
     ///
     /// # Errors
     /// [`KeyError::NoTransform`] only.
-    pub fn generate(blocks: usize, rng: &mut impl CryptoRng) -> Result<Self, KeyError> {
-        let mut coefficients = Zeroizing::new(vec![0u8; blocks * POLYNOMIAL_SIZE / 8]);
+    pub fn generate(
+        profile: Profile,
+        blocks: usize,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, KeyError> {
+        let mut coefficients = Zeroizing::new(vec![0u8; blocks * SLOTS / 8]);
         rng.fill_bytes(&mut coefficients);
         let bits = coefficients.iter().flat_map(|byte| (0..8).map(move |bit| (byte >> bit) & 1));
-        Self::from_coefficients(&Zeroizing::new(bits.collect::<Vec<u8>>()))
+        Self::from_coefficients(profile, &Zeroizing::new(bits.collect::<Vec<u8>>()))
     }
 
-    /// Keys from their coefficients, N per block, each 0 or 1.
+    /// Keys from their coefficients, N per body and so one per slot, each 0 or 1.
     ///
     /// # Errors
-    /// [`KeyError`] if there are not N of each, or one is not binary.
-    pub fn from_coefficients(coefficients: &[u8]) -> Result<Self, KeyError> {
-        let (got, expected) = (coefficients.len() % POLYNOMIAL_SIZE, POLYNOMIAL_SIZE);
+    /// [`KeyError`] if there are not those of whole blocks, or one is not binary.
+    pub fn from_coefficients(profile: Profile, coefficients: &[u8]) -> Result<Self, KeyError> {
+        let (got, expected) = (coefficients.len() % SLOTS, SLOTS);
         if got != 0 || coefficients.is_empty() {
             return Err(KeyError::Length { got, expected });
         }
         if let Some(index) = coefficients.iter().position(|&bit| bit > 1) {
             return Err(KeyError::NotBinary { index });
         }
-        let transform = Transform::new().ok_or(KeyError::NoTransform { size: expected })?;
-        let keys = coefficients.chunks_exact(expected);
+        let size = profile.dimension();
+        let transform = Transform::new(size).ok_or(KeyError::NoTransform { size })?;
+        let keys = coefficients.chunks_exact(size);
         let keys = keys.map(|key| KeyProduct::with(transform.clone(), key)).collect();
-        Ok(Self { transform, keys })
+        Ok(Self { profile, transform, keys })
     }
 
     /// Number of blocks.
     pub fn blocks(&self) -> usize {
-        self.keys.len()
+        self.keys.len() / self.profile.bodies()
     }
 
-    /// Slots of a row: N per block.
+    /// Slots of a row.
     pub fn slots(&self) -> usize {
-        self.keys.len() * POLYNOMIAL_SIZE
+        self.blocks() * SLOTS
+    }
+
+    /// Bytes of a mask, and of one body.
+    fn half_bytes(&self) -> usize {
+        self.profile.dimension() * self.profile.width().bytes()
+    }
+
+    /// Bytes of the bodies of a row.
+    fn row_bytes(&self) -> usize {
+        self.keys.len() * self.half_bytes()
     }
 }
 
 impl std::fmt::Debug for BlockKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BlockKeys").field("blocks", &self.blocks()).finish_non_exhaustive()
+        f.debug_struct("BlockKeys")
+            .field("profile", &self.profile)
+            .field("blocks", &self.blocks())
+            .finish_non_exhaustive()
     }
 }
 
@@ -139,12 +158,12 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(slots: usize) -> Self {
+    fn new(size: usize, slots: usize) -> Self {
         Self {
-            mask: vec![0; POLYNOMIAL_SIZE],
-            transformed: vec![0; POLYNOMIAL_SIZE],
-            product: Zeroizing::new(vec![0; POLYNOMIAL_SIZE]),
-            body: Zeroizing::new(vec![0; POLYNOMIAL_SIZE]),
+            mask: vec![0; size],
+            transformed: vec![0; size],
+            product: Zeroizing::new(vec![0; size]),
+            body: Zeroizing::new(vec![0; size]),
             rows: Zeroizing::new(vec![0; GROUP * slots]),
             noise: Vec::new(),
         }

@@ -3,9 +3,13 @@
 use sphinx_linalg::{Word, fill_keystream, noise_bound_log2};
 use zeroize::Zeroize;
 
-/// Adds fresh noise to small integers modulo 2^32, as [`add_noise`] does to words.
-pub(crate) fn add_noise_signed(key: &[u8; 16], values: &mut [i32], bytes: &mut Vec<u8>) {
-    let bound = noise_bound_log2(u32::BITS);
+/// Adds fresh noise `TUniform(bound)` to small integers, as [`add_noise`] does to words.
+pub(crate) fn add_noise_signed(
+    key: &[u8; 16],
+    bound: u32,
+    values: &mut [i32],
+    bytes: &mut Vec<u8>,
+) {
     bytes.resize(4 * values.len(), 0);
     fill_keystream(key, bytes);
     let (uniform_mask, offset) = ((2u32 << bound) - 1, 1i32 << bound);

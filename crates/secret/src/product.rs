@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use sphinx_linalg::{POLYNOMIAL_SIZE, Word};
+use sphinx_linalg::Word;
 use tfhe_ntt::prime::largest_prime_in_arithmetic_progression64;
 use tfhe_ntt::prime64::Plan;
 use zeroize::Zeroizing;
 
 /// A secret key in the domain of a number-theoretic transform, ready to be multiplied.
 ///
-/// A mask of 32-bit words times a binary key has coefficients below 2^32 · N = 2^43 in magnitude,
+/// A mask of 32-bit words times a binary key has coefficients below 2^32 · N <= 2^43 in magnitude,
 /// so one prime of 50 bits yields them exactly. 64-bit words are multiplied as two halves of 32
 /// bits.
 pub(crate) struct KeyProduct {
@@ -22,11 +22,11 @@ pub(crate) struct KeyProduct {
 pub(crate) struct Transform(Arc<Plan>);
 
 impl Transform {
-    /// For polynomials of N coefficients.
-    pub(crate) fn new() -> Option<Self> {
-        let factor = 2 * POLYNOMIAL_SIZE as u64;
+    /// For polynomials of `size` coefficients.
+    pub(crate) fn new(size: usize) -> Option<Self> {
+        let factor = 2 * size as u64;
         let prime = largest_prime_in_arithmetic_progression64(factor, 1, 1 << 49, 1 << 50)?;
-        Some(Self(Arc::new(Plan::try_new(POLYNOMIAL_SIZE, prime)?)))
+        Some(Self(Arc::new(Plan::try_new(size, prime)?)))
     }
 
     /// A mask of 32-bit words in the domain of the transform.
@@ -39,7 +39,7 @@ impl Transform {
 impl KeyProduct {
     /// Transforms a binary key of N coefficients.
     pub(crate) fn new(coefficients: &[u8]) -> Option<Self> {
-        Some(Self::with(Transform::new()?, coefficients))
+        Some(Self::with(Transform::new(coefficients.len())?, coefficients))
     }
 
     /// Transforms a binary key of N coefficients by a transform that is there.

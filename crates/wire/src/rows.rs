@@ -1,7 +1,7 @@
 //! Ciphertext rows: seeded bodies on the way up, masks and bodies on the way down. A row has one
 //! mask and the bodies of all blocks.
 
-use sphinx_linalg::{OutputRows, POLYNOMIAL_SIZE, Width, Word, pack};
+use sphinx_linalg::{OutputRows, POLYNOMIAL_SIZE, Profile, Width, Word, pack};
 
 use crate::Mismatch;
 
@@ -14,9 +14,11 @@ pub const fn rows_per_upload(bodies: usize) -> usize {
     if rows == 0 { 1 } else { rows }
 }
 
-/// Bytes per word of rows in one protocol.
+/// Sizes of rows in one protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowForm {
+    /// N: words of a mask, and of a body.
+    pub dimension: usize,
     /// Of uploaded bodies; masks travel as 16-byte seeds.
     pub upload: Width,
     /// Of the masks of results.
@@ -25,14 +27,20 @@ pub struct RowForm {
     pub body: Width,
 }
 
-/// Training, modulo 2^32: whole words, because only they can be checked (docs/security.md).
-pub const TRAINING_ROWS: RowForm =
-    RowForm { upload: Width::Four, mask: Width::Four, body: Width::Four };
+/// Training: whole words, because only they can be checked (docs/security.md).
+pub const fn training_rows(profile: Profile) -> RowForm {
+    let width = profile.width();
+    RowForm { dimension: profile.dimension(), upload: width, mask: width, body: width }
+}
 
 /// Preparation of tickets, modulo 2^64. At these widths rounding adds about as much noise as the
 /// encryption has.
-pub const TICKET_ROWS: RowForm =
-    RowForm { upload: Width::Six, mask: Width::Five, body: Width::Five };
+pub const TICKET_ROWS: RowForm = RowForm {
+    dimension: POLYNOMIAL_SIZE,
+    upload: Width::Six,
+    mask: Width::Five,
+    body: Width::Five,
+};
 
 /// Packed result rows: their bytes, row after row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,26 +54,26 @@ pub struct PackedRows {
 impl RowForm {
     /// Bytes of a result row's mask.
     pub const fn mask_bytes(self) -> usize {
-        POLYNOMIAL_SIZE * self.mask.bytes()
+        self.dimension * self.mask.bytes()
     }
 
     /// Bytes of one of a result row's bodies.
     pub const fn body_bytes(self) -> usize {
-        POLYNOMIAL_SIZE * self.body.bytes()
+        self.dimension * self.body.bytes()
     }
 
     /// Rounds the words of result rows to their widths.
     pub fn pack<W: Word>(self, outputs: &OutputRows<W>) -> PackedRows {
         let (mask_bytes, body_bytes) = (self.mask_bytes(), self.body_bytes());
-        let row_bytes = (outputs.columns / POLYNOMIAL_SIZE - 1) * body_bytes;
+        let row_bytes = (outputs.columns / self.dimension - 1) * body_bytes;
         let mut masks = vec![0; outputs.rows.len() * mask_bytes];
         let mut bodies = vec![0; outputs.rows.len() * row_bytes];
         let packed = masks.chunks_exact_mut(mask_bytes).zip(bodies.chunks_exact_mut(row_bytes));
         for (words, (mask, row)) in outputs.words.chunks_exact(outputs.columns).zip(packed) {
-            let (mask_words, body_words) = words.split_at(POLYNOMIAL_SIZE);
+            let (mask_words, body_words) = words.split_at(self.dimension);
             pack(mask_words, self.mask, mask);
             let bodies = row.chunks_exact_mut(body_bytes);
-            for (words, body) in body_words.chunks_exact(POLYNOMIAL_SIZE).zip(bodies) {
+            for (words, body) in body_words.chunks_exact(self.dimension).zip(bodies) {
                 pack(words, self.body, body);
             }
         }
@@ -133,12 +141,18 @@ mod tests {
             seed in any::<u64>(), bodies in 1usize..4,
         ) {
             let columns = (1 + bodies) * POLYNOMIAL_SIZE;
+            let form = training_rows(Profile::Glwe2048T32);
             let word = |i: u64| seed.wrapping_add(i).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let words: Vec<u64> = (0..2 * columns as u64).map(word).collect();
             let short: Vec<u32> = words.iter().map(|word| *word as u32).collect();
             let rows = vec![7, 3];
             let whole = OutputRows { rows: rows.clone(), words: short.clone(), columns };
-            prop_assert_eq!(unpacked::<u32>(TRAINING_ROWS, &TRAINING_ROWS.pack(&whole)), short);
+            prop_assert_eq!(&unpacked::<u32>(form, &form.pack(&whole)), &short);
+            // Words of 24 bits, at the top.
+            let form = training_rows(Profile::Glwe1024T24);
+            let top: Vec<u32> = short.iter().map(|word| word & !0xff).collect();
+            let whole = OutputRows { words: top.clone(), ..whole };
+            prop_assert_eq!(unpacked::<u32>(form, &form.pack(&whole)), top);
             let rounded = OutputRows { rows, words: words.clone(), columns };
             let back = unpacked::<u64>(TICKET_ROWS, &TICKET_ROWS.pack(&rounded));
             let off = back.iter().zip(&words).map(|(a, b)| a.wrapping_sub(*b).cast_signed().abs());
@@ -153,7 +167,7 @@ mod tests {
         for (mask, bodies) in masks.zip(packed.bodies.chunks(packed.bodies.len() / 2)) {
             let bodies = bodies.chunks(form.body_bytes()).map(|body| (body, form.body));
             for (bytes, width) in std::iter::once((mask, form.mask)).chain(bodies) {
-                let mut half = vec![W::default(); POLYNOMIAL_SIZE];
+                let mut half = vec![W::default(); form.dimension];
                 unpack(bytes, width, &mut half);
                 words.extend(half);
             }

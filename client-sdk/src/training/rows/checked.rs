@@ -38,7 +38,7 @@ pub(crate) fn evaluate(
     mut rng: ChaCha20Rng,
     cost: &mut CheckCost,
 ) -> Result<Checked, ClientError> {
-    let keys = BlockKeys::generate(evaluation.blocks, &mut rng)?;
+    let keys = BlockKeys::generate(evaluation.profile, evaluation.blocks, &mut rng)?;
     let start = thread_cpu();
     let tau = random(evaluation.outputs(), &mut rng);
     let projected = project(&evaluation.product.map, &tau);

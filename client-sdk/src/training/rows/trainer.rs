@@ -1,11 +1,12 @@
 //! The trainer, by the stream of a session.
 
+use sphinx_linalg::Profile;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{
     Direction as DirectionMessage, Evaluate, EvaluateResult, InputRows, OutputRows,
 };
-use sphinx_wire::rows::{AwaitedRows, TRAINING_ROWS};
+use sphinx_wire::rows::{AwaitedRows, training_rows};
 
 use super::{Evaluation, ResultRows, RowServer, UploadRows};
 use crate::error::ClientError;
@@ -17,6 +18,7 @@ pub(crate) struct TrainerRows<'a> {
     /// Version that the results have to be of.
     version: u64,
     call: u64,
+    profile: Profile,
     /// Output rows, and those that have not come yet.
     outputs: usize,
     awaited: AwaitedRows,
@@ -26,9 +28,9 @@ pub(crate) struct TrainerRows<'a> {
 
 impl<'a> TrainerRows<'a> {
     /// Evaluations by an open stream, the next one numbered `call`.
-    pub fn new(stream: &'a mut TrainStream, version: u64, call: u64) -> Self {
-        let awaited = AwaitedRows::new(TRAINING_ROWS, 0, 1);
-        Self { stream, version, call, outputs: 0, awaited, begun: false }
+    pub fn new(stream: &'a mut TrainStream, version: u64, call: u64, profile: Profile) -> Self {
+        let awaited = AwaitedRows::new(training_rows(profile), 0, 1);
+        Self { stream, version, call, profile, outputs: 0, awaited, begun: false }
     }
 
     fn header(&mut self) -> Result<(), ClientError> {
@@ -50,7 +52,9 @@ impl<'a> TrainerRows<'a> {
 impl RowServer for TrainerRows<'_> {
     fn announce(&mut self, evaluation: &Evaluation<'_>) -> Result<(), ClientError> {
         self.outputs = evaluation.outputs();
-        self.awaited = AwaitedRows::new(TRAINING_ROWS, self.outputs, evaluation.blocks);
+        let bodies = evaluation.blocks * self.profile.bodies();
+        let form = training_rows(self.profile);
+        self.awaited = AwaitedRows::new(form, self.outputs, bodies);
         let direction = DirectionMessage::from(evaluation.direction);
         self.stream.send(Part::Evaluate(Evaluate {
             call: self.call,

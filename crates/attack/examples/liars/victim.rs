@@ -6,7 +6,8 @@ use std::sync::Arc;
 use sphinx_client::data::{Classes, Dataset};
 use sphinx_client::{
     Checks, ClientError, Decay, Delta, Endpoints, KeyId, Memory, ModelId, ModelLedger, NetworkSpec,
-    OptimizerSpec, Privacy, Protocol, RootKey, SphinxClient, TrainingOptions, TrainingRequest,
+    OptimizerSpec, Privacy, Profile, Protocol, RootKey, SphinxClient, TrainingOptions,
+    TrainingRequest,
 };
 use sphinx_network::Shape;
 use sphinx_testbed::liar::{LyingTrainer, Trick};
@@ -80,7 +81,12 @@ impl Victim {
             ledger: self.dir.path().join("ledger"),
             delta: delta()?,
             seed,
-            protocol: Protocol { checks, ..Protocol::default() },
+            // Whole words of four bytes: what is answered is written in them.
+            protocol: Protocol {
+                profile: Some(Profile::Glwe2048T32),
+                checks,
+                ..Protocol::default()
+            },
             memory: Memory::default(),
         };
         let trained = self.client.train_model(request, |_| false).await;

@@ -1,17 +1,14 @@
 //! Decryption under keys that share masks.
 
 use rayon::prelude::*;
-use sphinx_linalg::{POLYNOMIAL_SIZE, Width, unpack};
+use sphinx_linalg::unpack;
 
 use super::{BlockKeys, GROUP, Scratch, SpanTally, Tally, span};
 use crate::decrypt::DecryptError;
 
-/// Bytes of a mask, and of a body.
-const HALF_BYTES: usize = POLYNOMIAL_SIZE * Width::Four.bytes();
-
 impl BlockKeys {
-    /// Decrypts result rows modulo 2^32 and hands each to `decode` with its number, its place and
-    /// the centred integers of all slots, in [-2^31, 2^31): the product of the weights with what
+    /// Decrypts result rows modulo 2^t and hands each to `decode` with its number, its place and
+    /// the centred integers of all slots, in [-2^(t-1), 2^(t-1)): the product of the weights with what
     /// was encrypted, noise included. They are added to the tally.
     ///
     /// Nothing derived from them may be released before the tally agrees with that of the inputs.
@@ -30,12 +27,9 @@ impl BlockKeys {
         tally: &mut Tally,
         decode: impl Fn(u32, P, &[i32]) + Sync,
     ) -> Result<(), DecryptError> {
-        let (rows, body_row) = (places.len(), self.blocks() * HALF_BYTES);
-        if masks.len() != rows * HALF_BYTES
-            || bodies.len() != rows * body_row
-            || numbers.len() != rows
-        {
-            let (masks, bodies, mask_row) = (masks.len(), bodies.len(), HALF_BYTES);
+        let (rows, half, body_row) = (places.len(), self.half_bytes(), self.row_bytes());
+        if masks.len() != rows * half || bodies.len() != rows * body_row || numbers.len() != rows {
+            let (masks, bodies, mask_row) = (masks.len(), bodies.len(), half);
             return Err(DecryptError::Length { masks, bodies, rows, mask_row, body_row });
         }
         let (span, coefficients) = (span(rows), &tally.coefficients);
@@ -48,14 +42,14 @@ impl BlockKeys {
         let sums: Vec<SpanTally> = spans
             .into_par_iter()
             .zip(numbers.par_chunks(span))
-            .zip(masks.par_chunks(span * HALF_BYTES).zip(bodies.par_chunks(span * body_row)))
+            .zip(masks.par_chunks(span * half).zip(bodies.par_chunks(span * body_row)))
             .map(|((places, numbers), (masks, bodies))| {
-                let mut scratch = Scratch::new(self.slots());
+                let mut scratch = Scratch::new(self.profile.dimension(), self.slots());
                 let mut sums = SpanTally::new(self.slots());
-                let groups = masks.chunks(GROUP * HALF_BYTES).zip(bodies.chunks(GROUP * body_row));
+                let groups = masks.chunks(GROUP * half).zip(bodies.chunks(GROUP * body_row));
                 let mut places = places.into_iter();
                 for (numbers, (masks, bodies)) in numbers.chunks(GROUP).zip(groups) {
-                    let halves = masks.chunks_exact(HALF_BYTES).zip(bodies.chunks_exact(body_row));
+                    let halves = masks.chunks_exact(half).zip(bodies.chunks_exact(body_row));
                     let rows = numbers.iter().zip(&mut places).zip(halves).enumerate();
                     for (index, ((&number, place), (mask, bodies))) in rows {
                         decode(number, place, self.decrypt_row(index, mask, bodies, &mut scratch));
@@ -80,16 +74,18 @@ impl BlockKeys {
     ) -> &'a [i32] {
         let Scratch { mask, transformed, product, body, rows, .. } = scratch;
         let row = &mut rows[index * self.slots()..][..self.slots()];
-        unpack(mask_bytes, Width::Four, mask);
+        let (width, unused) = (self.profile.width(), self.profile.unused_bits());
+        unpack(mask_bytes, width, mask);
         self.transform.forward(mask, transformed);
-        let blocks = row.chunks_exact_mut(POLYNOMIAL_SIZE).zip(body_bytes.chunks_exact(HALF_BYTES));
+        let size = self.profile.dimension();
+        let blocks = row.chunks_exact_mut(size).zip(body_bytes.chunks_exact(self.half_bytes()));
         for (key, (values, bytes)) in self.keys.iter().zip(blocks) {
-            unpack(bytes, Width::Four, body);
+            unpack(bytes, width, body);
             key.accumulate_transformed(transformed, true, body, product);
             values
                 .iter_mut()
                 .zip(body.iter())
-                .for_each(|(value, word)| *value = word.cast_signed());
+                .for_each(|(value, word)| *value = word.cast_signed() >> unused);
         }
         row
     }

@@ -2,21 +2,18 @@
 
 use rand::CryptoRng;
 use rayon::prelude::*;
-use sphinx_linalg::{POLYNOMIAL_SIZE, SEED_BYTES, Seed, Width, expand_mask, pack};
+use sphinx_linalg::{SEED_BYTES, Seed, expand_mask, pack};
 use zeroize::Zeroizing;
 
 use super::{BlockKeys, GROUP, Scratch, SpanTally, Tally, span};
 use crate::noise::add_noise_signed;
-
-/// Bytes of a body.
-const BODY_BYTES: usize = POLYNOMIAL_SIZE * Width::Four.bytes();
 
 /// Fresh seeded ciphertexts of several blocks, in wire form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SharedRows {
     /// 16 bytes per row: the public seed of its mask.
     pub seeds: Vec<u8>,
-    /// Per row the body of every block, N words of 4 bytes each.
+    /// Per row the bodies of every block, N words of t bits each.
     pub bodies: Vec<u8>,
 }
 
@@ -24,7 +21,7 @@ pub struct SharedRows {
 type NoiseKey = [u8; SEED_BYTES];
 
 impl BlockKeys {
-    /// Encrypts `count` rows from number `first` on, modulo 2^32: `fill` writes the integers of a
+    /// Encrypts `count` rows from number `first` on, modulo 2^t: `fill` writes the integers of a
     /// row for the slots of all blocks. What is encrypted, noise included, is added to the tally.
     ///
     /// Expected cost per row and thread: one transform of the mask; per block its product with the
@@ -42,7 +39,7 @@ impl BlockKeys {
         rng.fill_bytes(&mut seeds);
         let mut noise_keys = Zeroizing::new(vec![NoiseKey::default(); count]);
         noise_keys.iter_mut().for_each(|key| rng.fill_bytes(key));
-        let row_bytes = self.blocks() * BODY_BYTES;
+        let row_bytes = self.row_bytes();
         let mut bodies = vec![0u8; count * row_bytes];
         let (span, coefficients) = (span(count), &tally.coefficients);
         let sums = bodies
@@ -51,7 +48,7 @@ impl BlockKeys {
             .zip(noise_keys.par_chunks(span))
             .enumerate()
             .map(|(index, ((bodies, seeds), noise_keys))| {
-                let mut scratch = Scratch::new(self.slots());
+                let mut scratch = Scratch::new(self.profile.dimension(), self.slots());
                 let mut sums = SpanTally::new(self.slots());
                 let groups = bodies.chunks_mut(GROUP * row_bytes);
                 let secrets = seeds.chunks(GROUP).zip(noise_keys.chunks(GROUP));
@@ -84,14 +81,19 @@ impl BlockKeys {
         let Scratch { mask, transformed, product, body, rows, noise } = scratch;
         let row = &mut rows[place * self.slots()..][..self.slots()];
         fill(row);
-        add_noise_signed(noise_key, row, noise);
+        add_noise_signed(noise_key, self.profile.noise_bound_log2(), row, noise);
         expand_mask(seed, mask);
+        // Words lie in the top t bits.
+        let unused = self.profile.unused_bits();
+        mask.iter_mut().for_each(|word| *word &= u32::MAX << unused);
         self.transform.forward(mask, transformed);
-        let blocks = row.chunks_exact(POLYNOMIAL_SIZE).zip(out.chunks_exact_mut(BODY_BYTES));
+        let size = self.profile.dimension();
+        let blocks = row.chunks_exact(size).zip(out.chunks_exact_mut(self.half_bytes()));
         for (key, (values, out)) in self.keys.iter().zip(blocks) {
-            body.iter_mut().zip(values).for_each(|(word, value)| *word = value.cast_unsigned());
+            let words = body.iter_mut().zip(values);
+            words.for_each(|(word, value)| *word = value.cast_unsigned() << unused);
             key.accumulate_transformed(transformed, false, body, product);
-            pack(body, Width::Four, out);
+            pack(body, self.profile.width(), out);
         }
     }
 }

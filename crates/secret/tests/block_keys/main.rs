@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_check::{Limbs, project, random};
-use sphinx_linalg::{LinearMap, POLYNOMIAL_SIZE, Width, noise_bound_log2, pack};
+use sphinx_linalg::{LinearMap, POLYNOMIAL_SIZE, Profile, Width, noise_bound_log2, pack};
 use sphinx_secret::{BlockKeys, DecryptError, KeyError, Tally};
 use tfhe::core_crypto::commons::math::random::{CompressionSeed, Seed as TfheSeed};
 use tfhe::core_crypto::prelude::*;
@@ -39,7 +39,7 @@ proptest! {
     fn every_mask_and_body_is_a_ciphertext_of_tfhe(blocks in blocks(), rows in 1usize..4, seed: u64) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let bits = bits(blocks, &mut rng);
-        let keys = BlockKeys::from_coefficients(&bits).unwrap();
+        let keys = BlockKeys::from_coefficients(Profile::Glwe2048T32, &bits).unwrap();
         let messages = messages(rows, keys.slots(), &mut rng);
         let sent = encrypt(&keys, &messages, 2, &mut idle(rows, blocks), &mut rng);
         let (masks, bodies) = (words(&masks(&sent.seeds)), words(&sent.bodies));
@@ -71,7 +71,7 @@ proptest! {
     fn ciphertexts_of_tfhe_decrypt_under_block_keys(blocks in blocks(), seed: u64, mask_seed: u128) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let bits = bits(blocks, &mut rng);
-        let keys = BlockKeys::from_coefficients(&bits).unwrap();
+        let keys = BlockKeys::from_coefficients(Profile::Glwe2048T32, &bits).unwrap();
         let messages = messages(1, keys.slots(), &mut rng);
         let mut seeder = new_seeder();
         let mut answer = Answer { numbers: vec![0], masks: vec![], bodies: vec![] };
@@ -209,7 +209,7 @@ proptest! {
     #[test]
     fn other_weights_show(blocks in blocks(), seed: u64, at: prop::sample::Index) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let keys = BlockKeys::generate(blocks, &mut rng).unwrap();
+        let keys = BlockKeys::generate(Profile::Glwe2048T32, blocks, &mut rng).unwrap();
         let map = random_map(&mut rng);
         let messages = messages(map.inputs(), keys.slots(), &mut rng);
         let tau = random(map.outputs(), &mut rng);
@@ -231,7 +231,7 @@ proptest! {
 #[test]
 fn every_block_has_a_key_of_its_own() {
     let mut rng = ChaCha20Rng::seed_from_u64(9);
-    let keys = BlockKeys::generate(4, &mut rng).unwrap();
+    let keys = BlockKeys::generate(Profile::Glwe2048T32, 4, &mut rng).unwrap();
     let rows = encrypt(&keys, &vec![0; keys.slots()], 1, &mut idle(1, 4), &mut rng);
     let bodies = words(&rows.bodies);
     let bodies: Vec<&[u32]> = bodies.chunks_exact(POLYNOMIAL_SIZE).collect();
@@ -243,7 +243,7 @@ fn every_block_has_a_key_of_its_own() {
             assert!(one.iter().zip(*other).filter(near).count() < 5);
         }
     }
-    let again = BlockKeys::generate(4, &mut rng).unwrap();
+    let again = BlockKeys::generate(Profile::Glwe2048T32, 4, &mut rng).unwrap();
     let numbers = vec![0];
     let fresh = Answer { numbers, masks: masks(&rows.seeds), bodies: rows.bodies };
     let small = |values: &[i32]| values.iter().filter(|value| value.abs() <= NOISE).count();
@@ -255,15 +255,17 @@ fn every_block_has_a_key_of_its_own() {
 fn rejects_coefficients_and_rows_that_do_not_fit() {
     let expected = POLYNOMIAL_SIZE;
     for (length, got) in [(0, 0), (7, 7), (POLYNOMIAL_SIZE + 1, 1)] {
-        let error = BlockKeys::from_coefficients(&vec![0; length]).unwrap_err();
+        let error =
+            BlockKeys::from_coefficients(Profile::Glwe2048T32, &vec![0; length]).unwrap_err();
         assert_eq!(error, KeyError::Length { got, expected });
     }
     let mut coefficients = vec![1; 2 * POLYNOMIAL_SIZE];
     coefficients[POLYNOMIAL_SIZE] = 2;
-    let error = BlockKeys::from_coefficients(&coefficients).unwrap_err();
+    let error = BlockKeys::from_coefficients(Profile::Glwe2048T32, &coefficients).unwrap_err();
     assert_eq!(error, KeyError::NotBinary { index: POLYNOMIAL_SIZE });
 
-    let keys = BlockKeys::generate(2, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
+    let keys =
+        BlockKeys::generate(Profile::Glwe2048T32, 2, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
     assert_eq!((keys.blocks(), keys.slots()), (2, 2 * POLYNOMIAL_SIZE));
     for (masks, bodies, numbers) in [
         (HALF, 2 * HALF, 0),
@@ -285,8 +287,8 @@ fn rejects_coefficients_and_rows_that_do_not_fit() {
 
 #[test]
 fn debug_shows_no_secrets() {
-    let keys = BlockKeys::from_coefficients(&[1; POLYNOMIAL_SIZE]).unwrap();
-    assert_eq!(format!("{keys:?}"), "BlockKeys { blocks: 1, .. }");
+    let keys = BlockKeys::from_coefficients(Profile::Glwe2048T32, &[1; POLYNOMIAL_SIZE]).unwrap();
+    assert_eq!(format!("{keys:?}"), "BlockKeys { profile: Glwe2048T32, blocks: 1, .. }");
     let tally = Tally::new(Limbs::new(&[7_777_777; 3]), 1);
     assert!(!format!("{tally:?}").contains("777"), "{tally:?}");
 }

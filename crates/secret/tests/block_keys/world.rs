@@ -6,8 +6,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use sphinx_check::{Limbs, project, random};
 use sphinx_linalg::{
-    Group, LinearMap, POLYNOMIAL_SIZE, PackedMap, Patch, Seed, Upload, Width, expand_mask, pack,
-    unpack,
+    Group, LinearMap, POLYNOMIAL_SIZE, PackedMap, Patch, Profile, Seed, Upload, Width, expand_mask,
+    pack, unpack,
 };
 use sphinx_secret::{BlockKeys, SharedRows, Tally};
 use tfhe::core_crypto::prelude::*;
@@ -172,7 +172,7 @@ pub struct World {
 
 impl World {
     pub fn new(blocks: usize, rng: &mut ChaCha20Rng) -> Self {
-        let keys = BlockKeys::generate(blocks, rng).unwrap();
+        let keys = BlockKeys::generate(Profile::Glwe2048T32, blocks, rng).unwrap();
         let map = random_map(rng);
         let messages = messages(map.inputs(), keys.slots(), rng);
         let tau = random(map.outputs(), rng);

@@ -1,6 +1,7 @@
 //! The integer maps of a network's weights, alike on both sides.
 
 use sha2::{Digest, Sha256};
+use sphinx_linalg::Profile;
 use sphinx_network::{Direction, Plan, Stage};
 use sphinx_quantise::{Geometry, LowerError, Lowered};
 
@@ -19,11 +20,20 @@ pub enum BiasForm {
     Encrypted,
 }
 
+/// What both sides of a session agree on, besides the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Of ciphertexts.
+    pub profile: Profile,
+    /// Who adds the biases.
+    pub biases: BiasForm,
+}
+
 /// What never changes of a network: where each stage's products gather from.
 #[derive(Debug)]
 pub struct Geometries {
     plan: Plan,
-    biases: BiasForm,
+    form: Form,
     forward: Vec<Geometry>,
     /// Of the stages from 1 on: nothing lies below the first.
     backward: Vec<Geometry>,
@@ -50,10 +60,10 @@ impl StageIntegers {
 
 impl Geometries {
     /// The places of a network's products; biases are within ±`bias_bound`.
-    pub fn new(plan: Plan, biases: BiasForm, bias_bound: f32) -> Self {
+    pub fn new(plan: Plan, form: Form, bias_bound: f32) -> Self {
         let forward = |(index, stage): (usize, &Stage)| {
             let geometry = Geometry::new(index, stage, Direction::Forward);
-            match biases {
+            match form.biases {
                 BiasForm::AtHome => geometry,
                 // As one more input within the stage's bound.
                 BiasForm::Encrypted => {
@@ -66,12 +76,12 @@ impl Geometries {
         let stages = || plan.stages.iter().enumerate();
         let (forward, backward) =
             (stages().map(forward).collect(), stages().skip(1).map(backward).collect());
-        Self { forward, backward, plan, biases }
+        Self { forward, backward, plan, form }
     }
 
-    /// Who adds the biases.
-    pub fn biases(&self) -> BiasForm {
-        self.biases
+    /// What both sides agree on.
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// The network.
@@ -84,13 +94,15 @@ impl Geometries {
     /// # Errors
     /// [`LowerError`] for weights that are not the network's, not finite or too large.
     pub fn lower(&self, weights: &[Vec<f32>]) -> Result<Vec<StageIntegers>, LowerError> {
+        let profile = self.form.profile;
         let mut backward = std::iter::once(None).chain(self.backward.iter().map(Some));
         let stages = self.plan.stages.iter().zip(&self.forward).zip(weights);
         stages
             .map(|((stage, geometry), weights)| {
-                let forward = geometry.lower(weights, &forward_budget(stage))?;
+                let forward = geometry.lower(weights, &forward_budget(stage, profile))?;
                 let backward = backward.next().flatten();
-                let backward = backward.map(|geometry| geometry.lower(weights, &backward_budget()));
+                let budget = backward_budget(profile);
+                let backward = backward.map(|geometry| geometry.lower(weights, &budget));
                 Ok(StageIntegers { forward, backward: backward.transpose()? })
             })
             .collect()

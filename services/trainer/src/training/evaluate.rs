@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use sphinx_linalg::{CipherMatrix, PackedMap, RowCountError, Unit, Upload};
+use sphinx_linalg::{CipherMatrix, PackedMap, Profile, RowCountError, Unit, Upload};
 use sphinx_proto::network::direction;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Evaluate, EvaluateResult, OutputRows};
-use sphinx_wire::rows::TRAINING_ROWS;
+use sphinx_wire::rows::training_rows;
 use sphinx_wire::training::{MAX_BLOCKS, MAX_EVALUATION_ROWS};
 use tonic::Status;
 
@@ -27,7 +27,8 @@ pub(crate) async fn evaluate(
 ) -> Result<(), Status> {
     let product = product(session, call)?;
     let blocks = blocks(call, &product)?;
-    let inputs = Arc::new(receive(service, &product, blocks, inbound).await?);
+    let profile = session.geometries.form().profile;
+    let inputs = Arc::new(receive(service, &product, (profile, blocks), inbound).await?);
     let header = EvaluateResult {
         call: call.call,
         version: session.state.version,
@@ -39,7 +40,7 @@ pub(crate) async fn evaluate(
     let mut outputs = stream::iter(product.units(inputs.columns()))
         .map(|unit| {
             let (product, inputs) = (Arc::clone(&product), Arc::clone(&inputs));
-            service.compute.run(move || compute_unit(&product, &unit, &inputs))
+            service.compute.run(move || compute_unit(&product, &unit, &inputs, profile))
         })
         .buffered(in_flight)
         .map_err(TrainerError::from);
@@ -80,11 +81,11 @@ fn blocks(call: &Evaluate, product: &PackedMap<u32>) -> Result<usize, TrainerErr
 async fn receive(
     service: &TrainerService,
     product: &PackedMap<u32>,
-    blocks: usize,
+    (profile, blocks): (Profile, usize),
     inbound: &mut Inbound,
 ) -> Result<CipherMatrix<u32>, Status> {
     let rows = product.map().inputs();
-    let mut upload = Upload::new(rows, blocks, TRAINING_ROWS.upload);
+    let mut upload = Upload::of(profile, rows, blocks);
     while upload.received() < rows {
         let part = inbound.next("an upload").await?;
         let Part::Input(chunk) = part else {
@@ -109,9 +110,10 @@ fn compute_unit(
     product: &PackedMap<u32>,
     unit: &Unit,
     inputs: &CipherMatrix<u32>,
+    profile: Profile,
 ) -> Result<OutputRows, RowCountError> {
     let outputs = product.evaluate(unit, inputs)?;
-    let packed = TRAINING_ROWS.pack(&outputs);
+    let packed = training_rows(profile).pack(&outputs);
     let (masks, bodies) = (packed.masks.into(), packed.bodies.into());
     Ok(OutputRows { rows: outputs.rows, masks, bodies })
 }

@@ -10,7 +10,7 @@ use sphinx_proto::v1::{
 };
 use sphinx_wire::parameters::optimizer_state;
 use sphinx_wire::state::{Hash, Link, WeightState, gradient_sha256, hash_from, sealed_sha256};
-use sphinx_wire::training::{BiasForm, Geometries, StageIntegers, working_sha256};
+use sphinx_wire::training::{Form, Geometries, StageIntegers, working_sha256};
 use tonic::transport::Channel;
 
 use crate::common::network;
@@ -87,7 +87,7 @@ impl Mirror {
 
     /// The integers that the trainer must compute with.
     pub fn integers(&self) -> Vec<StageIntegers> {
-        Geometries::new(plan(), BiasForm::AtHome, 4.0).lower(&self.weights.weights).unwrap()
+        Geometries::new(plan(), Form::default(), 4.0).lower(&self.weights.weights).unwrap()
     }
 
     /// H of them, as `opened` states it.

@@ -37,6 +37,7 @@ async fn rejects_openings_that_do_not_fit() {
         (OpenSession { parameter_set: 0, ..good() }, invalid, "parameter_set is 0"),
         (OpenSession { parameter_set: 2, ..good() }, invalid, "parameter_set is 2"),
         (OpenSession { model_id: "M".to_owned(), ..good() }, invalid, "model_id is \"M\""),
+        (OpenSession { profile: 2, ..good() }, invalid, "profile is 2"),
         (OpenSession { biases: 2, ..good() }, invalid, "biases is 2"),
         (OpenSession { optimizer: None, ..good() }, invalid, "optimizer is missing"),
         (OpenSession { optimizer: Some(no_rule), ..good() }, invalid, "optimizer.rule is missing"),

@@ -44,6 +44,7 @@ pub fn opening(session: u8) -> OpenSession {
         session_id: vec![session; 16].into(),
         parameter_set: ParameterSet::Glwe2048V1.into(),
         biases: 0,
+        profile: 0,
         optimizer: Some(Optimizer {
             rule: Some(Rule::Adam(Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 })),
             schedule: Some(Schedule {

@@ -70,21 +70,31 @@ proptest! {
     fn no_input_and_no_noise_drives_a_result_out_of_32_bits(
         seed: u64, magnitude in 1e-4..30.0f32,
         biases in prop::sample::select(vec![BiasForm::AtHome, BiasForm::Encrypted]),
+        profile in prop::sample::select(Profile::ALL.to_vec()),
         extreme in prop::sample::select(vec![f32::MAX, f32::INFINITY, f32::NEG_INFINITY, 2.0, -7.0]),
     ) {
-        let geometries = Geometries::new(plan(), biases, 4.0);
+        let geometries = Geometries::new(plan(), Form { profile, biases }, 4.0);
         let plan = geometries.plan();
         let stages = geometries.lower(&weights(plan, magnitude, seed)).unwrap();
         for (stage, integers) in plan.stages.iter().zip(&stages) {
             for (direction, scale, budget) in [
-                (Direction::Forward, forward_input_scale(stage), forward_budget(stage)),
-                (Direction::Backward, backward_input_scale(), backward_budget()),
+                (
+                    Direction::Forward,
+                    forward_input_scale(stage, profile),
+                    forward_budget(stage, profile),
+                ),
+                (
+                    Direction::Backward,
+                    backward_input_scale(profile),
+                    backward_budget(profile),
+                ),
             ] {
                 let Some(product) = integers.product(direction) else { continue };
                 let limit = budget.largest_message() as i32;
                 let noisy = i64::from(limit) + INPUT_NOISE as i64;
                 let bound = worst(&product.map, noisy);
-                prop_assert!(bound < 1 << 31, "{bound}");
+                let range = 1i64 << (profile.modulus_log2() - 1);
+                prop_assert!(bound < range, "{bound}");
                 prop_assert_eq!(product.bounds.iter().fold(0.0, |a: f64, b| a.max(*b)), bound as f64);
 
                 // Through encoding, whatever the values: its signs follow a row of the map.
@@ -100,7 +110,7 @@ proptest! {
                     *message += INPUT_NOISE as i32 * message.signum();
                 }
                 let results = apply_clear(&product.map, &messages);
-                prop_assert!(results.iter().all(|result| result.abs() < 1 << 31));
+                prop_assert!(results.iter().all(|result| result.abs() < range));
             }
         }
     }
@@ -108,10 +118,10 @@ proptest! {
     /// A message at its limit with its noise meets the row with the largest weights.
     #[test]
     fn the_range_is_used(seed: u64) {
-        let geometries = Geometries::new(plan(), BiasForm::AtHome, 4.0);
+        let geometries = Geometries::new(plan(), Form::default(), 4.0);
         let stages = geometries.lower(&weights(geometries.plan(), 0.5, seed)).unwrap();
         for (stage, integers) in geometries.plan().stages.iter().zip(&stages) {
-            let limit = forward_budget(stage).largest_message() + INPUT_NOISE;
+            let limit = forward_budget(stage, Profile::Glwe2048T32).largest_message() + INPUT_NOISE;
             let bound = worst(&integers.forward.map, limit as i64);
             prop_assert!(bound > 1 << 30, "{bound}");
         }
@@ -122,8 +132,8 @@ proptest! {
 #[test]
 fn encrypted_biases_are_added_to_their_channels_alone() {
     let (bound, bias) = (4.0, 3.25f32);
-    let [home, sent] =
-        [BiasForm::AtHome, BiasForm::Encrypted].map(|form| Geometries::new(plan(), form, bound));
+    let [home, sent] = [BiasForm::AtHome, BiasForm::Encrypted]
+        .map(|biases| Geometries::new(plan(), Form { biases, ..Form::default() }, bound));
     let weights = weights(home.plan(), 0.5, 7);
     let products = sent.lower(&weights).unwrap();
     for (stage, StageIntegers { forward, backward }) in home.plan().stages.iter().zip(&products) {
@@ -134,9 +144,10 @@ fn encrypted_biases_are_added_to_their_channels_alone() {
             let mut values = vec![0.0; inputs + channels];
             values[inputs + own] = bias * stage.input_bound / bound;
             let mut messages = vec![0; values.len()];
-            let budget = forward_budget(stage);
+            let profile = sent.form().profile;
+            let budget = forward_budget(stage, profile);
             let limit = budget.largest_message() as i32;
-            encode(&values, forward_input_scale(stage), limit, &mut messages);
+            encode(&values, forward_input_scale(stage, profile), limit, &mut messages);
             for (row, result) in apply_clear(&forward.map, &messages).into_iter().enumerate() {
                 let channel = row / forward.rows_per_channel;
                 let expected = if channel == own { f64::from(bias) } else { 0.0 };
@@ -157,7 +168,7 @@ fn stage_index(geometries: &Geometries, stage: &Stage) -> usize {
 
 #[test]
 fn the_first_stage_has_no_product_backward() {
-    let geometries = Geometries::new(plan(), BiasForm::AtHome, 4.0);
+    let geometries = Geometries::new(plan(), Form::default(), 4.0);
     let stages = geometries.lower(&weights(geometries.plan(), 1.0, 1)).unwrap();
     let backward: Vec<_> =
         stages.iter().map(|stage| stage.product(Direction::Backward).is_some()).collect();
@@ -173,7 +184,7 @@ fn the_first_stage_has_no_product_backward() {
 
 #[test]
 fn rejects_weights_that_are_not_the_networks() {
-    let geometries = Geometries::new(plan(), BiasForm::AtHome, 4.0);
+    let geometries = Geometries::new(plan(), Form::default(), 4.0);
     let good = weights(geometries.plan(), 1.0, 1);
     for (stage, value) in [(0, f32::NAN), (1, f32::INFINITY), (2, 1e12)] {
         let mut weights = good.clone();
@@ -221,7 +232,7 @@ fn changed(stages: &[StageIntegers]) -> Vec<Vec<StageIntegers>> {
 
 #[test]
 fn the_working_hash_tells_every_weight_scale_and_moment_apart() {
-    let geometries = Geometries::new(plan(), BiasForm::AtHome, 4.0);
+    let geometries = Geometries::new(plan(), Form::default(), 4.0);
     let mut state = WeightState { weights: weights(geometries.plan(), 0.5, 3), rule: None };
     let stages = geometries.lower(&state.weights).unwrap();
     let optimizer = state.optimizer_sha256();
