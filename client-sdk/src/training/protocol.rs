@@ -31,18 +31,22 @@ pub enum Checks {
 }
 
 impl Protocol {
-    /// What both sides have to agree on for a network.
+    /// The profile of a network's ciphertexts: the one asked for, or the shortest that will do.
     ///
     /// # Errors
-    /// [`TrainingError::Profile`] for a profile that the network is too wide for.
-    pub(crate) fn form(&self, plan: &Plan) -> Result<Form, ClientError> {
-        let profile = match self.profile {
+    /// [`TrainingError::Profile`] for one that the network is too wide for.
+    pub fn profile_of(&self, plan: &Plan) -> Result<Profile, ClientError> {
+        match self.profile {
             Some(asked) => {
                 profile::check(plan, asked).map_err(TrainingError::Profile)?;
-                asked
+                Ok(asked)
             }
-            None => profile::chosen(plan),
-        };
-        Ok(Form { profile, biases: self.biases })
+            None => Ok(profile::chosen(plan)),
+        }
+    }
+
+    /// What both sides have to agree on for a network.
+    pub(crate) fn form(&self, plan: &Plan) -> Result<Form, ClientError> {
+        Ok(Form { profile: self.profile_of(plan)?, biases: self.biases })
     }
 }
