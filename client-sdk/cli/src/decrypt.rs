@@ -41,7 +41,14 @@ impl Decrypt {
         })?;
         let answer = OneShotAnswer::try_from(answer)?;
         let key = context.workspace.home().key(&self.key_of(context, &answer.fingerprint)?)?;
-        let classes = answer.bodies.len() / ANSWER_BODY_WIDTH.bytes();
+        let (bytes, width) = (answer.bodies.len(), ANSWER_BODY_WIDTH.bytes());
+        let classes = bytes / width;
+        if classes < 2 || bytes % width != 0 {
+            return Err(CliError::Usage(format!(
+                "bodies of the answer have {bytes} bytes, expected {width} for each of two classes or more: the answer \
+                 is empty or cut short"
+            )));
+        }
         let prediction = one_shot::decrypt(&key, answer, classes)?;
         let decrypted = Decrypted {
             class: prediction.class,

@@ -22,20 +22,45 @@ pub struct RequestJson {
     bodies: String,
 }
 
-/// An answer as `grpcurl` prints it; it leaves zeros out.
+/// An answer in the JSON form of protobuf: names in either spelling, 64-bit numbers as strings or
+/// numbers, zeros left out. Fields that no answer has are refused: one that is misspelled would be
+/// taken for a zero.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AnswerJson {
     #[serde(default)]
-    version: String,
-    #[serde(default)]
+    version: Number,
     mask: String,
-    #[serde(default)]
     bodies: String,
-    #[serde(default)]
-    logit_scale: f64,
+    #[serde(alias = "logit_scale")]
+    logit_scale: Number,
     #[serde(default)]
     fingerprint: String,
+}
+
+/// A number or its text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Whole(u64),
+    Real(f64),
+    Text(String),
+}
+
+impl Default for Number {
+    fn default() -> Self {
+        Self::Whole(0)
+    }
+}
+
+impl Number {
+    fn text(&self) -> String {
+        match self {
+            Self::Whole(number) => number.to_string(),
+            Self::Real(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
 }
 
 impl From<OneShotRequest> for RequestJson {
@@ -65,15 +90,23 @@ impl TryFrom<AnswerJson> for OneShotAnswer {
         Ok(Self {
             mask: bytes("mask", &answer.mask)?,
             bodies: bytes("bodies", &answer.bodies)?,
-            logit_scale: answer.logit_scale,
+            logit_scale: scale(&answer.logit_scale)?,
             fingerprint: answer.fingerprint,
-            version: match answer.version.as_str() {
-                "" => 0,
-                text => text.parse().map_err(|error| {
-                    CliError::Usage(format!("version of the answer is not a number: {error}"))
-                })?,
-            },
+            version: answer.version.text().parse().map_err(|error| {
+                CliError::Usage(format!("version of the answer is not a number: {error}"))
+            })?,
         })
+    }
+}
+
+/// Integers per unit of a logit.
+fn scale(number: &Number) -> Result<f64, CliError> {
+    let text = number.text();
+    match text.parse::<f64>() {
+        Ok(scale) if scale.is_finite() && scale > 0.0 => Ok(scale),
+        _ => Err(CliError::Usage(format!(
+            "logit_scale of the answer is {text}, expected a positive number: the answer is damaged"
+        ))),
     }
 }
 
@@ -108,10 +141,39 @@ mod tests {
         assert_eq!((answer.logit_scale, answer.fingerprint.as_str()), (4.5e14, "ab"));
     }
 
+    /// protobuf's JSON has two spellings of names and two of 64-bit numbers.
+    #[test]
+    fn answers_are_read_in_every_spelling() {
+        for json in [
+            r#"{"version": "7", "mask": "AQ==", "bodies": "Ag==", "logitScale": 4.5e+14}"#,
+            r#"{"version": 7, "mask": "AQ==", "bodies": "Ag==", "logit_scale": 4.5e+14}"#,
+            r#"{"version": 7, "mask": "AQ==", "bodies": "Ag==", "logit_scale": "4.5e14"}"#,
+            r#"{"version": "7", "mask": "AQ==", "bodies": "Ag==", "logitScale": 450000000000000}"#,
+        ] {
+            let answer: AnswerJson = serde_json::from_str(json).unwrap();
+            let answer = OneShotAnswer::try_from(answer).unwrap();
+            assert_eq!((answer.version, answer.logit_scale), (7, 4.5e14), "{json}");
+        }
+    }
+
     #[test]
     fn rejects_answers_that_are_none() {
-        let answer: AnswerJson = serde_json::from_str(r#"{"mask": "???"}"#).unwrap();
-        let error = OneShotAnswer::try_from(answer).unwrap_err();
-        assert!(error.to_string().contains("mask of the answer is no base64"), "{error}");
+        let whole = r#""mask": "AQ==", "bodies": "Ag==""#;
+        for (json, says) in [
+            (r#"{"mask": "???", "bodies": "", "logitScale": 1}"#.to_owned(), "no base64"),
+            (format!(r#"{{{whole}, "logitScale": 0}}"#), "logit_scale of the answer is 0"),
+            (format!(r#"{{{whole}, "logitScale": "NaN"}}"#), "logit_scale of the answer is NaN"),
+            (format!(r#"{{{whole}, "logitScale": 1, "version": -3}}"#), "not a number"),
+            (format!(r#"{{{whole}}}"#), "missing field `logitScale`"),
+            (format!(r#"{{{whole}, "logit-scale": 1}}"#), "unknown field `logit-scale`"),
+            ("{}".to_owned(), "missing field `mask`"),
+        ] {
+            let read = serde_json::from_str::<AnswerJson>(&json).map_err(|error| error.to_string());
+            let read = read.and_then(|answer| {
+                OneShotAnswer::try_from(answer).map_err(|error| error.to_string())
+            });
+            let error = read.expect_err(&json);
+            assert!(error.contains(says), "{json}: {error}");
+        }
     }
 }
