@@ -105,9 +105,19 @@ async fn images_are_recognised_in_one_shot_until_the_keys_are_removed() {
             assert!((clear - noisy).abs() < 0.2, "{noisy} instead of {clear}");
         }
     }
-    let (code, _, error) = decrypt(&world, &[], "{\"mask\": \"AAAA\", \"bodies\": \"AAAA\"}");
-    assert_eq!(code, Some(1));
-    assert_says(&error, &["an answer with 3 bytes of mask"]);
+    // Ten logits, all of them or none, and none under a mask that is cut.
+    let bodies = "A".repeat(200);
+    for (json, expected, says) in [
+        (json!({"mask": "AAAA", "bodies": bodies, "logitScale": 1}), 1, "3 bytes of mask"),
+        (json!({"mask": "AAAA", "bodies": "", "logitScale": 1}), 2, "bodies of the answer have 0"),
+        (json!({"mask": "AAAA", "bodies": "AAAA", "logitScale": 1}), 2, "empty or cut short"),
+        (json!({"mask": "AAAA", "bodies": bodies}), 2, "missing field `logitScale`"),
+        (json!({}), 2, "missing field"),
+    ] {
+        let (code, text, error) = decrypt(&world, &[], &json.to_string());
+        assert_eq!((code, text.as_str()), (Some(expected), ""), "{json}");
+        assert_says(&error, &[says]);
+    }
     let (code, _, error) = decrypt(&world, &[], "no JSON");
     assert_eq!(code, Some(2));
     assert_says(&error, &["no answer of InferOnce"]);
