@@ -106,7 +106,7 @@ async fn images_are_recognised_in_one_shot_until_the_keys_are_removed() {
         }
     }
     // Ten logits, all of them or none, and none under a mask that is cut.
-    let bodies = "A".repeat(200);
+    let bodies = "A".repeat(208);
     for (json, expected, says) in [
         (json!({"mask": "AAAA", "bodies": bodies, "logitScale": 1}), 1, "3 bytes of mask"),
         (json!({"mask": "AAAA", "bodies": "", "logitScale": 1}), 2, "bodies of the answer have 0"),
