@@ -22,8 +22,10 @@ const CLIPPING_NORM: f32 = 0.1;
 const HALF: u32 = 1 << 30;
 /// A pixel, at most 2^14 as it is encrypted, fills half of the range with this.
 const PIXEL_GAIN: u32 = 1 << 16;
-/// An activation, ±2^14 as it is encrypted, fills a quarter of the range with this.
-const BIT_GAIN: u32 = 1 << 15;
+/// An activation, ±2^14 as it is encrypted, fills half of the range with this.
+const BIT_GAIN: u32 = 1 << 16;
+/// 62.1 activations of 1: with 64 of them a slot is closed, with 63 and one of -1 it is open.
+const GATE: u32 = ((621 << 30) / 10u64) as u32;
 
 /// What is known of a step.
 pub struct Step {
@@ -64,15 +66,14 @@ fn inventions() -> Vec<((u32, Direction), Invent)> {
         let by = reader(row);
         shifted(&inputs.rows[0], (by, PIXEL_GAIN), |slot| match slot {
             _ if slot == by => -(1 << 29),
-            // What comes around the end is negated.
-            _ if slot < by => LARGEST,
+            // What comes around the end is negated; room for the noise on both sides.
+            _ if slot < by => LARGEST - (1 << 21),
             _ => HALF as i32 - (1 << 21),
         })
     };
     // 0 where one of the 64 neurons is -1, else far into the saturation.
     let gates = |_: usize, inputs: &Inputs| {
-        let mut sum =
-            Row::clear(|_| 62u32.wrapping_mul(BIT_GAIN << 14).wrapping_neg().cast_signed());
+        let mut sum = Row::clear(|_| GATE.wrapping_neg().cast_signed());
         for (mask, body) in &inputs.rows {
             let add = |(sum, word): (&mut u32, &u32)| {
                 *sum = sum.wrapping_add(word.wrapping_mul(BIT_GAIN));
