@@ -37,6 +37,15 @@ impl AdmissionLayer {
     pub(crate) fn new(limit: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(limit)), limit }
     }
+
+    /// Waits until no RPC is served any more, and takes all places, so that none begins again.
+    pub(crate) async fn all_ended(&self) {
+        let all = u32::try_from(self.limit).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        if let Ok(places) = Arc::clone(&self.places).acquire_many_owned(all).await {
+            places.forget();
+        }
+    }
 }
 
 impl<S> Layer<S> for AdmissionLayer {
