@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::error::ChannelError;
 use crate::retries::{Retries, may_pass, may_pass_reread};
 use crate::security::{Dialler, Security};
-use crate::status::{broken, root_cause};
+use crate::status::{broken, root_cause, untrusted};
 use crate::tenant::{Caller, TenantChannel};
 
 /// Deadline for making a connection.
@@ -178,6 +178,10 @@ impl Connection {
         let unavailable =
             status.code() == Code::Unavailable && !status.metadata().contains_key("x-request-id");
         if unavailable || broken(status) {
+            if untrusted(status) {
+                let (address, cause) = (self.address.to_string(), root_cause(status));
+                return ChannelError::Untrusted { service, address, cause };
+            }
             return ChannelError::Unreachable {
                 service,
                 address: self.address.to_string(),

@@ -41,6 +41,19 @@ pub enum ChannelError {
         /// What the last try said.
         cause: String,
     },
+    /// The service is not who it should be, or says so of this side.
+    #[error(
+        "the {service} service at {address} and this side do not come to terms by TLS: {cause}; see --ca, and \
+         --certificate if it asks for one"
+    )]
+    Untrusted {
+        /// Name of the service.
+        service: &'static str,
+        /// Where it was looked for.
+        address: String,
+        /// What TLS says.
+        cause: String,
+    },
     /// A service refused a request.
     #[error("the {service} service refused: {message} ({code:?}{})", request(request_id))]
     Refused {
@@ -75,6 +88,7 @@ impl ChannelError {
             Self::Address { .. }
             | Self::Security { .. }
             | Self::Unreachable { .. }
+            | Self::Untrusted { .. }
             | Self::Protocol { .. } => None,
         }
     }

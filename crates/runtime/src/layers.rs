@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::timeout::TimeoutLayer;
@@ -15,13 +15,11 @@ use tower_http::trace::TraceLayer;
 use tracing::Span;
 
 use crate::admission::AdmissionLayer;
-use crate::body::{impatient, panicked};
+use crate::body::{REQUEST_ID, impatient, panicked};
 use crate::config::ServerConfig;
 use crate::guard::Gate;
 use crate::identity::{IdentityLayer, credential_for_log, identify, tenant_for_log};
 use crate::rescue::RescueLayer;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Puts the layers around a service's routes. A request meets them from top to bottom, a reply from
 /// bottom to top.

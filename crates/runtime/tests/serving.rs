@@ -166,6 +166,7 @@ async fn a_panicking_stream_ends_with_internal_and_spares_its_connection() {
     sender.send(TrainRequest::default()).await.unwrap();
     let status = stream.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Internal, "{status:?}");
+    assert!(status.metadata().contains_key("x-request-id"), "{status:?}");
     // Same connection, and the only place is free again.
     running.client.get_model(get("m")).await.unwrap();
 }
@@ -196,6 +197,7 @@ async fn rejects_a_stream_whose_client_falls_silent() {
     }
     let status = stream.message().await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert!(status.metadata().contains_key("x-request-id"), "{status:?}");
 }
 
 #[tokio::test]
