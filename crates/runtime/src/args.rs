@@ -30,8 +30,8 @@ pub struct ServiceArgs {
     /// Threads for computing; 0 takes all cores
     #[arg(long, value_name = "N")]
     pub compute_threads: Option<usize>,
-    /// Speak clear text to other machines too, in both directions: everybody on the way can read and
-    /// change it
+    /// Speak clear text to other machines too, in both directions: everybody on the way can read
+    /// and change it
     #[arg(long)]
     pub insecure_cleartext: bool,
     /// Form of the log lines on standard error

@@ -29,9 +29,10 @@ const EX_SOFTWARE: u8 = 70;
 const INTERRUPTED: i32 = 130;
 
 /// Runs a service to its end and says with which code to exit: 0 after a drain, 78 for a wrong
-/// configuration, 71 when the system refuses the address, 70 when the service fails, 130
-/// when it is told to stop a second time and cuts what runs. With `--check-health` nothing is run; the service that runs already is asked, and 1 says it does not
-/// serve. Every failure is one line on standard error.
+/// configuration, 71 when the system refuses the address, 70 when the service fails, 130 when it is
+/// told to stop a second time and cuts what runs. With `--check-health` nothing is run; the service
+/// that runs already is asked, and 1 says it does not serve. Every failure is one line on standard
+/// error.
 pub fn launch<S: Service>(args: &ServiceArgs) -> ExitCode {
     match try_launch::<S>(args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -98,7 +98,7 @@ impl New {
             expires_unix_seconds: expires,
             revoked_unix_seconds: None,
         };
-        // Before it counts: a token that nobody has is better than one that is nowhere written down.
+        // Before it counts: a token that counts for nothing is better than one that is nowhere.
         if let (Some(path), Some(token)) = (&self.output, &token) {
             write_new(path, token.expose().as_bytes())
                 .map_err(|source| CliError::File { path: path.clone(), source })?;

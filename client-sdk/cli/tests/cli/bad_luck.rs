@@ -71,6 +71,8 @@ fn a_second_ctrl_c_ends_at_once_what_does_not_look() {
     let mut command = machine.command(&["decrypt"]);
     let quiet = || Stdio::null();
     let mut child = command.stdin(Stdio::piped()).stdout(quiet()).stderr(quiet()).spawn().unwrap();
+    // Waiting for a child would close it.
+    let _held = child.stdin.take();
     let wait = |millis| std::thread::park_timeout(Duration::from_millis(millis));
     wait(1000);
     let start = Instant::now();

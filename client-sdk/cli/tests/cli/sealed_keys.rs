@@ -111,7 +111,7 @@ async fn a_lost_home_is_restored_and_trains_on() {
     // All goes on: registration, budget, training, recognition.
     assert_eq!(world.run(&["keys", "register", "--json"]).json()["already_registered"], true);
     assert_eq!(world.run(&["privacy", "show", "m", "--json"]).json(), before);
-    world.train_tiny(&["--model", "m"]).succeeded();
+    world.run(&["train", "--model", "m", "--epochs", "0.1", "--epsilon", "8"]).succeeded();
     assert!(version(world.run(&["models", "show", "m", "--json"])) > trained);
     world.run(&["evaluate", "m", "--limit", "4"]).succeeded();
     // The ledger is another now, and is not put back over.

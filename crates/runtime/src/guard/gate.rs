@@ -150,11 +150,11 @@ fn known<'a>(
     certificate: Option<Digest>,
     now: i64,
 ) -> Result<&'a Credential, Turned> {
-    let shown = match bearer(headers)? {
-        Some(digest) => digest,
-        None => certificate.ok_or(Turned::Nobody)?,
+    let credential = match bearer(headers)? {
+        Some(digest) => register.find(&digest).ok_or(Turned::Unknown)?,
+        // A certificate may be shown for TLS alone.
+        None => certificate.and_then(|digest| register.find(&digest)).ok_or(Turned::Nobody)?,
     };
-    let credential = register.find(&shown).ok_or(Turned::Unknown)?;
     let id = || credential.digest.id();
     if credential.revoked_unix_seconds.is_some() {
         return Err(Turned::Revoked { id: id() });

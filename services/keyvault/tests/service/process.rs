@@ -133,10 +133,14 @@ async fn a_full_disk_under_log_and_output_ends_no_service() {
     assert_eq!(status.code(), Some(0));
     // Nor does it need somebody who reads where it listens.
     let address = process.address.to_string();
-    let command = &mut self::command(dir.path());
-    command.args(["--log-filter", "off"]).stdout(full());
-    // The address of before is free again, and known.
-    let mut child = command.arg(format!("--listen={address}")).spawn().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sphinx-keyvault"));
+    command
+        .args(["--listen", &address, "--log-filter", "off", "--store"])
+        .arg(dir.path())
+        .stdin(Stdio::null())
+        .stdout(full())
+        .kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
     let listening = async {
         while tokio::net::TcpStream::connect(&address).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
