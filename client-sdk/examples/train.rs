@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The secret key stays here; what is registered lets the services compute and not decrypt.
     let key = KeyId::parse("example")?;
     if !workspace.home().key_ids()?.contains(&key) {
-        workspace.make_key(Some(key.clone()))?;
+        workspace.make_key(Some(key.clone()), None)?;
     }
     workspace.register_key(&key, "of the examples").await?;
 

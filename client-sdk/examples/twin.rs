@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_client::{
     ClearTwin, EncryptedSession, Endpoints, KeyId, ModelId, Privacy, Progress, Protocol,
-    SessionOptions, SphinxClient, TenantId, TrainingOptions, train_without_ledger,
+    SessionOptions, SphinxClient, TrainingOptions, train_without_ledger,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_network::{NetworkSpec, Plan, StageParameters, initial_parameters};
@@ -64,7 +64,7 @@ async fn encrypted(
         trainer: cluster.trainer.to_string(),
         inference: cluster.inference.to_string(),
         keyvault: cluster.keyvault.to_string(),
-        tenant: TenantId::default(),
+        ..Endpoints::default()
     })?;
     let key = Arc::new(RootKey::generate(&mut sphinx_client::secure_rng()));
     let (key_id, model_id) = (KeyId::parse("twin")?, ModelId::parse("twin")?);

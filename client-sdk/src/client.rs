@@ -1,7 +1,11 @@
 //! The client of the three services.
 
-use sphinx_channel::{Address, INFERENCE_PORT, KEY_VAULT_PORT, TRAINER_PORT};
+use std::path::PathBuf;
+
+use sphinx_access::Token;
+use sphinx_channel::{Address, INFERENCE_PORT, KEY_VAULT_PORT, Security, TRAINER_PORT};
 use sphinx_proto::TenantId;
+use sphinx_tls::Identity as TlsIdentity;
 
 use crate::connection::Connection;
 use crate::error::ClientError;
@@ -9,7 +13,7 @@ use crate::error::ClientError;
 /// Where the services are and who is asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Address of the trainer, `http://HOST:PORT`.
+    /// Address of the trainer, `https://HOST:PORT`, or `http` on this machine.
     pub trainer: String,
     /// Address of the inference service.
     pub inference: String,
@@ -17,6 +21,8 @@ pub struct Endpoints {
     pub keyvault: String,
     /// The tenant whose keys and models are meant.
     pub tenant: TenantId,
+    /// Whom to believe, what to show, and what may go in clear text.
+    pub security: Security,
 }
 
 impl Default for Endpoints {
@@ -26,24 +32,36 @@ impl Default for Endpoints {
             inference: Address::local(INFERENCE_PORT).to_string(),
             keyvault: Address::local(KEY_VAULT_PORT).to_string(),
             tenant: TenantId::default(),
+            security: Security::default(),
         }
     }
 }
 
 impl Endpoints {
-    /// What `SPHINX_TRAINER`, `SPHINX_INFERENCE`, `SPHINX_KEYVAULT` and `SPHINX_TENANT` say, as the
-    /// command reads them; where one is absent or empty, the default.
+    /// What `SPHINX_TRAINER`, `SPHINX_INFERENCE`, `SPHINX_KEYVAULT`, `SPHINX_TENANT`, `SPHINX_CA`,
+    /// `SPHINX_CERTIFICATE` with `SPHINX_CERTIFICATE_KEY`, and `SPHINX_TOKEN` say, as the command
+    /// reads them; where one is absent or empty, the default.
     ///
     /// # Errors
-    /// [`ClientError::Name`] for a tenant that is not a valid name.
+    /// [`ClientError::Name`] for a tenant that is not a valid name, [`ClientError::Token`] for what
+    /// is no token.
     pub fn from_environment() -> Result<Self, ClientError> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let Self { trainer, inference, keyvault, tenant } = Self::default();
+        let Self { trainer, inference, keyvault, tenant, .. } = Self::default();
+        let path = |name| variable(name).map(PathBuf::from);
+        let shown = path("SPHINX_CERTIFICATE").zip(path("SPHINX_CERTIFICATE_KEY"));
+        let token = variable("SPHINX_TOKEN").map(zeroize::Zeroizing::new);
         Ok(Self {
             trainer: variable("SPHINX_TRAINER").unwrap_or(trainer),
             inference: variable("SPHINX_INFERENCE").unwrap_or(inference),
             keyvault: variable("SPHINX_KEYVAULT").unwrap_or(keyvault),
             tenant: variable("SPHINX_TENANT").map_or(Ok(tenant), TenantId::parse)?,
+            security: Security {
+                ca: path("SPHINX_CA"),
+                identity: shown.map(|(certificate, key)| TlsIdentity { certificate, key }),
+                token: token.map(|text| Token::parse(&text)).transpose()?,
+                insecure_cleartext: false,
+            },
         })
     }
 }
@@ -75,10 +93,12 @@ impl SphinxClient {
     /// A client of the services at `endpoints`.
     ///
     /// # Errors
-    /// [`ChannelError::Address`](crate::ChannelError::Address) for an address that is not a URL.
-    /// Whether somebody is there shows at the first request.
+    /// [`ChannelError::Address`](crate::ChannelError::Address) for an address that is not a URL,
+    /// [`ChannelError::Security`](crate::ChannelError::Security) for one that may not be called, or
+    /// for certificates that cannot be used. Whether somebody is there shows at the first request.
     pub fn new(endpoints: &Endpoints) -> Result<Self, ClientError> {
-        let connect = |service, address: &str| Connection::new(service, address, &endpoints.tenant);
+        let Endpoints { tenant, security, .. } = endpoints;
+        let connect = |service, address: &str| Connection::new(service, address, tenant, security);
         Ok(Self {
             trainer: connect("trainer", &endpoints.trainer)?,
             inference: connect("inference", &endpoints.inference)?,

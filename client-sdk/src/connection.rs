@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sphinx_channel::TenantChannel;
+use sphinx_channel::{Security, TenantChannel};
 use sphinx_proto::TenantId;
 use sphinx_wire::Mismatch;
 use tonic::Status;
@@ -19,8 +19,9 @@ impl Connection {
         service: &'static str,
         address: &str,
         tenant: &TenantId,
+        security: &Security,
     ) -> Result<Self, ClientError> {
-        Ok(Self(sphinx_channel::Connection::new(service, address, tenant)?))
+        Ok(Self(sphinx_channel::Connection::new(service, address, tenant, security)?))
     }
 
     /// Sends a request, again with growing pauses while the service is away or overloaded.

@@ -27,6 +27,9 @@ pub enum ClientError {
     /// A service cannot be reached, refused, or broke the protocol.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// What should be a token is none.
+    #[error(transparent)]
+    Token(#[from] sphinx_access::TokenError),
     /// A name or an id is malformed.
     #[error(transparent)]
     Name(#[from] ConversionError),
@@ -104,7 +107,8 @@ impl ClientError {
             Self::TicketStore(error) => {
                 matches!(error, sphinx_tickets::TicketStoreError::Busy { .. })
             }
-            Self::Name(_)
+            Self::Token(_)
+            | Self::Name(_)
             | Self::Spec(_)
             | Self::Data(_)
             | Self::Features(_)

@@ -47,7 +47,8 @@ pub use workspace::{Workspace, WorkspaceError};
 
 // What the items above are made of, so that a program needs no other crate of the workspace.
 pub use bytes::Bytes;
-pub use sphinx_channel::ChannelError;
+pub use sphinx_access::{Token, TokenError};
+pub use sphinx_channel::{ChannelError, Security, SecurityError};
 pub use sphinx_data as data;
 pub use sphinx_evaluation_keys::OneShotProfile;
 pub use sphinx_features as features;
@@ -56,7 +57,10 @@ pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
 pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
 pub use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 pub use sphinx_proto::{ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId};
-pub use sphinx_secret::{Identity, ModelName, ReadKey, RootKey, SecretKey};
+pub use sphinx_secret::{
+    EmptyPassphrase, Identity, ModelName, Passphrase, ReadKey, RootKey, SecretKey,
+};
+pub use sphinx_tls::Identity as TlsIdentity;
 pub use tonic::Code;
 
 /// A generator for secrets: keys, masks, noise. It has no state: every draw is the operating

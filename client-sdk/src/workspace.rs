@@ -6,6 +6,7 @@
 //! registered one, takes the key that a model was made with, and puts the ledger of a deleted model
 //! aside. Programs that train models for people use it.
 
+mod backup;
 mod confusion;
 mod error;
 mod evaluation;
@@ -19,11 +20,12 @@ mod training;
 
 use std::path::PathBuf;
 
+pub use backup::BackupReport;
 pub use confusion::Confusion;
 pub use error::WorkspaceError;
 pub use evaluation::Evaluation;
 pub use history::EpochReport;
-pub use home::{Home, write_new};
+pub use home::{Home, Passphrases, write_new};
 pub use models::{AskedModel, NewModel, TrainableModel};
 pub use rotation::RotatedKey;
 pub use training::{Trained, train_with_history};
@@ -60,6 +62,11 @@ impl Workspace {
     pub fn open(endpoints: &Endpoints, root: PathBuf) -> Result<Self, ClientError> {
         let client = SphinxClient::new(endpoints)?;
         Ok(Self { client, tenant: endpoints.tenant.clone(), home: Home::new(root) })
+    }
+
+    /// Asks `passphrases` whenever a sealed key is used.
+    pub fn with_passphrases(self, passphrases: Passphrases) -> Self {
+        Self { home: self.home.with_passphrases(passphrases), ..self }
     }
 
     /// The client of the services.

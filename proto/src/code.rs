@@ -45,6 +45,10 @@ impl Reason {
 pub enum ErrorCode {
     /// The request itself is wrong.
     InvalidArgument,
+    /// Nobody known makes the request.
+    Unauthenticated,
+    /// Who makes the request may not.
+    PermissionDenied,
     /// The model, version or key does not exist for this tenant.
     NotFound,
     /// A different object is stored under this id.
@@ -67,6 +71,8 @@ impl From<ErrorCode> for Code {
     fn from(code: ErrorCode) -> Self {
         match code {
             ErrorCode::InvalidArgument => Self::InvalidArgument,
+            ErrorCode::Unauthenticated => Self::Unauthenticated,
+            ErrorCode::PermissionDenied => Self::PermissionDenied,
             ErrorCode::NotFound => Self::NotFound,
             ErrorCode::AlreadyExists => Self::AlreadyExists,
             ErrorCode::FailedPrecondition => Self::FailedPrecondition,

@@ -7,10 +7,12 @@ use etcetera::{BaseStrategy, choose_base_strategy};
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
-use sphinx_client::{Endpoints, TenantId};
+use sphinx_client::{ClientError, Endpoints, Security, TenantId, TlsIdentity, Token};
+use sphinx_runtime::expand_home;
 use sphinx_telemetry::LogConfig;
 
 use crate::error::CliError;
+use crate::passphrase::PassphraseSource;
 
 /// Options of every client command.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -32,6 +34,30 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
+    /// PEM file of the authorities that may vouch for the services [default: the system's]
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<PathBuf>,
+    /// PEM file of the certificate to show to the services
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<PathBuf>,
+    /// PEM file of its private key
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_key: Option<PathBuf>,
+    /// File of the token that says who calls [the token itself: $SPHINX_TOKEN]
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_file: Option<PathBuf>,
+    /// File of the passphrase of sealed keys [the passphrase itself: $SPHINX_PASSPHRASE]
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passphrase_file: Option<PathBuf>,
+    /// Speak clear text to other machines too: everybody on the way can read and change it
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    insecure_cleartext: bool,
     /// Directory of secret keys and privacy ledgers
     #[arg(long, global = true, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +84,17 @@ pub struct Config {
     inference: String,
     keyvault: String,
     tenant: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passphrase_file: Option<PathBuf>,
+    insecure_cleartext: bool,
     /// Empty for the default, which needs a home directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     home: Option<PathBuf>,
@@ -71,6 +108,11 @@ impl GlobalArgs {
             (self.trainer.is_some(), "--trainer"),
             (self.inference.is_some(), "--inference"),
             (self.tenant.is_some(), "--tenant"),
+            (self.ca.is_some(), "--ca"),
+            (self.certificate.is_some(), "--certificate"),
+            (self.certificate_key.is_some(), "--certificate-key"),
+            (self.token_file.is_some(), "--token-file"),
+            (self.passphrase_file.is_some(), "--passphrase-file"),
             (self.home.is_some(), "--home"),
             (self.log.is_some(), "--log"),
             (self.json, "--json"),
@@ -79,17 +121,30 @@ impl GlobalArgs {
         .find_map(|(given, flag)| given.then_some(flag))
     }
 
+    /// The tenant named by a flag.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
     /// The same options from the environment.
     fn from_environment() -> Self {
         let text = |name| environment(name).map(|value| value.to_string_lossy().into_owned());
+        let path = |name| environment(name).map(PathBuf::from);
         Self {
             trainer: text("SPHINX_TRAINER"),
             inference: text("SPHINX_INFERENCE"),
             keyvault: text("SPHINX_KEYVAULT"),
             tenant: text("SPHINX_TENANT"),
-            home: environment("SPHINX_HOME").map(PathBuf::from),
+            ca: path("SPHINX_CA"),
+            certificate: path("SPHINX_CERTIFICATE"),
+            certificate_key: path("SPHINX_CERTIFICATE_KEY"),
+            token_file: path("SPHINX_TOKEN_FILE"),
+            passphrase_file: path("SPHINX_PASSPHRASE_FILE"),
+            // Only ever said by hand or by a file: a variable is inherited unseen.
+            insecure_cleartext: false,
+            home: path("SPHINX_HOME"),
             log: text("SPHINX_LOG"),
-            config: environment("SPHINX_CONFIG").map(PathBuf::from),
+            config: path("SPHINX_CONFIG"),
             json: false,
         }
     }
@@ -114,13 +169,46 @@ impl Config {
         }
         let layers =
             layers.merge(Serialized::defaults(environment)).merge(Serialized::defaults(flags));
-        layers.extract().map_err(|error| CliError::Config(Box::new(error)))
+        let mut config: Self =
+            layers.extract().map_err(|error| CliError::Config(Box::new(error)))?;
+        config.expand()?;
+        Ok(config)
+    }
+
+    /// Paths below `~` become whole: no shell sees those of a file.
+    fn expand(&mut self) -> Result<(), CliError> {
+        for (option, path) in [
+            ("home", &mut self.home),
+            ("ca", &mut self.ca),
+            ("certificate", &mut self.certificate),
+            ("certificate_key", &mut self.certificate_key),
+            ("token_file", &mut self.token_file),
+            ("passphrase_file", &mut self.passphrase_file),
+        ] {
+            if let Some(path) = path {
+                let whole = expand_home(path);
+                *path = whole.ok_or_else(|| CliError::Tilde { option, path: path.clone() })?;
+            }
+        }
+        Ok(())
     }
 
     fn defaults() -> Self {
-        let Endpoints { trainer, inference, keyvault, tenant } = Endpoints::default();
-        let (tenant, log) = (tenant.to_string(), "warn".to_owned());
-        Self { trainer, inference, keyvault, tenant, home: None, log }
+        let Endpoints { trainer, inference, keyvault, tenant, .. } = Endpoints::default();
+        Self {
+            trainer,
+            inference,
+            keyvault,
+            tenant: tenant.to_string(),
+            ca: None,
+            certificate: None,
+            certificate_key: None,
+            token_file: None,
+            passphrase_file: None,
+            insecure_cleartext: false,
+            home: None,
+            log: "warn".to_owned(),
+        }
     }
 
     pub fn endpoints(&self) -> Result<Endpoints, CliError> {
@@ -129,7 +217,39 @@ impl Config {
             inference: self.inference.clone(),
             keyvault: self.keyvault.clone(),
             tenant: TenantId::parse(self.tenant.as_str())?,
+            security: self.security()?,
         })
+    }
+
+    /// Where passphrases of sealed keys come from.
+    pub fn passphrases(&self) -> PassphraseSource {
+        PassphraseSource::new(environment("SPHINX_PASSPHRASE"), self.passphrase_file.clone())
+    }
+
+    /// How services are called. `SPHINX_TOKEN` counts more than a file.
+    fn security(&self) -> Result<Security, CliError> {
+        let identity = match (&self.certificate, &self.certificate_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => {
+                Some(TlsIdentity { certificate: certificate.clone(), key: key.clone() })
+            }
+            (Some(_), None) | (None, Some(_)) => {
+                let needed = "--certificate and --certificate-key belong together";
+                return Err(CliError::Usage(needed.to_owned()));
+            }
+        };
+        let token = match environment("SPHINX_TOKEN") {
+            Some(text) => {
+                let text = zeroize::Zeroizing::new(text.to_string_lossy().into_owned());
+                Some(Token::parse(&text).map_err(ClientError::from)?)
+            }
+            None => {
+                let file = self.token_file.as_deref();
+                file.map(Token::load).transpose().map_err(ClientError::from)?
+            }
+        };
+        let insecure_cleartext = self.insecure_cleartext;
+        Ok(Security { ca: self.ca.clone(), identity, token, insecure_cleartext })
     }
 
     /// Directory of keys and ledgers.
@@ -153,6 +273,6 @@ impl Config {
 const CONFIG_FILE: &str = "sphinx/config.toml";
 
 /// A variable that is set and not empty.
-fn environment(name: &str) -> Option<std::ffi::OsString> {
+pub fn environment(name: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

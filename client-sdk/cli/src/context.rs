@@ -7,9 +7,11 @@ use crate::config::Config;
 use crate::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::passphrase::PassphraseSource;
 
 pub struct Context {
     pub workspace: Workspace,
+    pub passphrases: PassphraseSource,
     pub output: Output,
     pub interrupt: Interrupt,
 }
@@ -17,7 +19,10 @@ pub struct Context {
 impl Context {
     pub fn open(config: &Config, output: Output, interrupt: Interrupt) -> Result<Self, CliError> {
         let endpoints: Endpoints = config.endpoints()?;
-        Ok(Self { workspace: Workspace::open(&endpoints, config.home()?)?, output, interrupt })
+        let passphrases = config.passphrases();
+        let workspace = Workspace::open(&endpoints, config.home()?)?;
+        let workspace = workspace.with_passphrases(passphrases.clone().for_keys());
+        Ok(Self { workspace, passphrases, output, interrupt })
     }
 
     /// The key asked for, or the only one there is.

@@ -12,7 +12,7 @@ use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
 
 use crate::data::{DataArgs, first};
-use crate::error::CliError;
+use crate::error::{CliError, note};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::report::write_report;
@@ -66,7 +66,7 @@ impl Demo {
         options.resolve(train.len())?;
         let material = Material { spec, train, test, delta };
         if let Some(warning) = warning(&options.privacy) {
-            eprintln!("{warning}\n");
+            note(&format!("{warning}\n"));
         }
         let trial = Trial {
             name: "demo",

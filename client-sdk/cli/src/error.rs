@@ -1,6 +1,6 @@
 //! What a command can fail with, and how that is said: one line, what was wrong, what to do.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -38,6 +38,10 @@ pub enum CliError {
     NoConfigFile { path: PathBuf },
     #[error(transparent)]
     LogFilter(#[from] sphinx_telemetry::FilterError),
+    #[error("{option} = {path:?}: expected an absolute path, or one below ~/ with HOME set")]
+    Tilde { option: &'static str, path: PathBuf },
+    #[error("passphrase: {0}")]
+    Passphrase(#[source] io::Error),
     #[error("no home directory: say where keys and ledgers are with --home or SPHINX_HOME")]
     NoHome,
     #[error("{}: {source}", path.display())]
@@ -56,6 +60,14 @@ pub enum CliError {
     Usage(String),
     #[error("export: {0}")]
     Safetensors(#[from] safetensors::SafeTensorError),
+    #[error(transparent)]
+    Credentials(#[from] sphinx_access::RegisterError),
+    #[error(transparent)]
+    Authority(#[from] sphinx_tls::AuthorityError),
+    #[error(transparent)]
+    Tls(#[from] sphinx_tls::TlsError),
+    #[error("{} exists already: give another --dir, or see `sphinx certs renew`", path.display())]
+    CertificateExists { path: PathBuf },
     #[error("{} exists already: move it away, or give another --output", path.display())]
     OutputExists { path: PathBuf },
     #[error("{failed} of {of} images could not be recognised")]
@@ -82,7 +94,7 @@ impl CliError {
             return ExitCode::SUCCESS;
         }
         let hint = self.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-        eprintln!("sphinx: {self}{hint}");
+        note(&format!("sphinx: {self}{hint}"));
         ExitCode::from(self.exit_code())
     }
 
@@ -97,11 +109,17 @@ impl CliError {
                 | Self::NoConfigFile { .. }
                 | Self::LogFilter(_)
                 | Self::NoHome
+                | Self::Credentials(sphinx_access::RegisterError::Scope { .. })
+                | Self::Tilde { .. }
                 | Self::Workspace(WorkspaceError::WhichKey { .. })
                 | Self::UnknownNetwork { .. }
                 | Self::Recipe(_)
                 | Self::Client(
-                    ClientError::Name(_) | ClientError::Channel(ChannelError::Address { .. })
+                    ClientError::Name(_)
+                        | ClientError::Token(_)
+                        | ClientError::Channel(
+                            ChannelError::Address { .. } | ChannelError::Security { .. }
+                        )
                 )
         );
         if usage { USAGE } else { 1 }
@@ -219,6 +237,11 @@ impl From<AccountingError> for CliError {
     fn from(error: AccountingError) -> Self {
         Self::Client(error.into())
     }
+}
+
+/// Says something on standard error. That nobody reads it is no reason to fail.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Figment writes one line per place.

@@ -2,25 +2,53 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::error::CliError;
+
+/// What shells say of a process that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+/// What a command that was asked twice is given to say what it has to say.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Whether the user is asked for something: to stop is then an answer.
+static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Asks the user for something at the terminal; Ctrl-C meanwhile ends the process.
+pub fn while_asking<T>(ask: impl FnOnce() -> T) -> T {
+    ASKING.store(true, Ordering::SeqCst);
+    let answer = ask();
+    ASKING.store(false, Ordering::SeqCst);
+    answer
+}
 
 /// How often the user has asked to stop. Clones share the count.
 #[derive(Debug, Clone)]
 pub struct Interrupt(watch::Receiver<u32>);
 
 impl Interrupt {
-    /// Starts to count; from now on Ctrl-C does not end the process by itself.
+    /// Starts to count; from now on Ctrl-C does not end the process by itself. Asked twice, the
+    /// process ends within half a second, whatever it does.
     pub fn listen() -> io::Result<Self> {
         let (count, watched) = watch::channel(0);
         let mut signals = Signals::new()?;
+        let terminal = Terminal::now();
         tokio::spawn(async move {
-            loop {
-                signals.next().await;
-                count.send_modify(|count| *count += 1);
+            signals.next().await;
+            if ASKING.load(Ordering::SeqCst) {
+                terminal.leave();
             }
+            count.send_modify(|count| *count += 1);
+            signals.next().await;
+            count.send_modify(|count| *count += 1);
+            // Whoever computes, or waits for a disk, does not look.
+            tokio::select! {
+                () = tokio::time::sleep(LAST_WORDS) => {}
+                () = signals.next() => {}
+            }
+            terminal.leave();
         });
         Ok(Self(watched))
     }
@@ -48,6 +76,41 @@ impl Interrupt {
             result = Box::pin(work) => result.map_err(Into::into),
             () = self.asked_times(1) => Err(CliError::Interrupted),
         }
+    }
+}
+
+/// The terminal as it was found: a question for a passphrase hides what is typed.
+#[cfg(unix)]
+struct Terminal(Option<rustix::termios::Termios>);
+
+#[cfg(unix)]
+impl Terminal {
+    fn now() -> Self {
+        Self(rustix::termios::tcgetattr(io::stdin()).ok())
+    }
+
+    /// Ends the process.
+    fn leave(&self) -> ! {
+        if let Some(terminal) = &self.0 {
+            let at_once = rustix::termios::OptionalActions::Now;
+            // It may have gone meanwhile.
+            let _ = rustix::termios::tcsetattr(io::stdin(), at_once, terminal);
+        }
+        std::process::exit(INTERRUPTED)
+    }
+}
+
+#[cfg(not(unix))]
+struct Terminal;
+
+#[cfg(not(unix))]
+impl Terminal {
+    fn now() -> Self {
+        Self
+    }
+
+    fn leave(&self) -> ! {
+        std::process::exit(INTERRUPTED)
     }
 }
 

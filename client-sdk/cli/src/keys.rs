@@ -1,11 +1,14 @@
 //! `sphinx keys`: make, register, list, rotate and revoke keys.
 
+mod backup;
 mod export_read;
 mod import_read;
 mod list;
 mod new;
+mod passphrase;
 mod register;
 mod remove;
+mod restore;
 mod revoke;
 mod rotate;
 mod show;
@@ -33,6 +36,12 @@ pub enum Keys {
     ImportRead(import_read::ImportRead),
     /// Give a model another key, without training it again
     Rotate(rotate::Rotate),
+    /// Seal a key by a passphrase, change it, or take it away
+    Passphrase(passphrase::Passphrase),
+    /// Write keys, ledgers and what this home remembers to one file, to go on from after a loss
+    Backup(backup::Backup),
+    /// Put back what a backup holds
+    Restore(restore::Restore),
     /// List the keys here and in the key vault, side by side
     List(list::List),
 }
@@ -48,6 +57,9 @@ impl Keys {
             Self::ExportRead(export) => export.run(context).await,
             Self::ImportRead(import) => import.run(context),
             Self::Rotate(rotate) => rotate.run(context).await,
+            Self::Passphrase(passphrase) => passphrase.run(context),
+            Self::Backup(backup) => backup.run(context),
+            Self::Restore(restore) => restore.run(context),
             Self::List(list) => list.run(context).await,
         }
     }

@@ -1,6 +1,7 @@
 //! The command `sphinx`.
 
 mod bench;
+mod certs;
 mod config;
 mod context;
 mod data;
@@ -19,6 +20,7 @@ mod network;
 mod numbers;
 mod one_shot;
 mod output;
+mod passphrase;
 mod privacy;
 mod promise;
 mod recipes;
@@ -26,6 +28,7 @@ mod report;
 mod request;
 mod serve;
 mod tickets;
+mod tokens;
 mod train;
 mod training;
 mod training_display;
@@ -82,6 +85,12 @@ enum Command {
     /// Trainings that can be repeated, each with its published result
     #[command(subcommand)]
     Recipes(recipes::Recipes),
+    /// Make certificates, for services that other machines reach
+    #[command(subcommand)]
+    Certs(certs::Certs),
+    /// Make, list and revoke the credentials that services let in
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
     /// Measure what everything costs on this machine
     Bench(bench::Bench),
     /// Run one of the services in this process
@@ -125,6 +134,8 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Models(models) => interrupt.guard(models.run(&open()?)).await,
             Command::Tickets(tickets) => interrupt.guard(tickets.run(&open()?)).await,
             Command::Privacy(privacy) => privacy.run(&config, output),
+            Command::Certs(certs) => certs.run(output),
+            Command::Tokens(tokens) => tokens.run(global.tenant(), output),
             Command::Recipes(recipes) => recipes.run(output, &interrupt).await,
             Command::Bench(bench) => Box::pin(bench.run(output, &interrupt)).await,
             // Taken care of above: services have a runtime of their own.

@@ -14,7 +14,7 @@ use sphinx_privacy::Delta;
 
 use crate::context::Context;
 use crate::data::DataArgs;
-use crate::error::CliError;
+use crate::error::{CliError, note};
 use crate::promise::Promise;
 use crate::train::flags::{Setting, TrainingFlags, default_delta, warning};
 use crate::training::{self, Ended};
@@ -73,7 +73,7 @@ impl Train {
         let options = self.options(followed, &setting)?;
         options.resolve(examples)?;
         if let Some(warning) = warning(&options.privacy) {
-            eprintln!("{warning}\n");
+            note(&format!("{warning}\n"));
         }
         let preparation = self.prepare(context, spec, followed, examples);
         let model = context.interrupt.guard(preparation).await?;

@@ -7,7 +7,7 @@ use sphinx_client::{SphinxClient, TrainingRequest};
 use sphinx_privacy::DeltaWarning;
 use tokio::sync::mpsc;
 
-use crate::error::CliError;
+use crate::error::{CliError, note};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::training_display::TrainingDisplay;
@@ -28,7 +28,7 @@ pub async fn run(
 ) -> Result<Ended, CliError> {
     let examples = request.data.len() as u64;
     if let Some(warning) = DeltaWarning::check(request.delta, examples) {
-        eprintln!("warning: {warning}");
+        note(&format!("warning: {warning}"));
     }
     let epochs_asked = request.options.epochs;
     let mut display = TrainingDisplay::new(output, epochs_asked);

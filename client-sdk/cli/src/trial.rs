@@ -7,8 +7,8 @@ use sphinx_client::data::Dataset;
 use sphinx_client::recognition::Recogniser;
 use sphinx_client::workspace::{Evaluation, Trained};
 use sphinx_client::{
-    Endpoints, KeyId, Memory, ModelId, ModelLedger, Protocol, SphinxClient, TenantId,
-    TrainingOptions, TrainingRequest, identity_fingerprint,
+    Endpoints, KeyId, Memory, ModelId, ModelLedger, Protocol, SphinxClient, TrainingOptions,
+    TrainingRequest, identity_fingerprint,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_network::NetworkSpec;
@@ -66,7 +66,7 @@ impl Trial<'_> {
             trainer: cluster.trainer.to_string(),
             inference: cluster.inference.to_string(),
             keyvault: cluster.keyvault.to_string(),
-            tenant: TenantId::default(),
+            ..Endpoints::default()
         };
         let Endpoints { trainer, inference, keyvault, .. } = &endpoints;
         output.note(&format!("services  {trainer}, {inference}, {keyvault}"))?;

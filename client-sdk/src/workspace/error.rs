@@ -49,6 +49,35 @@ pub enum WorkspaceError {
         /// The tenant in use.
         expected: String,
     },
+    /// A key is sealed, and there is no passphrase.
+    #[error("key {id} is sealed by a passphrase: {source}")]
+    Passphrase {
+        /// The key.
+        id: String,
+        /// Why there is none.
+        source: io::Error,
+    },
+    /// A file is written to just now.
+    #[error("{} is in use: wait for the training that writes to it", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is nothing to back up.
+    #[error("{} holds no key and no ledger: there is nothing to back up", path.display())]
+    NothingToKeep {
+        /// The home.
+        path: PathBuf,
+    },
+    /// A file of a backup is here already, and another.
+    #[error(
+        "{} is here already and differs from the backup: nothing was restored; restore into another home, or move it \
+         away", path.display()
+    )]
+    Differs {
+        /// The file.
+        path: PathBuf,
+    },
     /// Nothing is registered under the id of a key.
     #[error("key {id} is not registered")]
     NotRegistered {

@@ -2,15 +2,17 @@
 
 mod evaluation;
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sphinx_privacy::Delta;
 use sphinx_privacy::ledger::{Ledger, LedgerError};
 use sphinx_proto::{Fingerprint, KeyId, ModelId, TenantId};
-use sphinx_secret::{ReadKey, RootKey, SecretKey};
+use sphinx_secret::{Identity, Passphrase, ReadKey, RootKey, SecretKey};
 
 use crate::error::ClientError;
 use crate::keys::identity_fingerprint;
@@ -22,16 +24,34 @@ use crate::versions::SeenVersions;
 use crate::workspace::WorkspaceError;
 
 /// What a user keeps: `keys/<id>.key` (the secret root of a key), `keys/<id>.eval` (its evaluation
-/// keys), `read/<tenant>/<model>.read` (read keys that others exported), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`, and what it remembers
-/// of the services: `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`. Directories are made
-/// when something is first kept in them, for their owner only.
-#[derive(Debug, Clone)]
-pub struct Home(PathBuf);
+/// keys), `read/<tenant>/<model>.read` (read keys that others exported),
+/// `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`, and what it remembers of the
+/// services: `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`. Directories are made when
+/// something is first kept in them, for their owner only.
+#[derive(Clone)]
+pub struct Home {
+    root: PathBuf,
+    passphrases: Option<Passphrases>,
+}
+
+/// Says the passphrase of a key whose file is sealed, or why there is none.
+pub type Passphrases = Arc<dyn Fn(&KeyId) -> io::Result<Passphrase> + Send + Sync>;
 
 impl Home {
-    /// The home at `root`, which need not exist yet.
+    /// The home at `root`, which need not exist yet. Keys that a passphrase seals cannot be used
+    /// before [`Home::with_passphrases`].
     pub fn new(root: PathBuf) -> Self {
-        Self(root)
+        Self { root, passphrases: None }
+    }
+
+    /// Asks `passphrases` whenever a sealed key is used.
+    pub fn with_passphrases(self, passphrases: Passphrases) -> Self {
+        Self { passphrases: Some(passphrases), ..self }
+    }
+
+    /// The directory.
+    pub fn root_directory(&self) -> &Path {
+        &self.root
     }
 
     /// Where the root of a key is.
@@ -39,27 +59,73 @@ impl Home {
         self.keys().join(format!("{id}.key"))
     }
 
-    /// Stores the root of a new key; never over another.
+    /// Stores the root of a new key, sealed if there is a passphrase; never over another.
     ///
     /// # Errors
     /// [`WorkspaceError::Client`] if the key's file cannot be written or exists;
     /// [`WorkspaceError::File`].
-    pub fn save_key(&self, id: &KeyId, root: &RootKey) -> Result<(), WorkspaceError> {
+    pub fn save_key(
+        &self,
+        id: &KeyId,
+        root: &RootKey,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<(), WorkspaceError> {
         private_directory(&self.keys())?;
-        Ok(root.save(&self.key_path(id)).map_err(ClientError::from)?)
+        let path = self.key_path(id);
+        let saved = match passphrase {
+            None => root.save(&path),
+            Some(passphrase) => root.save_sealed(&path, passphrase),
+        };
+        Ok(saved.map_err(ClientError::from)?)
     }
 
-    /// The root of a key.
+    /// Seals a key by another passphrase, or by none. After a crash it has the old one or the new
+    /// one.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoSecret`] if it is not here; [`WorkspaceError::Client`] if its file is
-    /// unusable.
+    /// As [`Home::root`].
+    pub fn seal_key(
+        &self,
+        id: &KeyId,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<(), WorkspaceError> {
+        let root = self.root(id)?;
+        Ok(root.replace(&self.key_path(id), passphrase).map_err(ClientError::from)?)
+    }
+
+    /// Whether a passphrase seals a key.
+    ///
+    /// # Errors
+    /// As [`Home::fingerprint`].
+    pub fn is_sealed(&self, id: &KeyId) -> Result<bool, WorkspaceError> {
+        Ok(RootKey::is_sealed(&self.existing(id)?).map_err(ClientError::from)?)
+    }
+
+    /// The root of a key. If it is sealed, its passphrase is asked for.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if it is not here; [`WorkspaceError::Passphrase`] if it is
+    /// sealed and nobody says by what; [`WorkspaceError::Client`] if its file is unusable, or the
+    /// passphrase another.
     pub fn root(&self, id: &KeyId) -> Result<RootKey, WorkspaceError> {
+        let path = self.existing(id)?;
+        let passphrase = match &self.passphrases {
+            Some(passphrases) if RootKey::is_sealed(&path).map_err(ClientError::from)? => {
+                let refused = |source| WorkspaceError::Passphrase { id: id.to_string(), source };
+                Some(passphrases(id).map_err(refused)?)
+            }
+            Some(_) | None => None,
+        };
+        Ok(RootKey::open(&path, passphrase.as_ref()).map_err(ClientError::from)?)
+    }
+
+    fn existing(&self, id: &KeyId) -> Result<PathBuf, WorkspaceError> {
         let path = self.key_path(id);
-        if !path.exists() {
-            return Err(WorkspaceError::NoSecret { id: id.to_string(), path });
+        if path.exists() {
+            Ok(path)
+        } else {
+            Err(WorkspaceError::NoSecret { id: id.to_string(), path })
         }
-        Ok(RootKey::load(&path).map_err(ClientError::from)?)
     }
 
     /// The GLWE key that ciphertexts under a key are encrypted with: that of recognition in one
@@ -73,7 +139,7 @@ impl Home {
 
     /// Where the imported read key of a model is.
     pub fn read_key_path(&self, tenant: &TenantId, model: &ModelId) -> PathBuf {
-        self.0.join("read").join(tenant.as_str()).join(format!("{model}.read"))
+        self.root.join("read").join(tenant.as_str()).join(format!("{model}.read"))
     }
 
     /// Keeps a read key that somebody exported, in the place of an earlier one of the model.
@@ -135,12 +201,21 @@ impl Home {
         Ok(StoreKey::new(derived))
     }
 
+    /// A key's identity, for which no passphrase is needed.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if the key is not here; [`WorkspaceError::Client`] if its file
+    /// is unusable.
+    pub fn identity(&self, id: &KeyId) -> Result<Identity, WorkspaceError> {
+        Ok(RootKey::identity_of(&self.existing(id)?).map_err(ClientError::from)?)
+    }
+
     /// Fingerprint of a key's identity.
     ///
     /// # Errors
-    /// As [`Home::root`].
+    /// As [`Home::identity`].
     pub fn fingerprint(&self, id: &KeyId) -> Result<Fingerprint, WorkspaceError> {
-        Ok(identity_fingerprint(&self.root(id)?.identity()))
+        Ok(identity_fingerprint(&self.identity(id)?))
     }
 
     /// Keys whose secret half is here, by id.
@@ -166,23 +241,23 @@ impl Home {
 
     /// Where a model's privacy ledger is.
     pub fn ledger(&self, tenant: &TenantId, model: &ModelId) -> PathBuf {
-        self.0.join("ledgers").join(tenant.as_str()).join(format!("{model}.redb"))
+        self.root.join("ledgers").join(tenant.as_str()).join(format!("{model}.redb"))
     }
 
     /// The store of a model's tickets.
     pub fn tickets(&self, tenant: &TenantId, model: &ModelId, key: &KeyId) -> PathBuf {
-        let directory = self.0.join("tickets").join(tenant.as_str());
+        let directory = self.root.join("tickets").join(tenant.as_str());
         directory.join(model.as_str()).join(key.as_str())
     }
 
     /// The marks of a tenant's models whose services answered wrongly.
     pub fn suspects(&self, tenant: &TenantId) -> Suspects {
-        Suspects::new(self.0.join("suspects").join(tenant.as_str()))
+        Suspects::new(self.root.join("suspects").join(tenant.as_str()))
     }
 
     /// The versions of a tenant's models that were seen.
     pub fn seen_versions(&self, tenant: &TenantId) -> SeenVersions {
-        SeenVersions::new(self.0.join("seen").join(tenant.as_str()))
+        SeenVersions::new(self.root.join("seen").join(tenant.as_str()))
     }
 
     /// What this home remembers of the services.
@@ -199,7 +274,7 @@ impl Home {
         tenant: &TenantId,
         model: Option<&ModelId>,
     ) -> Result<Vec<(ModelId, KeyId)>, WorkspaceError> {
-        let directory = self.0.join("tickets").join(tenant.as_str());
+        let directory = self.root.join("tickets").join(tenant.as_str());
         let mut stores = Vec::new();
         for name in names(&directory)? {
             let Ok(found) = ModelId::parse(name.as_str()) else { continue };
@@ -261,8 +336,14 @@ impl Home {
         }
     }
 
-    fn keys(&self) -> PathBuf {
-        self.0.join("keys")
+    pub(super) fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Home").field(&self.root).finish()
     }
 }
 
@@ -272,11 +353,13 @@ impl Home {
 /// What the system says; [`io::ErrorKind::AlreadyExists`] for a file that is there.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
+    let directory = directory.unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;
-    Ok(())
+    // The name must be as durable as the content.
+    fs::File::open(directory)?.sync_all()
 }
 
 /// Names in a directory that need not be there, sorted.
@@ -295,7 +378,7 @@ fn names(directory: &Path) -> Result<Vec<String>, WorkspaceError> {
     Ok(names)
 }
 
-fn private_directory(path: &Path) -> Result<(), WorkspaceError> {
+pub(super) fn private_directory(path: &Path) -> Result<(), WorkspaceError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -303,6 +386,6 @@ fn private_directory(path: &Path) -> Result<(), WorkspaceError> {
     builder.create(path).map_err(|source| file_error(path, source))
 }
 
-fn file_error(path: &Path, source: io::Error) -> WorkspaceError {
+pub(super) fn file_error(path: &Path, source: io::Error) -> WorkspaceError {
     WorkspaceError::File { path: path.to_owned(), source }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sphinx_secret::{ModelName, ReadKey, RootKey};
+use sphinx_secret::{ModelName, Passphrase, ReadKey, RootKey};
 
 use crate::error::ClientError;
 use crate::evaluation_keys::EvaluationReceipt;
@@ -31,11 +31,15 @@ impl Workspace {
         }
     }
 
-    /// Makes a key; without an id it is named by its fingerprint.
+    /// Makes a key, sealed if there is a passphrase; without an id it is named by its fingerprint.
     ///
     /// # Errors
     /// As [`crate::workspace::Home::save_key`].
-    pub fn make_key(&self, id: Option<KeyId>) -> Result<KeyId, WorkspaceError> {
+    pub fn make_key(
+        &self,
+        id: Option<KeyId>,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<KeyId, WorkspaceError> {
         let root = RootKey::generate(&mut secure_rng());
         let id = match id {
             Some(id) => id,
@@ -45,7 +49,7 @@ impl Workspace {
                 KeyId::parse(format!("key-{digits}")).map_err(ClientError::from)?
             }
         };
-        self.home.save_key(&id, &root)?;
+        self.home.save_key(&id, &root, passphrase)?;
         Ok(id)
     }
 
@@ -60,13 +64,13 @@ impl Workspace {
     /// Registers the identity of a key. A second time changes nothing.
     ///
     /// # Errors
-    /// As [`crate::workspace::Home::root`] and [`crate::SphinxClient::register_key`].
+    /// As [`crate::workspace::Home::identity`] and [`crate::SphinxClient::register_key`].
     pub async fn register_key(
         &self,
         id: &KeyId,
         description: &str,
     ) -> Result<KeyReceipt, WorkspaceError> {
-        let identity = self.home.root(id)?.identity();
+        let identity = self.home.identity(id)?;
         Ok(self.client.register_key(id, &identity, description).await?)
     }
 

@@ -1,11 +1,12 @@
 //! Where a service is.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tonic::transport::{Endpoint, Uri};
+use tonic::transport::Endpoint;
 
 /// Port on which the trainer listens unless it is told another.
 pub const TRAINER_PORT: u16 = 7001;
@@ -14,7 +15,8 @@ pub const INFERENCE_PORT: u16 = 7002;
 /// Port on which the key vault listens unless it is told another.
 pub const KEY_VAULT_PORT: u16 = 7003;
 
-/// The checked address of a service: `http://HOST:PORT`, an IPv6 host in brackets.
+/// The checked address of a service: `http://HOST:PORT` or `https://HOST:PORT`, an IPv6 host in
+/// brackets. What is `https` is spoken to by TLS or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     scheme: Scheme,
@@ -24,19 +26,44 @@ pub struct Address {
 
 /// How the service is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Scheme {
-    /// Also of an address that names no scheme.
+pub(crate) enum Scheme {
+    /// In clear text.
     Http,
-    /// Accepted for gateways; a connection fails until this client speaks TLS.
+    /// By TLS.
     Https,
 }
 
 /// A text that is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("address {got:?} is not http://HOST:PORT")]
+#[error("address {got:?}: {fault}; expected http://HOST:PORT or https://HOST:PORT")]
 pub struct AddressError {
-    /// The text.
+    /// The text; what stands before an `@` is left out, since it may be a password.
     pub got: String,
+    /// What is wrong with it.
+    pub fault: AddressFault,
+}
+
+/// What is wrong with an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressFault {
+    /// `host:port` alone.
+    #[error("it names no scheme")]
+    NoScheme,
+    /// Neither `http` nor `https`.
+    #[error("the scheme {0:?} is unknown here")]
+    Scheme(String),
+    /// A user or a password.
+    #[error("a user's name does not belong into it")]
+    UserInfo,
+    /// A path, a query or a fragment.
+    #[error("a path does not belong into it")]
+    Path,
+    /// No host, or one that no host can be called.
+    #[error("its host is missing or malformed")]
+    Host,
+    /// Not a number from 1 to 65535.
+    #[error("its port is not a number from 1 to 65535")]
+    Port,
 }
 
 impl Address {
@@ -55,12 +82,29 @@ impl Address {
         self.port
     }
 
+    /// Whether the machine is this one, by its address or by the name `localhost`.
+    pub fn is_loopback(&self) -> bool {
+        let ip = self.bare_host().parse::<IpAddr>();
+        ip.map_or_else(|_| self.host.eq_ignore_ascii_case("localhost"), |ip| ip.is_loopback())
+    }
+
+    /// Whether what is sent there is encrypted on its way.
+    pub fn is_encrypted(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
+    /// The host without brackets.
+    pub(crate) fn bare_host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
     /// What every client of the house connects by; no connection is made yet. Small messages
     /// (rounds of recognition) are sent without waiting for an acknowledgement.
     pub(crate) fn endpoint(&self, connect_timeout: Duration) -> Result<Endpoint, AddressError> {
         let text = self.to_string();
         let endpoint = Endpoint::from_shared(text.clone());
-        let endpoint = endpoint.map_err(|_| AddressError { got: text })?;
+        let fault = AddressFault::Host;
+        let endpoint = endpoint.map_err(|_| AddressError { got: text, fault })?;
         Ok(endpoint.connect_timeout(connect_timeout).tcp_nodelay(true))
     }
 }
@@ -68,23 +112,61 @@ impl Address {
 impl FromStr for Address {
     type Err = AddressError;
 
-    /// Reads a URL. Without a scheme it is `http`, without a port that of the scheme; a path is
-    /// left out.
+    /// Reads a URL. Without a port it is that of the scheme, 80 or 443; one slash may end it.
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let wrong = || AddressError { got: text.to_owned() };
-        let uri: Uri = text.parse().map_err(|_| wrong())?;
-        let scheme = match uri.scheme_str() {
-            None | Some("http") => Scheme::Http,
-            Some("https") => Scheme::Https,
-            Some(_) => return Err(wrong()),
-        };
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_owned();
-        let port = uri.port_u16().unwrap_or(match scheme {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        });
-        Ok(Self { scheme, host, port })
+        read(text).map_err(|fault| AddressError { got: without_user(text), fault })
     }
+}
+
+fn read(text: &str) -> Result<Address, AddressFault> {
+    let (scheme, rest) = text.split_once("://").ok_or(AddressFault::NoScheme)?;
+    let (scheme, default_port) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => (Scheme::Http, 80),
+        "https" => (Scheme::Https, 443),
+        other => return Err(AddressFault::Scheme(other.to_owned())),
+    };
+    let place = rest.strip_suffix('/').unwrap_or(rest);
+    if place.contains('@') {
+        return Err(AddressFault::UserInfo);
+    }
+    if place.contains(['/', '?', '#', '\\']) {
+        return Err(AddressFault::Path);
+    }
+    let host_ends = match place.starts_with('[') {
+        true => place.find(']').map_or(place.len(), |last| last + 1),
+        false => place.find(':').unwrap_or(place.len()),
+    };
+    let (host, port) = place.split_at_checked(host_ends).ok_or(AddressFault::Host)?;
+    if !is_host(host) {
+        return Err(AddressFault::Host);
+    }
+    let port = match port.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse::<NonZeroU16>().map_err(|_| AddressFault::Port)?.get()
+        }
+        None if port.is_empty() => default_port,
+        Some(_) | None => return Err(AddressFault::Port),
+    };
+    Ok(Address { scheme, host: host.to_owned(), port })
+}
+
+/// Whether a machine can be called so: an IPv6 address in brackets, or letters, digits and
+/// `.`, `-`, `_`.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[') {
+        Some(inner) => {
+            inner.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+        }
+        None => {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+            !host.is_empty() && host.bytes().all(plain)
+        }
+    }
+}
+
+fn without_user(text: &str) -> String {
+    let after = text.rsplit_once('@').map(|(_, after)| after);
+    after.map_or_else(|| text.to_owned(), |after| format!("…@{after}"))
 }
 
 impl From<SocketAddr> for Address {
@@ -118,14 +200,26 @@ mod tests {
             ("http://127.0.0.1:7001/", "http://127.0.0.1:7001"),
             ("http://[::1]:7001", "http://[::1]:7001"),
             ("http://keyvault", "http://keyvault:80"),
-            ("HTTP://keyvault:7003", "http://keyvault:7003"),
-            ("keyvault:7003", "http://keyvault:7003"),
+            ("HTTP://key_vault-1.example:7003", "http://key_vault-1.example:7003"),
             ("https://sphinx.example", "https://sphinx.example:443"),
+            ("https://[::1]", "https://[::1]:443"),
         ] {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.to_string(), expected);
             assert_eq!(expected.parse(), Ok(address.clone()));
             address.endpoint(Duration::from_secs(1)).unwrap();
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_address_and_by_name() {
+        let is_loopback =
+            |host: &str| format!("http://{host}:1").parse::<Address>().unwrap().is_loopback();
+        for host in ["127.0.0.1", "127.8.8.8", "[::1]", "localhost", "LOCALHOST"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["10.0.0.1", "[::2]", "localhost.example", "127.0.0.1.example", "keyvault"] {
+            assert!(!is_loopback(host), "{host}");
         }
     }
 
@@ -139,10 +233,44 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_not_an_address() {
-        for text in ["", "not a url", "/path", "*", "ftp://host:1", "file:///tmp", "http://:80"] {
+    fn rejects_what_is_not_an_address_with_what_is_wrong() {
+        use AddressFault as Fault;
+        for (text, fault) in [
+            ("", Fault::NoScheme),
+            ("not a url", Fault::NoScheme),
+            ("/path", Fault::NoScheme),
+            ("keyvault:7003", Fault::NoScheme),
+            ("127.0.0.1:7003", Fault::NoScheme),
+            ("grpc://127.0.0.1:7003", Fault::Scheme("grpc".to_owned())),
+            ("file:///tmp", Fault::Scheme("file".to_owned())),
+            ("://host:1", Fault::Scheme(String::new())),
+            ("http://host:1/path", Fault::Path),
+            ("http://host:1//", Fault::Path),
+            ("http://host:1?query", Fault::Path),
+            ("http://host:1#part", Fault::Path),
+            ("http://", Fault::Host),
+            ("http://:80", Fault::Host),
+            ("http://a host:80", Fault::Host),
+            ("http://[::1:80", Fault::Host),
+            ("http://[host]:80", Fault::Host),
+            ("http://::1:80", Fault::Host),
+            ("http://host:0", Fault::Port),
+            ("http://host:", Fault::Port),
+            ("http://host:+80", Fault::Port),
+            ("http://host:65536", Fault::Port),
+            ("http://host:80:80", Fault::Port),
+            ("http://[::1]80", Fault::Port),
+        ] {
             let error = text.parse::<Address>().unwrap_err();
-            assert_eq!(error, AddressError { got: text.to_owned() });
+            assert_eq!(error, AddressError { got: text.to_owned(), fault }, "{text}");
+            assert_eq!(error.to_string().lines().count(), 1);
         }
+    }
+
+    #[test]
+    fn rejects_passwords_without_repeating_them() {
+        let error = "https://me:secret@host:443".parse::<Address>().unwrap_err();
+        assert_eq!(error.fault, AddressFault::UserInfo);
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sphinx_proto::{Reason, TenantId};
-use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
 use crate::address::Address;
 use crate::error::ChannelError;
 use crate::retries::{Retries, may_pass, may_pass_reread};
-use crate::status::{broken, root_cause};
-use crate::tenant::{TenantChannel, in_the_name_of};
+use crate::security::{Dialler, Security};
+use crate::status::{broken, root_cause, untrusted};
+use crate::tenant::{Caller, TenantChannel};
 
 /// Deadline for making a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,8 +44,8 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 pub struct Connection {
     service: &'static str,
     address: Address,
-    endpoint: Endpoint,
-    tenant: TenantId,
+    dialler: Dialler,
+    caller: Caller,
     current: Arc<Mutex<Current>>,
 }
 
@@ -66,13 +66,15 @@ impl Connection {
     /// Prepares a connection; it is made at the first request, and again whenever it breaks.
     ///
     /// # Errors
-    /// [`ChannelError::Address`] for a text that is not an address.
+    /// [`ChannelError::Address`] for a text that is not an address, [`ChannelError::Security`] for
+    /// one that may not be called, or certificates that cannot be used.
     pub fn new(
         service: &'static str,
         address: &str,
         tenant: &TenantId,
+        security: &Security,
     ) -> Result<Self, ChannelError> {
-        let wrong = |_| ChannelError::Address { service, address: address.to_owned() };
+        let wrong = |cause| ChannelError::Address { service, cause };
         let parsed: Address = address.parse().map_err(wrong)?;
         let endpoint = parsed
             .endpoint(CONNECT_TIMEOUT)
@@ -82,9 +84,12 @@ impl Connection {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        let channel = in_the_name_of(tenant, endpoint.connect_lazy());
+        let dialler = security.dialler(&parsed, endpoint);
+        let dialler = dialler.map_err(|cause| ChannelError::Security { service, cause })?;
+        let caller = Caller::new(tenant, security.token.as_ref());
+        let channel = caller.on(dialler.connect_lazy());
         let current = Arc::new(Mutex::new(Current { channel, generation: 0 }));
-        Ok(Self { service, address: parsed, endpoint, tenant: tenant.clone(), current })
+        Ok(Self { service, address: parsed, dialler, caller, current })
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -95,7 +100,7 @@ impl Connection {
     fn give_up(&self, generation: u64) {
         let mut current = self.current();
         if current.generation == generation {
-            current.channel = in_the_name_of(&self.tenant, self.endpoint.connect_lazy());
+            current.channel = self.caller.on(self.dialler.connect_lazy());
             current.generation += 1;
         }
     }
@@ -173,6 +178,10 @@ impl Connection {
         let unavailable =
             status.code() == Code::Unavailable && !status.metadata().contains_key("x-request-id");
         if unavailable || broken(status) {
+            if untrusted(status) {
+                let (address, cause) = (self.address.to_string(), root_cause(status));
+                return ChannelError::Untrusted { service, address, cause };
+            }
             return ChannelError::Unreachable {
                 service,
                 address: self.address.to_string(),
@@ -211,8 +220,12 @@ fn late(deadline: Duration) -> Status {
 mod tests {
     use super::*;
 
+    fn connect(address: &str) -> Result<Connection, ChannelError> {
+        Connection::new("trainer", address, &TenantId::default(), &Security::default())
+    }
+
     fn connection() -> Connection {
-        Connection::new("inference", "http://127.0.0.1:1", &TenantId::default()).unwrap()
+        connect("http://127.0.0.1:1").unwrap()
     }
 
     #[tokio::test]
@@ -235,9 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_not_an_address() {
-        let error = Connection::new("trainer", "not an address", &TenantId::default()).unwrap_err();
-        let address = "not an address".to_owned();
-        assert_eq!(error, ChannelError::Address { service: "trainer", address });
+    fn rejects_what_is_no_address_or_may_not_be_called() {
+        let error = connect("keyvault:7003").unwrap_err();
+        assert!(matches!(error, ChannelError::Address { service: "trainer", .. }), "{error}");
+        let error = connect("http://far.example").unwrap_err();
+        assert!(matches!(error, ChannelError::Security { service: "trainer", .. }), "{error}");
+        assert!(error.to_string().contains("--insecure-cleartext"), "{error}");
     }
 }

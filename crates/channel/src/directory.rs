@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use sphinx_access::Token;
 use sphinx_proto::v1::key_vault_client::KeyVaultClient;
 use sphinx_proto::v1::{GetKeyRequest, Key, KeyKind};
 use sphinx_proto::{KeyId, TenantId};
@@ -17,8 +18,9 @@ pub use error::KeyDirectoryError;
 
 use crate::address::Address;
 use crate::retries::{Retries, may_pass};
+use crate::security::Security;
 use crate::status::root_cause;
-use crate::tenant::{TenantChannel, in_the_name_of};
+use crate::tenant::{Caller, TenantChannel};
 
 /// Deadline of one try.
 const TRY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -42,6 +44,7 @@ const MAX_REMEMBERED: usize = 4096;
 pub struct KeyDirectory {
     address: Arc<Address>,
     channel: Channel,
+    token: Option<Token>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -62,13 +65,17 @@ impl KeyDirectory {
     /// that services can start in any order.
     ///
     /// # Errors
-    /// [`KeyDirectoryError::Address`] for a text that is not an address.
-    pub fn connect(address: &str) -> Result<Self, KeyDirectoryError> {
+    /// [`KeyDirectoryError::Address`] for a text that is not an address,
+    /// [`KeyDirectoryError::Security`] for one that may not be called, or certificates that cannot
+    /// be used.
+    pub fn connect(address: &str, security: &Security) -> Result<Self, KeyDirectoryError> {
         let address: Address = address.parse()?;
         let endpoint = address.endpoint(TRY_TIMEOUT)?.timeout(TRY_TIMEOUT);
+        let dialler = security.dialler(&address, endpoint)?;
         Ok(Self {
             address: Arc::new(address),
-            channel: endpoint.connect_lazy(),
+            channel: dialler.connect_lazy(),
+            token: security.token.clone(),
             known: Arc::default(),
         })
     }
@@ -162,7 +169,8 @@ impl KeyDirectory {
 
     /// The key vault's client in the name of a tenant.
     fn client(&self, tenant: &TenantId) -> KeyVaultClient<TenantChannel> {
-        KeyVaultClient::new(in_the_name_of(tenant, self.channel.clone()))
+        let caller = Caller::new(tenant, self.token.as_ref());
+        KeyVaultClient::new(caller.on(self.channel.clone()))
     }
 
     fn remembered(&self, id: &(TenantId, KeyId)) -> Option<Remembered> {

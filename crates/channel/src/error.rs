@@ -3,18 +3,28 @@
 use sphinx_proto::Reason;
 use tonic::Code;
 
+use crate::address::AddressError;
+use crate::security::SecurityError;
 use crate::verdict::Verdict;
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChannelError {
     /// An address that cannot be read.
-    #[error("address {address:?} of the {service} service is not http://HOST:PORT")]
+    #[error("{service} service: {cause}")]
     Address {
         /// Name of the service.
         service: &'static str,
-        /// The text given.
-        address: String,
+        /// The text given, and what is wrong with it.
+        cause: AddressError,
+    },
+    /// A service that cannot be called in a safe way.
+    #[error("{service} service: {cause}")]
+    Security {
+        /// Name of the service.
+        service: &'static str,
+        /// Why not.
+        cause: SecurityError,
     },
     /// Nobody answers.
     #[error(
@@ -29,6 +39,19 @@ pub enum ChannelError {
         /// How often it was tried.
         tries: usize,
         /// What the last try said.
+        cause: String,
+    },
+    /// The service is not who it should be, or says so of this side.
+    #[error(
+        "the {service} service at {address} and this side do not come to terms by TLS: {cause}; see --ca, and \
+         --certificate if it asks for one"
+    )]
+    Untrusted {
+        /// Name of the service.
+        service: &'static str,
+        /// Where it was looked for.
+        address: String,
+        /// What TLS says.
         cause: String,
     },
     /// A service refused a request.
@@ -62,7 +85,11 @@ impl ChannelError {
     pub fn verdict(&self) -> Option<Verdict> {
         match self {
             Self::Refused { code, reason, .. } => Some(Verdict::of(*code, *reason)),
-            Self::Address { .. } | Self::Unreachable { .. } | Self::Protocol { .. } => None,
+            Self::Address { .. }
+            | Self::Security { .. }
+            | Self::Unreachable { .. }
+            | Self::Untrusted { .. }
+            | Self::Protocol { .. } => None,
         }
     }
 

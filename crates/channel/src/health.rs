@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use sphinx_tls::{Identity, pinned_client_config};
 use tonic::{Code, Status};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response};
 
 use crate::address::Address;
+use crate::connector::Connector;
 use crate::status::root_cause;
 
 /// Connection and answer together; a service that takes longer is of no use to a client either.
@@ -54,20 +56,37 @@ pub enum HealthError {
 }
 
 /// Asks the service of the full gRPC name `name` at `address`, by the standard gRPC health
-/// protocol.
+/// protocol; one that speaks TLS by the certificate that it is known to show.
 ///
 /// # Errors
 /// [`HealthError`] unless it answers SERVING within 3 s.
-pub async fn ask(address: SocketAddr, name: &'static str) -> Result<(), HealthError> {
-    let answer = tokio::time::timeout(DEADLINE, answer(address, name));
+pub async fn ask(
+    address: SocketAddr,
+    name: &'static str,
+    shown: Option<&Identity>,
+) -> Result<(), HealthError> {
+    let answer = tokio::time::timeout(DEADLINE, answer(address, name, shown));
     answer.await.map_err(|_| HealthError::Silent { address })?
 }
 
-async fn answer(address: SocketAddr, name: &'static str) -> Result<(), HealthError> {
+async fn answer(
+    address: SocketAddr,
+    name: &'static str,
+    shown: Option<&Identity>,
+) -> Result<(), HealthError> {
     let unreachable = |cause| HealthError::Unreachable { address, cause };
-    let endpoint = Address::from(address).endpoint(DEADLINE);
-    let endpoint = endpoint.map_err(|error| unreachable(error.to_string()))?;
-    let channel = endpoint.connect().await.map_err(|error| unreachable(root_cause(&error)))?;
+    let place = Address::from(address);
+    let endpoint = place.endpoint(DEADLINE).map_err(|error| unreachable(error.to_string()))?;
+    let connected = match shown {
+        None => endpoint.connect().await,
+        Some(shown) => {
+            let config = pinned_client_config(&shown.certificate, Some(shown));
+            let config = config.map_err(|error| unreachable(error.to_string()))?;
+            let connector = Connector::new(config.into(), address.ip().into());
+            endpoint.connect_with_connector(connector).await
+        }
+    };
+    let channel = connected.map_err(|error| unreachable(root_cause(&error)))?;
     let mut client = HealthClient::new(channel);
     let answer = client.check(HealthCheckRequest { service: name.to_owned() });
     let unknown = |status: Status| HealthError::Unknown { address, name, code: status.code() };

@@ -7,17 +7,22 @@
 
 mod address;
 mod connection;
+mod connector;
 mod directory;
 mod error;
 pub mod health;
 mod retries;
+mod security;
 mod status;
 mod tenant;
 mod verdict;
 
-pub use address::{Address, AddressError, INFERENCE_PORT, KEY_VAULT_PORT, TRAINER_PORT};
+pub use address::{
+    Address, AddressError, AddressFault, INFERENCE_PORT, KEY_VAULT_PORT, TRAINER_PORT,
+};
 pub use connection::Connection;
 pub use directory::{KeyDirectory, KeyDirectoryError};
 pub use error::ChannelError;
-pub use tenant::TenantChannel;
+pub use security::{Security, SecurityError};
+pub use tenant::{Caller, TenantChannel};
 pub use verdict::Verdict;

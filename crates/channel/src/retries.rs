@@ -7,7 +7,7 @@ use sphinx_proto::Reason;
 use sphinx_proto::code::RETRY_AFTER_MS;
 use tonic::Status;
 
-use crate::status::broken;
+use crate::status::{broken, untrusted};
 use crate::verdict::Verdict;
 
 /// Pauses are up to this much longer, so that clients that were turned away together do not come
@@ -64,9 +64,10 @@ impl Retries {
     }
 }
 
-/// Whether the same request may be sent again: the service says so, or the connection broke.
+/// Whether the same request may be sent again: the service says so, or the connection broke, and
+/// not because somebody is not who he should be.
 pub(crate) fn may_pass(status: &Status) -> bool {
-    verdict(status) == Verdict::Again || broken(status)
+    (verdict(status) == Verdict::Again || broken(status)) && !untrusted(status)
 }
 
 /// As [`may_pass`], for attempts that begin by reading the state which the rest depends on.

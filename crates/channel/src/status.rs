@@ -1,7 +1,9 @@
 //! What a status says besides its code: whether the transport or a service speaks, and why.
 
 use std::error::Error;
+use std::io;
 
+use sphinx_tls::tokio_rustls::rustls::Error as RustlsError;
 use tonic::{Code, Status};
 
 /// Whether the connection broke while a request was under way: the transport's own status, which
@@ -12,6 +14,20 @@ pub(crate) fn broken(status: &Status) -> bool {
         Code::Unknown | Code::Cancelled | Code::Internal | Code::DeadlineExceeded
     );
     code && Error::source(status).is_some()
+}
+
+/// Whether TLS ended it: somebody is not who he should be, and will not be at the next try.
+pub(crate) fn untrusted(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // An I/O error does not count what it was made of among its sources.
+        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<RustlsError>() || within.is_some_and(|inner| inner.is::<RustlsError>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The first cause; what tonic says around it is only "transport error".

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use sphinx_channel::{AddressError, KeyDirectory, KeyDirectoryError};
+use sphinx_channel::{
+    AddressError, AddressFault, KeyDirectory, KeyDirectoryError, Security, SecurityError,
+};
 use sphinx_proto::v1::fetch_key_response::Part;
 use sphinx_proto::v1::key_vault_server::{KeyVault, KeyVaultServer};
 use sphinx_proto::v1::{
@@ -136,7 +138,8 @@ fn names(tenant: &str, key: &str) -> (TenantId, KeyId) {
 async fn a_known_key_is_asked_for_once() {
     let vault = OneKey::default();
     let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (tenant, key_id) = names("acme", "known");
     for _ in 0..3 {
         assert_eq!(directory.require(&tenant, &key_id).await.unwrap().key_id, "known");
@@ -148,7 +151,8 @@ async fn a_known_key_is_asked_for_once() {
 async fn rejects_unknown_keys_and_those_of_other_tenants() {
     let vault = OneKey::default();
     let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     // Another tenant's answer is not remembered for this one.
     let (acme, known) = names("acme", "known");
     directory.require(&acme, &known).await.unwrap();
@@ -166,7 +170,7 @@ async fn rejects_unknown_keys_and_those_of_other_tenants() {
 #[tokio::test]
 async fn rejects_with_the_address_when_nobody_answers() {
     let address = format!("http://{}", free_address().await);
-    let directory = KeyDirectory::connect(&address).unwrap();
+    let directory = KeyDirectory::connect(&address, &Security::default()).unwrap();
     let (tenant, key_id) = names("acme", "known");
     let error = directory.require(&tenant, &key_id).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unavailable);
@@ -177,7 +181,8 @@ async fn rejects_with_the_address_when_nobody_answers() {
 #[tokio::test]
 async fn a_key_vault_that_comes_up_meanwhile_is_found() {
     let address = free_address().await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (tenant, key_id) = names("acme", "known");
     let asking = tokio::spawn(async move { directory.require(&tenant, &key_id).await });
     tokio::time::sleep(Duration::from_millis(250)).await;
@@ -189,7 +194,8 @@ async fn a_key_vault_that_comes_up_meanwhile_is_found() {
 async fn rejects_a_broken_key_vault_without_trying_again() {
     let vault = OneKey::default();
     let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (tenant, key_id) = names("acme", "broken");
     let error = directory.require(&tenant, &key_id).await.unwrap_err();
     assert!(matches!(error, KeyDirectoryError::Answer { code: Code::Internal, .. }), "{error}");
@@ -202,7 +208,8 @@ async fn rejects_a_broken_key_vault_without_trying_again() {
 async fn rejects_a_revoked_key_when_the_last_answer_is_old_and_evaluation_keys_at_once() {
     let vault = OneKey::default();
     let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (tenant, key_id) = names("acme", "known");
     directory.require(&tenant, &key_id).await.unwrap();
     vault.revoked.store(true, Ordering::SeqCst);
@@ -231,7 +238,8 @@ async fn a_silent_key_vault_is_taken_at_its_last_word_for_a_while() {
             drop(stopped.await)
         }),
     );
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (tenant, key_id) = names("acme", "known");
     directory.require(&tenant, &key_id).await.unwrap();
     stop.send(()).unwrap();
@@ -250,7 +258,8 @@ async fn a_silent_key_vault_is_taken_at_its_last_word_for_a_while() {
 #[tokio::test]
 async fn rejects_what_the_key_vault_refuses_with_its_reason() {
     let address = start(OneKey::default(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (tenant, key_id) = names("acme", "outdated");
     let error = directory.require(&tenant, &key_id).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::FailedPrecondition);
@@ -259,16 +268,20 @@ async fn rejects_what_the_key_vault_refuses_with_its_reason() {
 
 #[test]
 fn rejects_what_is_not_an_address() {
-    let error = KeyDirectory::connect("not an address").unwrap_err();
-    let expected = AddressError { got: "not an address".to_owned() };
-    assert_eq!(error, KeyDirectoryError::Address(expected));
+    let error = KeyDirectory::connect("not an address", &Security::default()).unwrap_err();
+    let (got, fault) = ("not an address".to_owned(), AddressFault::NoScheme);
+    assert_eq!(error, KeyDirectoryError::Address(AddressError { got, fault }));
+    let error = KeyDirectory::connect("http://keyvault:7003", &Security::default()).unwrap_err();
+    let address = "http://keyvault:7003".parse().unwrap();
+    assert_eq!(error, SecurityError::Cleartext { address }.into());
 }
 
 #[tokio::test]
 async fn evaluation_keys_are_asked_for_every_time() {
     let vault = OneKey::default();
     let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (acme, known) = (TenantId::parse("acme").unwrap(), KeyId::parse("known").unwrap());
     for asked in 1..=3 {
         directory.evaluation(&acme, &known).await.unwrap();
@@ -282,7 +295,8 @@ async fn evaluation_keys_are_asked_for_every_time() {
 #[tokio::test]
 async fn rejects_material_that_is_too_long_or_another_than_registered() {
     let address = start(OneKey::default(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (acme, known) = (TenantId::parse("acme").unwrap(), KeyId::parse("known").unwrap());
     let parameter_set = ParameterSet::Glwe2048V1.into();
     let key = Key { parameter_set, fingerprint: "00".into(), ..Key::default() };
@@ -303,7 +317,8 @@ fn registered() -> Key {
 async fn material_that_stops_coming_is_fetched_again() {
     let vault = OneKey { silent: 1, ..OneKey::default() };
     let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (acme, known) = names("acme", "known");
     let key = registered();
     let fetching = directory.fetch_evaluation(&acme, &known, &key, 6);
@@ -316,14 +331,16 @@ async fn material_that_stops_coming_is_fetched_again() {
 async fn aborted_fetches_are_repeated_once_if_the_same_keys_are_registered() {
     let vault = OneKey { aborted: 1, ..OneKey::default() };
     let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let (acme, known) = names("acme", "known");
     let fetched = directory.fetch_evaluation(&acme, &known, &registered(), 6).await;
     assert_eq!(fetched.unwrap(), b"abcdef");
 
     let vault = OneKey { aborted: usize::MAX, ..OneKey::default() };
     let address = start(vault.clone(), "127.0.0.1:0".parse().unwrap()).await;
-    let directory = KeyDirectory::connect(&format!("http://{address}")).unwrap();
+    let directory =
+        KeyDirectory::connect(&format!("http://{address}"), &Security::default()).unwrap();
     let error = directory.fetch_evaluation(&acme, &known, &registered(), 6).await.unwrap_err();
     assert!(matches!(error, KeyDirectoryError::Answer { code: Code::Aborted, .. }), "{error}");
     assert_eq!(vault.fetched.load(Ordering::SeqCst), 2);

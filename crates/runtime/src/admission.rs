@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::body::Held;
+use crate::body::{Held, REQUEST_ID};
 
 /// What a refused client is told to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -36,6 +36,15 @@ struct Full {
 impl AdmissionLayer {
     pub(crate) fn new(limit: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(limit)), limit }
+    }
+
+    /// Waits until no RPC is served any more, and takes all places, so that none begins again.
+    pub(crate) async fn all_ended(&self) {
+        let all = u32::try_from(self.limit).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        if let Ok(places) = Arc::clone(&self.places).acquire_many_owned(all).await {
+            places.forget();
+        }
     }
 }
 
@@ -74,8 +83,9 @@ where
             let full = to_status(Full { limit: self.layer.limit });
             return Box::pin(async move { Ok(full.into_http()) });
         };
+        let id = request.headers().get(REQUEST_ID).cloned();
         let reply = self.inner.call(request);
-        Box::pin(async move { Ok(reply.await?.map(|body| Body::new(Held::new(body, permit)))) })
+        Box::pin(async move { Ok(reply.await?.map(|body| Body::new(Held::new(body, permit, id)))) })
     }
 }
 

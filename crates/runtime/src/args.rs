@@ -30,6 +30,10 @@ pub struct ServiceArgs {
     /// Threads for computing; 0 takes all cores
     #[arg(long, value_name = "N")]
     pub compute_threads: Option<usize>,
+    /// Speak clear text to other machines too, in both directions: everybody on the way can read
+    /// and change it
+    #[arg(long)]
+    pub insecure_cleartext: bool,
     /// Form of the log lines on standard error
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
@@ -42,6 +46,13 @@ pub struct ServiceArgs {
     /// Ask the service that runs with this configuration whether it serves; exit 0 if so, 1 if not
     #[arg(long, conflicts_with = "exit_with_stdin")]
     pub check_health: bool,
+}
+
+impl ServiceArgs {
+    /// Clear text, if it was asked for: the flag cannot forbid what a file allows.
+    pub(crate) fn cleartext(&self) -> Option<bool> {
+        self.insecure_cleartext.then_some(true)
+    }
 }
 
 /// Reads a command line; on failure, or for `--help`, prints and says with which code to exit.

@@ -7,13 +7,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use tonic::body::Body;
 use tower_http::timeout::TimeoutBody;
+
+/// What tells a request from all others, in its head and in its reply.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request body that fails with DEADLINE_EXCEEDED when the next bytes do not come in time.
 pub(crate) fn impatient(body: Body, idle: Duration) -> Body {
@@ -32,19 +35,25 @@ pub(crate) fn panicked() -> Status {
 }
 
 pin_project_lite::pin_project! {
-    /// A reply's body that holds its RPC's place until it ends, and turns a panic of the stream
-    /// behind it into INTERNAL instead of a broken connection.
+    /// A reply's body that holds its RPC's place until it ends, puts the request's id beside the
+    /// status, and turns a panic of the stream behind it into INTERNAL instead of a broken
+    /// connection.
     pub(crate) struct Held {
         #[pin]
         body: Body,
+        request_id: Option<HeaderValue>,
         permit: Option<OwnedSemaphorePermit>,
         ended: bool,
     }
 }
 
 impl Held {
-    pub(crate) fn new(body: Body, permit: OwnedSemaphorePermit) -> Self {
-        Self { body, permit: Some(permit), ended: false }
+    pub(crate) fn new(
+        body: Body,
+        permit: OwnedSemaphorePermit,
+        request_id: Option<HeaderValue>,
+    ) -> Self {
+        Self { body, request_id, permit: Some(permit), ended: false }
     }
 }
 
@@ -75,11 +84,25 @@ impl http_body::Body for Held {
             *this.ended = true;
             this.permit.take();
         }
-        poll
+        let id = this.request_id;
+        poll.map(|frame| frame.map(|frame| frame.map(|frame| identified(frame, id))))
     }
 
     fn is_end_stream(&self) -> bool {
         self.ended || self.body.is_end_stream()
+    }
+}
+
+/// Trailers with the id of their request: an error of a stream comes after the head that has it.
+fn identified(frame: Frame<Bytes>, id: &mut Option<HeaderValue>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            if let Some(id) = id.take() {
+                trailers.insert(REQUEST_ID, id);
+            }
+            Frame::trailers(trailers)
+        }
+        Err(other) => other,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Configuration: defaults < file < environment < flags, checked whole before a port opens.
 
+mod protection;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,11 +10,19 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sphinx_channel::{Address, KEY_VAULT_PORT};
+use sphinx_access::TokenError;
+use sphinx_channel::{Address, AddressError, KEY_VAULT_PORT, SecurityError};
 use sphinx_telemetry::{FilterError, LogConfig};
 
 use crate::args::ServiceArgs;
 use crate::info::ServiceInfo;
+pub use protection::{AccessConfig, OutgoingConfig, TlsConfig};
+
+/// More threads than any machine has cores would only hang it.
+const MAX_COMPUTE_THREADS: usize = 1024;
+/// Most requests, connections or streams at once that can be asked for.
+const MAX_PLACES: u64 = 1 << 16;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Everything a service can be told; `L` are the service's own limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +30,12 @@ use crate::info::ServiceInfo;
 pub struct Config<L> {
     /// Listening, and what protects the service from too much.
     pub server: ServerConfig,
+    /// How the listener is protected.
+    pub tls: TlsConfig,
+    /// Who is let in.
+    pub access: AccessConfig,
+    /// How the key vault is called.
+    pub outgoing: OutgoingConfig,
     /// Directory or `file://` URL of the objects. Replicas of one service share it.
     pub store: String,
     /// Address of the key vault; the key vault itself does not use it.
@@ -76,6 +92,15 @@ pub enum ConfigError {
     /// A layer cannot be read, or a field is unknown or of the wrong type.
     #[error("{0}")]
     Layers(Box<figment::Error>),
+    /// A text that is not an address.
+    #[error("keyvault: {0}")]
+    Address(#[from] AddressError),
+    /// The key vault cannot be called in a safe way.
+    #[error("keyvault: {0}")]
+    Security(#[from] SecurityError),
+    /// The token that the key vault is called with cannot be read.
+    #[error("outgoing.token_file: {0}")]
+    Token(#[from] TokenError),
     /// A value outside its domain.
     #[error("{field} is {got}: expected {expected}")]
     Value {
@@ -93,6 +118,9 @@ impl<L: Limits> Config<L> {
     pub fn defaults(service: &ServiceInfo) -> Self {
         Self {
             server: ServerConfig::new(service.default_listen),
+            tls: TlsConfig::default(),
+            access: AccessConfig::default(),
+            outgoing: OutgoingConfig::default(),
             store: "./sphinx-data".to_owned(),
             keyvault: Address::local(KEY_VAULT_PORT).to_string(),
             compute_threads: 0,
@@ -120,25 +148,46 @@ impl<L: Limits> Config<L> {
             .merge(flag("store", &args.store))
             .merge(flag("keyvault", &args.keyvault))
             .merge(flag("compute_threads", &args.compute_threads))
+            .merge(flag("tls.insecure_cleartext", &args.cleartext()))
+            .merge(flag("outgoing.insecure_cleartext", &args.cleartext()))
             .merge(flag("log.format", &args.log_format))
             .merge(flag("log.filter", &args.log_filter));
-        let config: Self =
+        let mut config: Self =
             layers.extract().map_err(|error| ConfigError::Layers(Box::new(error)))?;
+        config.expand()?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// Paths below `~` become whole.
+    fn expand(&mut self) -> Result<(), ConfigError> {
+        self.tls.expand()?;
+        self.access.expand()?;
+        self.outgoing.expand()?;
+        let mut store = PathBuf::from(&self.store);
+        protection::expand("store", &mut store)?;
+        if let Ok(store) = store.into_os_string().into_string() {
+            self.store = store;
+        }
+        Ok(())
     }
 
     /// Checks every value.
     ///
     /// # Errors
-    /// [`ConfigError::Value`] for the first that makes no sense.
+    /// [`ConfigError`] for the first that makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.server.validate()?;
+        self.tls.validate(self.server.listen)?;
+        self.access.validate(self.server.listen)?;
+        self.outgoing.validate()?;
         if self.store.is_empty() {
             return Err(ConfigError::value("store", "empty", "a directory or a file:// URL"));
         }
-        if self.keyvault.parse::<Address>().is_err() {
-            return Err(ConfigError::value("keyvault", &self.keyvault, "http://HOST:PORT"));
+        self.outgoing.without_token().check(&self.keyvault.parse()?)?;
+        if self.compute_threads > MAX_COMPUTE_THREADS {
+            let got = self.compute_threads;
+            return Err(ConfigError::value("compute_threads", got, "at most 1024"));
         }
         self.log.validate()?;
         self.limits.validate()
@@ -175,24 +224,31 @@ impl ServerConfig {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        // Above this, tokio's semaphore refuses to be made.
-        let countable = 1..=tokio::sync::Semaphore::MAX_PERMITS;
-        for (field, got) in [
-            ("server.max_concurrent_requests", self.max_concurrent_requests),
-            ("server.max_connections", self.max_connections),
+        // What no machine has, or what nobody would wait for, is a slip of the finger.
+        for (field, got, most, expected) in [
+            (
+                "server.max_concurrent_requests",
+                self.max_concurrent_requests as u64,
+                MAX_PLACES,
+                "1 to 65536",
+            ),
+            ("server.max_connections", self.max_connections as u64, MAX_PLACES, "1 to 65536"),
+            (
+                "server.max_streams_per_connection",
+                self.max_streams_per_connection.into(),
+                MAX_PLACES,
+                "1 to 65536",
+            ),
+            ("server.request_timeout_ms", self.request_timeout_ms, DAY_MS, "1 to 86400000 (a day)"),
+            ("server.idle_timeout_ms", self.idle_timeout_ms, DAY_MS, "1 to 86400000 (a day)"),
         ] {
-            if !countable.contains(&got) {
-                return Err(ConfigError::value(field, got, "at least 1"));
+            if got == 0 || got > most {
+                return Err(ConfigError::value(field, got, expected));
             }
         }
-        for (field, got) in [
-            ("server.max_streams_per_connection", u64::from(self.max_streams_per_connection)),
-            ("server.request_timeout_ms", self.request_timeout_ms),
-            ("server.idle_timeout_ms", self.idle_timeout_ms),
-        ] {
-            if got == 0 {
-                return Err(ConfigError::value(field, got, "at least 1"));
-            }
+        if self.drain_deadline_ms > DAY_MS {
+            let (field, got) = ("server.drain_deadline_ms", self.drain_deadline_ms);
+            return Err(ConfigError::value(field, got, "at most 86400000 (a day)"));
         }
         Ok(())
     }

@@ -6,51 +6,89 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
+use sphinx_access::Digest;
+use sphinx_tls::tokio_rustls::server::TlsStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+use crate::guard::Acceptor;
+use crate::identity::ClientCertificate;
 
 /// Pause after a failed accept: out of file descriptors, the next try would fail at once, for ever.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections of a listener, at most `limit` at once; the surplus waits in the system's
-/// backlog.
+/// backlog. With an acceptor each is greeted by TLS first, beside the others; one that fails is
+/// only noted.
 pub(crate) fn accept(
     listener: TcpListener,
     limit: usize,
+    acceptor: Option<Acceptor>,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(limit));
-    stream::unfold((listener, places), |(listener, places)| async move {
+    let sockets = stream::unfold((listener, places), |(listener, places)| async move {
         let permit = Arc::clone(&places).acquire_owned().await.ok()?;
-        let connection = match listener.accept().await {
+        let socket = match listener.accept().await {
             // Small messages (rounds of recognition) must not wait for an acknowledgement.
-            Ok((socket, _)) => {
-                socket.set_nodelay(true).map(|()| Connection { socket, _permit: permit })
-            }
+            Ok((socket, _)) => socket.set_nodelay(true).map(|()| (socket, permit)),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 Err(error)
             }
         };
-        Some((connection, (listener, places)))
-    })
+        Some((socket, (listener, places)))
+    });
+    let greeted = sockets.map(move |socket| greet(socket, acceptor.clone()));
+    greeted.buffer_unordered(limit).filter_map(std::future::ready)
+}
+
+/// `None` for a client that TLS does not come to terms with.
+async fn greet(
+    accepted: io::Result<(TcpStream, OwnedSemaphorePermit)>,
+    acceptor: Option<Acceptor>,
+) -> Option<io::Result<Connection>> {
+    let (socket, permit) = match accepted {
+        Ok(accepted) => accepted,
+        Err(error) => return Some(Err(error)),
+    };
+    let Some(acceptor) = acceptor else {
+        return Some(Ok(Connection { socket: Socket::Clear(socket), _permit: permit }));
+    };
+    match acceptor.greet(socket).await {
+        Ok(stream) => {
+            Some(Ok(Connection { socket: Socket::Tls(Box::new(stream)), _permit: permit }))
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a handshake failed");
+            None
+        }
+    }
 }
 
 /// A connection and its place among those allowed.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: Socket,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+#[derive(Debug)]
+enum Socket {
+    Clear(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.socket.connect_info()
+impl Connected for Connection {
+    type ConnectInfo = ClientCertificate;
+
+    fn connect_info(&self) -> ClientCertificate {
+        let Socket::Tls(stream) = &self.socket else { return ClientCertificate(None) };
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        ClientCertificate(shown.map(|certificate| Digest::of(certificate)))
     }
 }
 
@@ -60,7 +98,10 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buffer)
+        match &mut self.socket {
+            Socket::Clear(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Socket::Tls(socket) => Pin::new(socket.as_mut()).poll_read(cx, buffer),
+        }
     }
 }
 
@@ -70,7 +111,10 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        match &mut self.socket {
+            Socket::Clear(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Socket::Tls(socket) => Pin::new(socket.as_mut()).poll_write(cx, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -78,18 +122,30 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+        match &mut self.socket {
+            Socket::Clear(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Socket::Tls(socket) => Pin::new(socket.as_mut()).poll_write_vectored(cx, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        match &self.socket {
+            Socket::Clear(socket) => socket.is_write_vectored(),
+            Socket::Tls(socket) => socket.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        match &mut self.socket {
+            Socket::Clear(socket) => Pin::new(socket).poll_flush(cx),
+            Socket::Tls(socket) => Pin::new(socket.as_mut()).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        match &mut self.socket {
+            Socket::Clear(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Tls(socket) => Pin::new(socket.as_mut()).poll_shutdown(cx),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sphinx_channel::health::{self, HealthError};
 
+use crate::config::TlsConfig;
 use crate::info::ServiceInfo;
 
 /// Why a service does not count as healthy.
@@ -21,11 +22,17 @@ pub(crate) enum CheckError {
 ///
 /// # Errors
 /// [`CheckError`] unless it answers SERVING within 3 s.
-pub(crate) async fn check(service: &ServiceInfo, listen: SocketAddr) -> Result<(), CheckError> {
+pub(crate) async fn check(
+    service: &ServiceInfo,
+    listen: SocketAddr,
+    tls: &TlsConfig,
+) -> Result<(), CheckError> {
     if listen.port() == 0 {
         return Err(CheckError::AnyPort(listen));
     }
-    Ok(health::ask(reachable(listen), service.grpc_name).await?)
+    // By the certificate that it has, and showing the same where clients have to show one.
+    let shown = tls.files().map(|files| files.identity);
+    Ok(health::ask(reachable(listen), service.grpc_name, shown.as_ref()).await?)
 }
 
 /// Where a process on the same machine reaches a service that listens there: nobody can connect to

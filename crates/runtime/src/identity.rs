@@ -3,13 +3,14 @@
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
-use sphinx_proto::{ConversionError, TenantId};
+use http::{Request, Response};
+use sphinx_access::Digest;
+use sphinx_proto::{TenantId, to_status};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::admission::is_public;
+use crate::guard::{Admitted, Gate, Turned};
 
 /// Who makes a request; among the extensions of every request that reaches an RPC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +19,17 @@ pub struct Principal {
     pub tenant: TenantId,
 }
 
+/// The credential of a request, for the log.
+#[derive(Debug, Clone)]
+struct Shown(Option<String>);
+
+/// The certificate that a connection's client has shown; among the extensions of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientCertificate(pub(crate) Option<Digest>);
+
 /// Why a request has no principal.
 #[derive(Debug, Clone)]
-struct Nobody(ConversionError);
+struct Refused(Turned);
 
 impl Principal {
     /// Who makes `request`.
@@ -31,34 +40,21 @@ impl Principal {
         let principal = request.extensions().get::<Self>().cloned();
         principal.ok_or_else(|| Status::internal("the request has passed no identity layer"))
     }
-
-    /// The tenant named by `x-sphinx-tenant`, or "default" when the request names none.
-    ///
-    /// # Errors
-    /// [`ConversionError`] for a name outside the pattern, or for more than one name: which of them
-    /// an authenticating proxy has checked would be a guess.
-    fn read(headers: &HeaderMap) -> Result<Self, ConversionError> {
-        let mut names = headers.get_all(TenantId::FIELD).iter();
-        let Some(name) = names.next() else {
-            return Ok(Self { tenant: TenantId::default() });
-        };
-        let also = names.count();
-        if also > 0 {
-            let (field, got) = (TenantId::FIELD, also + 1);
-            return Err(ConversionError::Length { field, got, expected: 1 });
-        }
-        Ok(Self { tenant: TenantId::parse(String::from_utf8_lossy(name.as_bytes()))? })
-    }
 }
 
 /// Reads who makes a request, and keeps it with the request.
-pub(crate) fn identify<B>(mut request: Request<B>) -> Request<B> {
-    match Principal::read(request.headers()) {
-        Ok(principal) => {
-            request.extensions_mut().insert(principal);
+pub(crate) fn identify<B>(gate: &Gate, mut request: Request<B>) -> Request<B> {
+    let certificate = request.extensions().get().and_then(|ClientCertificate(shown)| *shown);
+    let admitted = gate.admit(request.uri().path(), request.headers(), certificate);
+    // What is a secret goes no further, so that nothing below can show it.
+    request.headers_mut().remove(http::header::AUTHORIZATION);
+    match admitted {
+        Ok(Admitted { tenant, credential }) => {
+            request.extensions_mut().insert(Principal { tenant });
+            request.extensions_mut().insert(Shown(credential));
         }
-        Err(error) => {
-            request.extensions_mut().insert(Nobody(error));
+        Err(turned) => {
+            request.extensions_mut().insert(Refused(turned));
         }
     }
     request
@@ -70,7 +66,13 @@ pub(crate) fn tenant_for_log<B>(request: &Request<B>) -> String {
     principal.map_or_else(|| "invalid".to_owned(), |principal| principal.tenant.to_string())
 }
 
-/// Refuses requests whose principal could not be read.
+/// The credential as a log line names it: its id, or nothing.
+pub(crate) fn credential_for_log<B>(request: &Request<B>) -> String {
+    let shown = request.extensions().get().and_then(|Shown(id)| id.clone());
+    shown.unwrap_or_default()
+}
+
+/// Refuses requests that are not let in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IdentityLayer;
 
@@ -101,43 +103,19 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match request.extensions().get::<Nobody>() {
-            Some(Nobody(error)) if !is_public(&request) => {
-                let refused = Status::from(error.clone());
+        match request.extensions().get::<Refused>() {
+            Some(Refused(turned)) => {
+                let refused = to_status(turned.clone());
                 Box::pin(async move { Ok(refused.into_http()) })
             }
-            Some(_) | None => Box::pin(self.inner.call(request)),
+            None => Box::pin(self.inner.call(request)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
-
-    fn named(names: &[&'static str]) -> Result<TenantId, ConversionError> {
-        let mut headers = HeaderMap::new();
-        for name in names {
-            headers.append("x-sphinx-tenant", HeaderValue::from_static(name));
-        }
-        Principal::read(&headers).map(|principal| principal.tenant)
-    }
-
-    #[test]
-    fn the_default_tenant_needs_no_header() {
-        assert_eq!(named(&[]), Ok(TenantId::default()));
-        assert_eq!(named(&["acme"]), TenantId::parse("acme"));
-    }
-
-    #[test]
-    fn rejects_bad_and_ambiguous_tenants() {
-        let name = ConversionError::Name { field: "x-sphinx-tenant", got: "../acme".to_owned() };
-        assert_eq!(named(&["../acme"]), Err(name));
-        let count = ConversionError::Length { field: "x-sphinx-tenant", got: 2, expected: 1 };
-        assert_eq!(named(&["acme", "other"]), Err(count));
-    }
 
     #[test]
     fn rejects_a_request_that_passed_no_layer() {

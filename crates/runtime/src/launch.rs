@@ -1,6 +1,6 @@
 //! Everything around a service's `run`: configuration, logs, runtime, signals, exit code.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -25,15 +25,20 @@ const EX_OSERR: u8 = 71;
 /// `EX_SOFTWARE`: the service failed.
 const EX_SOFTWARE: u8 = 70;
 
+/// What shells say of a process that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+
 /// Runs a service to its end and says with which code to exit: 0 after a drain, 78 for a wrong
-/// configuration, 71 when the system refuses the address, 70 when the service fails. With
-/// `--check-health` nothing is run; the service that runs already is asked, and 1 says it does not
-/// serve. Every failure is one line on standard error.
+/// configuration, 71 when the system refuses the address, 70 when the service fails, 130 when it is
+/// told to stop a second time and cuts what runs. With `--check-health` nothing is run; the service
+/// that runs already is asked, and 1 says it does not serve. Every failure is one line on standard
+/// error.
 pub fn launch<S: Service>(args: &ServiceArgs) -> ExitCode {
     match try_launch::<S>(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("sphinx-{}: {failure}", S::INFO.name);
+            // Nothing can be done when nobody reads it.
+            let _ = writeln!(io::stderr(), "sphinx-{}: {failure}", S::INFO.name);
             ExitCode::from(failure.exit_code())
         }
     }
@@ -66,7 +71,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Unhealthy(_) => UNHEALTHY,
-            Self::Config(_) => EX_CONFIG,
+            Self::Config(_) | Self::Service(RunError::Guard(_)) => EX_CONFIG,
             Self::Listen { .. } | Self::System(_) => EX_OSERR,
             Self::Service(_) => EX_SOFTWARE,
         }
@@ -77,7 +82,8 @@ fn try_launch<S: Service>(args: &ServiceArgs) -> Result<(), Failure> {
     let config = Config::<S::Limits>::load(&S::INFO, args)?;
     if args.check_health {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return Ok(runtime.block_on(health::check(&S::INFO, config.server.listen))?);
+        let check = health::check(&S::INFO, config.server.listen, &config.tls);
+        return Ok(runtime.block_on(check)?);
     }
     start_log(&S::INFO, &config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -111,11 +117,17 @@ fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let mut asked = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        asked().await;
         shutdown.cancel();
+        asked().await;
+        tracing::warn!("asked to stop a second time; what runs is cut");
+        std::process::exit(INTERRUPTED);
     });
     Ok(())
 }

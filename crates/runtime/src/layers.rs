@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::timeout::TimeoutLayer;
@@ -15,18 +15,19 @@ use tower_http::trace::TraceLayer;
 use tracing::Span;
 
 use crate::admission::AdmissionLayer;
-use crate::body::{impatient, panicked};
+use crate::body::{REQUEST_ID, impatient, panicked};
 use crate::config::ServerConfig;
-use crate::identity::{IdentityLayer, identify, tenant_for_log};
+use crate::guard::Gate;
+use crate::identity::{IdentityLayer, credential_for_log, identify, tenant_for_log};
 use crate::rescue::RescueLayer;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Puts the layers around a service's routes. A request meets them from top to bottom, a reply from
 /// bottom to top.
 pub(crate) fn wrap(
     service: &'static str,
     config: &ServerConfig,
+    admission: AdmissionLayer,
+    gate: &Gate,
     routes: Routes,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
 + Clone
@@ -34,6 +35,7 @@ pub(crate) fn wrap(
 + 'static {
     let idle = config.idle_timeout();
     let timeout = config.request_timeout();
+    let gate = gate.clone();
     ServiceBuilder::new()
         // The tower-http bodies below become tonic's again.
         .map_response(|reply: Response<_>| reply.map(Body::new))
@@ -42,8 +44,8 @@ pub(crate) fn wrap(
         // 2. Everything from here on has an id, and every reply carries it, errors included.
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        // 3. Who asks, known from here on.
-        .map_request(identify)
+        // 3. Who asks, and whether he may: known from here on, from the head of the request alone.
+        .map_request(move |request| identify(&gate, request))
         // 4. A span per RPC around all that can go wrong, so that each log line has the id.
         .layer(
             TraceLayer::new_for_grpc()
@@ -57,11 +59,11 @@ pub(crate) fn wrap(
         .layer(CatchPanicLayer::custom(|_| panicked().into_http::<Body>()))
         // 6. What the layers below report as errors becomes a status: nothing passes this line.
         .layer(RescueLayer { timeout })
-        // 7. A place or a refusal, before any work and outside the timeout: nobody waits in a
-        //    queue.
-        .layer(AdmissionLayer::new(config.max_concurrent_requests))
-        // 8. Whoever gives no name that can be read is refused, before any RPC sees the request.
+        // 7. Whoever is not let in is refused here, and takes no place from anybody.
         .layer(IdentityLayer)
+        // 8. A place or a refusal, before any work and outside the timeout: nobody waits in a
+        //    queue.
+        .layer(admission)
         // 9. Time until the head of the reply. A unary handler has then finished; a streaming one
         //    has only begun, so a long training session is never cut by it.
         .layer(TimeoutLayer::new(timeout))
@@ -84,9 +86,9 @@ fn without_odd_request_id<B>(mut request: Request<B>) -> Request<B> {
 fn span<B>(service: &'static str, request: &Request<B>) -> Span {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-    let tenant = tenant_for_log(request);
+    let (tenant, credential) = (tenant_for_log(request), credential_for_log(request));
     let request_id = header(REQUEST_ID).unwrap_or_default();
-    tracing::info_span!("rpc", service, method, tenant, request_id)
+    tracing::info_span!("rpc", service, method, tenant, credential, request_id)
 }
 
 fn finished(trailers: Option<&HeaderMap>, time: Duration, _: &Span) {

@@ -14,7 +14,9 @@ mod clock;
 mod compute;
 mod config;
 mod connections;
+mod guard;
 mod health;
+mod home;
 mod identity;
 mod info;
 mod launch;
@@ -28,7 +30,11 @@ pub use args::{ServiceArgs, parse_args};
 pub use cache::ByteCache;
 pub use clock::unix_seconds;
 pub use compute::{Compute, ComputeError};
-pub use config::{Config, ConfigError, Limits, ServerConfig};
+pub use config::{
+    AccessConfig, Config, ConfigError, Limits, OutgoingConfig, ServerConfig, TlsConfig,
+};
+pub use guard::{Guard, GuardError};
+pub use home::expand_home;
 pub use identity::Principal;
 pub use info::ServiceInfo;
 pub use launch::{launch, main};

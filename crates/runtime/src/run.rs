@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compute::{Compute, ComputeError};
 use crate::config::Config;
+use crate::guard::{Guard, GuardError};
 use crate::serve::{ServeError, serve};
 use crate::service::{OpenError, Service};
 
@@ -14,6 +15,9 @@ pub enum RunError {
     /// The compute threads cannot be started.
     #[error(transparent)]
     Compute(#[from] ComputeError),
+    /// Certificates or credentials cannot be used.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The store or an address cannot be used.
     #[error("{0}")]
     Open(OpenError),
@@ -33,9 +37,10 @@ pub async fn run<S: Service>(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let compute = Compute::new(config.compute_threads)?;
+    let guard = Guard::open(&config.tls, &config.access)?;
     let opened = S::open(&config, compute, shutdown.clone()).await;
     let service = opened.map_err(RunError::Open)?;
-    let served = serve(&S::INFO, &config.server, listener, service.routes(), shutdown);
+    let served = serve(&S::INFO, &config.server, &guard, listener, service.routes(), shutdown);
     tokio::select! {
         served = served => Ok(served?),
         never = service.background() => match never {},

@@ -11,7 +11,9 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::admission::AdmissionLayer;
 use crate::config::ServerConfig;
+use crate::guard::Guard;
 use crate::info::ServiceInfo;
 use crate::{connections, layers};
 
@@ -27,6 +29,9 @@ const MAX_HEADERS: u32 = 16 << 10;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// What clients are given to ask for what they have begun, and to fetch the end of an answer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Why a service ended other than by its drain.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -36,9 +41,9 @@ pub enum ServeError {
     /// The reflection service refused the schema.
     #[error("the schema cannot be reflected: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The listener has no address, or the ready line cannot be written.
-    #[error("cannot announce the address: {0}")]
-    Announce(#[from] io::Error),
+    /// The listener has no address.
+    #[error("the listener has no address: {0}")]
+    Listener(#[from] io::Error),
 }
 
 /// Serves `routes`, wrapped in the layers, with health and reflection, until `shutdown` is
@@ -46,13 +51,16 @@ pub enum ServeError {
 ///
 /// When everything is ready, health turns SERVING and exactly one line, `listening on IP:PORT`,
 /// goes to standard output. A cancelled `shutdown` turns health NOT_SERVING, closes the port and
-/// lets running RPCs end; after the drain deadline the rest is left to the end of the process.
+/// lets running RPCs end; connections on which nothing runs are cut then, and after the drain
+/// deadline the rest is left to the end of the process. Meanwhile files of the guard are read again
+/// when they change.
 ///
 /// # Errors
 /// [`ServeError`] when the service cannot start or its transport fails.
 pub async fn serve(
     service: &ServiceInfo,
     config: &ServerConfig,
+    guard: &Guard,
     listener: TcpListener,
     routes: Routes,
     shutdown: CancellationToken,
@@ -60,16 +68,20 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let routes = with_reflection(service, routes)?.add_service(health_service);
-    let app = layers::wrap(service.name, config, routes.prepare());
-    let incoming = connections::accept(listener, config.max_connections);
+    let admission = AdmissionLayer::new(config.max_concurrent_requests);
+    let app = layers::wrap(service.name, config, admission.clone(), &guard.gate, routes.prepare());
+    let acceptor = guard.acceptor.clone();
+    let incoming = connections::accept(listener, config.max_connections, acceptor);
     let drain = shutdown.clone().cancelled_owned();
     let server = server(config).serve_with_incoming_shutdown(app, incoming, drain);
 
     report(&health, service, ServingStatus::Serving).await;
     // The socket listens since it was bound, so a connection made now waits at most for the next
     // line.
-    announce(address)?;
-    tracing::info!(%address, "ready");
+    if let Err(error) = announce(address) {
+        tracing::warn!(%error, "nobody reads where this service listens");
+    }
+    tracing::info!(%address, encrypted = guard.acceptor.is_some(), "ready");
 
     let cut = async {
         shutdown.cancelled().await;
@@ -77,11 +89,20 @@ pub async fn serve(
         tracing::info!(deadline = ?config.drain_deadline(), "draining");
         tokio::time::sleep(config.drain_deadline()).await;
     };
+    // Connections end by themselves unless their client is silent; nobody waits for those.
+    let silent = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(LAST_WORDS).await;
+        admission.all_ended().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
     tokio::select! {
         result = server => {
             result?;
             tracing::info!("drained");
         }
+        () = silent => tracing::info!("drained; silent connections are cut"),
+        never = guard.keep_watching() => match never {},
         () = cut => tracing::warn!("drain deadline passed; open streams are cut"),
     }
     Ok(())

@@ -14,7 +14,9 @@ use sphinx_proto::v1::{
     GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, PutBiasesRequest,
     PutBiasesResponse, RotateKeyRequest, RotateKeyResponse, TrainRequest, TrainResponse,
 };
-use sphinx_runtime::{CancellationToken, Compute, ServeError, ServerConfig, ServiceInfo, serve};
+use sphinx_runtime::{
+    CancellationToken, Compute, Guard, ServeError, ServerConfig, ServiceInfo, serve,
+};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -119,8 +121,9 @@ async fn start(change: impl FnOnce(&mut ServerConfig)) -> Running {
     let token = shutdown.clone();
     let service = Behaviour { compute: Compute::new(1).unwrap() };
     let routes = Routes::new(TrainerServer::new(service));
-    let served =
-        tokio::spawn(async move { serve(&SERVICE, &config, listener, routes, token).await });
+    let served = tokio::spawn(async move {
+        serve(&SERVICE, &config, &Guard::default(), listener, routes, token).await
+    });
     let client = TrainerClient::connect(format!("http://{address}")).await.unwrap();
     Running { address, client, shutdown, served }
 }
@@ -163,6 +166,7 @@ async fn a_panicking_stream_ends_with_internal_and_spares_its_connection() {
     sender.send(TrainRequest::default()).await.unwrap();
     let status = stream.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Internal, "{status:?}");
+    assert!(status.metadata().contains_key("x-request-id"), "{status:?}");
     // Same connection, and the only place is free again.
     running.client.get_model(get("m")).await.unwrap();
 }
@@ -193,6 +197,7 @@ async fn rejects_a_stream_whose_client_falls_silent() {
     }
     let status = stream.message().await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert!(status.metadata().contains_key("x-request-id"), "{status:?}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 //! and mask · key by a number-theoretic transform. Either side's ciphertexts decrypt under the
 //! other's functions.
 
+mod backup;
 mod bodies;
 mod container;
 mod decrypt;
@@ -18,18 +19,21 @@ mod hkdf;
 mod key;
 mod noise;
 mod one_shot;
+mod passphrase;
 mod product;
 mod read_key;
 mod root;
 mod samples;
 mod seal;
 
+pub use backup::{read_backup, write_backup};
 pub use bodies::{BlockKeys, SharedRows, Tally};
 pub use container::KeyFileError;
 pub use decrypt::DecryptError;
 pub use encrypt::SeededRows;
 pub use key::{KeyError, SecretKey};
 pub use one_shot::OneShotError;
+pub use passphrase::{EmptyPassphrase, Passphrase};
 pub use read_key::{ModelName, ReadKey};
 pub use root::{Identity, RootKey};
 pub use samples::SeededSamples;

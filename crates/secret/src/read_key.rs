@@ -6,7 +6,7 @@ use rand::{CryptoRng, Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
 
-use crate::container::{self, KeyFileError, Kind};
+use crate::container::{self, KeyFileError, Kind, Place};
 use crate::hkdf::{counted, expand};
 use crate::seal::{self, SealError};
 
@@ -14,6 +14,7 @@ const FILE: Kind = Kind {
     name: "read key file",
     family: "sphinx read key ",
     line: "sphinx read key 1 glwe-2048-v1\n",
+    most_bytes: 1 << 20,
 };
 const SALT: &[u8] = b"sphinx read key 1";
 const KEY_BYTES: usize = 32;
@@ -129,7 +130,7 @@ impl ReadKey {
         let mut secret = Zeroizing::new(Vec::with_capacity(2 * KEY_BYTES));
         secret.extend_from_slice(self.sealing.as_slice());
         secret.extend_from_slice(self.checking.as_slice());
-        container::write(path, &FILE, &self.model.to_bytes(), &secret)
+        container::write(path, Place::New, &FILE, &self.model.to_bytes(), &secret, None)
     }
 
     /// Reads the file of a read key.
@@ -138,7 +139,7 @@ impl ReadKey {
     /// [`KeyFileError`] if the file cannot be read, may be read by others, or does not hold a read
     /// key.
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
-        let content = container::decode(path, &FILE, &container::read(path)?)?;
+        let content = container::decode(path, &FILE, &container::read(path, &FILE)?, None)?;
         let damaged = || KeyFileError::Damaged { path: path.to_owned() };
         let model = ModelName::from_bytes(&content.label).ok_or_else(damaged)?;
         match content.secret.as_chunks::<KEY_BYTES>() {

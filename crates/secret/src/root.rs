@@ -6,9 +6,10 @@ use rand::CryptoRng;
 use sphinx_linalg::POLYNOMIAL_SIZE;
 use zeroize::Zeroizing;
 
-use crate::container::{self, KeyFileError, Kind};
+use crate::container::{self, KeyFileError, Kind, Place};
 use crate::hkdf::expand;
 use crate::key::{KeyError, SecretKey};
+use crate::passphrase::Passphrase;
 use crate::read_key::{ModelName, ReadKey};
 
 const ROOT_BYTES: usize = 32;
@@ -19,6 +20,7 @@ const FILE: Kind = Kind {
     name: "secret key file",
     family: "sphinx secret key ",
     line: "sphinx secret key 2 glwe-2048-v1\n",
+    most_bytes: 1 << 20,
 };
 /// What a file of version 1 begins with, before the bits of its coefficients and a checksum.
 const FIRST_HEADER: &[u8] = b"sphinx secret key 1 glwe-2048-v1";
@@ -53,33 +55,103 @@ impl RootKey {
     /// # Errors
     /// [`KeyFileError::Exists`] if there is a file already, [`KeyFileError::Io`] otherwise.
     pub fn save(&self, path: &Path) -> Result<(), KeyFileError> {
+        self.write(path, Place::New, None)
+    }
+
+    /// As [`RootKey::save`], sealed by a passphrase: whoever finds the file has to guess it, at
+    /// 64 MiB and three passes of Argon2id a guess. The identity can be read without it.
+    ///
+    /// # Errors
+    /// As [`RootKey::save`].
+    pub fn save_sealed(&self, path: &Path, passphrase: &Passphrase) -> Result<(), KeyFileError> {
+        self.write(path, Place::New, Some(passphrase))
+    }
+
+    /// Writes the root in the place of its own file, sealed or not; after a crash there is the old
+    /// one or the new one.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Io`].
+    pub fn replace(
+        &self,
+        path: &Path,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<(), KeyFileError> {
+        self.write(path, Place::Same, passphrase)
+    }
+
+    fn write(
+        &self,
+        path: &Path,
+        place: Place,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<(), KeyFileError> {
         let mut secret = Zeroizing::new(Vec::with_capacity(ROOT_BYTES + COEFFICIENT_BYTES));
         secret.extend_from_slice(self.root.as_slice());
         if let Some(first) = &self.first {
             secret.extend_from_slice(first.as_slice());
         }
-        container::write(path, &FILE, &[], &secret)
+        let identity = self.identity().0;
+        let label = if passphrase.is_some() { identity.as_slice() } else { &[] };
+        container::write(path, place, &FILE, label, &secret, passphrase)
     }
 
-    /// Reads a key file. One of version 1 ("sphinx secret key 1 glwe-2048-v1") holds coefficients:
-    /// its root is derived from them.
+    /// Reads a key file that no passphrase seals. One of version 1 ("sphinx secret key 1
+    /// glwe-2048-v1") holds coefficients: its root is derived from them.
     ///
     /// # Errors
-    /// [`KeyFileError`] if the file cannot be read, may be read by others, or does not hold a key.
+    /// [`KeyFileError`] if the file cannot be read, may be read by others, is sealed, or does not
+    /// hold a key.
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
-        let bytes = container::read(path)?;
+        Self::open(path, None)
+    }
+
+    /// Reads a key file, by its passphrase if it is sealed.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Sealed`] without the passphrase that is needed,
+    /// [`KeyFileError::WrongPassphrase`] with another; others as [`RootKey::load`].
+    pub fn open(path: &Path, passphrase: Option<&Passphrase>) -> Result<Self, KeyFileError> {
+        let bytes = container::read(path, &FILE)?;
         let damaged = || KeyFileError::Damaged { path: path.to_owned() };
         if bytes.starts_with(FIRST_HEADER) {
             let content = container::checked(&bytes).ok_or_else(damaged)?;
             return Self::of_first(&content[FIRST_HEADER.len()..]).ok_or_else(damaged);
         }
-        let content = container::decode(path, &FILE, &bytes)?;
+        let content = container::decode(path, &FILE, &bytes, passphrase)?;
         let (root, first) = content.secret.split_first_chunk::<ROOT_BYTES>().ok_or_else(damaged)?;
         let first = match first {
             [] => None,
             first => Some(Zeroizing::new(first.try_into().map_err(|_| damaged())?)),
         };
         Ok(Self { root: Zeroizing::new(*root), first })
+    }
+
+    /// Whether a key file is sealed by a passphrase; that it is whole is looked at as well.
+    ///
+    /// # Errors
+    /// [`KeyFileError`] if the file cannot be read, may be read by others or is damaged.
+    pub fn is_sealed(path: &Path) -> Result<bool, KeyFileError> {
+        let bytes = container::read(path, &FILE)?;
+        if bytes.starts_with(FIRST_HEADER) {
+            let damaged = || KeyFileError::Damaged { path: path.to_owned() };
+            return container::checked(&bytes).map(|_| false).ok_or_else(damaged);
+        }
+        Ok(container::inspect(path, &FILE, &bytes)?.is_sealed())
+    }
+
+    /// The identity of the key in a file, for which no passphrase is needed.
+    ///
+    /// # Errors
+    /// As [`RootKey::is_sealed`].
+    pub fn identity_of(path: &Path) -> Result<Identity, KeyFileError> {
+        if !Self::is_sealed(path)? {
+            return Ok(Self::load(path)?.identity());
+        }
+        let bytes = container::read(path, &FILE)?;
+        let damaged = || KeyFileError::Damaged { path: path.to_owned() };
+        let label = container::inspect(path, &FILE, &bytes)?.label.try_into();
+        Ok(Identity(label.map_err(|_| damaged())?))
     }
 
     /// Of the coefficients of a key of version 1, packed from the lowest bit on.

@@ -56,6 +56,8 @@ impl LogConfig {
         let lines = fmt()
             .with_env_filter(self.parsed()?)
             .with_writer(std::io::stderr)
+            // It would say so on standard error, which is what cannot be written, and panic.
+            .log_internal_errors(false)
             // Colours are for people; in a file they hide the words.
             .with_ansi(std::io::stderr().is_terminal());
         let started = match self.format {

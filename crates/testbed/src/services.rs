@@ -5,7 +5,7 @@ use std::future::Future;
 
 use sphinx_inference::InferenceLimits;
 use sphinx_keyvault::VaultLimits;
-use sphinx_runtime::{CancellationToken, Config};
+use sphinx_runtime::{CancellationToken, Config, TlsConfig};
 use sphinx_trainer::TrainerLimits;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -20,12 +20,18 @@ pub struct Running {
 }
 
 impl Running {
-    async fn start<F, E>(run: impl FnOnce(TcpListener, CancellationToken) -> F) -> Self
+    async fn start<F, E>(
+        tls: &TlsConfig,
+        run: impl FnOnce(TcpListener, CancellationToken) -> F,
+    ) -> Self
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Debug + Send,
     {
-        let (listener, url) = listen().await;
+        let (listener, mut url) = listen().await;
+        if tls.files().is_some() {
+            url = url.replace("http://", "https://");
+        }
         let shutdown = CancellationToken::new();
         let served = run(listener, shutdown.clone());
         let served = tokio::spawn(async move { served.await.unwrap() });
@@ -66,7 +72,8 @@ pub async fn keyvault_with(
     config.store = location.to_owned();
     change(&mut config);
     config.validate().unwrap();
-    Running::start(|listener, stop| sphinx_keyvault::run(config, listener, stop)).await
+    let tls = config.tls.clone();
+    Running::start(&tls, |listener, stop| sphinx_keyvault::run(config, listener, stop)).await
 }
 
 /// Starts a trainer on the store at `location`.
@@ -84,7 +91,8 @@ pub async fn trainer_with(
     (config.store, config.keyvault) = (location.to_owned(), keyvault.to_owned());
     change(&mut config);
     config.validate().unwrap();
-    Running::start(|listener, stop| sphinx_trainer::run(config, listener, stop)).await
+    let tls = config.tls.clone();
+    Running::start(&tls, |listener, stop| sphinx_trainer::run(config, listener, stop)).await
 }
 
 /// Starts a replica of the inference service on the store at `location`.
@@ -102,5 +110,6 @@ pub async fn inference_with(
     (config.store, config.keyvault) = (location.to_owned(), keyvault.to_owned());
     change(&mut config);
     config.validate().unwrap();
-    Running::start(|listener, stop| sphinx_inference::run(config, listener, stop)).await
+    let tls = config.tls.clone();
+    Running::start(&tls, |listener, stop| sphinx_inference::run(config, listener, stop)).await
 }

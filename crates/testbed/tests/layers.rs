@@ -30,15 +30,17 @@ const TABLE: &[Row<'_>] = &[
     ("bootstrap", &["evaluation-keys", "linalg", "network"]),
     ("attack", &["network", "optimizer"]),
     ("telemetry", &[]),
+    ("tls", &[]),
     ("data", &["network"]),
     ("mnist", &["data"]),
     // What both ends agree on, and how they talk.
     ("proto", &["network", "optimizer"]),
-    ("channel", &["proto"]),
+    ("access", &["proto"]),
+    ("channel", &["access", "proto", "tls"]),
     ("wire", &["linalg", "network", "optimizer", "proto", "quantise"]),
     // The services' side.
     ("models", &["network", "objects", "proto"]),
-    ("runtime", &["channel", "proto", "telemetry"]),
+    ("runtime", &["access", "channel", "proto", "telemetry", "tls"]),
     (
         "trainer",
         &[
@@ -74,6 +76,7 @@ const TABLE: &[Row<'_>] = &[
     (
         "client",
         &[
+            "access",
             "bootstrap",
             "channel",
             "check",
@@ -89,6 +92,7 @@ const TABLE: &[Row<'_>] = &[
             "quantise",
             "secret",
             "tickets",
+            "tls",
             "wire",
         ],
     ),
@@ -97,6 +101,7 @@ const TABLE: &[Row<'_>] = &[
     (
         "cli",
         &[
+            "access",
             "bootstrap",
             "client",
             "cluster",
@@ -114,6 +119,7 @@ const TABLE: &[Row<'_>] = &[
             "runtime",
             "secret",
             "telemetry",
+            "tls",
             "trainer",
         ],
     ),

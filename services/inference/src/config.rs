@@ -38,16 +38,31 @@ impl Default for InferenceLimits {
 
 impl Limits for InferenceLimits {
     fn validate(&self) -> Result<(), ConfigError> {
-        let at_least_one = [
-            ("limits.max_cache_bytes", self.max_cache_bytes),
-            ("limits.max_preparation_rows", u64::from(self.max_preparation_rows)),
-            ("limits.max_key_bytes", self.max_key_bytes),
-            ("limits.max_one_shot_model_bytes", self.max_one_shot_model_bytes),
-            ("limits.max_one_shot_evaluations", u64::from(self.max_one_shot_evaluations)),
-        ];
-        for (field, got) in at_least_one {
-            if got == 0 {
-                return Err(ConfigError::value(field, got, "at least 1"));
+        const TERABYTE: u64 = 1 << 40;
+        for (field, got, most, expected) in [
+            ("limits.max_cache_bytes", self.max_cache_bytes, TERABYTE, "1 to 1099511627776"),
+            (
+                "limits.max_preparation_rows",
+                u64::from(self.max_preparation_rows),
+                1 << 24,
+                "1 to 16777216",
+            ),
+            ("limits.max_key_bytes", self.max_key_bytes, TERABYTE, "1 to 1099511627776"),
+            (
+                "limits.max_one_shot_model_bytes",
+                self.max_one_shot_model_bytes,
+                TERABYTE,
+                "1 to 1099511627776",
+            ),
+            (
+                "limits.max_one_shot_evaluations",
+                u64::from(self.max_one_shot_evaluations),
+                1 << 16,
+                "1 to 65536",
+            ),
+        ] {
+            if got == 0 || got > most {
+                return Err(ConfigError::value(field, got, expected));
             }
         }
         Ok(())
@@ -68,5 +83,29 @@ mod tests {
         let config: Config<InferenceLimits> = toml::from_str(example).unwrap();
         assert_eq!(config, Config::defaults(&crate::SERVICE));
         assert_eq!(config.validate(), Ok(()));
+    }
+
+    #[test]
+    fn rejects_numbers_that_no_machine_has() {
+        let with = |change: fn(&mut InferenceLimits)| {
+            let mut limits = InferenceLimits::default();
+            change(&mut limits);
+            limits.validate().unwrap_err().to_string()
+        };
+        for (error, field) in [
+            (with(|limits| limits.max_cache_bytes = u64::MAX), "limits.max_cache_bytes"),
+            (with(|limits| limits.max_preparation_rows = u32::MAX), "limits.max_preparation_rows"),
+            (with(|limits| limits.max_key_bytes = 0), "limits.max_key_bytes"),
+            (
+                with(|limits| limits.max_one_shot_model_bytes = u64::MAX),
+                "limits.max_one_shot_model_bytes",
+            ),
+            (
+                with(|limits| limits.max_one_shot_evaluations = u32::MAX),
+                "limits.max_one_shot_evaluations",
+            ),
+        ] {
+            assert!(error.starts_with(field), "{error}");
+        }
     }
 }

@@ -53,7 +53,7 @@ impl Service for InferenceService {
     ) -> Result<Self, OpenError> {
         let limits = &config.limits;
         let store = ModelStore::open(&config.store)?;
-        let keys = KeyDirectory::connect(&config.keyvault)?;
+        let keys = KeyDirectory::connect(&config.keyvault, &config.outgoing.security()?)?;
         let one_shot = OneShot::new(store.clone(), keys.clone(), compute.clone(), limits);
         let models = Models::new(store, compute.clone(), limits.max_cache_bytes);
         let max_rows = limits.max_preparation_rows;

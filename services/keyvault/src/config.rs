@@ -42,22 +42,32 @@ impl Default for VaultLimits {
 
 impl Limits for VaultLimits {
     fn validate(&self) -> Result<(), ConfigError> {
-        let at_least_one = [
-            ("limits.max_material_bytes", self.max_material_bytes),
-            ("limits.max_keys", u64::from(self.max_keys)),
-            ("limits.max_evaluation_keys", u64::from(self.max_evaluation_keys)),
-            ("limits.max_uploads", u64::from(self.max_uploads)),
-            ("limits.max_upload_age_seconds", self.max_upload_age_seconds),
-            ("limits.max_chunk_bytes", u64::from(self.max_chunk_bytes)),
-        ];
-        for (field, got) in at_least_one {
-            if got == 0 {
-                return Err(ConfigError::value(field, got, "at least 1"));
+        for (field, got, most, expected) in [
+            ("limits.max_material_bytes", self.max_material_bytes, 1 << 32, "1 to 4294967296"),
+            ("limits.max_keys", u64::from(self.max_keys), 1 << 20, "1 to 1048576"),
+            (
+                "limits.max_evaluation_keys",
+                u64::from(self.max_evaluation_keys),
+                1 << 20,
+                "1 to 1048576",
+            ),
+            ("limits.max_uploads", u64::from(self.max_uploads), 1 << 16, "1 to 65536"),
+            (
+                "limits.max_upload_age_seconds",
+                self.max_upload_age_seconds,
+                366 * 24 * 60 * 60,
+                "1 to 31622400 (a year)",
+            ),
+            // What a gRPC message holds.
+            ("limits.max_chunk_bytes", u64::from(self.max_chunk_bytes), 3 << 20, "1 to 3145728"),
+        ] {
+            if got == 0 || got > most {
+                return Err(ConfigError::value(field, got, expected));
             }
         }
-        if self.max_chunk_bytes > 3 << 20 {
-            let got = self.max_chunk_bytes;
-            return Err(ConfigError::value("limits.max_chunk_bytes", got, "at most 3145728"));
+        if self.max_description_bytes > 1 << 16 {
+            let (field, got) = ("limits.max_description_bytes", self.max_description_bytes);
+            return Err(ConfigError::value(field, got, "at most 65536"));
         }
         Ok(())
     }
@@ -88,5 +98,31 @@ mod tests {
         let config: Config<VaultLimits> = toml::from_str(example).unwrap();
         assert_eq!(config, Config::defaults(&crate::SERVICE));
         assert_eq!(config.validate(), Ok(()));
+    }
+
+    #[test]
+    fn rejects_numbers_that_no_machine_has() {
+        let with = |change: fn(&mut VaultLimits)| {
+            let mut limits = VaultLimits::default();
+            change(&mut limits);
+            limits.validate().unwrap_err().to_string()
+        };
+        for (error, field) in [
+            (with(|limits| limits.max_material_bytes = u64::MAX), "limits.max_material_bytes"),
+            (with(|limits| limits.max_keys = u32::MAX), "limits.max_keys"),
+            (with(|limits| limits.max_evaluation_keys = 0), "limits.max_evaluation_keys"),
+            (with(|limits| limits.max_uploads = u32::MAX), "limits.max_uploads"),
+            (
+                with(|limits| limits.max_upload_age_seconds = u64::MAX),
+                "limits.max_upload_age_seconds",
+            ),
+            (with(|limits| limits.max_chunk_bytes = (3 << 20) + 1), "limits.max_chunk_bytes"),
+            (
+                with(|limits| limits.max_description_bytes = u32::MAX),
+                "limits.max_description_bytes",
+            ),
+        ] {
+            assert!(error.starts_with(field), "{error}");
+        }
     }
 }

@@ -47,15 +47,24 @@ impl Default for TrainerLimits {
 
 impl Limits for TrainerLimits {
     fn validate(&self) -> Result<(), ConfigError> {
-        let limits = [
-            ("limits.max_sessions", self.max_sessions, tokio::sync::Semaphore::MAX_PERMITS),
-            ("limits.max_stage_rows", self.max_stage_rows, usize::MAX),
-            ("limits.max_weights", self.max_weights, usize::MAX),
-        ];
-        match limits.iter().find(|(_, got, most)| *got == 0 || got > most) {
-            Some((field, got, _)) => Err(ConfigError::value(field, got, "at least 1")),
-            None => Ok(()),
+        for (field, got, most, expected) in [
+            ("limits.max_sessions", self.max_sessions, 1 << 16, "1 to 65536"),
+            ("limits.max_stage_rows", self.max_stage_rows, 1 << 24, "1 to 16777216"),
+            ("limits.max_weights", self.max_weights, 1 << 32, "1 to 4294967296"),
+        ] {
+            if got == 0 || got > most {
+                return Err(ConfigError::value(field, got, expected));
+            }
         }
+        for (field, got) in [
+            ("limits.kept_versions", self.kept_versions.get()),
+            ("limits.kept_beginnings", self.kept_beginnings),
+        ] {
+            if got > 1 << 20 {
+                return Err(ConfigError::value(field, got, "at most 1048576"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -73,5 +82,24 @@ mod tests {
         let config: Config<TrainerLimits> = toml::from_str(example).unwrap();
         assert_eq!(config, Config::defaults(&crate::SERVICE));
         assert_eq!(config.validate(), Ok(()));
+    }
+
+    #[test]
+    fn rejects_numbers_that_no_machine_has() {
+        let with = |change: fn(&mut TrainerLimits)| {
+            let mut limits = TrainerLimits::default();
+            change(&mut limits);
+            limits.validate().unwrap_err().to_string()
+        };
+        for (error, field) in [
+            (with(|limits| limits.max_sessions = 0), "limits.max_sessions"),
+            (with(|limits| limits.max_sessions = 1 << 17), "limits.max_sessions"),
+            (with(|limits| limits.max_stage_rows = usize::MAX), "limits.max_stage_rows"),
+            (with(|limits| limits.max_weights = usize::MAX), "limits.max_weights"),
+            (with(|limits| limits.kept_versions = NonZeroU64::MAX), "limits.kept_versions"),
+            (with(|limits| limits.kept_beginnings = u64::MAX), "limits.kept_beginnings"),
+        ] {
+            assert!(error.starts_with(field), "{error}");
+        }
     }
 }

@@ -49,7 +49,7 @@ impl Service for TrainerService {
     ) -> Result<Self, OpenError> {
         Ok(Self {
             store: ModelStore::open(&config.store)?.retaining(config.limits.retention()),
-            keys: KeyDirectory::connect(&config.keyvault)?,
+            keys: KeyDirectory::connect(&config.keyvault, &config.outgoing.security()?)?,
             compute,
             limits: config.limits.clone(),
             sessions: Arc::new(Semaphore::new(config.limits.max_sessions)),

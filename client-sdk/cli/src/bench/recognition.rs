@@ -121,7 +121,7 @@ pub async fn measure(
         delayed_excess_ms: delayed - rounds as f64 * delay_ms,
         check_overhead,
     };
-    let repair = repair::measure(&model, ms_per_ticket).await?;
+    let repair = Box::pin(repair::measure(&model, ms_per_ticket)).await?;
     Ok((Prepare { ms_per_ticket, bytes_per_ticket, repair }, infer))
 }
 

@@ -231,7 +231,7 @@ pub async fn create(
         trainer: cluster.trainer.to_string(),
         inference: cluster.inference.to_string(),
         keyvault: cluster.keyvault.to_string(),
-        tenant: TenantId::default(),
+        ..Endpoints::default()
     })?;
     let mut rng = sphinx_client::secure_rng();
     let key = Arc::new(RootKey::generate(&mut rng));

@@ -17,6 +17,9 @@ pub struct New {
     /// Make evaluation keys as well, for recognition in one shot (about 20 MB)
     #[arg(long)]
     evaluation: bool,
+    /// Seal it by a passphrase: asked for, or of $SPHINX_PASSPHRASE or --passphrase-file
+    #[arg(long)]
+    passphrase: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -24,6 +27,7 @@ struct Made {
     key: String,
     fingerprint: String,
     file: String,
+    sealed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     evaluation: Option<Evaluation>,
 }
@@ -38,7 +42,8 @@ struct Evaluation {
 impl New {
     pub fn run(&self, context: &Context) -> Result<(), CliError> {
         let given = self.id.as_deref().map(KeyId::parse).transpose()?;
-        let id = context.workspace.make_key(given)?;
+        let passphrase = self.passphrase.then(|| context.passphrases.chosen()).transpose()?;
+        let id = context.workspace.make_key(given, passphrase.as_ref())?;
         let home = context.workspace.home();
         let evaluation = self.evaluation.then(|| {
             let bytes = context.workspace.make_evaluation_keys(&id)?;
@@ -51,17 +56,20 @@ impl New {
         let evaluation = evaluation.transpose()?;
         let fingerprint = home.fingerprint(&id)?.to_string();
         let file = home.key_path(&id).display().to_string();
-        let made = Made { key: id.to_string(), fingerprint, file, evaluation };
+        let sealed = passphrase.is_some();
+        let made = Made { key: id.to_string(), fingerprint, file, sealed, evaluation };
         context.output.result(&made, || {
-            let Made { key, fingerprint, file, evaluation } = &made;
+            let Made { key, fingerprint, file, sealed, evaluation } = &made;
+            let or_passphrase = if *sealed { " or without its passphrase" } else { "" };
             let evaluation = evaluation.as_ref().map_or_else(String::new, |made| {
                 let Evaluation { fingerprint, bytes, file } = made;
                 format!("evaluation   {fingerprint}\n             {file} ({bytes} bytes)\n")
             });
             format!(
                 "key          {key}\nfingerprint  {fingerprint}\nfile         {file}\n{evaluation}\n\
-                 The file is secret and the only copy: without it nobody can use what is trained with it.\n\n\
-                 register it   {} keys register {key}",
+                 The file is secret and the only copy: without it{or_passphrase} nobody can use what is trained with \
+                 it.\n\n\
+                 register it   {0} keys register {key}\nkeep a copy   {0} keys backup FILE",
                 program()
             )
         })

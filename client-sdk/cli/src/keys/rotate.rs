@@ -36,8 +36,12 @@ impl Rotate {
             Some(to) => KeyId::parse(to.as_str())?,
             None => {
                 // Whether there is such a model, before a key is made for it.
-                workspace.client().model(&model).await?;
-                let id = workspace.make_key(None)?;
+                let old = workspace.client().model(&model).await?.key_id;
+                // What was sealed stays sealed, by the same passphrase.
+                let sealed = workspace.home().is_sealed(&old)?;
+                let passphrase = sealed.then(|| context.passphrases.of(&format!("key {old}")));
+                let passphrase = passphrase.transpose().map_err(CliError::Passphrase)?;
+                let id = workspace.make_key(None, passphrase.as_ref())?;
                 workspace.register_key(&id, &format!("for model {model}")).await?;
                 id
             }

@@ -10,7 +10,7 @@ use sphinx_privacy::Delta;
 
 use super::outcome::{FailedSeed, Outcome, SeedRun};
 use crate::data::{DataArgs, first};
-use crate::error::CliError;
+use crate::error::{CliError, note};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::promise::Promise;
@@ -64,7 +64,7 @@ impl Run {
         output.note(&promise.text())?;
         let budget = recipe.delta()?;
         if budget.is_none() {
-            eprintln!("{EXPOSURE}\n");
+            note(&format!("{EXPOSURE}\n"));
         }
         let mut outcome = Outcome::new(&recipe, budget, train.len(), test.len());
         let delta = budget.map_or_else(default_delta, Ok)?;
@@ -84,7 +84,7 @@ impl Run {
                 Err(error @ CliError::Output(_)) => return Err(error),
                 Err(error) => {
                     let error = error.to_string();
-                    eprintln!("sphinx: seed {seed} failed: {error}");
+                    note(&format!("sphinx: seed {seed} failed: {error}"));
                     outcome.failed.push(FailedSeed { seed, error });
                 }
             }

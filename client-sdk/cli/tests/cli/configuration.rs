@@ -15,7 +15,7 @@ fn address_used(machine: &Machine, environment: Option<&str>, flags: &[&str]) ->
 fn flags_beat_the_environment_which_beats_the_file() {
     let machine = Machine::new();
     machine.file(".config/sphinx/config.toml", "trainer = 'of the file'");
-    assert_says(&address_used(&machine, None, &[]), &["\"of the file\" of the trainer"]);
+    assert_says(&address_used(&machine, None, &[]), &["trainer service", "\"of the file\""]);
     let environment = Some("of the environment");
     assert_says(&address_used(&machine, environment, &[]), &["\"of the environment\""]);
     let flags = ["--trainer", "of the flag"];
@@ -54,11 +54,47 @@ fn rejects_wrong_command_lines() {
         train(&["--model", "../../etc"]),
         vec!["infer", "digits"],
         vec!["serve", "trainer", "--tenant", "me"],
+        vec!["serve", "trainer", "--token-file", "token"],
+        vec!["models", "list", "--trainer", "127.0.0.1:7001"],
+        vec!["models", "list", "--inference", "grpc://127.0.0.1:7002"],
+        vec!["models", "list", "--keyvault", "http://127.0.0.1:7003/path"],
+        vec!["models", "list", "--keyvault", "https://me:secret@keyvault"],
+        vec!["models", "list", "--keyvault", "http://keyvault"],
+        vec!["models", "list", "--certificate", "client.pem"],
+        vec!["models", "list", "--keyvault", "https://keyvault", "--ca", "missing.pem"],
+        vec!["models", "list", "--home=~somebody/sphinx"],
     ] {
         let run = machine.run(&arguments);
         assert_eq!(run.code, Some(2), "{arguments:?}: {}", run.stderr);
         assert!(!run.stderr.is_empty() && run.stdout.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_tilde_in_a_file_is_the_home_directory() {
+    let machine = Machine::new();
+    let file = machine.file("tilde.toml", "home = '~/of the file'");
+    let mut command = machine.command(&["keys", "new", "--id", "mine", "--config", &file]);
+    assert!(command.env_remove("SPHINX_HOME").status().unwrap().success());
+    let directory = machine.directory.path();
+    assert!(directory.join("of the file/keys/mine.key").is_file());
+    assert!(!directory.join("~").exists());
+}
+
+#[test]
+fn clear_text_to_other_machines_has_to_be_allowed_and_tokens_never_go_so() {
+    let machine = Machine::new();
+    let list = ["models", "list", "--trainer", "http://192.0.2.1:1"];
+    let error = machine.run(&list).refused(2);
+    assert_says(&error, &["trainer service", "clear text", "https", "--insecure-cleartext"]);
+    let token = machine.run(&["tokens", "new", "--role", "owner", "--tenant", "default", "--json"]);
+    let token = token.json()["token"].as_str().unwrap().to_owned();
+    let mut command = machine.command(&[&list[..], &["--insecure-cleartext"]].concat());
+    let output = command.env("SPHINX_TOKEN", &token).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert_says(&error, &["a token is never sent in clear text"]);
+    assert!(!error.contains(&token));
 }
 
 #[test]

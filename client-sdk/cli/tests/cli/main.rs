@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
+mod bad_luck;
 mod budgets;
 mod configuration;
 mod demo;
@@ -10,9 +11,11 @@ mod guarantees;
 mod keys;
 mod lifecycle;
 mod one_shot;
+mod protected;
 mod recipes;
 mod recognition;
 mod rotation;
+mod sealed_keys;
 mod streams;
 mod suspects;
 mod tickets;

@@ -139,7 +139,7 @@ pub struct Run {
 }
 
 impl Run {
-    fn of(mut command: Command) -> Self {
+    pub fn of(mut command: Command) -> Self {
         let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));

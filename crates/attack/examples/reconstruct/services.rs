@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sphinx_client::{
     EncryptedSession, Endpoints, KeyId, ModelId, Protocol, RootKey, SessionOptions, SphinxClient,
-    TenantId, TrainingOptions,
+    TrainingOptions,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_proto::SessionId;
@@ -23,7 +23,7 @@ struct Owner {
 /// Trains a model under encryption, then takes one encrypted step per image and protection.
 pub async fn observe(victim: &Victim) -> Result<Seen, Box<dyn Error>> {
     let cluster = LocalCluster::start(ClusterOptions::find_command()?).await?;
-    let seen = observe_on(&cluster, victim).await;
+    let seen = Box::pin(observe_on(&cluster, victim)).await;
     cluster.shutdown().await?;
     seen
 }
@@ -33,7 +33,7 @@ async fn observe_on(cluster: &LocalCluster, victim: &Victim) -> Result<Seen, Box
         trainer: cluster.trainer.to_string(),
         inference: cluster.inference.to_string(),
         keyvault: cluster.keyvault.to_string(),
-        tenant: TenantId::default(),
+        ..Endpoints::default()
     })?;
     let key = Arc::new(RootKey::generate(&mut sphinx_client::secure_rng()));
     let (key_id, model_id) = (KeyId::parse("victim")?, ModelId::parse("victim")?);

@@ -4,6 +4,7 @@ use sphinx_proto::{ErrorCode, KeyId, RpcError, TenantId};
 use tonic::Code;
 
 use crate::address::AddressError;
+use crate::security::SecurityError;
 
 /// Why a key may not be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -11,6 +12,9 @@ pub enum KeyDirectoryError {
     /// The configured text is not an address.
     #[error("key vault {0}")]
     Address(#[from] AddressError),
+    /// The key vault cannot be called in a safe way.
+    #[error("key vault: {0}")]
+    Security(#[from] SecurityError),
     /// The key vault does not know the key.
     #[error("key {key_id} is not registered for tenant {tenant}; register it with ExchangeKeys")]
     Unknown {
@@ -103,7 +107,9 @@ impl RpcError for KeyDirectoryError {
             | Self::NoEvaluation { .. }
             | Self::Exchanged { .. } => ErrorCode::FailedPrecondition,
             Self::Unreachable { .. } => ErrorCode::Unavailable,
-            Self::Address(_) | Self::Answer { .. } | Self::Material { .. } => ErrorCode::Internal,
+            Self::Address(_) | Self::Security(_) | Self::Answer { .. } | Self::Material { .. } => {
+                ErrorCode::Internal
+            }
         }
     }
 }

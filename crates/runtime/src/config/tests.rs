@@ -83,11 +83,30 @@ fn rejects_unknown_fields_at_every_level() {
 fn rejects_values_outside_their_domain() {
     let cases = [
         ("store = ''", "store"),
-        ("keyvault = 'not a url'", "keyvault"),
         ("[log]\nfilter = 'a=b=c'", "log.filter"),
         ("[limits]\nmax_things = 0", "limits.max_things"),
         ("[server]\nmax_concurrent_requests = 0", "server.max_concurrent_requests"),
+        ("compute_threads = 100000", "compute_threads"),
+        ("[server]\nmax_concurrent_requests = 65537", "server.max_concurrent_requests"),
         ("[server]\nmax_connections = 9223372036854775807", "server.max_connections"),
+        ("[server]\nmax_streams_per_connection = 65537", "server.max_streams_per_connection"),
+        ("[server]\nrequest_timeout_ms = 86400001", "server.request_timeout_ms"),
+        ("[server]\nidle_timeout_ms = 9223372036854775807", "server.idle_timeout_ms"),
+        ("[server]\ndrain_deadline_ms = 86400001", "server.drain_deadline_ms"),
+        ("[tls]\ncertificate = '/a'", "tls.key"),
+        ("[tls]\nkey = '/a'", "tls.key"),
+        ("[tls]\nclient_ca = '/a'", "tls.certificate"),
+        ("[outgoing]\nkey = '/a'", "outgoing.key"),
+        ("store = '~somebody/store'", "store"),
+        ("[tls]\ncertificate = '~somebody/a'", "tls.certificate"),
+        ("[access]\ncredentials = '~somebody/a'", "access.credentials"),
+        ("[outgoing]\ntoken_file = '~somebody/a'", "outgoing.token_file"),
+        ("[server]\nlisten = '0.0.0.0:1'", "server.listen"),
+        (
+            "[server]\nlisten = '[::]:1'\n[tls]\ncertificate = '/a'\nkey = '/b'",
+            "access.credentials",
+        ),
+        ("[server]\nlisten = '10.0.0.1:1'\n[tls]\ninsecure_cleartext = true", "access.credentials"),
         ("[server]\nmax_streams_per_connection = 0", "server.max_streams_per_connection"),
         ("[server]\nrequest_timeout_ms = 0", "server.request_timeout_ms"),
         ("[server]\nidle_timeout_ms = 0", "server.idle_timeout_ms"),
@@ -97,5 +116,34 @@ fn rejects_values_outside_their_domain() {
             panic!("{toml} is accepted");
         };
         assert_eq!(field, expected);
+    }
+}
+
+#[test]
+fn other_machines_are_listened_to_and_called_by_tls_or_when_it_is_allowed() {
+    let everywhere = "[server]\nlisten = '0.0.0.0:1'\n";
+    for further in [
+        "[tls]\ncertificate = '/a'\nkey = '/b'\n[access]\ncredentials = '/c'",
+        "[tls]\ninsecure_cleartext = true\n[access]\ninsecure_anonymous = true",
+    ] {
+        load(&format!("{everywhere}{further}"), ServiceArgs::default()).unwrap();
+    }
+    let flag = ServiceArgs { insecure_cleartext: true, ..ServiceArgs::default() };
+    let far = "keyvault = 'http://vault.example:7003'\n";
+    let config = load(&format!("{far}[access]\ncredentials = '/c'"), flag).unwrap();
+    assert!(config.tls.insecure_cleartext && config.outgoing.insecure_cleartext);
+    load("keyvault = 'https://vault.example'", ServiceArgs::default()).unwrap();
+    let error = load(far, ServiceArgs::default()).unwrap_err();
+    assert!(matches!(error, ConfigError::Security(SecurityError::Cleartext { .. })), "{error}");
+}
+
+#[test]
+fn rejects_what_is_no_address_of_the_key_vault() {
+    for wrong in
+        ["not a url", "keyvault:7003", "grpc://a:1", "http://a:1/b", "https://", "http://a:0"]
+    {
+        let error = load(&format!("keyvault = '{wrong}'"), ServiceArgs::default()).unwrap_err();
+        assert!(matches!(error, ConfigError::Address(_)), "{error}");
+        assert!(error.to_string().contains(wrong), "{error}");
     }
 }

@@ -8,7 +8,8 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 
 use super::*;
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, TlsConfig};
+use crate::guard::Guard;
 use crate::serve::serve;
 
 const fn service(grpc_name: &'static str) -> ServiceInfo {
@@ -31,7 +32,9 @@ async fn start() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let token = shutdown.clone();
     let served = tokio::spawn(async move {
         let config = ServerConfig::new(address);
-        serve(&SERVICE, &config, listener, Routes::default(), token).await.unwrap();
+        serve(&SERVICE, &config, &Guard::default(), listener, Routes::default(), token)
+            .await
+            .unwrap();
     });
     (address, shutdown, served)
 }
@@ -39,13 +42,13 @@ async fn start() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
 #[tokio::test]
 async fn a_service_is_healthy_while_it_serves_and_not_after_its_drain() {
     let (address, shutdown, served) = start().await;
-    assert_eq!(check(&SERVICE, address).await, Ok(()));
+    assert_eq!(check(&SERVICE, address, &TlsConfig::default()).await, Ok(()));
     let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-    assert_eq!(check(&SERVICE, everywhere).await, Ok(()));
+    assert_eq!(check(&SERVICE, everywhere, &TlsConfig::default()).await, Ok(()));
 
     shutdown.cancel();
     served.await.unwrap();
-    let gone = check(&SERVICE, address).await.unwrap_err();
+    let gone = check(&SERVICE, address, &TlsConfig::default()).await.unwrap_err();
     let CheckError::Health(HealthError::Unreachable { address: at, .. }) = &gone else {
         panic!("{gone}")
     };
@@ -58,7 +61,7 @@ async fn rejects_another_service_at_the_address() {
     let (address, _shutdown, _served) = start().await;
     let name = key_vault_server::SERVICE_NAME;
     let expected = HealthError::Unknown { address, name, code: Code::NotFound };
-    assert_eq!(check(&service(name), address).await, Err(expected.into()));
+    assert_eq!(check(&service(name), address, &TlsConfig::default()).await, Err(expected.into()));
 }
 
 #[tokio::test]
@@ -71,19 +74,22 @@ async fn rejects_a_service_that_drains() {
     tokio::spawn(Server::builder().add_service(health).serve_with_incoming(incoming));
     let status = ServingStatus::NotServing;
     let expected = HealthError::NotServing { address, name, status };
-    assert_eq!(check(&SERVICE, address).await, Err(expected.into()));
+    assert_eq!(check(&SERVICE, address, &TlsConfig::default()).await, Err(expected.into()));
 }
 
 #[tokio::test]
 async fn rejects_a_peer_that_accepts_and_is_silent() {
     let (_listener, address) = listen().await;
-    assert_eq!(check(&SERVICE, address).await, Err(HealthError::Silent { address }.into()));
+    assert_eq!(
+        check(&SERVICE, address, &TlsConfig::default()).await,
+        Err(HealthError::Silent { address }.into())
+    );
 }
 
 #[tokio::test]
 async fn rejects_a_port_that_only_the_system_knows() {
     let any = SERVICE.default_listen;
-    assert_eq!(check(&SERVICE, any).await, Err(CheckError::AnyPort(any)));
+    assert_eq!(check(&SERVICE, any, &TlsConfig::default()).await, Err(CheckError::AnyPort(any)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_channel::{KeyDirectory, KeyDirectoryError};
+use sphinx_channel::{KeyDirectory, KeyDirectoryError, Security};
 use sphinx_evaluation_keys::{MAX_KEY_BYTES, OneShotProfile};
 use sphinx_proto::v1::{DeleteKeyRequest, Key};
 use sphinx_proto::{ErrorCode, KeyId, RpcError, TenantId};
@@ -73,7 +73,8 @@ async fn fetch_while(
     change: impl AsyncFnOnce(&Vault),
 ) -> Result<Vec<u8>, KeyDirectoryError> {
     let relay = Arc::new(Relay::default());
-    let directory = KeyDirectory::connect(&relay.start(vault.address).await).unwrap();
+    let directory =
+        KeyDirectory::connect(&relay.start(vault.address).await, &Security::default()).unwrap();
     let (tenant, key_id) = names();
     let fetch = directory.fetch_evaluation(&tenant, &key_id, key, MAX_KEY_BYTES);
     let changing = async {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use crate::common::{connect, header, material, start, streamed, upload};
-use sphinx_proto::v1::ListKeysRequest;
+use sphinx_proto::v1::{GetKeyRequest, ListKeysRequest};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -75,6 +75,96 @@ async fn sigterm_drains_and_exits_with_success() {
     assert_eq!(process.stdout.next_line().await.unwrap(), None);
 }
 
+async fn signal(process: &Process, name: &str) {
+    let pid = process.child.id().unwrap().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
+}
+
+/// Asks for what does not exist, which is logged.
+async fn asked_in_vain(process: &Process) {
+    let request = GetKeyRequest { key_id: "nosuch".to_owned(), kind: 0 };
+    let status = connect(process.address).await.get_key(request).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once_what_the_first_lets_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = spawn(&mut command(dir.path())).await;
+    // An upload that goes on for as long as it likes.
+    let mut client = connect(process.address).await;
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let parts = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let upload = tokio::spawn(async move { client.exchange_keys(parts).await });
+    sender.send(crate::common::header_part(header("laptop", &material(1)))).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    signal(&process, "-TERM").await;
+    tokio::time::sleep(Duration::from_millis(3000)).await;
+    assert!(process.child.try_wait().unwrap().is_none(), "the upload was not waited for");
+    signal(&process, "-INT").await;
+    let status = timeout(Duration::from_secs(2), process.child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(130));
+    drop(sender);
+    assert!(upload.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_ends_no_service() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = &mut command(dir.path());
+    let mut process = spawn(command.args(["--log-filter", "debug"]).stderr(Stdio::piped())).await;
+    drop(process.child.stderr.take());
+    asked_in_vain(&process).await;
+    asked_in_vain(&process).await;
+    signal(&process, "-TERM").await;
+    let status = timeout(Duration::from_secs(10), process.child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_full_disk_under_log_and_output_ends_no_service() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let command = &mut command(dir.path());
+    let mut process = spawn(command.args(["--log-filter", "debug"]).stderr(full())).await;
+    asked_in_vain(&process).await;
+    signal(&process, "-TERM").await;
+    let status = timeout(Duration::from_secs(10), process.child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+    // Nor does it need somebody who reads where it listens.
+    let address = process.address.to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sphinx-keyvault"));
+    command
+        .args(["--listen", &address, "--log-filter", "off", "--store"])
+        .arg(dir.path())
+        .stdin(Stdio::null())
+        .stdout(full())
+        .kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let listening = async {
+        while tokio::net::TcpStream::connect(&address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), listening).await.unwrap();
+    assert!(child.try_wait().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_log_in_a_file_has_no_escape_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let command = &mut command(&dir.path().join("store"));
+    command
+        .args(["--log-filter", "debug"])
+        .env("TERM", "xterm-256color")
+        .env("CLICOLOR_FORCE", "1");
+    let process = spawn(command.stderr(std::fs::File::create(&log).unwrap())).await;
+    asked_in_vain(&process).await;
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(text.contains("ready") && !text.contains('\x1b'), "{text}");
+}
+
 #[tokio::test]
 async fn the_end_of_standard_input_drains_when_asked_to() {
     let dir = tempfile::tempdir().unwrap();
@@ -113,6 +203,11 @@ async fn rejects_a_bad_configuration_in_one_line() {
     for (variable, value, code, expected) in [
         ("SPHINX_KEYVAULT__LIMITS__MAX_KEYS", "0", 78, "limits.max_keys is 0"),
         ("SPHINX_KEYVAULT__LIMITS__MAX_KEY", "1", 78, "unknown field"),
+        ("SPHINX_KEYVAULT__COMPUTE_THREADS", "100000", 78, "compute_threads is 100000"),
+        ("SPHINX_KEYVAULT__STORE", "~nobody/store", 78, "store is ~nobody/store"),
+        ("SPHINX_KEYVAULT__KEYVAULT", "grpc://127.0.0.1:7003", 78, "scheme \"grpc\""),
+        ("SPHINX_KEYVAULT__ACCESS__CREDENTIALS", "/missing.toml", 78, "/missing.toml"),
+        ("SPHINX_KEYVAULT__OUTGOING__CERTIFICATE", "/missing.pem", 78, "outgoing.key is empty"),
         ("SPHINX_KEYVAULT__SERVER__LISTEN", "nowhere", 78, "SERVER.LISTEN"),
         ("SPHINX_KEYVAULT__STORE", "s3://bucket", 70, "scheme s3 is not supported"),
     ] {

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
+use sphinx_channel::Security;
 use sphinx_proto::v1::exchange_keys_request::Part;
 use sphinx_proto::v1::key_vault_client::KeyVaultClient;
 use sphinx_proto::v1::{ExchangeKeysRequest, KeyHeader, KeyKind, ParameterSet};
@@ -54,7 +55,7 @@ async fn a_request_never_gets_others_than_those_it_was_checked_against() {
     let now = register(&address, &key_id, &material.to_bytes().unwrap()).await;
     let before = Key { fingerprint: "00".repeat(32), ..now.clone() };
 
-    let directory = KeyDirectory::connect(&address).unwrap();
+    let directory = KeyDirectory::connect(&address, &Security::default()).unwrap();
     let keys = KeyCache::new(directory, Compute::new(2).unwrap(), 200 << 20);
     let prepared = |key: &Key| keys.prepared(tenant.clone(), key_id.clone(), key.clone());
     // The first one is polled first, so the second comes while it is under way.

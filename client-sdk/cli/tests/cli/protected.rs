@@ -1,0 +1,187 @@
+//! Services that ask who calls, by TLS, from their certificates to a trained model.
+
+use std::fs;
+use std::path::PathBuf;
+
+use sphinx_cluster::{ClusterOptions, LocalCluster, Service};
+
+use crate::world::{Machine, Run, TINY, assert_says, mode};
+
+/// A machine with certificates and credentials, and services that go by them.
+struct Protected {
+    machine: Machine,
+    cluster: LocalCluster,
+}
+
+impl Protected {
+    async fn start() -> Self {
+        let machine = Machine::new();
+        machine.run(&["certs", "init"]).succeeded();
+        let service = ["tokens", "new", "--role", "service", "--output", "service.token"];
+        machine.run(&service).succeeded();
+        let directory = machine.directory.path().to_owned();
+        let path = |name: &str| directory.join(name);
+        for name in ["trainer", "inference", "keyvault"] {
+            let (certificate, key) = (format!("certs/{name}.pem"), format!("certs/{name}.key"));
+            let (certificate, key, ca) = (path(&certificate), path(&key), path("certs/ca.pem"));
+            machine.file(
+                &format!("{name}.toml"),
+                &format!(
+                    "[tls]\ncertificate = {certificate:?}\nkey = {key:?}\nclient_ca = {ca:?}\n\
+                     [access]\ncredentials = {:?}\n\
+                     [outgoing]\nca = {ca:?}\ncertificate = {certificate:?}\nkey = {key:?}\ntoken_file = {:?}\n",
+                    path("credentials.toml"),
+                    path("service.token"),
+                ),
+            );
+        }
+        let mut options = ClusterOptions::new(env!("CARGO_BIN_EXE_sphinx").into());
+        options.arguments = Box::new(move |launch| {
+            let mut arguments = launch.serve_arguments();
+            if let Some(keyvault) =
+                arguments.iter_mut().find(|part| part.as_encoded_bytes().starts_with(b"http://"))
+            {
+                *keyvault = keyvault.to_str().unwrap().replace("http://", "https://").into();
+            }
+            let config: PathBuf = directory.join(format!("{}.toml", launch.service.name()));
+            arguments.extend(["--config".into(), config.into()]);
+            arguments.extend(["--log-filter".into(), "debug".into()]);
+            arguments
+        });
+        let cluster = LocalCluster::start(options).await.unwrap();
+        Self { machine, cluster }
+    }
+
+    /// A token of a role in the tenant "acme".
+    fn token(&self, role: &str) -> String {
+        let new = ["tokens", "new", "--role", role, "--tenant", "acme", "--json"];
+        self.machine.run(&new).json()["token"].as_str().unwrap().to_owned()
+    }
+
+    fn run(&self, token: &str, arguments: &[&str]) -> Run {
+        let https = |endpoint: sphinx_cluster::Endpoint| {
+            endpoint.to_string().replace("http://", "https://")
+        };
+        let mut command = self.machine.command(arguments);
+        command
+            .env("SPHINX_TRAINER", https(self.cluster.trainer))
+            .env("SPHINX_INFERENCE", https(self.cluster.inference))
+            .env("SPHINX_KEYVAULT", https(self.cluster.keyvault))
+            .env("SPHINX_TENANT", "acme")
+            .env("SPHINX_CA", "certs/ca.pem")
+            .env("SPHINX_CERTIFICATE", "certs/client.pem")
+            .env("SPHINX_CERTIFICATE_KEY", "certs/client.key")
+            .env("SPHINX_TOKEN", token);
+        Run::of(command)
+    }
+
+    fn logs(&self) -> String {
+        let services = [Service::Trainer, Service::Inference, Service::Keyvault];
+        services.map(|service| fs::read_to_string(self.cluster.log(service)).unwrap()).concat()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_does_what_it_may_and_no_token_is_ever_shown() {
+    let world = Protected::start().await;
+    let [owner, contributor, predictor] =
+        ["owner", "contributor", "predictor"].map(|role| world.token(role));
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let network = world.machine.file("tiny.toml", TINY);
+    let train = ["train", "--model", "m", "--network", &network, "--epochs", "0.1"];
+    let further = ["train", "--model", "m", "--epochs", "0.1", "--epsilon", "8"];
+
+    world.run(&owner, &["keys", "new", "--id", "mine"]).succeeded();
+    let error = world.run(&contributor, &["keys", "register"]).refused(1);
+    assert_says(&error, &["PermissionDenied", "needs the role owner", "has contributor"]);
+    world.run(&owner, &["keys", "register"]).succeeded();
+    let error = world.run(&contributor, &train).refused(1);
+    assert_says(&error, &["CreateModel needs the role owner"]);
+    world.run(&owner, &train).succeeded();
+    let error = world.run(&predictor, &further).refused(1);
+    assert_says(&error, &["PermissionDenied", "has predictor"]);
+    world.run(&contributor, &further).succeeded();
+    let tested = world.run(&predictor, &["evaluate", "m", "--limit", "8", "--json"]);
+    assert_eq!(tested.json()["images"], 8);
+    let error = world.run(&predictor, &["models", "delete", "m"]).refused(1);
+    assert_says(&error, &["DeleteModel needs the role owner"]);
+
+    let error = world.run("", &["models", "list"]).refused(1);
+    assert_says(&error, &["Unauthenticated", "sphinx tokens new"]);
+    let error = world.run(&owner, &["models", "list", "--tenant", "other"]).refused(1);
+    assert_says(&error, &["PermissionDenied", "is of tenant acme"]);
+
+    let logs = world.logs();
+    assert_says(&logs, &["ready", "credential="]);
+    for token in [&owner, &contributor, &predictor] {
+        assert!(!logs.contains(token.trim_start_matches("sphinx_")));
+    }
+}
+
+#[test]
+fn certificates_are_private_and_never_overwritten() {
+    let machine = Machine::new();
+    let made = machine.run(&["certs", "init", "--host", "sphinx.example", "--json"]).json();
+    assert!(made["hosts"].as_array().unwrap().contains(&"sphinx.example".into()));
+    let directory = machine.directory.path().join("certs");
+    assert_eq!(mode(&directory), 0o700);
+    let files = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.collect();
+    assert_eq!(files.len(), 10);
+    files.iter().for_each(|path| assert_eq!(mode(path), 0o600, "{path:?}"));
+
+    let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap();
+    let (ca, trainer) = (read("ca.pem"), read("trainer.pem"));
+    let error = machine.run(&["certs", "init"]).refused(1);
+    assert_says(&error, &["exists already", "certs renew"]);
+    fs::remove_file(directory.join("ca.pem")).unwrap();
+    machine.run(&["certs", "init"]).refused(1);
+    assert_eq!(read("trainer.pem"), trainer);
+    fs::write(directory.join("ca.pem"), &ca).unwrap();
+
+    machine.run(&["certs", "renew", "--days", "30"]).succeeded();
+    assert_ne!(read("trainer.pem"), trainer);
+    assert_eq!(read("ca.pem"), ca);
+    assert_eq!(mode(&directory.join("trainer.key")), 0o600);
+    fs::write(directory.join("ca.key"), "no key").unwrap();
+    assert_says(&machine.run(&["certs", "renew"]).refused(1), &["no private key"]);
+    let text = machine.run(&["certs", "init", "--dir", "others"]).succeeded().stdout;
+    assert_says(&text, &["[tls]", "certificate = ", "others/trainer.pem", "client_ca", "ca = "]);
+}
+
+#[test]
+fn tokens_are_shown_once_listed_without_and_revoked() {
+    let machine = Machine::new();
+    let new = |further: &[&str]| machine.run(&[&["tokens", "new", "--json"], further].concat());
+    let made =
+        new(&["--role", "owner", "--tenant", "acme", "--expires", "30d", "--note", "laptop"]);
+    let made = made.json();
+    let token = made["token"].as_str().unwrap();
+    assert!(token.starts_with("sphinx_") && token.len() == 50);
+    assert_eq!(made["tenant"], "acme");
+    let file = machine.directory.path().join("credentials.toml");
+    assert_eq!(mode(&file), 0o600);
+    assert!(!fs::read_to_string(&file).unwrap().contains(token));
+
+    let quiet = new(&["--role", "operator", "--output", "operator.token"]).json();
+    assert!(quiet["token"].is_null());
+    let secret = machine.directory.path().join("operator.token");
+    assert_eq!(mode(&secret), 0o600);
+    new(&["--role", "operator", "--output", "operator.token"]).refused(1);
+    assert_says(&new(&["--role", "owner"]).refused(2), &["a tenant has to be named"]);
+    assert_says(&new(&["--role", "service", "--tenant", "a"]).refused(2), &["no tenant"]);
+
+    let id = made["credential"].as_str().unwrap();
+    machine.run(&["tokens", "revoke", id]).succeeded();
+    let listed = machine.run(&["tokens", "list", "--json"]).json();
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    assert!(listed[0]["revoked"].is_string() && listed[1]["revoked"].is_null());
+    let table = machine.run(&["tokens", "list"]).succeeded().stdout;
+    assert_says(&table, &[id, "owner", "acme", "REVOKED", "laptop", "operator"]);
+    assert!(!table.contains(token));
+    assert_says(&machine.run(&["tokens", "revoke", "none"]).refused(1), &["no credential"]);
+    machine.run(&["certs", "init"]).succeeded();
+    let certificate =
+        new(&["--role", "predictor", "--tenant", "acme", "--of-certificate", "certs/client.pem"]);
+    assert_eq!(certificate.json()["kind"], "certificate");
+}
