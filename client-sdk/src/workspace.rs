@@ -13,7 +13,9 @@ mod history;
 mod home;
 mod inference;
 mod keys;
+mod metrics;
 mod models;
+mod pipelines;
 mod rotation;
 mod training;
 
@@ -21,9 +23,10 @@ use std::path::PathBuf;
 
 pub use confusion::Confusion;
 pub use error::WorkspaceError;
-pub use evaluation::Evaluation;
+pub use evaluation::{Evaluation, Mistake};
 pub use history::EpochReport;
 pub use home::{Home, write_new};
+pub use metrics::{ClassMetrics, Metrics, Rejection};
 pub use models::{AskedModel, NewModel, TrainableModel};
 pub use rotation::RotatedKey;
 pub use training::{Trained, train_with_history};

@@ -12,6 +12,7 @@ mod error;
 mod evaluate;
 mod evaluation;
 mod infer;
+mod inspect;
 mod interrupt;
 mod keys;
 mod models;
@@ -63,8 +64,11 @@ enum Command {
     Train(train::Train),
     /// Test a model on images it has not seen
     Evaluate(evaluate::Evaluate),
-    /// Recognise pictures of digits
+    /// Recognise pictures
     Infer(infer::Infer),
+    /// Look at data sets
+    #[command(subcommand)]
+    Data(inspect::Data),
     /// Print requests for tools that speak gRPC
     #[command(subcommand)]
     Request(request::Request),
@@ -120,6 +124,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Train(train) => Box::pin(train.run(&open()?)).await,
             Command::Evaluate(evaluate) => interrupt.guard(evaluate.run(&open()?)).await,
             Command::Infer(infer) => Box::pin(infer.run(&open()?)).await,
+            Command::Data(data) => data.run(output),
             Command::Request(request) => interrupt.guard(request.run(&open()?)).await,
             Command::Decrypt(decrypt) => decrypt.run(&open()?),
             Command::Models(models) => interrupt.guard(models.run(&open()?)).await,

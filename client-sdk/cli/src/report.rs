@@ -4,6 +4,8 @@ mod chart;
 mod confusion_plot;
 mod confusion_text;
 mod curve_plot;
+mod html;
+mod metrics_text;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use sphinx_client::workspace::{Confusion, EpochReport};
 
 pub use confusion_text::confusion_text;
+pub use html::write_page;
+pub use metrics_text::metrics_text;
 
 /// Result of a training run with its evaluation: the contents of `report.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -22,7 +22,9 @@ use crate::versions::SeenVersions;
 use crate::workspace::WorkspaceError;
 
 /// What a user keeps: `keys/<id>.key` (the secret root of a key), `keys/<id>.eval` (its evaluation
-/// keys), `read/<tenant>/<model>.read` (read keys that others exported), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`, and what it remembers
+/// keys), `read/<tenant>/<model>.read` (read keys that others exported),
+/// `ledgers/<tenant>/<model>.redb`, `pipelines/<tenant>/<model>.json`,
+/// `tickets/<tenant>/<model>/<key>/`, and what it remembers
 /// of the services: `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`. Directories are made
 /// when something is first kept in them, for their owner only.
 #[derive(Debug, Clone)]
@@ -261,6 +263,10 @@ impl Home {
         }
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.0
+    }
+
     fn keys(&self) -> PathBuf {
         self.0.join("keys")
     }
@@ -295,7 +301,7 @@ fn names(directory: &Path) -> Result<Vec<String>, WorkspaceError> {
     Ok(names)
 }
 
-fn private_directory(path: &Path) -> Result<(), WorkspaceError> {
+pub(super) fn private_directory(path: &Path) -> Result<(), WorkspaceError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -303,6 +309,6 @@ fn private_directory(path: &Path) -> Result<(), WorkspaceError> {
     builder.create(path).map_err(|source| file_error(path, source))
 }
 
-fn file_error(path: &Path, source: io::Error) -> WorkspaceError {
+pub(super) fn file_error(path: &Path, source: io::Error) -> WorkspaceError {
     WorkspaceError::File { path: path.to_owned(), source }
 }

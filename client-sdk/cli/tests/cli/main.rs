@@ -4,6 +4,7 @@
 
 mod budgets;
 mod configuration;
+mod data;
 mod demo;
 mod files;
 mod guarantees;
