@@ -7,9 +7,10 @@ use sphinx_client::recognition::{DatasetProgress, Recogniser};
 use sphinx_client::workspace::Evaluation;
 
 use crate::error::CliError;
+use crate::metrics_text::metrics_text;
 use crate::numbers::{per_image, percent, seconds};
 use crate::output::Output;
-use crate::report::{confusion_text, metrics_text};
+use crate::report::confusion_text;
 use crate::training_display::bar;
 
 /// Tests a model with live progress.

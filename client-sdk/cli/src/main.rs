@@ -15,6 +15,7 @@ mod infer;
 mod inspect;
 mod interrupt;
 mod keys;
+mod metrics_text;
 mod models;
 mod network;
 mod numbers;

@@ -5,7 +5,6 @@ mod confusion_plot;
 mod confusion_text;
 mod curve_plot;
 mod html;
-mod metrics_text;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +17,6 @@ use sphinx_client::workspace::{Confusion, EpochReport};
 
 pub use confusion_text::confusion_text;
 pub use html::write_page;
-pub use metrics_text::metrics_text;
 
 /// Result of a training run with its evaluation: the contents of `report.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

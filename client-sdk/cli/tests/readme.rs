@@ -1,4 +1,4 @@
-//! The commands of the README and of the text on privacy exist and take the options given there;
+//! The commands of the README and of the texts on privacy and data exist and take the options given there;
 //! the README's network is valid.
 
 use std::process::Command;
@@ -7,6 +7,7 @@ use sphinx_network::{NetworkSpec, Plan};
 
 const README: &str = include_str!("../../../README.md");
 const PRIVACY: &str = include_str!("../../../docs/privacy.md");
+const DATA: &str = include_str!("../../../docs/data.md");
 
 /// The text of the code blocks in a language.
 fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
@@ -23,9 +24,10 @@ fn commands(text: &'static str) -> Vec<&'static str> {
 
 #[test]
 fn commands_are_understood() {
-    let (readme, privacy) = (commands(README), commands(PRIVACY));
+    let [readme, privacy, data] = [README, PRIVACY, DATA].map(commands);
     assert!(readme.len() >= 10 && privacy.len() >= 4, "{readme:?} {privacy:?}");
-    for command in readme.into_iter().chain(privacy) {
+    assert!(data.len() >= 4, "{data:?}");
+    for command in [readme, privacy, data].concat() {
         // Help is printed only once everything before it was understood.
         let output = Command::new(env!("CARGO_BIN_EXE_sphinx"))
             .args(command.split_whitespace())

@@ -10,8 +10,8 @@ use crate::error::ClientError;
 
 /// Integers of a kept feature from 0 to the stem's bound.
 const LEVELS: f32 = 32_768.0;
-/// Most bytes of features that are kept; of more none is, and each is computed when it is wanted. All
-/// or none: time must not tell who is in a batch.
+/// Most bytes of features that are kept; of more none is, and each is computed when it is wanted.
+/// All or none: time must not tell who is in a batch.
 const MOST_KEPT: usize = 1_600_000_000;
 /// Rows of a tensor filled at once: what a cache line holds of an example's kept features.
 const TILE: usize = 32;

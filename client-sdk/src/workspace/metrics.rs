@@ -9,7 +9,7 @@ use crate::workspace::Confusion;
 /// Bins of the calibration error.
 const BINS: usize = 15;
 
-/// What answers to images with known classes come to. Figures that nothing stands behind are `None`.
+/// What answers to images with known classes come to; `None` where nothing stands behind a figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metrics {
     /// Mean recall of the classes that have images.

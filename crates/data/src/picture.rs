@@ -39,8 +39,8 @@ pub struct Measured {
 }
 
 impl Picture {
-    /// Reads a PNG, JPEG, WebP, BMP, TIFF or GIF (its first frame), told apart by its contents, from
-    /// a file, a pipe or a device.
+    /// Reads a PNG, JPEG, WebP, BMP, TIFF or GIF (its first frame), told apart by its contents,
+    /// from a file, a pipe or a device.
     ///
     /// # Errors
     /// [`PictureError`], always with the path; a file that ends early or is damaged is refused

@@ -11,14 +11,13 @@ use sphinx_network::Shape;
 use crate::classes::Classes;
 use crate::levels::pixels;
 use crate::picture::{Digit, Picture, PictureError, grey};
-use crate::sources::mnist;
 
 /// What pictures become before a network gets them.
 ///
 /// It may grow: fields that an older release wrote nothing of have the values that it went by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pipeline {
-    /// Channels, rows and columns of the network's input; 1 channel is grey, 3 are red, green, blue.
+    /// Channels, rows and columns of the network's input; 1 channel is grey, 3 are colours.
     pub shape: Shape,
     /// What is done with a picture besides bringing it to the shape.
     #[serde(default)]
@@ -100,7 +99,7 @@ impl Pipeline {
     /// For pictures of digits, as images of MNIST: the pipeline of every model of 28 × 28 grey
     /// pixels that has none of its own.
     pub fn digit(classes: Classes) -> Self {
-        Self { preparation: Preparation::Digit, ..Self::plain(mnist::SHAPE, classes) }
+        Self { preparation: Preparation::Digit, ..Self::plain(Digit::SHAPE, classes) }
     }
 
     /// What the network gets of a picture in a file, in levels `[channel][row][column]`.
@@ -129,10 +128,10 @@ impl Pipeline {
             Preparation::Plain => self.scaled(picture.into_image()),
             Preparation::Digit => {
                 let digit = Digit::of(picture, path)?;
-                if self.shape == mnist::SHAPE {
+                if self.shape == Digit::SHAPE {
                     digit.levels().to_vec()
                 } else {
-                    let side = mnist::SIDE as u32;
+                    let side = Digit::SIDE as u32;
                     let image = GrayImage::from_raw(side, side, digit.levels().to_vec());
                     self.scaled(image.unwrap_or_default().into())
                 }

@@ -18,7 +18,7 @@ th,td{border:1px solid #ccc;padding:3px 8px;text-align:right}th:first-child{text
 td.right{background:#e4f4e4}td.wrong{background:#f8e0e0}figure{display:inline-block;margin:8px;font-size:13px}\
 img{width:112px;height:112px;object-fit:contain;image-rendering:pixelated;background:#888}";
 
-/// Writes `index.html` into `directory`, which is created, in the place of an earlier one; its path.
+/// Writes `index.html` into `directory`, which is created, over an earlier one; its path.
 ///
 /// # Errors
 /// [`ReportError::Io`].

@@ -4,12 +4,12 @@ use std::fmt;
 use std::path::Path;
 
 use image::{DynamicImage, GrayImage, Luma};
+use sphinx_network::Shape;
 
 use super::lines::without_lines;
-use super::normalise::{NoDigit, normalise};
+use super::normalise::{NoDigit, SIDE, normalise};
 use super::{Picture, PictureError};
 use crate::levels::pixels;
-use crate::sources::mnist::SIDE;
 
 /// Longer side worked on: enough for a digit that fills a tenth of the picture.
 const WORKING_SIDE: u32 = 512;
@@ -24,6 +24,11 @@ const OFF_CENTRE: f32 = 0.6;
 pub struct Digit([u8; SIDE * SIDE]);
 
 impl Digit {
+    /// Rows and columns.
+    pub const SIDE: usize = SIDE;
+    /// Shape, as that of an image of MNIST.
+    pub const SHAPE: Shape = Shape::new(1, SIDE, SIDE);
+
     /// Reads a picture of any size and brings it to MNIST's form: grey, white on black, the digit's
     /// longer side 20 pixels, its centre of mass in the centre of the field.
     ///

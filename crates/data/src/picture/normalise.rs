@@ -5,7 +5,8 @@
 use image::imageops::{self, FilterType};
 use image::{GrayImage, ImageBuffer, Luma};
 
-use crate::sources::mnist::SIDE;
+/// Rows and columns of an image of MNIST.
+pub(super) const SIDE: usize = 28;
 
 /// Longer side of the digit in an MNIST image.
 const BOX: u32 = 20;

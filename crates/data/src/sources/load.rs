@@ -11,11 +11,10 @@ use sphinx_network::Shape;
 
 use super::found::{Found, Images, Part, SourceKind, Split};
 use super::idx::MAX_BYTES;
-use super::mnist;
 use crate::classes::Classes;
 use crate::dataset::{Dataset, TrainTest};
 use crate::error::DatasetError;
-use crate::picture::{self, Picture, PictureError, is_digit_form};
+use crate::picture::{self, Digit as DigitImage, Picture, PictureError, is_digit_form};
 use crate::pipeline::Pipeline;
 use crate::shown::shown;
 
@@ -65,7 +64,7 @@ impl Found {
     pub fn pipeline(&self) -> Result<Pipeline, DatasetError> {
         let classes = self.classes().clone();
         let Some(train) = self.part(Split::Train) else {
-            return Ok(Pipeline::plain(mnist::SHAPE, classes));
+            return Ok(Pipeline::plain(DigitImage::SHAPE, classes));
         };
         let (shape, digits) = match &train.images {
             Images::Array { shape, levels, .. } => (*shape, are_digits(*shape, levels, &classes)),
@@ -254,10 +253,10 @@ fn once(bytes: &[u8], file: &Path, label: u8, seen: &Seen) -> Result<(), Refusal
 /// Whether nearly all of the first images are digits as MNIST has them, in classes from 0 to 9.
 fn are_digits(shape: Shape, levels: &[u8], classes: &Classes) -> bool {
     let numbers = |name: &String| matches!(name.as_bytes(), [b'0'..=b'9']);
-    if shape != mnist::SHAPE || !classes.names().iter().all(numbers) {
+    if shape != DigitImage::SHAPE || !classes.names().iter().all(numbers) {
         return false;
     }
-    let images = levels.as_chunks::<{ mnist::SIDE * mnist::SIDE }>().0;
+    let images = levels.as_chunks::<{ DigitImage::SIDE * DigitImage::SIDE }>().0;
     let looked_at = images.iter().take(LOOKED_AT);
     let digits = looked_at.clone().filter(|image| is_digit_form(image)).count();
     digits * 20 >= looked_at.count() * 19

@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use sphinx_network::Shape;
 use walkdir::WalkDir;
 
 use super::found::{Found, Images, Part, SourceKind, Split};
@@ -16,10 +15,6 @@ use crate::dataset::TrainTest;
 use crate::error::DatasetError;
 use crate::shown::shown;
 
-/// Rows and columns of an image of MNIST.
-pub const SIDE: usize = 28;
-/// Shape of an image of MNIST.
-pub const SHAPE: Shape = Shape::new(1, SIDE, SIDE);
 /// Folders that files are looked for in, below the one that was named.
 const DEPTH: usize = 3;
 
