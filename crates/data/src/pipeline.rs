@@ -242,3 +242,83 @@ pub(crate) fn picture_of(levels: &[u8], shape: Shape) -> DynamicImage {
         GrayImage::from_fn(w, h, |x, y| image::Luma([at(0, x, y)])).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use image::{ImageFormat, Rgba, RgbaImage};
+
+    use super::*;
+
+    /// Left half red, right half blue, 8 × 4.
+    fn halves() -> DynamicImage {
+        RgbImage::from_fn(8, 4, |x, _| Rgb(if x < 4 { [255, 0, 0] } else { [0, 0, 255] })).into()
+    }
+
+    fn plain(channels: usize, height: usize, width: usize) -> Pipeline {
+        Pipeline::plain(Shape::new(channels, height, width), Classes::numbered(2))
+    }
+
+    fn file(image: &DynamicImage) -> (tempfile::TempDir, std::path::PathBuf) {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("picture");
+        image.save_with_format(&path, ImageFormat::Png).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn other_proportions_are_cut_padded_or_stretched() {
+        let nearest = Pipeline { resampling: Resampling::Nearest, ..plain(3, 4, 4) };
+        let rows = |pipeline: &Pipeline| {
+            let levels = pipeline.scaled(halves());
+            // The reds of the first and the second row.
+            [levels[..4].to_vec(), levels[4..8].to_vec()]
+        };
+        assert_eq!(rows(&nearest), [[255, 255, 0, 0], [255, 255, 0, 0]]);
+        let padded = Pipeline { fit: Fit::Pad, ..nearest.clone() };
+        assert_eq!(rows(&padded), [[0, 0, 0, 0], [255, 255, 0, 0]]);
+        let tall = Pipeline { shape: Shape::new(3, 4, 2), ..nearest.clone() };
+        assert_eq!(tall.scaled(halves())[..4], [255, 0, 255, 0]);
+        let stretched = Pipeline { fit: Fit::Stretch, shape: Shape::new(3, 1, 8), ..nearest };
+        assert_eq!(stretched.scaled(halves())[..8], [255, 255, 255, 255, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn colours_become_grey_and_light_becomes_dark() {
+        let grey = plain(1, 4, 8).scaled(halves());
+        // The weights of Rec. 709.
+        assert_eq!((grey[0], grey[7]), (54, 18));
+        let inverted = Pipeline { polarity: Polarity::Inverted, ..plain(1, 4, 8) };
+        let (_dir, path) = file(&halves());
+        let levels = inverted.open(&path).unwrap();
+        assert_eq!((levels[0], levels[7]), (201, 237));
+        assert_eq!(inverted.pixels(&path).unwrap()[0], pixels(&[201])[0]);
+        // What cannot be seen is paper.
+        let clear = RgbaImage::from_pixel(2, 2, Rgba([9, 9, 9, 0]));
+        assert_eq!(plain(3, 2, 2).scaled(clear.into()), [255; 12]);
+    }
+
+    #[test]
+    fn images_of_arrays_stay_as_they_are_in_their_shape() {
+        let levels: Vec<u8> = (0..12).collect();
+        let shape = Shape::new(3, 2, 2);
+        assert_eq!(plain(3, 2, 2).array(&levels, shape), levels);
+        let grey = plain(1, 2, 2).array(&[10, 20, 30, 40, 10, 20, 30, 40, 10, 20, 30, 40], shape);
+        assert_eq!(grey, [10, 20, 30, 40]);
+        let repeated = plain(3, 1, 1).array(&[7], Shape::new(1, 1, 1));
+        assert_eq!(repeated, [7, 7, 7]);
+    }
+
+    #[test]
+    fn digits_are_found_at_every_size_of_the_network() {
+        let stroke = |x: u32, y: u32| (90..110).contains(&x) && (20..180).contains(&y);
+        let one =
+            GrayImage::from_fn(200, 200, |x, y| image::Luma([if stroke(x, y) { 0 } else { 255 }]));
+        let (_dir, path) = file(&one.into());
+        let digit = Pipeline::digit(Classes::numbered(10)).open(&path).unwrap();
+        assert!(digit[14 * 28 + 14] > 200 && digit[0] == 0);
+        let half =
+            Pipeline { shape: Shape::new(1, 14, 14), ..Pipeline::digit(Classes::numbered(10)) };
+        let small = half.open(&path).unwrap();
+        assert!(small.len() == 196 && small[7 * 14 + 7] > 100 && small[0] == 0);
+    }
+}

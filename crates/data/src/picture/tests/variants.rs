@@ -173,7 +173,15 @@ const VARIANTS: &[Variant] = &[
         |d, _| encoded(&DynamicImage::from(inverted(&big(d))).into_rgb8().into(), ImageFormat::Gif),
         false,
     ),
-    ("one bit", |d, _| png_of(&painted(&inverted(&big(d)), |_, _| None)), false),
+    (
+        "two levels",
+        |d, _| {
+            let big = big(d);
+            let level = |x, y| if big.get_pixel(x, y).0[0] > 128 { 0 } else { 255 };
+            png_of(&painted(&big, |x, y| Some(level(x, y))))
+        },
+        false,
+    ),
     ("EXIF 3", |d, _| exif(&imageops::rotate180(&inverted(&big(d))).into(), 3), false),
     ("EXIF 6", |d, _| exif(&imageops::rotate270(&inverted(&big(d))).into(), 6), false),
     ("EXIF 8", |d, _| exif(&imageops::rotate90(&inverted(&big(d))).into(), 8), false),
@@ -215,7 +223,13 @@ const VARIANTS: &[Variant] = &[
         |d, _| png_of(&painted(&inverted(&big(d)), |_, y| (y % 70 == 35).then_some(120))),
         true,
     ),
-    ("pencil", |d, _| png_of(&painted(&big(d), |_, _| None)), false),
+    (
+        "specks",
+        |d, _| {
+            png_of(&painted(&inverted(&big(d)), |x, y| ((x * 7 + y * 31) % 251 == 0).then_some(30)))
+        },
+        false,
+    ),
     (
         "low contrast",
         |d, _| {
