@@ -106,7 +106,8 @@ impl Bench {
         let mut trained = None;
         for network in &self.network {
             output.note(&format!("training {network}"))?;
-            let (figures, model) = training::measure(cluster, network, self.steps).await?;
+            let (figures, model) =
+                Box::pin(training::measure(cluster, network, self.steps)).await?;
             train.insert(network.clone(), figures);
             trained = trained.or(Some(model));
         }

@@ -2,17 +2,13 @@
 
 use serde::Serialize;
 use sphinx_client::data::{Dataset, Pipeline, Preparation, shown_text};
-use sphinx_client::{ResolvedTraining, TrainingOptions};
+use sphinx_client::{Protocol, ResolvedTraining, TrainingOptions};
 use sphinx_network::{NetworkSpec, Plan, Shape};
 use sphinx_privacy::BLOCK_SLOTS;
 
 use crate::epsilon;
 use crate::error::CliError;
 
-/// Bytes of an encrypted scalar on the way up, and of a result on the way down with its share of
-/// the mask.
-const UP: u64 = 4;
-const DOWN: u64 = 8;
 /// Classes that are named with their images.
 const NAMED: usize = 12;
 /// Signal over noise below which a training comes to little. The signal of a step is the batch if
@@ -62,6 +58,9 @@ impl Outlook {
             if index == 0 { (inputs, outputs) } else { (inputs + outputs, outputs + inputs) }
         });
         let (up, down) = rows.fold((0, 0), |(up, down), row| (up + row.0, down + row.1));
+        let profile = Protocol::default().profile_of(&plan)?;
+        let word = u64::from(profile.modulus_log2() / 8);
+        let dimension = profile.dimension() as u64;
         let mut images_per_class = vec![0; train.classes().len()];
         train.labels().iter().for_each(|label| images_per_class[usize::from(*label)] += 1);
         let ResolvedTraining { steps, batch, epsilon, .. } = &training;
@@ -91,8 +90,9 @@ impl Outlook {
             blocks: options.blocks,
             epsilon: epsilon.as_ref().map(sphinx_client::Epsilon::proven),
             noise_multiplier: noise,
-            bytes_up: slots * up * UP,
-            bytes_down: slots * down * DOWN,
+            bytes_up: slots * up * word,
+            // With the share of a block in its mask, which several blocks of a step share.
+            bytes_down: slots * down * word * (BLOCK_SLOTS + dimension) / BLOCK_SLOTS,
             signal,
             privacy,
         })
@@ -118,7 +118,7 @@ impl Outlook {
              network   {}: takes {channels}x{height}x{width}{kind}, {} weights\n\
              training  {} epochs, {} steps of about {} images\n\
              privacy   {}\n\
-             traffic   about {up} up, {down} down",
+             traffic   about {up} up, at most {down} down",
             self.images,
             classes.join(", "),
             self.test_images,
