@@ -1,4 +1,4 @@
-//! Recognises one picture of a digit with one encrypted message and one encrypted answer: nothing
+//! Recognises one picture with one encrypted message and one encrypted answer: nothing
 //! is prepared, and the service computes for longer.
 //!
 //! `cargo run --release -p sphinx-client --example one_shot -- MODEL PICTURE`
@@ -8,14 +8,13 @@
 
 use std::error::Error;
 
-use sphinx_client::data::Digit;
 use sphinx_client::{Endpoints, ModelId, Workspace, secure_rng};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model_id = ModelId::parse(arguments.next().ok_or("which model?")?)?;
-    let image = Digit::open(arguments.next().ok_or("which picture?")?.as_ref())?.pixels();
+    let picture = arguments.next().ok_or("which picture?")?;
     let home = std::env::var_os("SPHINX_HOME").unwrap_or_else(|| "sphinx-home".into());
     let workspace = Workspace::open(&Endpoints::from_environment()?, home.into())?;
 
@@ -27,6 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     workspace.register_evaluation_keys(&key, "of the examples").await?;
 
     let one_shot = workspace.one_shot(&model_id).await?;
+    let pipeline = workspace.pipeline(&model_id, one_shot.network(), one_shot.pipeline())?;
+    let image = pipeline.pixels(picture.as_ref())?;
     let seen = one_shot.infer(&image, &mut secure_rng()).await?;
     println!("{} ({:.1} %)", seen.class, seen.probability() * 100.0);
     Ok(())

@@ -38,7 +38,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None => {
             let network = NetworkSpec::builtin(&name).ok_or("no built-in network of that name")?;
             let examples = train.len();
-            let new = NewModel { network: &network, key: &key, seed: 1, examples, delta };
+            let (key, pipeline) = (&key, None);
+            let new = NewModel { network: &network, key, seed: 1, examples, delta, pipeline };
             workspace.create_model(&model_id, new).await?
         }
     };

@@ -39,7 +39,7 @@ pub use traffic::Traffic;
 pub use training::{
     Augmentation, BiasForm, Checks, ClearTwin, Direction, EncryptedSession, Evaluator, Event,
     Inputs, ModelLedger, Observed, Privacy, Profile, Progress, Protocol, ResolvedTraining, Sealed,
-    SessionOptions, TrainingOptions, TrainingRequest, TrainingSummary, Update, View,
+    SessionOptions, TrainingOptions, TrainingRequest, TrainingSummary, Update, View, check_input,
     train_with_inputs, train_without_ledger,
 };
 pub use versions::SeenVersions;

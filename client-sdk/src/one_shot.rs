@@ -18,6 +18,7 @@ use prost::Message;
 use rand::seq::SliceRandom;
 use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
+use sphinx_data::Pipeline;
 use sphinx_evaluation_keys::{Answer, QueryLayout};
 use sphinx_features::PublicStem;
 use sphinx_network::{NetworkSpec, apply_steps};
@@ -245,6 +246,11 @@ impl OneShot {
     /// The model's network.
     pub fn network(&self) -> &NetworkSpec {
         &self.model.opened.spec
+    }
+
+    /// As [`crate::recognition::Recogniser::pipeline`].
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        self.model.opened.pipeline.as_ref()
     }
 
     /// The request for one image (pixels in [0, 1], channel by channel), with fresh encryption.

@@ -4,6 +4,7 @@
 //! A message that may grow: whoever only predicts reads the biases and nothing else.
 
 use prost::Message;
+use sphinx_data::Pipeline;
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::{OptimizerState, RuleState, TrainingRule};
 use sphinx_proto::{ModelId, SessionId, v1};
@@ -36,6 +37,9 @@ struct Sealed {
     /// Whether the session has reached its end, and is not to be gone on with.
     #[prost(bool, tag = "8")]
     finished: bool,
+    /// The pipeline as JSON, which may grow; empty for none.
+    #[prost(bytes = "vec", tag = "9")]
+    pipeline: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -73,6 +77,8 @@ pub(crate) struct ClientState {
     pub rule: Option<RuleState>,
     /// The session that left it; none before the first.
     pub session: Option<SessionPosition>,
+    /// What pictures become before the network gets them; none of models of earlier releases.
+    pub pipeline: Option<Pipeline>,
 }
 
 impl std::fmt::Debug for ClientState {
@@ -85,7 +91,7 @@ impl ClientState {
     /// That of version 0.
     pub fn initial(plan: &Plan) -> Self {
         let zero = plan.stages.iter().map(|stage| vec![0.0; stage.linear.bias_count()]);
-        Self { biases: zero.collect(), rule: None, session: None }
+        Self { biases: zero.collect(), rule: None, session: None, pipeline: None }
     }
 
     /// Seals the state for a place, under a nonce from the operating system.
@@ -111,6 +117,8 @@ impl ClientState {
             session_id: self.session.map(|session| session.id.0.to_vec()).unwrap_or_default(),
             steps: self.session.map(|session| session.steps).unwrap_or_default(),
             finished: self.session.is_some_and(|session| session.finished),
+            // Names and numbers alone: they have a form.
+            pipeline: self.pipeline.as_ref().map(written).unwrap_or_default(),
         };
         let plaintext = Zeroizing::new(message.encode_to_vec());
         message.wipe();
@@ -160,7 +168,11 @@ impl Sealed {
         let id = SessionId::try_from(self.session_id.as_slice()).ok();
         let session =
             id.map(|id| SessionPosition { id, steps: self.steps, finished: self.finished });
-        Ok(ClientState { biases, rule, session })
+        let pipeline = (!self.pipeline.is_empty()).then(|| {
+            let read = serde_json::from_slice(&self.pipeline);
+            read.map_err(|error| format!("a pipeline of another release ({error})"))
+        });
+        Ok(ClientState { biases, rule, session, pipeline: pipeline.transpose()? })
     }
 
     fn rule_state(&self, rule: v1::Optimizer, biases: &[Vec<f32>]) -> Result<RuleState, String> {
@@ -184,6 +196,11 @@ impl Sealed {
             moments.second.zeroize();
         }
     }
+}
+
+/// A pipeline as it is sealed and kept at home.
+pub(crate) fn written(pipeline: &Pipeline) -> Vec<u8> {
+    serde_json::to_vec(pipeline).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -39,4 +39,4 @@ pub use protocol::{BiasForm, Checks, Profile, Protocol};
 pub use run::{train_with_inputs, train_without_ledger};
 pub use sealed::Sealed;
 pub use session::{EncryptedSession, SessionOptions};
-pub use start::TrainingRequest;
+pub use start::{TrainingRequest, check_input};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sphinx_client::data::{DatasetError, DigitError};
+use sphinx_client::data::{DatasetError, PictureError, shown};
 use sphinx_client::workspace::WorkspaceError;
 use sphinx_client::{ChannelError, ClientError, MemoryError, TrainingError};
 use sphinx_cluster::ClusterError;
@@ -31,7 +31,7 @@ pub enum CliError {
     #[error(transparent)]
     OneShotNetwork(#[from] sphinx_bootstrap::OneShotNetworkError),
     #[error(transparent)]
-    Digit(#[from] DigitError),
+    Picture(#[from] PictureError),
     #[error("configuration: {}", one_line(.0))]
     Config(Box<figment::Error>),
     #[error("configuration file {} is not there", path.display())]
@@ -44,7 +44,7 @@ pub enum CliError {
     Passphrase(#[source] io::Error),
     #[error("no home directory: say where keys and ledgers are with --home or SPHINX_HOME")]
     NoHome,
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", shown(path))]
     File { path: PathBuf, source: io::Error },
     #[error("{got:?} is neither a built-in network ({}) nor a file", known.join(", "))]
     UnknownNetwork { got: String, known: Vec<&'static str> },
@@ -74,7 +74,16 @@ pub enum CliError {
     ImagesFailed { failed: usize, of: usize },
     #[error("standard input ended within an image: {got} of {expected} bytes; see --format")]
     PartOfImage { got: usize, expected: usize },
-    #[error("{} cannot be watched: {cause}", path.display())]
+    #[error("standard input begins as {what} does, not with pixels: {instead}")]
+    NotRaw { what: &'static str, instead: &'static str },
+    #[error("{} exists already: move it away, or give another --contact-sheet", shown(path))]
+    SheetExists { path: PathBuf },
+    #[error(
+        "model {model} has its own way from pictures to its network: leave --size, --grey, --pipeline, --fit, \
+         --resampling and --invert out"
+    )]
+    PipelineKept { model: String },
+    #[error("{} cannot be watched: {cause}", shown(path))]
     Watch { path: PathBuf, cause: String },
     #[error("cannot write the results: {0}")]
     Output(#[source] io::Error),
@@ -113,6 +122,7 @@ impl CliError {
                 | Self::Tilde { .. }
                 | Self::Workspace(WorkspaceError::WhichKey { .. })
                 | Self::UnknownNetwork { .. }
+                | Self::PipelineKept { .. }
                 | Self::Recipe(_)
                 | Self::Client(
                     ClientError::Name(_)

@@ -7,6 +7,7 @@ use sphinx_client::recognition::{DatasetProgress, Recogniser};
 use sphinx_client::workspace::Evaluation;
 
 use crate::error::CliError;
+use crate::metrics_text::metrics_text;
 use crate::numbers::{per_image, percent, seconds};
 use crate::output::Output;
 use crate::report::confusion_text;
@@ -16,11 +17,12 @@ use crate::training_display::bar;
 pub async fn run(
     recogniser: &Recogniser,
     set: &Dataset,
+    reject: Option<f32>,
     output: Output,
 ) -> Result<Evaluation, CliError> {
     let bar = output.is_watched().then(|| bar("recognising"));
     let show = |progress| show(bar.as_ref(), output, progress);
-    let evaluation = Evaluation::of(recogniser, set, show).await?;
+    let evaluation = Evaluation::rejecting(recogniser, set, reject, show).await?;
     if let Some(bar) = bar {
         bar.abandon();
     }
@@ -32,7 +34,9 @@ pub fn accuracy_text(evaluation: &Evaluation) -> String {
     let correct = (evaluation.accuracy * evaluation.images as f64).round();
     let accuracy = percent(evaluation.accuracy);
     let of = format_args!("({correct} of {} test images)", evaluation.images);
-    format!("test accuracy  {accuracy} {of}\n\n{}", confusion_text(&evaluation.confusion))
+    let metrics = metrics_text(&evaluation.metrics);
+    let confusion = confusion_text(&evaluation.confusion);
+    format!("test accuracy  {accuracy} {of}\n{metrics}\n{confusion}")
 }
 
 /// Time and bytes.

@@ -1,4 +1,4 @@
-//! `sphinx infer`: recognises pictures of digits, from files, as they arrive, or from a stream.
+//! `sphinx infer`: recognises pictures, from files, as they arrive, or from a stream.
 
 mod engine;
 mod input;
@@ -7,24 +7,25 @@ mod watch;
 
 use std::future::Future;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use futures::StreamExt;
-use sphinx_client::data::Digit;
+use sphinx_client::data::Picture;
 use sphinx_client::one_shot::detection;
 use sphinx_client::tickets::SupplyMetrics;
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::evaluate::probability;
 use crate::interrupt::Interrupt;
 use crate::numbers::seconds;
 use crate::output::{Output, program};
-use engine::Engine;
+use engine::{Engine, Opened};
 use input::{Image, Images};
-use report::{Recognised, Report};
+use report::{Answers, Recognised, Report};
 
 /// Stands for standard input.
 const STDIN: &str = "-";
@@ -36,12 +37,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The share of wrong answers that the worth of canaries is stated for.
 const ASSUMED_CHEATING: f64 = 0.1;
 
-/// Recognise pictures of digits
+/// Recognise pictures
 #[derive(Debug, Args)]
 pub struct Infer {
     /// The model
     model: String,
-    /// PNG or JPEG files of one digit each, any size; `-` reads standard input, see --format
+    /// PNG, JPEG, WebP, BMP, TIFF or GIF files of any size; `-` reads standard input, see --format
     #[arg(value_name = "IMAGE", required_unless_present = "watch")]
     images: Vec<PathBuf>,
     /// Recognise pictures as they arrive in a directory, until Ctrl-C
@@ -65,6 +66,9 @@ pub struct Infer {
     /// service that answers one of them wrongly is found out
     #[arg(long, value_name = "SHARE", requires = "one_shot")]
     canaries: Option<f64>,
+    /// Answer "unsure" where the class has a probability below P
+    #[arg(long, value_name = "P", value_parser = probability)]
+    reject: Option<f32>,
 }
 
 /// What standard input holds.
@@ -92,20 +96,21 @@ impl Infer {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let interrupt = &context.interrupt;
         // Before anything is asked of the services.
-        let files = self.files()?;
-        let arrivals = self.watch.as_deref().map(watch::arrivals).transpose()?;
+        self.check_files()?;
+        let place = self.watch.as_deref().map(watch::Place::watch).transpose()?;
         let endless = self.is_endless();
         let one_shot = self.one_shot.then_some(self.canaries);
         let engine = Engine::open(context, &self.model, one_shot, endless);
-        let engine = interrupt.guard(engine).await?;
-        let images = match arrivals {
-            Some(arrivals) => arrivals,
-            None if self.reads_stdin() => input::stdin(self.format, engine.scalars()),
-            None => futures::stream::iter(files.into_iter().map(Ok)).boxed(),
+        let Opened { engine, pipeline } = interrupt.guard(engine).await?;
+        let answers = Answers { classes: pipeline.classes.clone(), reject: self.reject };
+        let images = match place {
+            Some(place) => place.arrivals(pipeline),
+            None if self.reads_stdin() => input::stdin(self.format, engine.scalars(), pipeline),
+            None => input::files(self.images.clone(), pipeline),
         };
-        let report = Report::new(self.lines(context.output.json, endless), &self.images);
+        let report = Report::new(self.lines(context.output.json, endless), &self.images, &answers);
         let recognised = tokio::select! {
-            done = self.recognise(&engine, images, report, context) => done,
+            done = self.recognise(&engine, images, (report, &answers), context) => done,
             () = too_long(context) => Err(CliError::Interrupted),
         };
         // Tickets that were taken in advance go back to the store.
@@ -160,15 +165,29 @@ impl Infer {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
-    /// The files, read. Standard input stands alone.
-    fn files(&self) -> Result<Vec<Image>, CliError> {
+    /// Whether there is anything to recognise: one regular file that is a picture will do, or one
+    /// that can be read only once. Standard input stands alone.
+    fn check_files(&self) -> Result<(), CliError> {
         if self.reads_stdin() {
             return match self.images.as_slice() {
-                [_] => Ok(Vec::new()),
+                [_] => Ok(()),
                 _ => Err(CliError::Usage("- reads standard input and stands alone".to_owned())),
             };
         }
-        self.images.iter().map(|path| Image::open(path)).collect()
+        let mut failed = Vec::new();
+        for path in &self.images {
+            if path.exists() && !path.is_file() && !path.is_dir() {
+                return Ok(());
+            }
+            match Picture::measure(path) {
+                Ok(_) => return Ok(()),
+                Err(error) => failed.push(error),
+            }
+        }
+        let last = failed.pop();
+        // Standard error may be closed.
+        failed.iter().for_each(|error| drop(writeln!(io::stderr(), "sphinx: {error}")));
+        last.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn reads_stdin(&self) -> bool {
@@ -190,14 +209,14 @@ impl Infer {
         &self,
         engine: &Engine,
         images: Images,
-        mut report: Report,
+        (mut report, answers): (Report, &Answers),
         context: &Context,
     ) -> Result<(), CliError> {
         let (at_once, groups) = engine.groups(usize::from(self.at_once));
         let recognised = images
             .take_until(context.interrupt.asked_times(1))
             .ready_chunks(at_once)
-            .map(|images| self.group(engine, images, &context.interrupt))
+            .map(|images| self.group(engine, images, answers, &context.interrupt))
             .buffered(groups);
         let mut recognised = pin!(recognised);
         let (mut failed, mut seen) = (0, 0);
@@ -234,15 +253,17 @@ impl Infer {
         &self,
         engine: &Engine,
         images: Vec<Result<Image, CliError>>,
+        answers: &Answers,
         interrupt: &Interrupt,
     ) -> Result<Vec<Result<Recognised, CliError>>, CliError> {
         let sound: Vec<Image> = images.iter().flatten().cloned().collect();
         let mut pause = PAUSE;
         let mut recognised = loop {
-            let error = match engine.recognise(sound.iter().cloned().map(Ok).collect()).await {
-                Ok(recognised) => break recognised.into_iter(),
-                Err(error) => error,
-            };
+            let error =
+                match engine.recognise(sound.iter().cloned().map(Ok).collect(), answers).await {
+                    Ok(recognised) => break recognised.into_iter(),
+                    Err(error) => error,
+                };
             let passes = matches!(&error, CliError::Client(error) if error.is_transient());
             if !passes || !self.is_endless() {
                 return Err(error);
@@ -277,10 +298,4 @@ fn too_long(context: &Context) -> impl Future<Output = ()> {
             () = interrupt.asked_times(2) => {}
         }
     }
-}
-
-/// The pixels of a picture, in [0, 1].
-pub fn pixels(path: &Path) -> Result<Vec<f32>, CliError> {
-    let digit = Digit::open(path)?;
-    Ok(digit.pixels())
 }

@@ -13,8 +13,10 @@ mod error;
 mod evaluate;
 mod evaluation;
 mod infer;
+mod inspect;
 mod interrupt;
 mod keys;
+mod metrics_text;
 mod models;
 mod network;
 mod numbers;
@@ -66,8 +68,11 @@ enum Command {
     Train(train::Train),
     /// Test a model on images it has not seen
     Evaluate(evaluate::Evaluate),
-    /// Recognise pictures of digits
+    /// Recognise pictures
     Infer(infer::Infer),
+    /// Look at data sets
+    #[command(subcommand)]
+    Data(inspect::Data),
     /// Print requests for tools that speak gRPC
     #[command(subcommand)]
     Request(request::Request),
@@ -129,6 +134,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Train(train) => Box::pin(train.run(&open()?)).await,
             Command::Evaluate(evaluate) => interrupt.guard(evaluate.run(&open()?)).await,
             Command::Infer(infer) => Box::pin(infer.run(&open()?)).await,
+            Command::Data(data) => data.run(output),
             Command::Request(request) => interrupt.guard(request.run(&open()?)).await,
             Command::Decrypt(decrypt) => decrypt.run(&open()?),
             Command::Models(models) => interrupt.guard(models.run(&open()?)).await,

@@ -4,6 +4,7 @@ mod chart;
 mod confusion_plot;
 mod confusion_text;
 mod curve_plot;
+mod html;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sphinx_client::workspace::{Confusion, EpochReport};
 
 pub use confusion_text::confusion_text;
+pub use html::write_page;
 
 /// Result of a training run with its evaluation: the contents of `report.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

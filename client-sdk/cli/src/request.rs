@@ -7,7 +7,6 @@ use sphinx_client::ModelId;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::infer::pixels;
 use crate::one_shot::RequestJson;
 
 #[derive(Debug, Subcommand)]
@@ -21,7 +20,7 @@ pub enum Request {
 pub struct OneShot {
     /// The model
     model: String,
-    /// PNG or JPEG file of one digit, any size
+    /// PNG, JPEG, WebP, BMP, TIFF or GIF file of any size
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
 }
@@ -29,8 +28,10 @@ pub struct OneShot {
 impl Request {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let Self::OneShot(OneShot { model, image }) = self;
-        let image = pixels(image)?;
-        let one_shot = context.workspace.one_shot(&ModelId::parse(model.as_str())?).await?;
+        let model_id = ModelId::parse(model.as_str())?;
+        let one_shot = context.workspace.one_shot(&model_id).await?;
+        let (network, sealed) = (one_shot.network(), one_shot.pipeline());
+        let image = context.workspace.pipeline(&model_id, network, sealed)?.pixels(image)?;
         let request = one_shot.request(&image, &mut sphinx_client::secure_rng())?;
         let json = serde_json::to_string(&RequestJson::from(request))
             .map_err(|error| CliError::Output(error.into()))?;

@@ -1,26 +1,36 @@
 //! `sphinx train`: trains a model, a new one or further.
 
+mod auto;
 pub mod flags;
+mod outlook;
 mod summary;
 
 use std::sync::Arc;
 
 use clap::Args;
+use sphinx_client::data::sources::Loaded;
+use sphinx_client::data::{Dataset, Pipeline, Preparation};
 use sphinx_client::recipe::Recipe;
 use sphinx_client::workspace::{AskedModel, NewModel, TrainableModel};
-use sphinx_client::{KeyId, ModelId, TrainingOptions};
+use sphinx_client::{KeyId, ModelId, TrainingOptions, check_input};
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
 
 use crate::context::Context;
-use crate::data::DataArgs;
+use crate::data::{DataArgs, PipelineArgs};
 use crate::error::{CliError, note};
 use crate::promise::Promise;
 use crate::train::flags::{Setting, TrainingFlags, default_delta, warning};
 use crate::training::{self, Ended};
 use crate::{defaults, network};
 
+use outlook::Outlook;
 use summary::Summary;
+
+/// Asks for the network that fits the images.
+const AUTO: &str = "auto";
+/// Classes of digits.
+const DIGITS: usize = 10;
 
 /// Train a model, a new one or further
 #[derive(Debug, Args)]
@@ -28,7 +38,8 @@ pub struct Train {
     /// Follow a built-in recipe or one in a TOML file; options given beside it override it
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
-    /// A built-in network or a TOML file [default: the recipe's, the model's or sphinx-mnist]
+    /// A built-in network, a TOML file, or `auto` for one that fits the images [default: the
+    /// recipe's, the model's or auto, which is sphinx-mnist for digits]
     #[arg(long, value_name = "NAME|FILE")]
     network: Option<String>,
     /// The model; created if there is none of that name [default: the name of the recipe or
@@ -44,6 +55,8 @@ pub struct Train {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
+    pictures: PipelineArgs,
+    #[command(flatten)]
     options: TrainingFlags,
 }
 
@@ -52,6 +65,18 @@ struct Followed {
     recipe: Recipe,
     options: TrainingOptions,
     delta: Option<Delta>,
+}
+
+/// A model and the images to train it on, compared with each other.
+struct Material {
+    model_id: ModelId,
+    /// `None` if it is to be made.
+    existing: Option<TrainableModel>,
+    spec: NetworkSpec,
+    pipeline: Pipeline,
+    train: Dataset,
+    /// Images to test with.
+    test: usize,
 }
 
 impl Train {
@@ -65,49 +90,96 @@ impl Train {
             examples: None,
             budget: None,
         };
-        self.options(followed, &setting)?;
-        let spec = self.spec(followed)?;
-        let images = self.data.load()?.train;
-        let examples = images.len();
-        let setting = Setting { examples: Some(examples), ..setting };
-        let options = self.options(followed, &setting)?;
-        options.resolve(examples)?;
+        let chosen = followed.map(|followed| &followed.options);
+        self.options.over(chosen, &setting)?;
+        let material = context.interrupt.guard(self.material(context, followed)).await?;
+        let examples = material.train.len();
+        let (delta, budget) = match &material.existing {
+            Some(TrainableModel { delta, budget, .. }) => (*delta, *budget),
+            None => (self.delta(followed)?, None),
+        };
+        let setting = Setting { examples: Some(examples), delta, budget, ..setting };
+        let auto = auto::options(examples, delta)?;
+        let base = chosen.or(material.spec.is_auto().then_some(&auto));
+        let options = self.options.over(base, &setting)?;
+        let set = (&material.train, material.test);
+        let outlook = Outlook::new(&material.spec, &material.pipeline, set, &options)?;
         if let Some(warning) = warning(&options.privacy) {
             note(&format!("{warning}\n"));
         }
-        let preparation = self.prepare(context, spec, followed, examples);
-        let model = context.interrupt.guard(preparation).await?;
-        let TrainableModel { model_id, delta, budget, .. } = &model;
-        let (delta, budget) = (*delta, *budget);
-        let options = self.options(followed, &Setting { delta, budget, ..setting })?;
+        context.output.note(&outlook.text())?;
+        let Material { model_id, existing, spec, pipeline, train, .. } = material;
+        let model = match existing {
+            Some(model) => model,
+            None => {
+                let making = self.make(context, &model_id, (&spec, &pipeline), examples, delta);
+                context.interrupt.guard(making).await?
+            }
+        };
         if let Some(followed) = followed {
             context.output.note(&self.promise(followed, &options, examples)?.text())?;
         }
-        let request = context.workspace.training_request(&model, Arc::new(images), options)?;
+        let request = context.workspace.training_request(&model, Arc::new(train), options)?;
         let (client, output) = (context.workspace.client(), context.output);
         let Ended { trained, interrupted } =
             training::run(client, request, output, &context.interrupt).await?;
         let recipe = followed.map(|followed| &followed.recipe);
-        let summary = Summary::new(model_id, recipe, delta, &trained, interrupted);
-        output.result(&summary, || summary::text(model_id, recipe, delta, &trained))?;
+        let summary = Summary::new(&model_id, recipe, delta, &trained, interrupted);
+        output.result(&summary, || summary::text(&model_id, recipe, delta, &trained))?;
         if interrupted { Err(CliError::Interrupted) } else { Ok(()) }
     }
 
-    fn options(
+    /// Finds images and model, and compares all that can be compared before anything is made.
+    async fn material(
         &self,
+        context: &Context,
         followed: Option<&Followed>,
-        setting: &Setting,
-    ) -> Result<TrainingOptions, CliError> {
-        self.options.over(followed.map(|followed| &followed.options), setting)
+    ) -> Result<Material, CliError> {
+        let asked = self.spec(followed)?;
+        let found = self.data.find()?;
+        for note in found.notes() {
+            context.output.note(&format!("note: {note}"))?;
+        }
+        let new = self.pictures.over(&found, asked.as_ref().map(|spec| spec.input))?;
+        let model_id = match (&self.model, followed, &asked) {
+            (Some(id), _, _) => ModelId::parse(id.as_str())?,
+            (None, Some(followed), _) => ModelId::parse(followed.recipe.name.as_str())?,
+            (None, None, Some(spec)) => ModelId::parse(spec.name.as_str())?,
+            (None, None, None) => ModelId::parse(automatic(&new)?.name.as_str())?,
+        };
+        let key = self.key.as_deref().map(KeyId::parse).transpose()?;
+        let delta = self.options.delta().or(followed.and_then(|followed| followed.delta));
+        let expected = AskedModel { network: asked.as_ref(), key: key.as_ref(), delta };
+        let existing = context.workspace.find_model(&model_id, expected).await?;
+        let (spec, pipeline) = match (&existing, asked) {
+            (Some(model), _) if self.pictures.is_given() => {
+                return Err(CliError::PipelineKept { model: model.model_id.to_string() });
+            }
+            (Some(model), _) => (model.network.clone(), model.pipeline.clone()),
+            (None, Some(spec)) => (spec, new),
+            (None, None) => (automatic(&new)?, new),
+        };
+        let found = if existing.is_some() { found.with_classes(&pipeline.classes)? } else { found };
+        let Loaded { train, test, .. } = self.data.load_through(found, &pipeline)?;
+        check_input(&spec, &train)?;
+        let test = test.len();
+        Ok(Material { model_id, existing, spec, pipeline, train, test })
     }
 
     /// The network asked for, if any was.
     fn spec(&self, followed: Option<&Followed>) -> Result<Option<NetworkSpec>, CliError> {
         match (&self.network, followed) {
+            (Some(name), _) if name == AUTO => Ok(None),
             (Some(name), _) => Ok(Some(network::load(name)?)),
             (None, Some(followed)) => Ok(Some(followed.recipe.spec()?)),
             (None, None) => Ok(None),
         }
+    }
+
+    /// δ of a new model.
+    fn delta(&self, followed: Option<&Followed>) -> Result<Delta, CliError> {
+        let delta = self.options.delta().or(followed.and_then(|followed| followed.delta));
+        delta.map_or_else(default_delta, Ok)
     }
 
     /// What is about to start, within the model's budget. Published figures are told of the recipe
@@ -123,40 +195,42 @@ impl Train {
         Promise::new(name, options, published.filter(|_| unchanged), examples)
     }
 
-    /// Finds the model, or makes it.
-    async fn prepare(
+    async fn make(
         &self,
         context: &Context,
-        spec: Option<NetworkSpec>,
-        followed: Option<&Followed>,
+        model_id: &ModelId,
+        (spec, pipeline): (&NetworkSpec, &Pipeline),
         examples: usize,
+        delta: Delta,
     ) -> Result<TrainableModel, CliError> {
-        let model_id = match (&self.model, followed, &spec) {
-            (Some(id), _, _) => ModelId::parse(id.as_str())?,
-            (None, Some(followed), _) => ModelId::parse(followed.recipe.name.as_str())?,
-            (None, None, Some(spec)) => ModelId::parse(spec.name.as_str())?,
-            (None, None, None) => ModelId::parse(defaults::NETWORK)?,
-        };
         let key = self.key.as_deref().map(KeyId::parse).transpose()?;
-        let delta = self.options.delta().or(followed.and_then(|followed| followed.delta));
-        let asked = AskedModel { network: spec.as_ref(), key: key.as_ref(), delta };
-        if let Some(model) = context.workspace.find_model(&model_id, asked).await? {
-            return Ok(model);
-        }
-        let spec = spec.map_or_else(|| network::load(defaults::NETWORK), Ok)?;
-        let recipes = followed.and_then(|followed| followed.recipe.seeds.first().copied());
+        let seeds = self.recipe.as_deref().map(Followed::load).transpose()?;
+        let recipes = seeds.and_then(|followed| followed.recipe.seeds.first().copied());
         let new = NewModel {
-            network: &spec,
+            network: spec,
             key: &context.workspace.choose_key(key.as_ref())?,
             seed: self.seed.or(recipes).unwrap_or(defaults::SEED),
             examples,
-            delta: delta.map_or_else(default_delta, Ok)?,
+            delta,
+            pipeline: Some(pipeline),
         };
-        let model = context.workspace.create_model(&model_id, new).await?;
+        let model = context.workspace.create_model(model_id, new).await?;
         let (name, key_id) = (&spec.name, &model.key_id);
         context.output.note(&format!("model {model_id} made: network {name}, key {key_id}"))?;
         Ok(model)
     }
+}
+
+/// The network of a model that nobody chose one for.
+fn automatic(pipeline: &Pipeline) -> Result<NetworkSpec, CliError> {
+    let classes = pipeline.classes.len();
+    if pipeline.preparation == Preparation::Digit && classes == DIGITS {
+        let spec = network::load(defaults::NETWORK)?;
+        if spec.input == pipeline.shape {
+            return Ok(spec);
+        }
+    }
+    Ok(NetworkSpec::auto(pipeline.shape, classes))
 }
 
 impl Followed {

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sphinx_client::Progress;
 
 use crate::error::CliError;
-use crate::numbers::percent;
+use crate::numbers::{percent, seconds};
 use crate::output::Output;
 
 /// Between two lines.
@@ -18,12 +18,14 @@ pub struct TrainingDisplay {
     bar: Option<ProgressBar>,
     epochs: f64,
     printed: Option<Instant>,
+    /// When the first step was done, and its number.
+    first: Option<(Instant, u64)>,
 }
 
 impl TrainingDisplay {
     pub fn new(output: Output, epochs: f64) -> Self {
         let bar = output.is_watched().then(|| bar("training"));
-        Self { output, bar, epochs, printed: None }
+        Self { output, bar, epochs, printed: None, first: None }
     }
 
     /// Shows the state after a step.
@@ -35,10 +37,13 @@ impl TrainingDisplay {
             bar.set_message(text);
             return Ok(());
         }
+        self.first.get_or_insert((Instant::now(), progress.step));
         let due = self.printed.is_none_or(|printed| printed.elapsed() >= PAUSE);
         if due || progress.step == progress.steps {
             self.printed = Some(Instant::now());
-            self.output.note(&format!("step {}/{}  {text}", progress.step, progress.steps))?;
+            let left = self.left(progress).map_or(String::new(), |left| format!("  {left} left"));
+            self.output
+                .note(&format!("step {}/{}  {text}{left}", progress.step, progress.steps))?;
         }
         Ok(())
     }
@@ -56,6 +61,14 @@ impl TrainingDisplay {
         if let Some(bar) = &self.bar {
             bar.abandon();
         }
+    }
+
+    /// How long the other steps take, if they take as long as those before.
+    fn left(&self, progress: &Progress) -> Option<String> {
+        let (begun, first) = self.first?;
+        let done = progress.step.checked_sub(first).filter(|done| *done > 0)?;
+        let steps = progress.steps.checked_sub(progress.step).filter(|left| *left > 0)?;
+        Some(seconds(begun.elapsed().as_secs_f64() / done as f64 * steps as f64))
     }
 
     fn describe(&self, progress: &Progress) -> String {

@@ -97,6 +97,7 @@ impl Trial<'_> {
             delta: self.delta,
             seed: None,
             protocol: Protocol::default(),
+            pipeline: None,
             memory: Memory::default(),
         };
         let Ended { trained, interrupted } =
@@ -109,7 +110,7 @@ impl Trial<'_> {
             let (tenant, model) = (endpoints.tenant.to_string(), model_id.to_string());
             let read_key = Arc::new(key.read_key(&ModelName { tenant, model, incarnation }));
             let recogniser = Recogniser::new(&client, read_key).await?;
-            evaluation::run(&recogniser, self.test, output).await
+            evaluation::run(&recogniser, self.test, None, output).await
         };
         let evaluation = interrupt.guard(test).await?;
         interrupt.guard(client.delete_model(&model_id)).await?;

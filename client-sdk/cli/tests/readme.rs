@@ -1,5 +1,5 @@
-//! The commands of the README and of the texts on privacy and operations exist and take the options
-//! given there; the README's network is valid.
+//! The commands of the README and of the texts on privacy, data and operations exist and take the
+//! options given there; the README's network is valid.
 
 use std::process::Command;
 
@@ -8,6 +8,7 @@ use sphinx_network::{NetworkSpec, Plan};
 const README: &str = include_str!("../../../README.md");
 const PRIVACY: &str = include_str!("../../../docs/privacy.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+const DATA: &str = include_str!("../../../docs/data.md");
 
 /// The text of the code blocks in a language.
 fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
@@ -24,10 +25,10 @@ fn commands(text: &'static str) -> Vec<&'static str> {
 
 #[test]
 fn commands_are_understood() {
-    let [readme, privacy, operations] = [README, PRIVACY, OPERATIONS].map(commands);
+    let [readme, privacy, operations, data] = [README, PRIVACY, OPERATIONS, DATA].map(commands);
     assert!(readme.len() >= 10 && privacy.len() >= 4, "{readme:?} {privacy:?}");
-    assert!(operations.len() >= 8, "{operations:?}");
-    for command in readme.into_iter().chain(privacy).chain(operations) {
+    assert!(operations.len() >= 8 && data.len() >= 4, "{operations:?} {data:?}");
+    for command in [readme, privacy, operations, data].concat() {
         // Help is printed only once everything before it was understood.
         let output = Command::new(env!("CARGO_BIN_EXE_sphinx"))
             .args(command.split_whitespace())

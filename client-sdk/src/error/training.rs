@@ -1,5 +1,6 @@
 //! What can go wrong in a training besides the connection.
 
+use sphinx_network::Shape;
 use sphinx_wire::training::profile::ProfileError;
 
 use crate::error::AugmentationError;
@@ -14,6 +15,26 @@ pub enum TrainingError {
     /// The client's half of a training step failed.
     #[error(transparent)]
     Pass(#[from] sphinx_gradient::PassError),
+    /// Images that are not what the network takes.
+    #[error(
+        "the images are {}, the network takes {}: scale them (--size), or choose another network",
+        by(*got),
+        by(*expected)
+    )]
+    Shape {
+        /// Shape of the images.
+        got: Shape,
+        /// Shape of the network's input.
+        expected: Shape,
+    },
+    /// Classes that are not the network's.
+    #[error("the data set has {got} classes, the network tells {expected} apart")]
+    Classes {
+        /// Classes of the data set.
+        got: usize,
+        /// Classes of the network.
+        expected: usize,
+    },
     /// A tensor has the wrong shape.
     #[error(transparent)]
     Tensor(#[from] sphinx_gradient::TensorError),
@@ -101,6 +122,10 @@ pub enum TrainingError {
         /// What is wrong with them.
         cause: String,
     },
+}
+
+fn by(shape: Shape) -> String {
+    format!("{}x{}x{}", shape.channels, shape.height, shape.width)
 }
 
 fn elsewhere(server: u64, base: u64) -> &'static str {

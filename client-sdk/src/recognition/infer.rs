@@ -44,6 +44,11 @@ impl Prediction {
         }
     }
 
+    /// Whether the class has a probability below `least`: then nothing should be built on it.
+    pub fn is_unsure(&self, least: f32) -> bool {
+        self.probability() < least
+    }
+
     /// Probability of the predicted class.
     pub fn probability(&self) -> f32 {
         self.probabilities.get(self.class).copied().unwrap_or_default()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sphinx_data::Pipeline;
 use sphinx_features::PublicStem;
 use sphinx_linalg::{LinearMap, ResultNoise};
 use sphinx_network::{NetworkSpec, Plan, Stage, Step};
@@ -41,6 +42,7 @@ pub(crate) struct OpenedVersion {
     pub weights: Vec<Vec<f32>>,
     /// By stage.
     pub biases: Vec<Zeroizing<Vec<f32>>>,
+    pub pipeline: Option<Pipeline>,
 }
 
 /// A model version as tickets and queries see it.
@@ -53,6 +55,8 @@ pub(crate) struct IntegerModel {
     pub(crate) spec: NetworkSpec,
     pub(crate) plan: Plan,
     pub(crate) stem: PublicStem,
+    /// As its owner left it.
+    pub(crate) pipeline: Option<Pipeline>,
     pub(crate) stages: Vec<IntegerLayer>,
     pub(crate) guard: Arc<Guard>,
 }
@@ -116,7 +120,19 @@ impl IntegerModel {
             stages.push(IntegerLayer::new(index, stage, quantised, biases, &challenge)?);
         }
         let stem = PublicStem::new(&plan)?;
-        Ok(Self { model_id, key_id, incarnation, version, spec, plan, stem, stages, guard })
+        let pipeline = opened.pipeline;
+        Ok(Self {
+            model_id,
+            key_id,
+            incarnation,
+            version,
+            spec,
+            plan,
+            stem,
+            pipeline,
+            stages,
+            guard,
+        })
     }
 
     /// A product of a stage was wrong: the end of everything for this model. Blocks for some

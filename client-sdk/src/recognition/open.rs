@@ -132,6 +132,7 @@ impl Opener {
             return Err(StateError::OtherChain { model, version }.into());
         }
         let own = stated.open(&self.read_key, &model_id, &spec, &plan)?;
+        let pipeline = own.pipeline.clone();
         let biases = own.biases.into_iter().map(Zeroizing::new).collect();
         let key_id = KeyId::parse(described.key_id)?;
         let request = FetchWeightsRequest {
@@ -146,7 +147,17 @@ impl Opener {
             return Err(StateError::Weights { model, version }.into());
         }
         let (incarnation, weights) = (described.incarnation, held.weights);
-        Ok(OpenedVersion { model_id, key_id, incarnation, version, spec, plan, weights, biases })
+        Ok(OpenedVersion {
+            model_id,
+            key_id,
+            incarnation,
+            version,
+            spec,
+            plan,
+            weights,
+            biases,
+            pipeline,
+        })
     }
 
     /// The weights of a version, stage by stage.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sphinx_data::Pipeline;
 use sphinx_network::NetworkSpec;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{DescribeModelRequest, DescribeModelResponse};
@@ -143,6 +144,12 @@ impl Recogniser {
     /// The model's network.
     pub fn network(&self) -> &NetworkSpec {
         &self.model.spec
+    }
+
+    /// What pictures become before the network gets them, as the version's owner left it; none of
+    /// versions that were never trained or are of earlier releases.
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        self.model.pipeline.as_ref()
     }
 
     /// Bytes of all messages sent and received so far, repeated ones included.

@@ -1,5 +1,6 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use sphinx_data::Classes;
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule};
 use sphinx_secret::{ModelName, RootKey};
 
@@ -42,7 +43,8 @@ fn state() -> ClientState {
     let mut stepped = state.biases.clone();
     rule.step(&rule.rates(0), &mut stepped, &gradient).unwrap();
     let session = SessionPosition { id: SessionId([9; 16]), steps: 4, finished: false };
-    ClientState { biases: state.biases, rule: Some(rule), session: Some(session) }
+    let pipeline = Some(Pipeline::digit(Classes::numbered(10)));
+    ClientState { biases: state.biases, rule: Some(rule), session: Some(session), pipeline }
 }
 
 #[test]
@@ -93,4 +95,29 @@ fn rejects_biases_that_are_not_the_networks() {
 fn debug_shows_no_biases() {
     let shown = format!("{:?}", state());
     assert!(!shown.contains("0.25"), "{shown}");
+}
+
+#[test]
+fn pipelines_grow_and_those_of_later_releases_are_not_guessed() {
+    let (key, plain) = (key(), ClientState { pipeline: None, ..state() });
+    let open = |message: &Sealed| {
+        let sealed = key.seal(
+            &binding().associated_data(&model()),
+            &message.encode_to_vec(),
+            &mut crate::secure_rng(),
+        );
+        ClientState::open(&key, &spec(), &model(), &binding(), &sealed)
+    };
+    let sealed = plain.seal(&key, &model(), &binding());
+    let opened = key.open(&binding().associated_data(&model()), &sealed).unwrap();
+    let mut message = Sealed::decode(&opened[..]).unwrap();
+    assert!(open(&message).unwrap().pipeline.is_none());
+    let shape = r#""shape":{"channels":3,"height":8,"width":9}"#;
+    message.pipeline = format!("{{{shape},\"classes\":[\"a\",\"b\"],\"new\":1}}").into();
+    let pipeline = open(&message).unwrap().pipeline.unwrap();
+    assert_eq!(pipeline, Pipeline::plain(pipeline.shape, Classes::named(["a", "b"])));
+    message.pipeline =
+        format!("{{{shape},\"classes\":[\"a\",\"b\"],\"preparation\":\"face\"}}").into();
+    let error = open(&message).unwrap_err();
+    assert!(matches!(error, ClientError::State(StateError::Contents { .. })), "{error}");
 }

@@ -10,18 +10,21 @@ use crate::error::ClientError;
 
 /// Integers of a kept feature from 0 to the stem's bound.
 const LEVELS: f32 = 32_768.0;
+/// Most bytes of features that are kept; of more none is, and each is computed when it is wanted.
+/// All or none: time must not tell who is in a batch.
+const MOST_KEPT: usize = 1_600_000_000;
 /// Rows of a tensor filled at once: what a cache line holds of an example's kept features.
 const TILE: usize = 32;
 
 /// A data set as a network sees it: its pixels, or the features of the network's public stem, which
 /// are computed once for all examples, in parallel, and kept in 16 bits each (476 MB for 60 000
-/// examples of 3969 features).
+/// examples of 3969 features), if that is no more than 1.6 GB.
 ///
 /// The grid of kept features is 2^-15 of the stem's bound, half of what training encodes them with.
 pub struct Inputs<'a> {
     data: &'a Dataset,
     stem: PublicStem,
-    /// `[example][feature]`; empty without a stem.
+    /// `[example][feature]`; empty without a stem, and where they would be too many.
     features: Vec<i16>,
     /// What one integer of `features` stands for.
     unit: f32,
@@ -77,6 +80,10 @@ impl<'a> Inputs<'a> {
     /// # Errors
     /// [`FeatureError::ImageLength`] if the images have another size than the network's input.
     pub fn new(plan: &Plan, data: &'a Dataset) -> Result<Self, ClientError> {
+        Self::keeping(plan, data, MOST_KEPT)
+    }
+
+    fn keeping(plan: &Plan, data: &'a Dataset, most: usize) -> Result<Self, ClientError> {
         let stem = PublicStem::new(plan)?;
         let (got, expected) = (data.shape().len(), plan.input.len());
         if got != expected {
@@ -84,8 +91,9 @@ impl<'a> Inputs<'a> {
         }
         let unit = plan.stem.bound() / LEVELS;
         let mut inputs = Self { data, stem, features: Vec::new(), unit };
-        if !inputs.stem.is_empty() {
-            let size = inputs.stem.outputs();
+        let size = inputs.stem.outputs();
+        let bytes = size.saturating_mul(data.len()).saturating_mul(size_of::<i16>());
+        if !inputs.stem.is_empty() && bytes <= most {
             let mut features = vec![0; size * data.len()];
             let rows = features.par_chunks_exact_mut(size).enumerate();
             rows.try_for_each_init(
@@ -178,7 +186,7 @@ impl<'a> Inputs<'a> {
 
     fn source(&self, view: View, worker: &mut StemWorker<'_>) -> Result<Source<'_>, ClientError> {
         let size = self.stem.outputs();
-        if !self.stem.is_empty() && view == View::of(view.example) {
+        if !self.features.is_empty() && view == View::of(view.example) {
             let start = view.example.saturating_mul(size);
             let kept = self.features.get(start..start.saturating_add(size));
             let (got, len) = (view.example, self.data.len());

@@ -139,6 +139,7 @@ impl SessionMirror {
             biases: trained.biases.clone(),
             rule: Some(trained.rule.clone()),
             session: Some(position),
+            pipeline: self.mirror.state.pipeline.clone(),
         };
         let sealed = state.seal(&self.mirror.key, &self.mirror.model_id, &binding);
         let link = Link {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand::Rng;
-use sphinx_data::Dataset;
-use sphinx_network::Plan;
+use sphinx_data::{Dataset, Pipeline};
+use sphinx_network::{NetworkSpec, Plan};
 use sphinx_privacy::Delta;
 use sphinx_privacy::ledger::{Digest, Pins};
 use sphinx_proto::{KeyId, ModelId, SessionId};
@@ -50,6 +50,9 @@ pub struct TrainingRequest {
     pub seed: Option<[u8; 32]>,
     /// Forms of the protocol; the default is what everybody should use.
     pub protocol: Protocol,
+    /// What pictures become before the network gets them, sealed with every version; `None` keeps
+    /// what the model has.
+    pub pipeline: Option<Pipeline>,
     /// Where suspect models are marked and versions remembered; the default remembers nothing.
     pub memory: Memory,
 }
@@ -121,7 +124,11 @@ impl SphinxClient {
             ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
         }
         let mirror = ModelMirror::fetch(self, &request.key, &request.model_id);
-        let mirror = Box::pin(mirror).await?;
+        let mut mirror = Box::pin(mirror).await?;
+        check_input(&mirror.spec, &request.data)?;
+        if let Some(pipeline) = &request.pipeline {
+            mirror.state.pipeline = Some(pipeline.clone());
+        }
         let incarnation = mirror.incarnation;
         ledger.check_version(mirror.version, mirror.chain)?;
         request.memory.see(&request.model_id, &incarnation, mirror.version)?;
@@ -167,6 +174,24 @@ impl SphinxClient {
         }
         trained
     }
+}
+
+/// Whether a network can be trained on, or tested with, a data set: its input has the shape of the
+/// images, and it tells as many classes apart.
+///
+/// # Errors
+/// [`TrainingError::Shape`] and [`TrainingError::Classes`]; as [`Plan::new`].
+pub fn check_input(network: &NetworkSpec, data: &Dataset) -> Result<(), ClientError> {
+    let plan = Plan::new(network)?;
+    let (got, expected) = (data.shape(), plan.input);
+    if got != expected {
+        return Err(TrainingError::Shape { got, expected }.into());
+    }
+    let (got, expected) = (data.classes().len(), plan.classes);
+    if got != expected {
+        return Err(TrainingError::Classes { got, expected }.into());
+    }
+    Ok(())
 }
 
 /// Bytes from the operating system.

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use sphinx_data::Pipeline;
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::ledger::Ledger;
 use sphinx_privacy::{Delta, Target};
 use sphinx_proto::{KeyId, ModelId};
 
 use crate::error::ClientError;
+use crate::training::ModelMirror;
 use crate::workspace::{Workspace, WorkspaceError};
 
 /// What a model is expected to be, where the user said so.
@@ -34,6 +36,9 @@ pub struct NewModel<'a> {
     pub examples: usize,
     /// δ that its privacy is stated at.
     pub delta: Delta,
+    /// What pictures become before the network gets them; absent for what [`Workspace::pipeline`]
+    /// says of a model without one.
+    pub pipeline: Option<&'a Pipeline>,
 }
 
 /// A model that can be trained: it has a key and a ledger here.
@@ -49,6 +54,10 @@ pub struct TrainableModel {
     pub delta: Delta,
     /// ε that it was last trained within; `None` if it never was, or without one.
     pub budget: Option<f64>,
+    /// Its network.
+    pub network: NetworkSpec,
+    /// What pictures become before the network gets them.
+    pub pipeline: Pipeline,
 }
 
 impl Workspace {
@@ -85,7 +94,10 @@ impl Workspace {
         let kept = Ledger::open_model(&ledger, model_id.as_str()).map_err(ClientError::from)?;
         let delta = asked.delta.unwrap_or(kept.binding().delta);
         let budget = kept.target().map(Target::epsilon);
-        Ok(Some(TrainableModel { model_id: model_id.clone(), key_id, ledger, delta, budget }))
+        let sealed = self.sealed_pipeline(model_id, &key_id).await?;
+        let pipeline = self.pipeline(model_id, &got, sealed.as_ref())?;
+        let (model_id, network) = (model_id.clone(), got);
+        Ok(Some(TrainableModel { model_id, key_id, ledger, delta, budget, network, pipeline }))
     }
 
     /// Makes a model with its ledger.
@@ -103,9 +115,30 @@ impl Workspace {
         let ledger = self.home.ledger(&self.tenant, model_id);
         // The ledger first: a model without one could never be trained.
         self.home.create_ledger(&ledger, model_id, new.examples, new.delta)?;
+        if let Some(pipeline) = new.pipeline {
+            self.home.keep_pipeline(&self.tenant, model_id, pipeline)?;
+        }
         self.client.create_model(model_id, new.key, new.network, new.seed).await?;
         let (model_id, key_id) = (model_id.clone(), new.key.clone());
-        Ok(TrainableModel { model_id, key_id, ledger, delta: new.delta, budget: None })
+        let network = new.network.clone();
+        let pipeline = self.pipeline(&model_id, &network, new.pipeline)?;
+        let (delta, budget) = (new.delta, None);
+        Ok(TrainableModel { model_id, key_id, ledger, delta, budget, network, pipeline })
+    }
+
+    /// The pipeline sealed with the model's newest version; `None` if this machine cannot open it.
+    async fn sealed_pipeline(
+        &self,
+        model_id: &ModelId,
+        key: &KeyId,
+    ) -> Result<Option<Pipeline>, WorkspaceError> {
+        if self.home.pipeline(&self.tenant, model_id)?.is_some()
+            || !self.home.key_path(key).exists()
+        {
+            return Ok(None);
+        }
+        let root = self.home.root(key)?;
+        Ok(Box::pin(ModelMirror::fetch(&self.client, &root, model_id)).await?.state.pipeline)
     }
 
     /// Deletes a model with all its versions and puts its ledger aside: what the model told about
@@ -119,6 +152,7 @@ impl Workspace {
         model_id: &ModelId,
     ) -> Result<Option<PathBuf>, WorkspaceError> {
         self.client.delete_model(model_id).await?;
+        self.home.forget_pipeline(&self.tenant, model_id)?;
         self.home.retire_ledger(&self.tenant, model_id)
     }
 }

@@ -69,6 +69,7 @@ impl Workspace {
             delta: model.delta,
             seed: None,
             protocol: Protocol::default(),
+            pipeline: Some(model.pipeline.clone()),
             memory,
         })
     }

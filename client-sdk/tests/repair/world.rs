@@ -123,6 +123,7 @@ impl World {
             delta,
             seed: None,
             protocol: Protocol::default(),
+            pipeline: None,
             memory: Memory::default(),
         };
         let (go, told) = mpsc::channel();

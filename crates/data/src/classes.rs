@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The names of the classes of a data set, in the order of their labels. Clones share them.
 ///
 /// A label is a byte, so that classes beyond the 256th have no examples.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Vec<String>", from = "Vec<String>")]
 pub struct Classes(Arc<[String]>);
 
 impl Classes {
@@ -32,5 +35,17 @@ impl Classes {
     /// The names, in the order of the labels.
     pub fn names(&self) -> &[String] {
         &self.0
+    }
+}
+
+impl From<Vec<String>> for Classes {
+    fn from(names: Vec<String>) -> Self {
+        Self(names.into())
+    }
+}
+
+impl From<Classes> for Vec<String> {
+    fn from(Classes(names): Classes) -> Self {
+        names.to_vec()
     }
 }

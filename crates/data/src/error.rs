@@ -1,20 +1,29 @@
 //! Why a data set was refused.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::picture::PictureError;
+use crate::shown::{shown, shown_text};
 
 /// A data set that cannot be read, or a batch that cannot be cut from it.
 ///
-/// `file` is the path of the file, or its standard name where only its contents were given.
+/// `file` is the path of the file as it may be shown, or its standard name where only its contents
+/// were given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatasetError {
-    /// None of the accepted names exists.
-    #[error("no MNIST file in {}: tried {}", directory.display(), tried.join(", "))]
-    Missing {
-        /// Where it was looked for.
-        directory: PathBuf,
-        /// The accepted names, in the order tried.
-        tried: Vec<String>,
+    /// Nothing that is a data set.
+    #[error(
+        "{}: no data set: {cause}; a data set is a folder of IDX files, CIFAR batches (.bin), .npy \
+         pairs or pictures by class (train/CLASS/*, test/CLASS/* or CLASS/*), an .npz file or a CSV \
+         list with the columns path and label",
+        shown(path)
+    )]
+    NoData {
+        /// What was looked at.
+        path: PathBuf,
+        /// What was found instead.
+        cause: String,
     },
     /// The operating system refused to read or write.
     #[error("{file}: {kind}")]
@@ -32,15 +41,26 @@ pub enum DatasetError {
         /// What the decoder said.
         message: String,
     },
-    /// Not an IDX file of the kind the name promises.
-    #[error("{file}: IDX magic number is {got:#010x}, expected {expected:#010x}")]
-    Magic {
+    /// Not a file of the form that its name promises.
+    #[error("{file}: {got}, expected {expected}")]
+    Form {
         /// File concerned.
         file: String,
-        /// First four bytes, big-endian.
-        got: u32,
-        /// 0x803 for images, 0x801 for labels.
-        expected: u32,
+        /// What it is.
+        got: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// Python objects: to read them would be to run the program that they hold.
+    #[error(
+        "{file}: pickled Python objects, which are never read because reading runs whatever they \
+         say; {instead}"
+    )]
+    Pickled {
+        /// File concerned.
+        file: String,
+        /// What to do.
+        instead: String,
     },
     /// The file ends early.
     #[error(
@@ -63,19 +83,15 @@ pub enum DatasetError {
         /// Bytes that the header announces, itself included.
         expected: u64,
     },
-    /// Images of another size.
-    #[error("{file}: images are {got_rows}x{got_cols}, expected {expected_rows}x{expected_cols}")]
-    ImageSize {
+    /// More than is held in memory.
+    #[error("{file}: announces {got} bytes of images, at most {limit} are held in memory")]
+    TooLarge {
         /// File concerned.
         file: String,
-        /// Rows in the header.
-        got_rows: u32,
-        /// Columns in the header.
-        got_cols: u32,
-        /// Rows of an MNIST image.
-        expected_rows: u32,
-        /// Columns of an MNIST image.
-        expected_cols: u32,
+        /// Bytes announced.
+        got: u64,
+        /// Bytes allowed.
+        limit: u64,
     },
     /// Images and labels do not belong together.
     #[error("{images_file} holds {images} images, but {labels_file} holds {labels} labels")]
@@ -83,21 +99,91 @@ pub enum DatasetError {
         /// File of the images.
         images_file: String,
         /// Images announced.
-        images: u32,
+        images: u64,
         /// File of the labels.
         labels_file: String,
         /// Labels announced.
-        labels: u32,
+        labels: u64,
     },
-    /// Not the size of the MNIST split.
-    #[error("{file}: {got} items, an MNIST-format set has {expected}")]
-    Count {
+    /// Parts of a set whose images differ in shape.
+    #[error("{file}: images of {got}, but those to train on are {expected}")]
+    ShapesDiffer {
         /// File concerned.
         file: String,
-        /// Items announced.
-        got: u32,
-        /// 60 000 for training, 10 000 for testing.
-        expected: u32,
+        /// channels x rows x columns.
+        got: String,
+        /// Those of the training images.
+        expected: String,
+    },
+    /// No image, where there have to be some.
+    #[error("{}: no image {}", shown(path), shown_text(wanted))]
+    NoImage {
+        /// Where they were looked for.
+        path: PathBuf,
+        /// What they are wanted for.
+        wanted: String,
+    },
+    /// Nothing to tell apart.
+    #[error(
+        "{}: all images are of one class, {}; a network tells at least two apart",
+        shown(path),
+        shown_text(class)
+    )]
+    OneClass {
+        /// The data set.
+        path: PathBuf,
+        /// The only class.
+        class: String,
+    },
+    /// More classes than labels can tell apart.
+    #[error("{}: {got} classes, at most 256 are told apart", shown(path))]
+    ManyClasses {
+        /// The data set.
+        path: PathBuf,
+        /// Classes found.
+        got: usize,
+    },
+    /// A label that no class stands behind.
+    #[error("{file}: item {item} has the label {got}, {cause}")]
+    ForeignLabel {
+        /// File concerned.
+        file: String,
+        /// Position of the label, from 0.
+        item: usize,
+        /// Its value.
+        got: i64,
+        /// Why it is foreign.
+        cause: String,
+    },
+    /// One picture, two answers.
+    #[error(
+        "{} and {} are the same picture in two classes; keep one of them",
+        shown(first),
+        shown(second)
+    )]
+    TwoClasses {
+        /// One of the files.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// A list that cannot be followed.
+    #[error("{file}, line {line}: {cause}")]
+    Manifest {
+        /// File concerned.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Pictures that cannot be read.
+    #[error("{}", unreadable(errors, *of))]
+    Pictures {
+        /// Why, for some of them.
+        errors: Vec<PictureError>,
+        /// How many there are.
+        of: usize,
     },
     /// A label without a class.
     #[error("label {index} is {got}, {}", expected_labels(*classes))]
@@ -143,9 +229,24 @@ pub enum DatasetError {
     },
 }
 
+impl DatasetError {
+    pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
+        Self::Io { file: shown(path), kind: error.kind() }
+    }
+}
+
 fn expected_labels(classes: usize) -> String {
     match classes.checked_sub(1) {
         Some(last) => format!("expected 0 to {last}"),
         None => "but there are no classes".to_owned(),
     }
+}
+
+/// The errors, and how many more there are.
+fn unreadable(errors: &[PictureError], of: usize) -> String {
+    let mut text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if of > errors.len() {
+        text += &format!("; and {} more", of - errors.len());
+    }
+    text + "; mend or remove these files, or leave them out with --skip-unreadable"
 }

@@ -1,7 +1,7 @@
 //! The MNIST database inside the program: 11 MB, for the command, tests and benches alone. What
 //! reads its files, and those of other sets of its form, is [`sphinx_data::sources::mnist`].
 
-use sphinx_data::sources::mnist;
+use sphinx_data::sources::{Found, mnist};
 use sphinx_data::{DatasetError, TrainTest};
 
 macro_rules! file {
@@ -23,7 +23,15 @@ const FILES: mnist::Files<'static> = mnist::Files {
 /// Takes about half a second: 55 MB are decompressed.
 ///
 /// # Errors
-/// [`DatasetError::Io`] if no temporary file can be written.
+/// None that is expected: the files are part of the program.
 pub fn load() -> Result<TrainTest, DatasetError> {
+    found()?.into_train_test()
+}
+
+/// As [`load`], before a pipeline has seen it.
+///
+/// # Errors
+/// As [`load`].
+pub fn found() -> Result<Found, DatasetError> {
     mnist::read(FILES)
 }

@@ -1,5 +1,6 @@
 //! What a user writes: a stack of layers, in TOML or from the built-in list.
 
+mod auto;
 mod builtin;
 #[cfg(test)]
 mod tests;

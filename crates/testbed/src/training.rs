@@ -166,6 +166,7 @@ pub fn request(key: &Arc<RootKey>, ledger: &Path, options: TrainingOptions) -> T
         delta: delta(),
         seed: None,
         protocol: Protocol::default(),
+        pipeline: None,
         memory: Memory::default(),
     }
 }

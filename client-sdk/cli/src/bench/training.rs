@@ -158,6 +158,7 @@ impl Measured {
             delta: default_delta()?,
             seed: None,
             protocol: Protocol::default(),
+            pipeline: None,
             memory: Memory::default(),
         };
         let marks = Arc::new(Mutex::new(Vec::new()));

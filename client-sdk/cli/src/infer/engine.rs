@@ -1,13 +1,15 @@
 //! Who recognises: stored tickets, or the service in one shot.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sphinx_client::ModelId;
+use sphinx_client::data::Pipeline;
 use sphinx_client::one_shot::OneShot;
 use sphinx_client::tickets::{SupplyOptions, TicketSupply};
 
 use super::input::Image;
-use super::report::Recognised;
+use super::report::{Answers, Recognised};
 use crate::context::Context;
 use crate::error::CliError;
 
@@ -21,6 +23,12 @@ pub(super) enum Engine {
     OneShot(Box<OneShot>),
 }
 
+/// Who recognises, and what pictures become before.
+pub(super) struct Opened {
+    pub engine: Engine,
+    pub pipeline: Arc<Pipeline>,
+}
+
 impl Engine {
     /// Opens a model, for recognition in one shot, with a share of canaries or none, if asked. Work
     /// without a foreseeable end refills its tickets before they run out.
@@ -29,7 +37,7 @@ impl Engine {
         model: &str,
         one_shot: Option<Option<f64>>,
         endless: bool,
-    ) -> Result<Self, CliError> {
+    ) -> Result<Opened, CliError> {
         let model_id = ModelId::parse(model)?;
         if let Some(canaries) = one_shot {
             let one_shot = context.workspace.one_shot(&model_id).await?;
@@ -37,15 +45,22 @@ impl Engine {
                 Some(share) => one_shot.with_canaries(share)?,
                 None => one_shot,
             };
-            return Ok(Self::OneShot(Box::new(one_shot)));
+            let (network, sealed) = (one_shot.network(), one_shot.pipeline());
+            let pipeline = context.workspace.pipeline(&model_id, network, sealed)?;
+            let engine = Self::OneShot(Box::new(one_shot));
+            return Ok(Opened { engine, pipeline: Arc::new(pipeline) });
         }
         let mut options = SupplyOptions::default();
         if !endless {
             options.low_water = 0;
         }
         let supply = context.workspace.ticket_supply(&model_id, options).await?;
-        let scalars = supply.recogniser().network().input.len();
-        Ok(Self::Tickets { supply, scalars })
+        let recogniser = supply.recogniser();
+        let (network, sealed) = (recogniser.network(), recogniser.pipeline());
+        let pipeline = context.workspace.pipeline(&model_id, network, sealed)?;
+        let scalars = network.input.len();
+        let engine = Self::Tickets { supply, scalars };
+        Ok(Opened { engine, pipeline: Arc::new(pipeline) })
     }
 
     /// Scalars of an image.
@@ -71,6 +86,7 @@ impl Engine {
     pub(super) async fn recognise(
         &self,
         images: Vec<Result<Image, CliError>>,
+        answers: &Answers,
     ) -> Result<Vec<Result<Recognised, CliError>>, CliError> {
         let begun = Instant::now();
         let pixels: Vec<&[f32]> = images.iter().flatten().map(|image| &*image.pixels).collect();
@@ -84,7 +100,10 @@ impl Engine {
         let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
         let mut predictions = predictions.into_iter();
         let recognised = images.into_iter().filter_map(|image| match image {
-            Ok(image) => Some(Ok(Recognised::new(image.name, predictions.next()?, milliseconds))),
+            Ok(image) => {
+                let prediction = predictions.next()?;
+                Some(Ok(Recognised::new(image.name, prediction, milliseconds, answers)))
+            }
             Err(error) => Some(Err(error)),
         });
         Ok(recognised.collect())

@@ -1,16 +1,17 @@
 //! Where images come from.
 
 use std::io::{self, BufRead, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use sphinx_client::data::Pipeline;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Format, pixels};
+use super::Format;
 use crate::error::CliError;
 
 /// Images that are read ahead of what is recognised.
@@ -31,8 +32,9 @@ pub(super) type Images = BoxStream<'static, Result<Image, CliError>>;
 pub(super) struct Sender(mpsc::Sender<Result<Image, CliError>>);
 
 impl Image {
-    pub(super) fn open(path: &Path) -> Result<Self, CliError> {
-        Ok(Self { name: path.display().to_string(), pixels: pixels(path)?.into() })
+    pub(super) fn open(path: &Path, pipeline: &Pipeline) -> Result<Self, CliError> {
+        let name = path.to_string_lossy().into_owned();
+        Ok(Self { name, pixels: pipeline.pixels(path)?.into() })
     }
 }
 
@@ -55,15 +57,51 @@ pub(super) fn from_thread(read: impl FnOnce(Sender) + Send + 'static) -> Images 
     ReceiverStream::new(images).boxed()
 }
 
+/// The pictures of some files.
+pub(super) fn files(paths: Vec<PathBuf>, pipeline: Arc<Pipeline>) -> Images {
+    from_thread(move |sender| {
+        for path in paths {
+            if !sender.send(Image::open(&path, &pipeline)) {
+                return;
+            }
+        }
+    })
+}
+
 /// Images from standard input; raw ones have `scalars` bytes.
-pub(super) fn stdin(format: Format, scalars: usize) -> Images {
+pub(super) fn stdin(format: Format, scalars: usize, pipeline: Arc<Pipeline>) -> Images {
     from_thread(move |sender| match format {
-        Format::Paths => paths(io::stdin().lock(), &sender),
+        Format::Paths => paths(io::stdin().lock(), &sender, &pipeline),
         Format::Raw => frames(io::stdin().lock(), scalars, &sender),
     })
 }
 
-fn paths(mut input: impl BufRead, sender: &Sender) {
+/// What files begin with that are neither pixels nor paths, and what to do with them.
+const FOREIGN: [(&[u8], &str, &str); 7] = [
+    (b"\0\0\x08", "an IDX file", IDX_INSTEAD),
+    (b"\x1f\x8b", "a gzip file", "decompress it, and cut its header off if it has one"),
+    (b"\x89PNG", "a PNG picture", PICTURE_INSTEAD),
+    (b"\xff\xd8\xff", "a JPEG picture", PICTURE_INSTEAD),
+    (b"GIF8", "a GIF picture", PICTURE_INSTEAD),
+    (b"\x93NUMPY", "a NumPy array", "write its bytes alone (numpy.ndarray.tobytes)"),
+    (b"PK\x03\x04", "an archive", "unpack it"),
+];
+const IDX_INSTEAD: &str = "test it with `evaluate --data`, or cut its header off (tail -c +17)";
+const PICTURE_INSTEAD: &str = "name the file, or /dev/stdin, as an argument";
+
+/// What input of pixels begins as, if that is a file of another kind. Of an IDX file the number of
+/// dimensions shows too: black pixels alone are no header.
+fn foreign(start: &[u8]) -> Option<CliError> {
+    let idx =
+        |start: &[u8]| matches!(start.get(3), Some(1..=4)) && start[4..].iter().any(|b| *b > 0);
+    let of = |(magic, ..): &&(&[u8], &str, &str)| {
+        start.starts_with(magic) && (magic[0] != 0 || idx(start))
+    };
+    let (_, what, instead) = FOREIGN.iter().find(of)?;
+    Some(CliError::NotRaw { what, instead })
+}
+
+fn paths(mut input: impl BufRead, sender: &Sender, pipeline: &Pipeline) {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -75,19 +113,37 @@ fn paths(mut input: impl BufRead, sender: &Sender) {
                 return;
             }
         }
-        // Paths need not be text, but here they are.
-        let text = String::from_utf8_lossy(&line);
-        let path = text.trim_end_matches(['\n', '\r']);
-        if !path.is_empty() && !sender.send(Image::open(Path::new(path))) {
+        let path = line.strip_suffix(b"\n").unwrap_or(&line);
+        let path = path.strip_suffix(b"\r").unwrap_or(path);
+        if !path.is_empty() && !sender.send(Image::open(&path_of(path), pipeline)) {
             return;
         }
     }
+}
+
+/// A path as a line has it: bytes, which need not be text.
+#[cfg(unix)]
+fn path_of(line: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(line).into()
+}
+
+/// A path as a line has it.
+#[cfg(not(unix))]
+fn path_of(line: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(line).into_owned().into()
 }
 
 fn frames(mut input: impl Read, scalars: usize, sender: &Sender) {
     let mut frame = vec![0; scalars.max(1)];
     for number in 0_u64.. {
         let image = match fill(&mut input, &mut frame) {
+            Ok(got)
+                if number == 0
+                    && let Some(error) = foreign(&frame[..got]) =>
+            {
+                Err(error)
+            }
             Ok(got) if got == frame.len() => Ok(Image {
                 name: number.to_string(),
                 pixels: sphinx_client::data::pixels(&frame).into(),
@@ -119,6 +175,8 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use sphinx_client::data::Classes;
+
     use super::*;
 
     fn read(read: impl FnOnce(&Sender)) -> Vec<Result<Image, CliError>> {
@@ -150,9 +208,36 @@ mod tests {
 
     #[test]
     fn lines_that_name_no_picture_do_not_end_the_input() {
-        let images = read(|sender| paths(b"\nno such\r\nnor this".as_slice(), sender));
+        let pipeline = Pipeline::digit(Classes::numbered(10));
+        let lines = b"\nno such\r\nnor this".as_slice();
+        let images = read(|sender| paths(lines, sender, &pipeline));
         assert_eq!(images.len(), 2);
         let error = images[0].as_ref().err().unwrap().to_string();
         assert!(error.starts_with("no such: "), "{error}");
+    }
+
+    #[test]
+    fn rejects_files_of_another_kind_before_a_pixel_is_believed() {
+        let said = |input: &[u8]| {
+            let images = read(|sender| frames(input, 784, sender));
+            assert_eq!(images.len(), 1);
+            images[0].as_ref().err().map(ToString::to_string)
+        };
+        let idx = [b"\0\0\x08\x03\0\0\x27\x10\0\0\0\x1c\0\0\0\x1c".as_slice(), &[9; 784]].concat();
+        assert!(said(&idx).is_some_and(|said| said.contains("an IDX file")), "{:?}", said(&idx));
+        let png = [b"\x89PNG\r\n".as_slice(), &[9; 784]].concat();
+        assert!(said(&png).is_some_and(|said| said.contains("a PNG picture")));
+        // The first pixels of a picture may be nearly black.
+        let dark = [[0, 0, 8, 3].as_slice(), &[0; 780]].concat();
+        assert_eq!(said(&dark), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_need_not_be_text() {
+        let pipeline = Pipeline::digit(Classes::numbered(10));
+        let images = read(|sender| paths(b"no\xff\x1b[2Jsuch\n".as_slice(), sender, &pipeline));
+        let error = images[0].as_ref().err().map(ToString::to_string);
+        assert!(error.is_some_and(|said| said.starts_with("no\\xff\\u{1b}[2Jsuch: ")));
     }
 }

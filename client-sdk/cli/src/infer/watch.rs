@@ -9,12 +9,15 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
-use notify::{Event, EventKind, RecursiveMode, Watcher};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use sphinx_client::data::{Pipeline, shown};
 
 use super::input::{Image, Images, Sender, from_thread};
 use crate::error::CliError;
@@ -33,58 +36,142 @@ struct Arriving {
     known: HashMap<OsString, Option<SystemTime>>,
 }
 
-/// The pictures that arrive from now on.
-pub(super) fn arrivals(directory: &Path) -> Result<Images, CliError> {
-    let failed = |error: notify::Error| CliError::Watch {
-        path: directory.to_owned(),
-        cause: if let notify::ErrorKind::Io(error) = error.kind {
-            error.to_string()
-        } else {
-            format!("{:?}", error.kind)
-        },
-    };
-    // What the watcher reports paths in.
-    let place = std::env::current_dir().map_err(CliError::System)?.join(directory);
-    let (events, received) = mpsc::channel();
-    let mut watcher = notify::recommended_watcher(events).map_err(failed)?;
-    // Watched before this returns: nothing that comes later is missed.
-    watcher.watch(&place, RecursiveMode::NonRecursive).map_err(failed)?;
-    let mut arriving = Arriving::default();
-    visible(&place).iter().for_each(|path| arriving.done(path));
-    Ok(from_thread(move |sender| {
-        read(&received, &place, arriving, &sender);
-        drop(watcher);
-    }))
+/// A directory that is watched: whatever comes later is not missed.
+pub(super) struct Place {
+    /// As the user has it.
+    shown: PathBuf,
+    /// What the watcher reports paths in.
+    path: PathBuf,
+    arriving: Arriving,
+    watched: Option<Watched>,
 }
 
-fn read(
-    events: &mpsc::Receiver<notify::Result<Event>>,
-    directory: &Path,
-    mut arriving: Arriving,
-    sender: &Sender,
-) {
-    while !sender.is_closed() {
-        let complete = match events.recv_timeout(LOOK) {
+/// The directory that has the path now.
+struct Watched {
+    events: mpsc::Receiver<notify::Result<Event>>,
+    /// Ends with it.
+    _watcher: RecommendedWatcher,
+    /// What tells it from another of the same path.
+    identity: Identity,
+}
+
+/// Device and number of a directory, where the system has such.
+type Identity = Option<(u64, u64)>;
+
+impl Place {
+    /// # Errors
+    /// [`CliError::Watch`] for a file, and where the system refuses.
+    pub(super) fn watch(directory: &Path) -> Result<Self, CliError> {
+        let failed = |cause: String| CliError::Watch { path: directory.to_owned(), cause };
+        if directory.exists() && !directory.is_dir() {
+            return Err(failed("it is a file; name it as an argument, or watch its folder".into()));
+        }
+        let path = std::env::current_dir().map_err(CliError::System)?.join(directory);
+        let watched = Watched::new(&path).map_err(failed)?;
+        let mut arriving = Arriving::default();
+        visible(&path).iter().for_each(|path| arriving.done(path));
+        Ok(Self { shown: directory.to_owned(), path, arriving, watched: Some(watched) })
+    }
+
+    /// The pictures that arrive from now on.
+    pub(super) fn arrivals(self, pipeline: Arc<Pipeline>) -> Images {
+        from_thread(move |sender| self.read(&sender, &pipeline))
+    }
+
+    fn read(mut self, sender: &Sender, pipeline: &Pipeline) {
+        while !sender.is_closed() {
+            let complete = self.complete();
+            for path in complete.into_iter().chain(self.arriving.quiet(Instant::now())) {
+                // Gone again, or a directory.
+                if !path.is_file() {
+                    continue;
+                }
+                self.arriving.done(&path);
+                if !sender.send(Image::open(&path, pipeline)) {
+                    return;
+                }
+            }
+            self.keep_watching();
+        }
+    }
+
+    /// Waits for a report; the files that are complete with it.
+    fn complete(&mut self) -> Vec<PathBuf> {
+        let Some(watched) = &self.watched else {
+            // Nothing reports: wait as long as for a report. Nobody sends on this channel.
+            let (_sender, nobody) = mpsc::channel::<()>();
+            let _ = nobody.recv_timeout(LOOK);
+            return Vec::new();
+        };
+        match watched.events.recv_timeout(LOOK) {
             Ok(Ok(event)) if event.need_rescan() => {
-                arriving.look(directory, Instant::now());
+                self.arriving.forget_gone(&self.path);
+                self.arriving.look(&self.path, Instant::now());
                 Vec::new()
             }
-            Ok(Ok(event)) => arriving.note(&event, Instant::now()),
+            Ok(Ok(event)) => self.arriving.note(&event, Instant::now()),
             // One file less; the others go on.
-            Ok(Err(_)) | Err(RecvTimeoutError::Timeout) => Vec::new(),
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        for path in complete.into_iter().chain(arriving.quiet(Instant::now())) {
-            // Gone again, or a directory.
-            if !path.is_file() {
-                continue;
-            }
-            arriving.done(&path);
-            if !sender.send(Image::open(&path)) {
-                return;
+            Ok(Err(_)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Vec::new()
             }
         }
     }
+
+    /// Says when the directory is gone, removed or renamed, and watches the one that has its path
+    /// afterwards: what is in that and was not there before has arrived.
+    fn keep_watching(&mut self) {
+        let now = identity(&self.path);
+        if let Some(watched) = &self.watched {
+            if now.is_some() && now == watched.identity {
+                return;
+            }
+            self.watched = None;
+            say(&format!("{} is gone; it is watched again when it returns", shown(&self.shown)));
+        }
+        if now.is_none() {
+            return;
+        }
+        if let Ok(watched) = Watched::new(&self.path) {
+            self.watched = Some(watched);
+            say(&format!("{} is back and watched again", shown(&self.shown)));
+            self.arriving.look(&self.path, Instant::now());
+        }
+    }
+}
+
+impl Watched {
+    /// # Errors
+    /// What the system says.
+    fn new(path: &Path) -> Result<Self, String> {
+        let failed = |error: notify::Error| {
+            if let notify::ErrorKind::Io(error) = error.kind {
+                error.to_string()
+            } else {
+                format!("{:?}", error.kind)
+            }
+        };
+        let (sender, events) = mpsc::channel();
+        let mut watcher = notify::recommended_watcher(sender).map_err(failed)?;
+        watcher.watch(path, RecursiveMode::NonRecursive).map_err(failed)?;
+        Ok(Self { events, _watcher: watcher, identity: identity(path) })
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Identity {
+    path.is_dir().then_some((0, 0))
+}
+
+fn say(text: &str) {
+    // Standard error may be closed.
+    let _ = writeln!(io::stderr(), "sphinx: {text}");
 }
 
 impl Arriving {
@@ -116,11 +203,15 @@ impl Arriving {
         }
     }
 
-    /// Reads the directory: what nobody reported is touched now.
-    fn look(&mut self, directory: &Path, now: Instant) {
+    /// Names that are free again are those of new files.
+    fn forget_gone(&mut self, directory: &Path) {
         let paths = visible(directory);
         self.known.retain(|name, _| paths.contains(&directory.join(name)));
-        for path in paths {
+    }
+
+    /// Reads the directory: what nobody reported is touched now.
+    fn look(&mut self, directory: &Path, now: Instant) {
+        for path in visible(directory) {
             let name = path.file_name().unwrap_or_default();
             if self.known.get(name) != Some(&written(&path)) {
                 self.touched.entry(path).or_insert(now);
@@ -171,6 +262,7 @@ fn is_hidden(path: &Path) -> bool {
 mod tests {
     use futures::StreamExt;
     use notify::event::{CreateKind, DataChange, Flag, RemoveKind};
+    use sphinx_client::data::Classes;
 
     use super::*;
 
@@ -243,13 +335,47 @@ mod tests {
     #[tokio::test]
     async fn a_directory_is_read_again_when_reports_were_lost() {
         let directory = tempfile::tempdir().unwrap();
+        let mut place = Place::watch(directory.path()).unwrap();
         fs::write(directory.path().join("late.png"), "no picture").unwrap();
-        let (events, received) = mpsc::channel();
-        let place = directory.path().to_owned();
-        let mut images =
-            from_thread(move |sender| read(&received, &place, Arriving::default(), &sender));
-        events.send(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan))).unwrap();
+        let (sender, events) = mpsc::channel();
+        sender.send(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan))).unwrap();
+        place.watched.as_mut().unwrap().events = events;
+        let pipeline = Pipeline::digit(Classes::numbered(10));
+        let mut images = place.arrivals(Arc::new(pipeline));
         let error = images.next().await.unwrap().err().unwrap().to_string();
         assert!(error.contains("late.png"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_returns_is_watched_again() {
+        let above = tempfile::tempdir().unwrap();
+        let inbox = above.path().join("inbox");
+        fs::create_dir(&inbox).unwrap();
+        fs::write(inbox.join("before.png"), "was there").unwrap();
+        let place = Place::watch(&inbox).unwrap();
+        let mut images = place.arrivals(Arc::new(Pipeline::digit(Classes::numbered(10))));
+        let mut next = async || images.next().await.unwrap().err().unwrap().to_string();
+        // Renamed away, with another in its place that has a picture in it.
+        fs::rename(&inbox, above.path().join("old")).unwrap();
+        fs::create_dir(&inbox).unwrap();
+        fs::write(inbox.join("first.png"), "no picture").unwrap();
+        assert!(next().await.contains("first.png"));
+        fs::write(inbox.join("second.png"), "no picture").unwrap();
+        assert!(next().await.contains("second.png"));
+        fs::remove_dir_all(&inbox).unwrap();
+        tokio::time::sleep(4 * LOOK).await;
+        fs::rename(above.path().join("old"), &inbox).unwrap();
+        fs::write(inbox.join("third.png"), "no picture").unwrap();
+        assert!(next().await.contains("third.png"));
+    }
+
+    #[test]
+    fn rejects_files_and_what_is_not_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.png");
+        fs::write(&file, "").unwrap();
+        let said = |path: &Path| Place::watch(path).err().unwrap().to_string();
+        assert!(said(&file).contains("a.png cannot be watched: it is a file"), "{}", said(&file));
+        assert!(said(&directory.path().join("none")).contains("none cannot be watched: "));
     }
 }

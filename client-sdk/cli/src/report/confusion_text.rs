@@ -1,11 +1,13 @@
 //! The confusion matrix for a terminal.
 
+use sphinx_client::data::shown_text;
 use sphinx_client::workspace::Confusion;
 
 /// Aligned counts, true classes down, predicted classes across, and the recall of each class; zeros
 /// off the diagonal are dots.
 pub fn confusion_text(confusion: &Confusion) -> String {
-    let names = confusion.classes().names();
+    let names: Vec<String> =
+        confusion.classes().names().iter().map(|name| shown_text(name)).collect();
     let counts = confusion.counts();
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let widest = counts.iter().flatten().max().map_or(1, |count| count.to_string().len());

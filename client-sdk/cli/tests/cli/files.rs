@@ -1,5 +1,7 @@
 //! Files that are not what they should be; no service is asked.
 
+use std::fs;
+
 use crate::world::{Machine, TINY, assert_says};
 
 #[test]
@@ -17,10 +19,16 @@ fn rejects_networks_whose_shapes_do_not_fit_with_the_layer() {
 fn rejects_data_that_is_none() {
     let machine = Machine::new();
     let error = machine.run(&["demo", "--data", "nowhere"]).refused(1);
-    assert_says(&error, &["nowhere", "train-images-idx3-ubyte"]);
+    assert_says(&error, &["nowhere: entity not found"]);
+    fs::create_dir(machine.directory.path().join("empty")).unwrap();
+    let error = machine.run(&["train", "--data", "empty"]).refused(1);
+    assert_says(&error, &["empty: no data set: the folder is empty", "IDX files, CIFAR batches"]);
     machine.file("broken/train-images-idx3-ubyte", "no IDX file");
     let error = machine.run(&["demo", "--data", "broken"]).refused(1);
-    assert_says(&error, &["train-images-idx3-ubyte", "magic number"]);
+    assert_says(&error, &["train-images-idx3-ubyte is there, its labels are not"]);
+    machine.file("broken/train-labels-idx1-ubyte", "no IDX file");
+    let error = machine.run(&["demo", "--data", "broken"]).refused(1);
+    assert_says(&error, &["train-images-idx3-ubyte", "begins with \"no I\""]);
 }
 
 #[test]
@@ -28,7 +36,7 @@ fn rejects_images_that_are_none() {
     let machine = Machine::new();
     machine.file("text.png", "no image");
     let error = machine.run(&["infer", "digits", "text.png"]).refused(1);
-    assert_says(&error, &["text.png", "not a readable PNG or JPEG"]);
+    assert_says(&error, &["text.png", "not a readable PNG"]);
     let error = machine.run(&["infer", "digits", "missing.png"]).refused(1);
     assert_says(&error, &["missing.png"]);
 }

@@ -5,6 +5,7 @@
 mod bad_luck;
 mod budgets;
 mod configuration;
+mod data;
 mod demo;
 mod files;
 mod guarantees;

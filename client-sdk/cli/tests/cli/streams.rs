@@ -123,7 +123,7 @@ async fn a_watched_directory_is_recognised_until_ctrl_c() {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{stderr}");
-    assert_says(&stderr, &["none.png", "not a readable PNG or JPEG"]);
+    assert_says(&stderr, &["none.png", "not a readable PNG"]);
     reader.join().unwrap();
     // What was taken in advance is back: every ticket is unused, or was used for one picture.
     files.extend(seen.rest().iter().map(|late| late["file"].as_str().unwrap().to_owned()));
@@ -244,11 +244,11 @@ async fn rejects_what_is_no_image_and_goes_on_with_the_rest() {
     assert_eq!((code, lines(&stdout).len()), (Some(1), 2), "{stderr}");
     assert_says(
         &stderr,
-        &["missing.png: ", "blank.png: the image is blank", "cut.png: not a readable"],
+        &["missing.png: ", "blank.png: the image is blank", "cut.png: the picture is cut off"],
     );
     assert_says(
         &stderr,
-        &["a.gif: not a readable PNG or JPEG", "4 of 6 images could not be recognised"],
+        &["a.gif: the picture is cut off", "4 of 6 images could not be recognised"],
     );
 
     // An image and a bit: one of another size comes out of step here.
@@ -268,6 +268,9 @@ fn rejects_command_lines_that_contradict_themselves() {
     // Before any service is asked.
     let error = machine.run(&["infer", "tiny", "--watch", "nowhere"]).refused(1);
     assert_says(&error, &["nowhere cannot be watched"]);
+    machine.file("a.png", "no picture");
+    let error = machine.run(&["infer", "tiny", "--watch", "a.png"]).refused(1);
+    assert_says(&error, &["a.png cannot be watched: it is a file"]);
     for arguments in [&["infer", "tiny"][..], &["infer", "tiny", "a.png", "--watch", "."]] {
         assert_eq!(machine.run(arguments).code, Some(2));
     }

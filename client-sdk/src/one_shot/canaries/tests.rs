@@ -18,6 +18,7 @@ fn opened() -> OpenedVersion {
         biases: parameters.iter().map(|stage| Zeroizing::new(stage.biases.clone())).collect(),
         spec,
         plan,
+        pipeline: None,
     }
 }
 

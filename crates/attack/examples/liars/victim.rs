@@ -87,6 +87,7 @@ impl Victim {
                 checks,
                 ..Protocol::default()
             },
+            pipeline: None,
             memory: Memory::default(),
         };
         let trained = self.client.train_model(request, |_| false).await;

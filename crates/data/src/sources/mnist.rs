@@ -1,29 +1,22 @@
-//! MNIST and sets of its form (Fashion-MNIST, KMNIST, ...): 60 000 images to train on and 10 000 to
-//! test with, 28 × 28 grey levels in ten classes, in four IDX files.
-//!
-//! The `mnist` crate parses the files. It wants them plain, all four in one directory, with exactly
-//! 60 000 and 10 000 images, and panics on anything else; so every file is decompressed and checked
-//! first, and the crate reads only what has passed.
+//! Sets in IDX files, as MNIST, Fashion-MNIST, KMNIST, EMNIST and QMNIST come: any number of
+//! images, any size, plain or compressed, under any of the usual names.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use mnist::MnistBuilder;
-use sphinx_network::Shape;
-use tempfile::TempDir;
+use walkdir::WalkDir;
 
-use super::idx::IdxFile;
-use crate::classes::Classes;
-use crate::dataset::{Dataset, TrainTest};
+use super::found::{Found, Images, Part, SourceKind, Split};
+use super::idx::{IdxFile, channels_first};
+use super::labels::{self, RawLabels};
+use crate::dataset::TrainTest;
 use crate::error::DatasetError;
+use crate::shown::shown;
 
-/// Rows and columns of an image.
-pub const SIDE: usize = 28;
-/// Shape of an image.
-pub const SHAPE: Shape = Shape::new(1, SIDE, SIDE);
-/// Number of classes: the digits 0 to 9 in MNIST.
-pub const CLASSES: usize = 10;
+/// Folders that files are looked for in, below the one that was named.
+const DEPTH: usize = 3;
 
 /// Contents of the four files, plain or compressed by gzip.
 #[derive(Clone, Copy)]
@@ -38,143 +31,220 @@ pub struct Files<'a> {
     pub test_labels: &'a [u8],
 }
 
-/// One of the two parts of a set: standard names of its files, and its number of images.
-struct Part {
-    images: &'static str,
-    labels: &'static str,
-    count: u32,
+/// What a file's name says that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Images,
+    Labels,
 }
 
-const TRAIN: Part =
-    Part { images: "train-images-idx3-ubyte", labels: "train-labels-idx1-ubyte", count: 60_000 };
-const TEST: Part =
-    Part { images: "t10k-images-idx3-ubyte", labels: "t10k-labels-idx1-ubyte", count: 10_000 };
+/// A set in one folder: the part of the names before the split tells sets apart.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SetName {
+    folder: PathBuf,
+    prefix: String,
+}
 
-/// The four IDX files of `directory`, each under its standard name, plain or with `.gz`.
+type Parts = BTreeMap<(Split, Role), PathBuf>;
+
+/// The IDX files of a directory or of those below it; `None` if there is none.
+///
+/// # Errors
+/// A [`DatasetError`] that names the file and what is wrong with it.
+pub(super) fn find(directory: &Path) -> Result<Option<Found>, DatasetError> {
+    let (sets, notes) = sets(directory)?;
+    let mut sets = sets.into_iter();
+    let Some((_, files)) = sets.next() else { return Ok(None) };
+    if let Some((other, _)) = sets.next() {
+        let cause = format!(
+            "IDX files of several sets, {}… in {} among them; name a folder that holds one",
+            other.prefix,
+            shown(&other.folder)
+        );
+        return Err(DatasetError::NoData { path: directory.to_owned(), cause });
+    }
+    let mut pairs = Vec::new();
+    for split in Split::ALL {
+        let file = |role| files.get(&(split, role));
+        match (file(Role::Images), file(Role::Labels)) {
+            (Some(images), Some(labels)) => {
+                pairs.push((split, opened(images)?, opened(labels)?));
+            }
+            (None, None) => {}
+            (Some(one), None) | (None, Some(one)) => {
+                let missing = if file(Role::Images).is_some() { "labels" } else { "images" };
+                let cause = format!("{} is there, its {missing} are not", shown(one));
+                return Err(DatasetError::NoData { path: directory.to_owned(), cause });
+            }
+        }
+    }
+    let found = assemble(directory, pairs)?;
+    Ok(Some(Found { notes: [found.notes, notes].concat(), ..found }))
+}
+
+/// As the `open` of every source: the training and test images of a directory, as they are.
 ///
 /// # Errors
 /// A [`DatasetError`] that names the file and what is wrong with it.
 pub fn open(directory: &Path) -> Result<TrainTest, DatasetError> {
-    let checked = private_directory()?;
-    for part in [&TRAIN, &TEST] {
-        // One file after the other, so that a damaged one is named before a missing one.
-        let images = check_images(open_either(directory, part.images)?)?;
-        let labels = open_either(directory, part.labels)?;
-        check_part(part, images, labels, checked.path())?;
-    }
-    parse(checked.path())
+    let cause = "no IDX file".to_owned();
+    let missing = || DatasetError::NoData { path: directory.to_owned(), cause };
+    find(directory)?.ok_or_else(missing)?.into_train_test()
 }
 
 /// A set from the contents of its files, which errors call by their standard names.
 ///
 /// # Errors
 /// As [`open`].
-pub fn read(files: Files<'_>) -> Result<TrainTest, DatasetError> {
-    let checked = private_directory()?;
+pub fn read(files: Files<'_>) -> Result<Found, DatasetError> {
     let Files { train_images, train_labels, test_images, test_labels } = files;
-    for (part, images, labels) in
-        [(&TRAIN, train_images, train_labels), (&TEST, test_images, test_labels)]
-    {
-        let named = |name: &str, contents| (name.to_owned(), contents);
-        let images = check_images(named(part.images, images))?;
-        let labels = named(part.labels, labels);
-        check_part(part, images, labels, checked.path())?;
-    }
-    parse(checked.path())
+    let file = |name: &str, contents| IdxFile::open(name.to_owned(), contents);
+    let pairs = vec![
+        (
+            Split::Train,
+            file("train-images-idx3-ubyte", train_images)?,
+            file("train-labels-idx1-ubyte", train_labels)?,
+        ),
+        (
+            Split::Test,
+            file("t10k-images-idx3-ubyte", test_images)?,
+            file("t10k-labels-idx1-ubyte", test_labels)?,
+        ),
+    ];
+    let found = assemble(Path::new("MNIST"), pairs)?;
+    Ok(Found { kind: SourceKind::Bundled, ..found })
 }
 
-/// The images of a part, given by name and contents: their header says the size that they have to
-/// have.
-fn check_images<'a, R: Read + 'a>(
-    (name, contents): (String, R),
-) -> Result<IdxFile<'a, 3>, DatasetError> {
-    let images = IdxFile::<3>::open(name, contents)?;
-    let ([_, got_rows, got_cols], side) = (images.dimensions(), SIDE as u32);
-    if (got_rows, got_cols) != (side, side) {
-        return Err(DatasetError::ImageSize {
-            file: images.name().to_owned(),
-            got_rows,
-            got_cols,
-            expected_rows: side,
-            expected_cols: side,
-        });
+/// Images and labels by split, checked against each other.
+fn assemble(
+    path: &Path,
+    pairs: Vec<(Split, IdxFile<'_>, IdxFile<'_>)>,
+) -> Result<Found, DatasetError> {
+    let (mut raw, mut images) = (Vec::new(), Vec::new());
+    for (split, image_file, label_file) in pairs {
+        // Headers before contents: whatever is wrong shows at once.
+        let (shape, layout) = image_file.shape()?;
+        if image_file.items() != label_file.items() {
+            return Err(DatasetError::CountsDiffer {
+                images_file: image_file.name().to_owned(),
+                images: image_file.items(),
+                labels_file: label_file.name().to_owned(),
+                labels: label_file.items(),
+            });
+        }
+        let form = |file: &str, got: String, expected: &str| DatasetError::Form {
+            file: file.to_owned(),
+            got,
+            expected: expected.to_owned(),
+        };
+        let (file, labels_name) = (image_file.name().to_owned(), label_file.name().to_owned());
+        let values = image_file.into_values()?.into_levels();
+        let levels = values.map_err(|got| form(&file, got, "levels"))?;
+        let values = label_file.into_values()?.into_labels();
+        let values = values.map_err(|got| form(&labels_name, got, "labels"))?;
+        images.push((split, shape, channels_first(levels, shape, layout), file));
+        raw.push(RawLabels { file: labels_name, values });
     }
-    Ok(images)
+    let (classes, labels) = labels::classes(path, &raw, None)?;
+    let parts = images.into_iter().zip(labels).map(|((split, shape, levels, file), labels)| Part {
+        split,
+        labels,
+        images: Images::Array { shape, levels, file },
+    });
+    let (kind, notes, parts) = (SourceKind::Idx, Vec::new(), parts.collect());
+    Found { path: path.to_owned(), kind, classes, parts, notes }.complete()
 }
 
-/// Checks the labels of a part, given by name and contents, against its images, and writes both,
-/// plain, to `directory`.
-fn check_part<R: Read>(
-    part: &Part,
-    images: IdxFile<'_, 3>,
-    (labels, label_contents): (String, R),
-    directory: &Path,
-) -> Result<(), DatasetError> {
-    let [image_count, ..] = images.dimensions();
-    let labels = IdxFile::<1>::open(labels, label_contents)?;
-    let [label_count] = labels.dimensions();
-    if image_count != label_count {
-        return Err(DatasetError::CountsDiffer {
-            images_file: images.name().to_owned(),
-            images: image_count,
-            labels_file: labels.name().to_owned(),
-            labels: label_count,
-        });
-    }
-    if image_count != part.count {
-        return Err(DatasetError::Count {
-            file: images.name().to_owned(),
-            got: image_count,
-            expected: part.count,
-        });
-    }
-    write(&directory.join(part.images), &images.into_bytes()?)?;
-    write(&directory.join(part.labels), &labels.into_bytes()?)
+fn opened(path: &Path) -> Result<IdxFile<'static>, DatasetError> {
+    let file = File::open(path).map_err(|e| DatasetError::io(path, &e))?;
+    IdxFile::open(shown(path), file)
 }
 
-/// Reads four plain files that have been checked.
-fn parse(directory: &Path) -> Result<TrainTest, DatasetError> {
-    let Some(base_path) = directory.to_str() else {
-        return Err(io_error(directory, ErrorKind::InvalidFilename));
-    };
-    let parsed = MnistBuilder::new().base_path(base_path).label_format_digit().finalize();
-    let set = |levels, labels| Dataset::new(levels, labels, SHAPE, Classes::numbered(CLASSES));
-    Ok(TrainTest {
-        train: set(parsed.trn_img, parsed.trn_lbl)?,
-        test: set(parsed.tst_img, parsed.tst_lbl)?,
-    })
-}
-
-/// `directory/name`, else `directory/name.gz`, and what it is called in messages.
-fn open_either(directory: &Path, name: &str) -> Result<(String, File), DatasetError> {
-    let tried = vec![name.to_owned(), format!("{name}.gz")];
-    for candidate in &tried {
-        let path = directory.join(candidate);
-        match File::open(&path) {
-            Ok(file) => return Ok((path.display().to_string(), file)),
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => return Err(io_error(&path, e.kind())),
+/// The sets of IDX files in a directory and below it, and what is to be said of them. Of a plain
+/// file and a compressed one of the same name the plain one counts, unless it is empty.
+fn sets(directory: &Path) -> Result<(BTreeMap<SetName, Parts>, Vec<String>), DatasetError> {
+    let (mut sets, mut notes) = (BTreeMap::<SetName, Parts>::new(), Vec::new());
+    let walk = WalkDir::new(directory).max_depth(DEPTH).follow_links(true).sort_by_file_name();
+    for entry in walk {
+        let Ok(entry) = entry else { continue };
+        let name = entry.file_name().to_string_lossy();
+        let Some((prefix, split, role)) = meaning(&name) else { continue };
+        if !entry.path().is_file() {
+            continue;
+        }
+        let folder = entry.path().parent().unwrap_or(directory).to_owned();
+        let parts = sets.entry(SetName { folder, prefix }).or_default();
+        let path = entry.into_path();
+        // `x` comes before `x.gz`.
+        match parts.get(&(split, role)) {
+            Some(plain) if fs::metadata(plain).is_ok_and(|file| file.len() > 0) => {}
+            Some(plain) => {
+                notes.push(format!("{} is empty; {} is read instead", shown(plain), shown(&path)));
+                parts.insert((split, role), path);
+            }
+            None => {
+                parts.insert((split, role), path);
+            }
         }
     }
-    Err(DatasetError::Missing { directory: directory.to_owned(), tried })
+    Ok((sets, notes))
 }
 
-fn write(path: &Path, contents: &[u8]) -> Result<(), DatasetError> {
-    fs::write(path, contents).map_err(|e| io_error(path, e.kind()))
-}
-
-/// A temporary directory that other users cannot read: the images may be the user's own.
-fn private_directory() -> Result<TempDir, DatasetError> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("sphinx-data-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o700));
+/// What the name of an IDX file says: what stands before the split, the split, and what is in it.
+fn meaning(name: &str) -> Option<(String, Split, Role)> {
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    if !["idx1", "idx3", "idx4"].iter().any(|idx| name.contains(idx)) {
+        return None;
     }
-    builder.tempdir().map_err(|e| io_error(&std::env::temp_dir(), e.kind()))
+    let role = match (name.contains("image"), name.contains("label")) {
+        (true, false) => Role::Images,
+        (false, true) => Role::Labels,
+        (true, true) | (false, false) => return None,
+    };
+    let mut before = Vec::new();
+    for word in name.split(['-', '.', '_']) {
+        if let Some(split) = Split::named(word) {
+            return Some((before.join("-"), split, role));
+        }
+        before.push(word);
+    }
+    None
 }
 
-fn io_error(path: &Path, kind: ErrorKind) -> DatasetError {
-    DatasetError::Io { file: path.display().to_string(), kind }
+/// Reads a whole file of at most [`super::idx::MAX_BYTES`].
+pub(super) fn whole(path: &Path) -> Result<Vec<u8>, DatasetError> {
+    let file = File::open(path).map_err(|e| DatasetError::io(path, &e))?;
+    let limit = super::idx::MAX_BYTES;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| DatasetError::io(path, &e))?;
+    if bytes.len() as u64 > limit {
+        let (file, got) = (shown(path), bytes.len() as u64);
+        return Err(DatasetError::TooLarge { file, got, limit });
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_names_are_understood() {
+        for (name, expected) in [
+            ("train-images-idx3-ubyte", ("", Split::Train, Role::Images)),
+            ("t10k-labels.idx1-ubyte.gz", ("", Split::Test, Role::Labels)),
+            (
+                "emnist-letters-test-labels-idx1-ubyte.gz",
+                ("emnist-letters", Split::Test, Role::Labels),
+            ),
+            ("qmnist-train-images-idx3-ubyte.gz", ("qmnist", Split::Train, Role::Images)),
+        ] {
+            let (prefix, split, role) = meaning(name).unwrap();
+            assert_eq!((prefix.as_str(), split, role), expected, "{name}");
+        }
+        for name in ["README.md", "train-images.png", "idx3-ubyte", "train-idx3-ubyte"] {
+            assert_eq!(meaning(name), None, "{name}");
+        }
+    }
 }

@@ -1,3 +1,6 @@
+mod files;
+mod variants;
+
 use std::fs;
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -6,6 +9,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, LumaA};
 use tempfile::TempDir;
+
+use image::{GrayImage, Luma};
 
 use super::*;
 use crate::dataset::Dataset;
@@ -172,14 +177,14 @@ fn mnist_images_pass_unchanged() {
 fn rejects_a_text_file_and_a_missing_file() {
     let dir = TempDir::new().unwrap();
     let path = saved(&dir, "digit.png", b"this is a text, whatever its name says");
-    let Err(DigitError::NotAnImage { path: named, .. }) = Digit::open(&path) else {
+    let Err(PictureError::NotAnImage { path: named, .. }) = Digit::open(&path) else {
         panic!("text accepted")
     };
     assert_eq!(named, path);
     let path = dir.path().join("none.png");
     assert_eq!(
         Digit::open(&path),
-        Err(DigitError::Io { path: path.clone(), kind: ErrorKind::NotFound })
+        Err(PictureError::Io { path: path.clone(), kind: ErrorKind::NotFound })
     );
 }
 
@@ -189,10 +194,14 @@ fn rejects_truncated_images() {
     let dir = TempDir::new().unwrap();
     let image = picture(set.levels(0).unwrap(), 6.0, 200, 200);
     let whole = png(&image);
-    for len in [0, 4, 20, whole.len() / 2, whole.len() - 20] {
+    for len in [0, 4, 20, whole.len() / 2, whole.len() - 20, whole.len() - 1] {
         let path = saved(&dir, "digit.png", &whole[..len]);
         let outcome = Digit::open(&path);
-        assert!(matches!(outcome, Err(DigitError::NotAnImage { .. })), "{len}: {outcome:?}");
+        let refused = matches!(
+            outcome,
+            Err(PictureError::NotAnImage { .. } | PictureError::Truncated { .. })
+        );
+        assert!(refused, "{len}: {outcome:?}");
     }
 }
 
@@ -213,7 +222,7 @@ fn rejects_decompression_bombs_by_their_header() {
     let path = saved(&dir, "bomb.png", &bytes);
     assert_eq!(
         Digit::open(&path),
-        Err(DigitError::TooLarge {
+        Err(PictureError::TooLarge {
             path: path.clone(),
             width: 20_000,
             height: 20_000,
@@ -231,7 +240,7 @@ fn rejects_blank_images_with_and_without_noise() {
         let path = saved(&dir, "blank.png", &png(&image));
         assert_eq!(
             Digit::open(&path),
-            Err(DigitError::Blank { path: path.clone() }),
+            Err(PictureError::Blank { path: path.clone() }),
             "side {side} level {level} sigma {sigma}"
         );
     }
@@ -239,5 +248,8 @@ fn rejects_blank_images_with_and_without_noise() {
 
 #[test]
 fn debug_shows_nothing() {
-    assert_eq!(format!("{:?}", Digit([7; 784])), "Digit(..)");
+    let blank = Picture(GrayImage::new(3, 2).into());
+    assert_eq!(format!("{blank:?}"), "Picture(3x2)");
+    let digit = Picture(field(test_set().levels(0).unwrap()).into());
+    assert_eq!(format!("{:?}", Digit::of(digit, "x".as_ref()).unwrap()), "Digit(..)");
 }

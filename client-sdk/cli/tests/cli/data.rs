@@ -1,0 +1,121 @@
+//! A folder of photographs, from looking at it to recognising with what was trained on it.
+
+use std::fs;
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+
+use crate::world::{Machine, World, assert_says};
+
+/// Pictures of three colours with some grain, 48 of each to train on and 12 to test with.
+fn photos(directory: &Path) {
+    for (class, colour) in [("cat", [200, 80, 40]), ("dog", [60, 160, 60]), ("ship", [40, 70, 210])]
+    {
+        for number in 0..60_u32 {
+            let grain = |x: u32, y: u32| (x * 31 + y * 17 + number * 7) % 40;
+            let image = RgbImage::from_fn(24, 20, |x, y| {
+                Rgb(colour.map(|level: u32| (level + grain(x, y)) as u8))
+            });
+            let path = directory.join(format!("photos/{class}/{number}.png"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            image.save(path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_folder_is_looked_at_before_anything_is_trained() {
+    let machine = Machine::new();
+    let directory = machine.directory.path();
+    photos(directory);
+    fs::copy(directory.join("photos/cat/1.png"), directory.join("photos/cat/copy.png")).unwrap();
+    machine.file("photos/dog/\u{1b}[31mcut.png", "no picture");
+    let arguments = ["data", "inspect", "photos", "--contact-sheet", "sheet.png"];
+    let text = machine.run(&arguments).succeeded().stdout;
+    assert_says(&text, &["cat", "ship", "all", "24x20 (181)", "takes 3x20x24", "duplicates  2"]);
+    assert_says(&text, &["1 files cannot be read", "\\u{1b}[31mcut.png", "seed 1"]);
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    let sheet = image::open(directory.join("sheet.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (66 * 12 + 2, 66 * 3 + 2));
+    let error = machine.run(&arguments).refused(1);
+    assert_says(&error, &["sheet.png exists already"]);
+    let json = machine.run(&["data", "inspect", "photos", "--json"]).json();
+    assert_eq!((json["images"].as_u64(), json["in_colour"].as_u64()), (Some(182), Some(181)));
+    assert_eq!(
+        (json["classes"][0]["train"].as_u64(), json["kind"].as_str()),
+        (Some(49), Some("folder"))
+    );
+    let error = machine.run(&["train", "--data", "photos"]).refused(1);
+    assert_says(&error, &["cut.png: not a readable PNG", "--skip-unreadable"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn photographs_are_trained_on_without_a_flag_and_recognised_by_name() {
+    let world = World::with_key().await;
+    let directory = world.machine.directory.path();
+    photos(directory);
+    let trained = world.run(&["train", "--data", "photos", "--model", "pets", "--epochs", "4"]);
+    let said = trained.succeeded().stdout;
+    assert_says(&said, &["144 images (cat 48, dog 48, ship 48), 36 to test with"]);
+    assert_says(&said, &["auto-3x20x24-3: takes 3x20x24", "ε = ", "noise will drown the signal"]);
+    assert!(said.find("noise will drown").unwrap() < said.find("model pets made").unwrap());
+
+    // Without noise three colours are told apart.
+    let exact = ["train", "--data", "photos", "--model", "clear", "--privacy", "none"];
+    world.run(&[&exact[..], &["--epochs", "25"]].concat()).succeeded();
+    let tested = world.run(&["evaluate", "clear", "--data", "photos", "--json"]).json();
+    assert_eq!((tested["images"].as_u64(), tested["accuracy"].as_f64()), (Some(36), Some(1.0)));
+    assert_eq!(tested["classes"], serde_json::json!(["cat", "dog", "ship"]));
+    assert_eq!(
+        (tested["auc"].as_f64(), tested["balanced_accuracy"].as_f64()),
+        (Some(1.0), Some(1.0))
+    );
+    assert_eq!(tested["per_class"][2]["class"].as_str(), Some("ship"));
+    let text = world.run(&["evaluate", "clear", "--data", "photos", "--reject", "1"]);
+    assert_says(&text.succeeded().stdout, &["ROC AUC        1.0000", "unsure         36 below 1"]);
+
+    let report = ["evaluate", "clear", "--data", "photos", "--split", "train", "--report", "r"];
+    assert_says(&world.run(&report).succeeded().stdout, &["written  r/index.html", "144 test"]);
+    let page = fs::read_to_string(directory.join("r/index.html")).unwrap();
+    assert_says(&page, &["<th>ship<td>48<td>", "<h2>The most confident mistakes</h2>"]);
+
+    // Of another size and format, as a camera would have it, beside files that are no pictures.
+    let large = RgbImage::from_pixel(320, 240, Rgb([50, 80, 220]));
+    large.save(directory.join("sea.jpg")).unwrap();
+    world.machine.file("bad.png", "no picture");
+    let run =
+        world.run(&["infer", "clear", "bad.png", "sea.jpg", "missing.png", "--output", "jsonl"]);
+    assert_eq!((run.code, run.stdout.lines().count()), (Some(1), 1), "{}", run.stderr);
+    assert_says(&run.stderr, &["bad.png: not a readable", "missing.png: ", "2 of 3 images"]);
+    let line: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((line["class"].as_u64(), line["name"].as_str()), (Some(2), Some("ship")));
+    let table = world.run(&["infer", "clear", "sea.jpg", "--reject", "1"]).succeeded().stdout;
+    assert_says(&table, &["unsure"]);
+
+    // The pipeline is sealed with the model: it is the same where the home has lost it.
+    fs::remove_dir_all(world.machine.home().join("pipelines")).unwrap();
+    let again = world.run(&["infer", "clear", "sea.jpg", "--json"]).json();
+    assert_eq!(again[0]["name"].as_str(), Some("ship"));
+    let error = world.run(&["train", "--data", "photos", "--model", "clear", "--grey"]).refused(2);
+    assert_says(&error, &["has its own way from pictures to its network"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_what_does_not_fit_before_anything_is_made() {
+    let world = World::with_key().await;
+    photos(world.machine.directory.path());
+    let data = ["train", "--data", "photos", "--model", "new"];
+    let error = world.run(&[&data[..], &["--network", "mlp-100"]].concat()).refused(1);
+    assert_says(&error, &["the data set has 3 classes, the network tells 10 apart"]);
+    let error = world.run(&[&data[..], &["--batch", "4000"]].concat()).refused(1);
+    assert_says(&error, &["batch"]);
+    let error = world.run(&[&data[..], &["--network", "mlp-100", "--size", "20"]].concat());
+    assert_says(&error.refused(2), &["the network takes 28x28: leave --size out"]);
+    assert!(!world.machine.home().join("ledgers").exists(), "a ledger was made");
+    assert!(!world.machine.home().join("pipelines").exists(), "a pipeline was kept");
+    let models = world.run(&["models", "list", "--json"]).json();
+    assert_eq!(models.as_array().map(Vec::len), Some(0));
+    world.train_tiny(&["--privacy", "none"]).succeeded();
+    let error = world.run(&["evaluate", "tiny", "--data", "photos"]).refused(1);
+    assert_says(&error, &["its class \"cat\" is none of the model's (0, 1, 2"]);
+}
