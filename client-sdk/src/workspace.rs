@@ -7,6 +7,7 @@
 //! aside. Programs that train models for people use it.
 
 mod confusion;
+mod data;
 mod error;
 mod evaluation;
 mod history;

@@ -15,7 +15,28 @@ pub struct DataArgs {
     data: Option<PathBuf>,
 }
 
+/// Name of the bundled set in the ledger of data sets.
+const BUNDLED: &str = "mnist";
+
 impl DataArgs {
+    /// The set that a name or a path stands for, if there is one.
+    pub fn called(set: &str) -> Option<Self> {
+        let directory = PathBuf::from(set);
+        if set == BUNDLED {
+            Some(Self { data: None })
+        } else {
+            directory.is_dir().then_some(Self { data: Some(directory) })
+        }
+    }
+
+    /// What the ledger of data sets calls it: by its directory.
+    pub fn name(&self) -> String {
+        let Some(directory) = &self.data else { return BUNDLED.to_owned() };
+        let whole = directory.canonicalize().unwrap_or_else(|_| directory.clone());
+        let name = whole.file_name().unwrap_or(whole.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
     /// Training images and test images.
     pub fn load(&self) -> Result<TrainTest, DatasetError> {
         match &self.data {

@@ -1,6 +1,7 @@
 //! `sphinx train`: trains a model, a new one or further.
 
 pub mod flags;
+mod persons;
 mod summary;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use sphinx_client::recipe::Recipe;
 use sphinx_client::workspace::{AskedModel, NewModel, TrainableModel};
-use sphinx_client::{KeyId, ModelId, TrainingOptions};
+use sphinx_client::{ClientError, KeyId, ModelId, PrivacyUnit, TrainingOptions};
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
 
@@ -17,6 +18,7 @@ use crate::data::DataArgs;
 use crate::error::CliError;
 use crate::promise::Promise;
 use crate::train::flags::{Setting, TrainingFlags, default_delta, warning};
+use crate::train::persons::PersonFlags;
 use crate::training::{self, Ended};
 use crate::{defaults, network};
 
@@ -43,6 +45,11 @@ pub struct Train {
     seed: Option<u64>,
     #[command(flatten)]
     data: DataArgs,
+    /// Name of the images in `sphinx privacy data` [default: mnist, or that of the directory]
+    #[arg(long, value_name = "NAME")]
+    data_name: Option<String>,
+    #[command(flatten)]
+    unit: PersonFlags,
     #[command(flatten)]
     options: TrainingFlags,
 }
@@ -67,23 +74,30 @@ impl Train {
         };
         self.options(followed, &setting)?;
         let spec = self.spec(followed)?;
+        let persons = self.unit.load()?;
         let images = self.data.load()?.train;
         let examples = images.len();
         let setting = Setting { examples: Some(examples), ..setting };
-        let options = self.options(followed, &setting)?;
+        let mut options = self.options(followed, &setting)?;
+        options.persons.clone_from(&persons);
         options.resolve(examples)?;
+        let units = (options.unit(), options.units(examples).map_err(ClientError::from)?);
         if let Some(warning) = warning(&options.privacy) {
             eprintln!("{warning}\n");
         }
-        let preparation = self.prepare(context, spec, followed, examples);
+        let preparation = self.prepare(context, spec, followed, units);
         let model = context.interrupt.guard(preparation).await?;
         let TrainableModel { model_id, delta, budget, .. } = &model;
         let (delta, budget) = (*delta, *budget);
-        let options = self.options(followed, &Setting { delta, budget, ..setting })?;
+        let mut options = self.options(followed, &Setting { delta, budget, ..setting })?;
+        options.persons = persons;
         if let Some(followed) = followed {
             context.output.note(&self.promise(followed, &options, examples)?.text())?;
         }
-        let request = context.workspace.training_request(&model, Arc::new(images), options)?;
+        let mut request = context.workspace.training_request(&model, Arc::new(images), options)?;
+        if let Some(account) = &mut request.account {
+            account.name = Some(self.data_name.clone().unwrap_or_else(|| self.data.name()));
+        }
         let (client, output) = (context.workspace.client(), context.output);
         let Ended { trained, interrupted } =
             training::run(client, request, output, &context.interrupt).await?;
@@ -129,7 +143,7 @@ impl Train {
         context: &Context,
         spec: Option<NetworkSpec>,
         followed: Option<&Followed>,
-        examples: usize,
+        units: (PrivacyUnit, usize),
     ) -> Result<TrainableModel, CliError> {
         let model_id = match (&self.model, followed, &spec) {
             (Some(id), _, _) => ModelId::parse(id.as_str())?,
@@ -149,7 +163,7 @@ impl Train {
             network: &spec,
             key: &context.workspace.choose_key(key.as_ref())?,
             seed: self.seed.or(recipes).unwrap_or(defaults::SEED),
-            examples,
+            units,
             delta: delta.map_or_else(default_delta, Ok)?,
         };
         let model = context.workspace.create_model(&model_id, new).await?;

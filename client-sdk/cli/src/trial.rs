@@ -98,6 +98,7 @@ impl Trial<'_> {
             seed: None,
             protocol: Protocol::default(),
             memory: Memory::default(),
+            account: None,
         };
         let Ended { trained, interrupted } =
             training::run(&client, request, output, interrupt).await?;

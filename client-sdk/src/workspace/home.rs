@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sphinx_privacy::Delta;
-use sphinx_privacy::ledger::{Ledger, LedgerError};
+use sphinx_privacy::ledger::{Ledger, LedgerError, PrivacyUnit};
 use sphinx_proto::{Fingerprint, KeyId, ModelId, TenantId};
 use sphinx_secret::{ReadKey, RootKey, SecretKey};
 
@@ -17,12 +17,14 @@ use crate::keys::identity_fingerprint;
 use crate::memory::Memory;
 use crate::suspects::Suspects;
 use crate::tickets::{STORE_PURPOSE, StoreKey};
-use crate::training::ModelLedger;
+use crate::training::{DataAccount, ModelLedger};
 use crate::versions::SeenVersions;
 use crate::workspace::WorkspaceError;
 
 /// What a user keeps: `keys/<id>.key` (the secret root of a key), `keys/<id>.eval` (its evaluation
-/// keys), `read/<tenant>/<model>.read` (read keys that others exported), `ledgers/<tenant>/<model>.redb`, `tickets/<tenant>/<model>/<key>/`, and what it remembers
+/// keys), `read/<tenant>/<model>.read` (read keys that others exported),
+/// `ledgers/<tenant>/<model>.redb`, `data.redb` (the data sets and the secret that knows their
+/// images), `tickets/<tenant>/<model>/<key>/`, and what it remembers
 /// of the services: `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`. Directories are made
 /// when something is first kept in them, for their owner only.
 #[derive(Debug, Clone)]
@@ -169,6 +171,12 @@ impl Home {
         self.0.join("ledgers").join(tenant.as_str()).join(format!("{model}.redb"))
     }
 
+    /// The ledger of the data sets that models of a tenant are trained on.
+    pub fn data_account(&self, tenant: &TenantId) -> DataAccount {
+        let (ledger, models) = (self.0.join("data.redb"), self.0.join("ledgers"));
+        DataAccount { ledger, models, tenant: tenant.clone(), name: None }
+    }
+
     /// The store of a model's tickets.
     pub fn tickets(&self, tenant: &TenantId, model: &ModelId, key: &KeyId) -> PathBuf {
         let directory = self.0.join("tickets").join(tenant.as_str());
@@ -222,7 +230,7 @@ impl Home {
         &self,
         path: &Path,
         model: &ModelId,
-        examples: usize,
+        units: (PrivacyUnit, usize),
         delta: Delta,
     ) -> Result<(), WorkspaceError> {
         if let Some(directory) = path.parent() {
@@ -237,7 +245,7 @@ impl Home {
             drop(kept);
             fs::remove_file(path).map_err(|source| file_error(path, source))?;
         }
-        Ok(ModelLedger::create(path, model.as_str(), examples, delta)?)
+        Ok(ModelLedger::create_for(path, model.as_str(), units, delta)?)
     }
 
     /// Puts the ledger of a deleted model aside, so that its name is free and the record of what

@@ -70,6 +70,7 @@ impl Workspace {
             seed: None,
             protocol: Protocol::default(),
             memory,
+            account: Some(self.home.data_account(&self.tenant)),
         })
     }
 

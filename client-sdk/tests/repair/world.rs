@@ -124,6 +124,7 @@ impl World {
             seed: None,
             protocol: Protocol::default(),
             memory: Memory::default(),
+            account: None,
         };
         let (go, told) = mpsc::channel();
         let (done, finished) = tokio::sync::mpsc::unbounded_channel();
@@ -169,6 +170,7 @@ fn options(steps: u64, examples: usize, target: Target) -> TrainingOptions {
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::Budget { target, clipping_norm: 0.1 },
     }
 }

@@ -167,6 +167,7 @@ pub fn request(key: &Arc<RootKey>, ledger: &Path, options: TrainingOptions) -> T
         seed: None,
         protocol: Protocol::default(),
         memory: Memory::default(),
+        account: None,
     }
 }
 
@@ -189,6 +190,7 @@ pub fn open(epochs: f64) -> TrainingOptions {
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::None,
     }
 }

@@ -159,6 +159,7 @@ impl Measured {
             seed: None,
             protocol: Protocol::default(),
             memory: Memory::default(),
+            account: None,
         };
         let marks = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&marks);
@@ -218,6 +219,7 @@ fn options(steps: u64, examples: usize, blocks: u64) -> Result<TrainingOptions, 
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::Budget { target, clipping_norm: defaults::CLIPPING_NORM },
     })
 }

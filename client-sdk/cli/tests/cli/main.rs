@@ -4,12 +4,14 @@
 
 mod budgets;
 mod configuration;
+mod data;
 mod demo;
 mod files;
 mod guarantees;
 mod keys;
 mod lifecycle;
 mod one_shot;
+mod persons;
 mod recipes;
 mod recognition;
 mod rotation;
