@@ -88,6 +88,7 @@ impl Victim {
                 ..Protocol::default()
             },
             memory: Memory::default(),
+            account: None,
         };
         let trained = self.client.train_model(request, |_| false).await;
         Ok(trained.map(|summary| summary.version))
@@ -117,6 +118,7 @@ fn options(privacy: Privacy) -> TrainingOptions {
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy,
     }
 }
