@@ -12,8 +12,8 @@ use std::sync::Arc;
 use sphinx_client::data::TrainTest;
 use sphinx_client::workspace::{AskedModel, NewModel};
 use sphinx_client::{
-    Decay, Delta, Endpoints, KeyId, ModelId, NetworkSpec, OptimizerSpec, Privacy, Target,
-    TrainingOptions, Workspace,
+    Decay, Delta, Endpoints, KeyId, ModelId, NetworkSpec, OptimizerSpec, Privacy, PrivacyUnit,
+    Target, TrainingOptions, Workspace,
 };
 
 #[tokio::main]
@@ -37,9 +37,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some(model) => model,
         None => {
             let network = NetworkSpec::builtin(&name).ok_or("no built-in network of that name")?;
-            let examples = train.len();
+            let units = (PrivacyUnit::Example, train.len());
             let (key, pipeline) = (&key, None);
-            let new = NewModel { network: &network, key, seed: 1, examples, delta, pipeline };
+            let new = NewModel { network: &network, key, seed: 1, units, delta, pipeline };
             workspace.create_model(&model_id, new).await?
         }
     };
@@ -54,6 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::Budget { target: Target::new(3.0, delta)?, clipping_norm: 0.1 },
     };
     let show = |step: &sphinx_client::Progress| {

@@ -44,6 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         warmup: 20,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::None,
     };
     let encrypted = encrypted(&spec, &data, &options, seed).await?;

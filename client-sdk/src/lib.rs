@@ -28,7 +28,7 @@ use rand::rngs::SysRng;
 pub use client::{Endpoints, SphinxClient};
 pub use error::{
     AugmentationError, ClientError, ClientKeyError, MemoryError, OneShotInferenceError,
-    RecognitionError, StateError, TrainingError,
+    PersonsError, RecognitionError, StateError, TrainingError,
 };
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
 pub use keys::{KeyKind, KeyReceipt, RegisteredKey, identity_fingerprint};
@@ -37,10 +37,10 @@ pub use models::{Model, ModelParameters};
 pub use suspects::{Suspect, Suspects};
 pub use traffic::Traffic;
 pub use training::{
-    Augmentation, BiasForm, Checks, ClearTwin, Direction, EncryptedSession, Evaluator, Event,
-    Inputs, ModelLedger, Observed, Privacy, Profile, Progress, Protocol, ResolvedTraining, Sealed,
-    SessionOptions, TrainingOptions, TrainingRequest, TrainingSummary, Update, View, check_input,
-    train_with_inputs, train_without_ledger,
+    Augmentation, BiasForm, Checks, ClearTwin, DataAccount, Direction, EncryptedSession, Evaluator,
+    Event, Inputs, ModelLedger, Observed, Persons, Privacy, Profile, Progress, Protocol,
+    ResolvedTraining, Sealed, SessionOptions, TrainingOptions, TrainingRequest, TrainingSummary,
+    Update, View, check_input, train_with_inputs, train_without_ledger,
 };
 pub use versions::SeenVersions;
 pub use workspace::{Workspace, WorkspaceError};
@@ -55,6 +55,7 @@ pub use sphinx_features as features;
 pub use sphinx_gradient::Tensor;
 pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
 pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
+pub use sphinx_privacy::ledger::PrivacyUnit;
 pub use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 pub use sphinx_proto::{ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId};
 pub use sphinx_secret::{

@@ -221,6 +221,7 @@ impl Recipe {
                 .augment
                 .zip(training.shift)
                 .map(|(copies, shift)| Augmentation { copies, shift }),
+            persons: None,
             privacy: self.privacy()?,
         })
     }

@@ -5,6 +5,7 @@
 //! the same backward; then clip every example's gradient, sum, add noise, record what that spends,
 //! and send the noised sum.
 
+pub(crate) mod account;
 mod augmentation;
 mod batches;
 mod clear;
@@ -14,6 +15,7 @@ mod inputs;
 mod ledger;
 mod mirror;
 mod options;
+mod persons;
 mod progress;
 mod protocol;
 mod randomness;
@@ -27,6 +29,7 @@ mod stream;
 mod trained;
 mod update;
 
+pub use account::DataAccount;
 pub use augmentation::Augmentation;
 pub use clear::ClearTwin;
 pub use evaluator::{Direction, Evaluator, Event, Observed, Update};
@@ -34,6 +37,7 @@ pub use inputs::{Inputs, View};
 pub use ledger::ModelLedger;
 pub(crate) use mirror::ModelMirror;
 pub use options::{Privacy, ResolvedTraining, TrainingOptions};
+pub use persons::Persons;
 pub use progress::{Progress, TrainingSummary};
 pub use protocol::{BiasForm, Checks, Profile, Protocol};
 pub use run::{train_with_inputs, train_without_ledger};

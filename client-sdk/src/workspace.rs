@@ -8,6 +8,7 @@
 
 mod backup;
 mod confusion;
+mod data;
 mod error;
 mod evaluation;
 mod history;

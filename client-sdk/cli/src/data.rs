@@ -79,7 +79,25 @@ enum ResamplingKind {
     Lanczos,
 }
 
+/// Name of the bundled set in the ledger of data sets.
+const BUNDLED: &str = "mnist";
+
 impl DataArgs {
+    /// The set that a name or a path stands for, if there is one.
+    pub fn called(set: &str) -> Option<Self> {
+        let path = PathBuf::from(set);
+        let data = if set == BUNDLED { None } else { Some(path.exists().then_some(path)?) };
+        Some(Self { data, transpose: false, skip_unreadable: false })
+    }
+
+    /// What the ledger of data sets calls it: by the name of its folder or file.
+    pub fn name(&self) -> String {
+        let Some(path) = &self.data else { return BUNDLED.to_owned() };
+        let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let name = whole.file_name().unwrap_or(whole.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
     /// What lies there: counted, pictures not decoded.
     pub fn find(&self) -> Result<Found, DatasetError> {
         let found = match &self.data {

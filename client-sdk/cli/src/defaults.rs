@@ -23,6 +23,8 @@ pub const SHIFT: u8 = 1;
 /// largest).
 pub const SGD_WARMUP: u64 = 0;
 pub const ADAM_WARMUP: u64 = 20;
+/// Images of one person in one step.
+pub const MAX_PER_PERSON: usize = 8;
 /// Seed of a new model's weights. They are public, so it need not be random.
 pub const SEED: u64 = 1;
 

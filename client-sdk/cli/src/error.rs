@@ -9,6 +9,7 @@ use sphinx_client::workspace::WorkspaceError;
 use sphinx_client::{ChannelError, ClientError, MemoryError, TrainingError};
 use sphinx_cluster::ClusterError;
 use sphinx_privacy::AccountingError;
+use sphinx_privacy::data::DataLedgerError;
 use sphinx_privacy::ledger::LedgerError;
 
 use crate::report::ReportError;
@@ -30,6 +31,8 @@ pub enum CliError {
     Report(#[from] ReportError),
     #[error(transparent)]
     OneShotNetwork(#[from] sphinx_bootstrap::OneShotNetworkError),
+    #[error("what was trained cannot be tested: {0}")]
+    Quantisation(#[from] sphinx_quantise::QuantisationError),
     #[error(transparent)]
     Picture(#[from] PictureError),
     #[error("configuration: {}", one_line(.0))]
@@ -160,6 +163,10 @@ impl CliError {
             error
         {
             "leave --delta out"
+        } else if let TrainingError::Data(DataLedgerError::Cap { .. }) = error {
+            "lower --epsilon or --epochs, or raise the cap with `sphinx privacy cap`"
+        } else if let TrainingError::Data(DataLedgerError::Changed { .. }) = error {
+            "another name is given with --data-name"
         } else {
             return None;
         };

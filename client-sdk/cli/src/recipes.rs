@@ -3,6 +3,7 @@
 mod list;
 mod outcome;
 mod run;
+mod search;
 mod show;
 
 use clap::Subcommand;
@@ -22,6 +23,8 @@ pub enum Recipes {
     Show(show::Show),
     /// Train and test a recipe with each of its seeds, on services of its own
     Run(run::Run),
+    /// Try the settings of a grid on a part of the training images, in the clear
+    Search(search::Search),
 }
 
 impl Recipes {
@@ -29,6 +32,7 @@ impl Recipes {
         match self {
             Self::List => list::run(output),
             Self::Show(show) => show.run(output),
+            Self::Search(search) => search.run(output, interrupt),
             Self::Run(run) => Box::pin(run.run(output, interrupt)).await,
         }
     }

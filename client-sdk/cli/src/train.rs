@@ -3,6 +3,7 @@
 mod auto;
 pub mod flags;
 mod outlook;
+mod persons;
 mod summary;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use sphinx_client::data::sources::Loaded;
 use sphinx_client::data::{Dataset, Pipeline, Preparation};
 use sphinx_client::recipe::Recipe;
 use sphinx_client::workspace::{AskedModel, NewModel, TrainableModel};
-use sphinx_client::{KeyId, ModelId, TrainingOptions, check_input};
+use sphinx_client::{ClientError, KeyId, ModelId, PrivacyUnit, TrainingOptions, check_input};
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
 
@@ -21,6 +22,7 @@ use crate::data::{DataArgs, PipelineArgs};
 use crate::error::{CliError, note};
 use crate::promise::Promise;
 use crate::train::flags::{Setting, TrainingFlags, default_delta, warning};
+use crate::train::persons::PersonFlags;
 use crate::training::{self, Ended};
 use crate::{defaults, network};
 
@@ -54,6 +56,11 @@ pub struct Train {
     seed: Option<u64>,
     #[command(flatten)]
     data: DataArgs,
+    /// Name of the images in `sphinx privacy data` [default: mnist, or that of the directory]
+    #[arg(long, value_name = "NAME")]
+    data_name: Option<String>,
+    #[command(flatten)]
+    unit: PersonFlags,
     #[command(flatten)]
     pictures: PipelineArgs,
     #[command(flatten)]
@@ -92,6 +99,7 @@ impl Train {
         };
         let chosen = followed.map(|followed| &followed.options);
         self.options.over(chosen, &setting)?;
+        let persons = self.unit.load()?;
         let material = context.interrupt.guard(self.material(context, followed)).await?;
         let examples = material.train.len();
         let (delta, budget) = match &material.existing {
@@ -101,7 +109,10 @@ impl Train {
         let setting = Setting { examples: Some(examples), delta, budget, ..setting };
         let auto = auto::options(examples, delta)?;
         let base = chosen.or(material.spec.is_auto().then_some(&auto));
-        let options = self.options.over(base, &setting)?;
+        let mut options = self.options.over(base, &setting)?;
+        options.persons = persons;
+        options.resolve(examples)?;
+        let units = (options.unit(), options.units(examples).map_err(ClientError::from)?);
         let set = (&material.train, material.test);
         let outlook = Outlook::new(&material.spec, &material.pipeline, set, &options)?;
         if let Some(warning) = warning(&options.privacy) {
@@ -112,14 +123,17 @@ impl Train {
         let model = match existing {
             Some(model) => model,
             None => {
-                let making = self.make(context, &model_id, (&spec, &pipeline), examples, delta);
+                let making = self.make(context, &model_id, (&spec, &pipeline), units, delta);
                 context.interrupt.guard(making).await?
             }
         };
         if let Some(followed) = followed {
             context.output.note(&self.promise(followed, &options, examples)?.text())?;
         }
-        let request = context.workspace.training_request(&model, Arc::new(train), options)?;
+        let mut request = context.workspace.training_request(&model, Arc::new(train), options)?;
+        if let Some(account) = &mut request.account {
+            account.name = Some(self.data_name.clone().unwrap_or_else(|| self.data.name()));
+        }
         let (client, output) = (context.workspace.client(), context.output);
         let Ended { trained, interrupted } =
             training::run(client, request, output, &context.interrupt).await?;
@@ -200,7 +214,7 @@ impl Train {
         context: &Context,
         model_id: &ModelId,
         (spec, pipeline): (&NetworkSpec, &Pipeline),
-        examples: usize,
+        units: (PrivacyUnit, usize),
         delta: Delta,
     ) -> Result<TrainableModel, CliError> {
         let key = self.key.as_deref().map(KeyId::parse).transpose()?;
@@ -210,7 +224,7 @@ impl Train {
             network: spec,
             key: &context.workspace.choose_key(key.as_ref())?,
             seed: self.seed.or(recipes).unwrap_or(defaults::SEED),
-            examples,
+            units,
             delta,
             pipeline: Some(pipeline),
         };

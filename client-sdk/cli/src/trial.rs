@@ -99,6 +99,7 @@ impl Trial<'_> {
             protocol: Protocol::default(),
             pipeline: None,
             memory: Memory::default(),
+            account: None,
         };
         let Ended { trained, interrupted } =
             training::run(&client, request, output, interrupt).await?;

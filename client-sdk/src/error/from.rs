@@ -3,13 +3,15 @@
 use sphinx_evaluation_keys::{EvaluationKeyError, LayoutError};
 use sphinx_gradient::{ClearError, PassError, TensorError};
 use sphinx_optimizer::OptimizerError;
+use sphinx_privacy::data::DataLedgerError;
 use sphinx_privacy::ledger::LedgerError;
 use sphinx_privacy::{AccountingError, MechanismError, PlanError};
 use sphinx_quantise::LowerError;
 use sphinx_secret::{DecryptError, KeyError, KeyFileError, OneShotError};
 
 use crate::error::{
-    AugmentationError, ClientError, ClientKeyError, OneShotInferenceError, TrainingError,
+    AugmentationError, ClientError, ClientKeyError, OneShotInferenceError, PersonsError,
+    TrainingError,
 };
 
 macro_rules! through {
@@ -24,5 +26,6 @@ macro_rules! through {
 
 through!(TrainingError: AugmentationError, PassError, TensorError, ClearError, OptimizerError);
 through!(TrainingError: LowerError, PlanError, MechanismError, AccountingError, LedgerError);
+through!(TrainingError: DataLedgerError, PersonsError);
 through!(ClientKeyError: KeyError, KeyFileError, DecryptError, EvaluationKeyError);
 through!(OneShotInferenceError: OneShotError, LayoutError);

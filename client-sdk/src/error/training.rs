@@ -3,7 +3,7 @@
 use sphinx_network::Shape;
 use sphinx_wire::training::profile::ProfileError;
 
-use crate::error::AugmentationError;
+use crate::error::{AugmentationError, PersonsError};
 
 /// Why a model cannot be trained, or no further.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,9 @@ pub enum TrainingError {
     /// Copies of examples that cannot be made or placed.
     #[error(transparent)]
     Augmentation(#[from] AugmentationError),
+    /// Persons that cannot be the units of privacy.
+    #[error(transparent)]
+    Persons(#[from] PersonsError),
     /// The client's half of a training step failed.
     #[error(transparent)]
     Pass(#[from] sphinx_gradient::PassError),
@@ -75,6 +78,9 @@ pub enum TrainingError {
     /// The privacy ledger forbids to go on.
     #[error(transparent)]
     Ledger(#[from] sphinx_privacy::ledger::LedgerError),
+    /// The ledger of the data set forbids it.
+    #[error(transparent)]
+    Data(#[from] sphinx_privacy::data::DataLedgerError),
     /// The ledger's pending update names no session.
     #[error("the privacy ledger's pending update names the session {got:?}, expected hex/step")]
     LedgerSession {

@@ -7,6 +7,7 @@ use sphinx_privacy::{PoissonSampler, PrivacyPlan};
 
 use crate::training::augmentation::{Augmentation, copies};
 use crate::training::inputs::{Slot, View};
+use crate::training::persons::Persons;
 use crate::training::randomness::{Purpose, StepRandomness};
 
 /// The source of batches. `Debug` is left out: who is in a batch is secret.
@@ -90,6 +91,34 @@ pub(crate) fn blocks(
                 Some(_) | None => View::of(example),
             };
             cut[place / stride][copy * stride + place % stride] = Slot { view, filled };
+        }
+    }
+    cut
+}
+
+/// As [`blocks`] where `batch` holds persons: each takes the slots of a place, and shows his images
+/// in some of them. Who has how many images decides about nothing else.
+pub(crate) fn person_blocks(
+    batch: &[usize],
+    blocks: u64,
+    persons: &Persons,
+    randomness: &StepRandomness,
+    step: u64,
+) -> Vec<Vec<Slot>> {
+    let (blocks, stride) = (blocks as usize, SLOTS / persons.slots().get());
+    let mut slots = randomness.of(Purpose::Slots, step);
+    let mut images = randomness.of(Purpose::Augmentation, step);
+    let mut places: Vec<usize> = (0..blocks * stride).collect();
+    places.shuffle(&mut slots);
+    let mut cut = vec![vec![Slot { view: View::of(0), filled: false }; SLOTS]; blocks];
+    for (index, place) in places.into_iter().enumerate() {
+        let decoy = slots.random_range(0..persons.len().max(1));
+        let drawn = index < batch.len();
+        let shown = persons.draw(if drawn { batch[index] } else { decoy }, &mut images);
+        let any = shown.iter().copied().flatten().next().unwrap_or(0);
+        for (at, image) in shown.into_iter().enumerate() {
+            let (view, filled) = (View::of(image.unwrap_or(any)), drawn && image.is_some());
+            cut[place / stride][at * stride + place % stride] = Slot { view, filled };
         }
     }
     cut

@@ -20,6 +20,8 @@ pub struct ModelLedger {
     delta: Delta,
     charge: Charge,
     target: Option<Target>,
+    /// Charged steps that are reserved with the data set.
+    reserved: u64,
 }
 
 /// A commit that was recorded but not confirmed.
@@ -43,20 +45,33 @@ impl ModelLedger {
         examples: usize,
         delta: Delta,
     ) -> Result<(), ClientError> {
-        Ledger::create(path, &binding(model, examples, delta))?;
+        Self::create_for(path, model, (PrivacyUnit::Example, examples), delta)
+    }
+
+    /// The same for any unit of privacy, of which there are `units`.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_for(
+        path: &Path,
+        model: &str,
+        units: (PrivacyUnit, usize),
+        delta: Delta,
+    ) -> Result<(), ClientError> {
+        Ledger::create(path, &binding(model, units, delta))?;
         Ok(())
     }
 
     /// Opens a model's ledger to train it further under `privacy`.
     ///
     /// # Errors
-    /// [`crate::TrainingError::Ledger`] if it is missing, damaged, or another model's: then the
-    /// model must not be trained. [`crate::TrainingError::OtherDelta`] if the target is stated at
-    /// another δ.
+    /// [`crate::TrainingError::Ledger`] if it is missing, damaged, another model's, or for a data
+    /// set of another size (with `grown`, of a larger one): then the model must not be trained.
+    /// [`crate::TrainingError::OtherDelta`] if the target is stated at another δ.
     pub(crate) fn open(
         path: &Path,
         model: &str,
-        examples: usize,
+        (units, grown): ((PrivacyUnit, usize), bool),
         delta: Delta,
         privacy: Privacy,
         plan: Option<&PrivacyPlan>,
@@ -67,7 +82,10 @@ impl ModelLedger {
             let (ledger, target) = (delta.get(), target.delta().get());
             return Err(TrainingError::OtherDelta { ledger, target }.into());
         }
-        let ledger = Ledger::open(path, &binding(model, examples, delta))?;
+        let binding = binding(model, units, delta);
+        // Whether the same examples are among them says the ledger of data sets.
+        let ledger =
+            if grown { Ledger::open_grown(path, &binding)? } else { Ledger::open(path, &binding)? };
         let ledger = settled(ledger)?;
         let (charge, target) = match (privacy, plan) {
             (Privacy::Budget { target, clipping_norm }, Some(plan)) => {
@@ -77,14 +95,14 @@ impl ModelLedger {
                 (Charge::Unproven, None)
             }
         };
-        Ok(Self { ledger, delta, charge, target })
+        Ok(Self { ledger, delta, charge, target, reserved: u64::MAX })
     }
 
     /// A ledger to which nothing is charged.
     pub(crate) fn of(ledger: Ledger) -> Result<Self, ClientError> {
         let delta = ledger.binding().delta;
         let (charge, target) = (Charge::PostProcessing, None);
-        Ok(Self { ledger: settled(ledger)?, delta, charge, target })
+        Ok(Self { ledger: settled(ledger)?, delta, charge, target, reserved: u64::MAX })
     }
 
     /// Notes that the model has another key: the version after `base_version`, already stored, has
@@ -113,8 +131,23 @@ impl ModelLedger {
         Ok(Some(Unconfirmed { session_id, step, base_version, sealed }))
     }
 
+    /// What each step charges.
+    pub(crate) fn charge(&self) -> Charge {
+        self.charge
+    }
+
+    /// Allows no more charged steps than these from now on.
+    pub(crate) fn limit(&mut self, steps: u64) {
+        self.reserved = steps;
+    }
+
+    /// The ledger itself.
+    pub(crate) fn as_ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Records a step durably; only then may its bytes leave. `false` if the budget does not allow
-    /// it. The adoption of an average spends nothing.
+    /// it, or more was not reserved with the data set. The adoption of an average spends nothing.
     pub(crate) fn reserve(
         &mut self,
         session_id: SessionId,
@@ -129,10 +162,17 @@ impl ModelLedger {
         } else {
             (self.charge, self.target)
         };
+        let charged = charge != Charge::PostProcessing;
+        if charged && self.reserved == 0 {
+            return Ok(false);
+        }
         let chain = Digest::try_from(sealed.chain()).ok();
         let entry = Entry { session, step: base_version, charge, chain };
         match self.ledger.reserve(&entry, target, sealed.bytes()) {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.reserved -= u64::from(charged);
+                Ok(true)
+            }
             Err(LedgerError::BudgetExhausted { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
@@ -173,10 +213,11 @@ impl ModelLedger {
 
     /// Steps that the budget still allows.
     pub(crate) fn remaining(&self, plan: Option<&PrivacyPlan>) -> Result<u64, ClientError> {
-        match (plan, self.target) {
-            (Some(plan), Some(target)) => Ok(self.ledger.remaining(&plan.segment, target)?),
-            (Some(_) | None, _) => Ok(u64::MAX),
-        }
+        let left = match (plan, self.target) {
+            (Some(plan), Some(target)) => self.ledger.remaining(&plan.segment, target)?,
+            (Some(_) | None, _) => u64::MAX,
+        };
+        Ok(left.min(self.reserved))
     }
 
     /// ε spent so far, `None` if some step left no guarantee.
@@ -185,9 +226,8 @@ impl ModelLedger {
     }
 }
 
-fn binding(model: &str, examples: usize, delta: Delta) -> Binding {
-    let unit = PrivacyUnit::Example;
-    Binding { model: model.to_owned(), examples: examples as u64, delta, unit }
+fn binding(model: &str, (unit, units): (PrivacyUnit, usize), delta: Delta) -> Binding {
+    Binding { model: model.to_owned(), examples: units as u64, delta, unit }
 }
 
 /// In the place of a session: the model got another key.

@@ -1,12 +1,17 @@
 //! What a user decides about a training.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
 use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule, WeightAverage};
+use sphinx_privacy::ledger::PrivacyUnit;
 use sphinx_privacy::{
     Epsilon, PlanError, PlanRequest, PrivacyPlan, Target, block_capacity, check_blocks,
 };
 
-use crate::error::ClientError;
+use crate::error::{ClientError, PersonsError};
 use crate::training::augmentation::{Augmentation, copies};
+use crate::training::persons::Persons;
 
 /// How a training protects the examples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +61,9 @@ pub struct TrainingOptions {
     pub averaging: Option<f32>,
     /// Copies of each example in every step; `None` shows each once, as it is.
     pub augmentation: Option<Augmentation>,
+    /// Whom the images belong to, if the unit of privacy is a person and not an image. Batches are
+    /// then of persons.
+    pub persons: Option<Arc<Persons>>,
     /// How the examples are protected.
     pub privacy: Privacy,
 }
@@ -96,7 +104,7 @@ impl TrainingOptions {
     /// # Errors
     /// [`ClientError`] if the privacy budget cannot be met or hyper-parameters make no sense.
     pub fn resolve(&self, examples: usize) -> Result<ResolvedTraining, ClientError> {
-        let examples = examples as u64;
+        let examples = self.units(examples)? as u64;
         if !(self.epochs.is_finite() && self.epochs > 0.0) {
             return Err(PlanError::Epochs { got: self.epochs }.into());
         }
@@ -150,9 +158,35 @@ impl TrainingOptions {
         }
     }
 
-    /// Slots that each example takes.
+    /// Units of privacy of a data set of so many examples: these, or the persons they belong to.
+    ///
+    /// # Errors
+    /// [`PersonsError`] if the persons are not those of such a data set.
+    pub fn units(&self, examples: usize) -> Result<usize, PersonsError> {
+        let Some(persons) = &self.persons else { return Ok(examples) };
+        let (got, expected) = (persons.images(), examples);
+        if self.augmentation.is_some() {
+            Err(PersonsError::Copies)
+        } else if got != expected {
+            Err(PersonsError::Count { got, expected })
+        } else {
+            Ok(persons.len())
+        }
+    }
+
+    /// What is protected.
+    pub fn unit(&self) -> PrivacyUnit {
+        if self.persons.is_some() { PrivacyUnit::Person } else { PrivacyUnit::Example }
+    }
+
+    /// Slots that each example or person takes.
     pub(crate) fn copies(&self) -> u64 {
-        copies(self.augmentation).get() as u64
+        self.slots_of_one().get() as u64
+    }
+
+    /// The same, for blocks.
+    pub(crate) fn slots_of_one(&self) -> NonZeroUsize {
+        self.persons.as_ref().map_or(copies(self.augmentation), |persons| persons.slots())
     }
 
     fn schedule(&self, steps: u64) -> Schedule {
@@ -179,6 +213,7 @@ mod tests {
             warmup: 0,
             averaging: None,
             augmentation: None,
+            persons: None,
             privacy,
         }
     }

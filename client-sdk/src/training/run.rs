@@ -9,8 +9,7 @@ use sphinx_network::{NetworkSpec, Plan};
 use sphinx_proto::SessionId;
 
 use crate::error::ClientError;
-use crate::training::augmentation::copies;
-use crate::training::batches::{Batches, blocks};
+use crate::training::batches::{Batches, blocks, person_blocks};
 use crate::training::deliver::{Undelivered, deliver, reopen};
 use crate::training::evaluator::{Evaluator, Update};
 use crate::training::inputs::{Inputs, Slot};
@@ -18,7 +17,7 @@ use crate::training::ledger::ModelLedger;
 use crate::training::options::{ResolvedTraining, TrainingOptions};
 use crate::training::progress::{Progress, TrainingSummary};
 use crate::training::randomness::{Purpose, StepRandomness};
-use crate::training::step::{blocks_together, gradients};
+use crate::training::step::{Sharing, blocks_together, gradients};
 use crate::training::update::UpdateMaker;
 
 /// Everything a training needs besides the cloud.
@@ -83,8 +82,8 @@ impl Training<'_> {
         let plan = Arc::new(Plan::new(self.spec)?);
         let privacy = self.planned.privacy.as_ref();
         let randomness = StepRandomness::new(self.seed);
-        let examples = self.inputs.data().len();
-        let batches = Batches::new(examples, self.planned.batch, privacy);
+        let units = self.options.units(self.inputs.data().len())?;
+        let batches = Batches::new(units, self.planned.batch, privacy);
         let maker = UpdateMaker::new(&plan, (self.options, privacy))?;
         let allowed = match &ledger {
             Some(ledger) => ledger.remaining(privacy)?,
@@ -101,8 +100,7 @@ impl Training<'_> {
             let step_started = Instant::now();
             let batch = batches.draw(&randomness, done);
             // Drawn once: a step that is tried again shows the same.
-            let (count, augmentation) = (self.options.blocks, self.options.augmentation);
-            let slots = blocks(&batch, count, augmentation, examples, &randomness, done);
+            let slots = self.slots(&batch, &randomness, done);
             let pass = self.pass(cloud, &plan, &maker, &slots, done)?;
             let update = maker.make(&pass.gradients, &mut randomness.of(Purpose::Noise, done))?;
             let last = done + 1 == self.planned.steps && !averages;
@@ -117,7 +115,7 @@ impl Training<'_> {
                 steps,
                 epoch: match privacy {
                     Some(plan) => done as f64 * plan.segment.sampling_rate.get(),
-                    None => seen as f64 / self.inputs.data().len().max(1) as f64,
+                    None => seen as f64 / units.max(1) as f64,
                 },
                 loss: pass.loss / pass.views.max(1) as f64,
                 accuracy: pass.correct as f64 / pass.views.max(1) as f64,
@@ -150,6 +148,18 @@ impl Training<'_> {
         })
     }
 
+    /// What the blocks of a step show.
+    fn slots(&self, batch: &[usize], randomness: &StepRandomness, step: u64) -> Vec<Vec<Slot>> {
+        let (count, augmentation) = (self.options.blocks, self.options.augmentation);
+        match &self.options.persons {
+            Some(persons) => person_blocks(batch, count, persons, randomness, step),
+            None => {
+                let examples = self.inputs.data().len();
+                blocks(batch, count, augmentation, examples, randomness, step)
+            }
+        }
+    }
+
     /// Forward and backward pass of a batch, tried again from its start after a transient failure:
     /// nothing that depends on the data in the clear has left by then.
     fn pass(
@@ -177,10 +187,14 @@ impl Training<'_> {
         maker: &UpdateMaker,
         slots: &[Vec<Slot>],
     ) -> Result<Pass, ClientError> {
-        let (copies, clipping) = (copies(self.options.augmentation), maker.clipping());
+        let (slots_of_one, clipping) = (self.options.slots_of_one(), maker.clipping());
+        let sharing = match &self.options.persons {
+            Some(_) => Sharing::Persons(slots_of_one),
+            None => Sharing::Copies(slots_of_one),
+        };
         let mut pass = Pass::default();
         for together in slots.chunks(blocks_together(plan)) {
-            let results = gradients(cloud, plan, self.inputs, together, copies, clipping)?;
+            let results = gradients(cloud, plan, self.inputs, together, sharing, clipping)?;
             for (gradient, loss) in results {
                 pass.loss += loss.loss_sum;
                 pass.correct += loss.correct;

@@ -16,6 +16,7 @@ use crate::client::SphinxClient;
 use crate::error::{ClientError, StateError, TrainingError};
 use crate::memory::Memory;
 use crate::suspects::Suspect;
+use crate::training::account::DataAccount;
 use crate::training::deliver::{Undelivered, deliver};
 use crate::training::evaluator::Evaluator;
 use crate::training::inputs::Inputs;
@@ -55,6 +56,9 @@ pub struct TrainingRequest {
     pub pipeline: Option<Pipeline>,
     /// Where suspect models are marked and versions remembered; the default remembers nothing.
     pub memory: Memory,
+    /// Where it is accounted for what all models spend of the data; `None` accounts for this model
+    /// alone.
+    pub account: Option<DataAccount>,
 }
 
 impl SphinxClient {
@@ -89,6 +93,8 @@ impl SphinxClient {
     /// budget is stated at another δ than the ledger's. [`crate::StateError`] if the model is not
     /// what was left, or the trainer answers a product wrongly: nothing is spent then, and the
     /// model is marked. [`crate::MemoryError::Suspect`] if it is marked already.
+    /// [`crate::TrainingError::Data`] if the data set has changed or its cap does not allow the
+    /// training: nothing is spent then.
     /// [`ClientError::UpdateAbandoned`] if the trainer refuses an update for good: it stays spent,
     /// and the next training goes on without it. Others from the services; the model stays at its
     /// last committed version.
@@ -103,7 +109,10 @@ impl SphinxClient {
         let mut ledger = ModelLedger::open(
             &request.ledger,
             request.model_id.as_str(),
-            request.data.len(),
+            (
+                (request.options.unit(), request.options.units(request.data.len())?),
+                request.account.is_some(),
+            ),
             request.delta,
             request.options.privacy,
             planned.privacy.as_ref(),
@@ -136,13 +145,24 @@ impl SphinxClient {
             let network = Digest(network_sha256(&mirror.spec));
             ledger.pin(&Pins { first_chain: Digest(mirror.chain), network })?;
         }
-        let session_id = match mirror.unfinished(&planned.rule) {
+        let (session_id, begun) = match mirror.unfinished(&planned.rule) {
             Some(position) => {
                 tracing::info!(steps = position.steps, "an interrupted training goes on");
-                position.id
+                (position.id, position.steps)
             }
-            None => SessionId(random()),
+            None => (SessionId(random()), 0),
         };
+        if let Some(account) = request.account.clone() {
+            let data = Arc::clone(&request.data);
+            let persons = request.options.persons.clone();
+            let left = ledger.remaining(planned.privacy.as_ref())?;
+            let steps = planned.steps.saturating_sub(begun).min(left);
+            ledger = blocking(move || {
+                account.begin((&data, persons.as_deref()), &mut ledger, steps)?;
+                Ok(ledger)
+            })
+            .await?;
+        }
         let options = options(session_id, planned.rule);
         let mut session = Box::pin(EncryptedSession::open_at(self, options, mirror)).await?;
         if let Some(seed) = request.seed {
@@ -161,7 +181,11 @@ impl SphinxClient {
                 session_id,
                 seed,
             };
-            training.run(&mut session, Some(&mut ledger), &mut progress)
+            let trained = training.run(&mut session, Some(&mut ledger), &mut progress);
+            if let Some(account) = &request.account {
+                account.end(&ledger);
+            }
+            trained
         })
         .await;
         if let Err(ClientError::State(StateError::WrongProduct { version, stage, phase, .. })) =

@@ -25,15 +25,24 @@ pub(crate) fn blocks_together(plan: &Plan) -> usize {
     (MAX_EVALUATION_ROWS / rows.max().unwrap_or(1).max(1)).clamp(1, MOST_TOGETHER)
 }
 
-/// The clipped gradient sum of every block, over the examples shown in its slots, each in `copies`
-/// of them, and the loss over the slots. All blocks go through each layer together, so that a
+/// How the slots of a block belong together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sharing {
+    /// Each example has so many, which show it in copies.
+    Copies(NonZeroUsize),
+    /// Each person has so many, which show images of his or nothing.
+    Persons(NonZeroUsize),
+}
+
+/// The clipped gradient sum of every block, over the examples or persons shown in its slots, and
+/// the loss over the slots. All blocks go through each layer together, so that a
 /// step takes as many exchanges for several blocks as for one.
 pub(crate) fn gradients(
     evaluator: &mut dyn Evaluator,
     plan: &Arc<Plan>,
     inputs: &Inputs<'_>,
     blocks: &[Vec<Slot>],
-    copies: NonZeroUsize,
+    sharing: Sharing,
     clipping: Clipping,
 ) -> Result<Vec<(BlockGradient, BlockLoss)>, ClientError> {
     let mut passes = Vec::with_capacity(blocks.len());
@@ -60,7 +69,13 @@ pub(crate) fn gradients(
     }
     passes
         .iter()
-        .map(|pass| Ok((pass.clipped_mean_gradient(copies, clipping)?, pass.loss()?)))
+        .map(|pass| {
+            let gradient = match sharing {
+                Sharing::Copies(copies) => pass.clipped_mean_gradient(copies, clipping)?,
+                Sharing::Persons(slots) => pass.clipped_group_gradient(slots, clipping)?,
+            };
+            Ok((gradient, pass.loss()?))
+        })
         .collect()
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sphinx_privacy::Delta;
-use sphinx_privacy::ledger::{Ledger, LedgerError};
+use sphinx_privacy::ledger::{Ledger, LedgerError, PrivacyUnit};
 use sphinx_proto::{Fingerprint, KeyId, ModelId, TenantId};
 use sphinx_secret::{Identity, Passphrase, ReadKey, RootKey, SecretKey};
 
@@ -19,13 +19,14 @@ use crate::keys::identity_fingerprint;
 use crate::memory::Memory;
 use crate::suspects::Suspects;
 use crate::tickets::{STORE_PURPOSE, StoreKey};
-use crate::training::ModelLedger;
+use crate::training::{DataAccount, ModelLedger};
 use crate::versions::SeenVersions;
 use crate::workspace::WorkspaceError;
 
 /// What a user keeps: `keys/<id>.key` (the secret root of a key), `keys/<id>.eval` (its evaluation
 /// keys), `read/<tenant>/<model>.read` (read keys that others exported),
-/// `ledgers/<tenant>/<model>.redb`, `pipelines/<tenant>/<model>.json`,
+/// `ledgers/<tenant>/<model>.redb`, `data.redb` (the data sets and the secret that knows their
+/// images), `pipelines/<tenant>/<model>.json`,
 /// `tickets/<tenant>/<model>/<key>/`, and what it remembers of the services:
 /// `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`. Directories are made when something is
 /// first kept in them, for their owner only.
@@ -245,6 +246,12 @@ impl Home {
         self.root.join("ledgers").join(tenant.as_str()).join(format!("{model}.redb"))
     }
 
+    /// The ledger of the data sets that models of a tenant are trained on.
+    pub fn data_account(&self, tenant: &TenantId) -> DataAccount {
+        let (ledger, models) = (self.root.join("data.redb"), self.root.join("ledgers"));
+        DataAccount { ledger, models, tenant: tenant.clone(), name: None }
+    }
+
     /// The store of a model's tickets.
     pub fn tickets(&self, tenant: &TenantId, model: &ModelId, key: &KeyId) -> PathBuf {
         let directory = self.root.join("tickets").join(tenant.as_str());
@@ -298,7 +305,7 @@ impl Home {
         &self,
         path: &Path,
         model: &ModelId,
-        examples: usize,
+        units: (PrivacyUnit, usize),
         delta: Delta,
     ) -> Result<(), WorkspaceError> {
         if let Some(directory) = path.parent() {
@@ -313,7 +320,7 @@ impl Home {
             drop(kept);
             fs::remove_file(path).map_err(|source| file_error(path, source))?;
         }
-        Ok(ModelLedger::create(path, model.as_str(), examples, delta)?)
+        Ok(ModelLedger::create_for(path, model.as_str(), units, delta)?)
     }
 
     /// Puts the ledger of a deleted model aside, so that its name is free and the record of what

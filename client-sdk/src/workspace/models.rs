@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sphinx_data::Pipeline;
 use sphinx_network::NetworkSpec;
-use sphinx_privacy::ledger::Ledger;
+use sphinx_privacy::ledger::{Ledger, PrivacyUnit};
 use sphinx_privacy::{Delta, Target};
 use sphinx_proto::{KeyId, ModelId};
 
@@ -32,8 +32,8 @@ pub struct NewModel<'a> {
     pub key: &'a KeyId,
     /// Seed of the initial weights, which are public.
     pub seed: u64,
-    /// Examples of the data set that its privacy is accounted for.
-    pub examples: usize,
+    /// What its privacy protects, and how many of them the data set has.
+    pub units: (PrivacyUnit, usize),
     /// δ that its privacy is stated at.
     pub delta: Delta,
     /// What pictures become before the network gets them; absent for what [`Workspace::pipeline`]
@@ -114,7 +114,7 @@ impl Workspace {
         self.check_registration(new.key).await?;
         let ledger = self.home.ledger(&self.tenant, model_id);
         // The ledger first: a model without one could never be trained.
-        self.home.create_ledger(&ledger, model_id, new.examples, new.delta)?;
+        self.home.create_ledger(&ledger, model_id, new.units, new.delta)?;
         if let Some(pipeline) = new.pipeline {
             self.home.keep_pipeline(&self.tenant, model_id, pipeline)?;
         }
@@ -146,13 +146,17 @@ impl Workspace {
     ///
     /// # Errors
     /// [`WorkspaceError::Client`] with [`ChannelError::Refused`](crate::ChannelError::Refused) if
-    /// there is no such model; [`WorkspaceError::File`].
+    /// there is no such model, with [`crate::TrainingError::Data`] if it cannot be noted for its data
+    /// set; [`WorkspaceError::File`].
     pub async fn delete_model(
         &self,
         model_id: &ModelId,
     ) -> Result<Option<PathBuf>, WorkspaceError> {
+        // Where it cannot be noted, nothing is deleted.
+        drop(self.home.data_account(&self.tenant).open()?);
         self.client.delete_model(model_id).await?;
         self.home.forget_pipeline(&self.tenant, model_id)?;
+        self.retire_training(model_id)?;
         self.home.retire_ledger(&self.tenant, model_id)
     }
 }

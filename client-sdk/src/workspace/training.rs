@@ -71,6 +71,7 @@ impl Workspace {
             protocol: Protocol::default(),
             pipeline: Some(model.pipeline.clone()),
             memory,
+            account: Some(self.home.data_account(&self.tenant)),
         })
     }
 

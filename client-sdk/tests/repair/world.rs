@@ -125,6 +125,7 @@ impl World {
             protocol: Protocol::default(),
             pipeline: None,
             memory: Memory::default(),
+            account: None,
         };
         let (go, told) = mpsc::channel();
         let (done, finished) = tokio::sync::mpsc::unbounded_channel();
@@ -170,6 +171,7 @@ fn options(steps: u64, examples: usize, target: Target) -> TrainingOptions {
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::Budget { target, clipping_norm: 0.1 },
     }
 }

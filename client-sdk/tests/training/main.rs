@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod accounts;
 mod augmentation;
 mod averaging;
 mod bias_bound;

@@ -10,7 +10,8 @@
 //! - [`Reconstruction`] matches a gradient (Zhu et al. 2019, "Deep Leakage from Gradients", with
 //!   the cosine distance and total variation of Geiping et al. 2020); [`rank_one_image`] reads an
 //!   image off a dense first layer.
-//! - [`one_run`] and [`trials`] turn an attacker's successes into a lower bound on ε.
+//! - [`one_run`] and [`trials`] turn an attacker's successes into a lower bound on ε; [`tradeoff`]
+//!   tests all that a Gaussian mechanism claims.
 
 mod dual;
 mod inversion;
@@ -19,6 +20,7 @@ mod network;
 pub mod one_run;
 pub mod picture;
 mod tape;
+pub mod tradeoff;
 pub mod trials;
 
 pub use inversion::{label_of_single, rank_one_image};

@@ -11,6 +11,7 @@ mod steps;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use sphinx_attack::tradeoff;
 use sphinx_network::{Plan, StageParameters, initial_parameters};
 
 use crate::gradient_space::{Claim, DIMENSION};
@@ -34,6 +35,26 @@ fn rejects_noise_ten_times_too_small() {
     let (_, one_run) = claim.run(5000, &mut rng).unwrap().one_run_bound();
     let trials = claim.run(DIMENSION, &mut rng).unwrap().trials_bound();
     assert!(one_run > 2.0 && trials > 2.0, "{one_run} {trials}");
+}
+
+/// Ten thousand with and as many without, through sampler and mechanism. The bound on ε is far
+/// below the claim for both.
+#[test]
+fn noise_a_tenth_too_small_is_flagged_by_the_whole_curve_and_the_right_noise_is_not() {
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    for epsilon in [3.0, 8.0] {
+        let claim = Claim::single_step(epsilon).unwrap();
+        let sigma = claim.plan.segment.noise_multiplier.get();
+        let mut audited = |claim: &Claim| {
+            let outcome = claim.run(20_000, &mut rng).unwrap();
+            let probability = tradeoff::probability(&outcome.scores, &outcome.inside, sigma);
+            (probability, outcome.trials_bound())
+        };
+        let (right, small) = (audited(&claim), audited(&claim.weakened(1.0 / 0.9)));
+        println!("claimed {epsilon}: right noise {right:?}, 0.9 times {small:?}");
+        assert!(right.0 > 0.05 && small.0 < 0.05, "{right:?} {small:?}");
+        assert!(small.1 < epsilon, "{small:?}");
+    }
 }
 
 /// A network with 127 examples, trained at the default learning rate of `sphinx train`.

@@ -71,15 +71,15 @@ const TASKS: usize = 32;
 /// The clipped sum over stages given with their inputs and the gradients at their outputs; `labels`
 /// by slot.
 ///
-/// With several copies of each example in the block, the mean of its copies' gradients is what is
-/// clipped: copy k of example e is in slot `k * slots / copies + e`.
+/// With several slots for each example in the block, the mean of the gradients in those that are in
+/// use is what is clipped: slot k of example e is slot `k * slots / copies + e` of the block.
 pub(crate) fn clipped_gradient(
     stages: &[(&Stage, (&Tensor, &Tensor))],
     labels: &[Option<u8>],
     copies: NonZeroUsize,
     clipping: Clipping,
 ) -> Result<BlockGradient, PassError> {
-    check_copies(labels, copies)?;
+    check_slots(labels, copies)?;
     if let Clipping::Weights(norm) = clipping {
         let clipped = clipped_gradient(stages, labels, copies, Clipping::Flat(norm))?;
         let exact = clipped_gradient(stages, labels, copies, Clipping::None)?;
@@ -98,20 +98,24 @@ pub(crate) fn clipped_gradient(
     let examples = labels.len() / copies.get();
     let layout = Copies { count: copies.get(), stride: examples };
     let mut example_factors = vec![0.0f32; examples];
+    let shown = |example: usize| {
+        (0..copies.get()).map(|k| u32::from(labels[k * examples + example].is_some())).sum()
+    };
+    let shown: Vec<u32> = (0..examples).map(shown).collect();
     // Not by the number of threads, which would move the borders of groups; a power of two, so
     // that no group crosses a multiple of `GROUP * SLOT_GROUP`.
     let span = SLOT_GROUP << (examples / SLOT_GROUP / TASKS).clamp(1, GROUP).ilog2();
     let scratch = || Scratch::new(&factors, copies.get());
     let spans: Vec<SpanSum> = example_factors
         .par_chunks_mut(span)
-        .zip(labels[..examples].par_chunks(span))
+        .zip(shown.par_chunks(span))
         .enumerate()
-        .map_init(scratch, |scratch, (index, (example_factors, labels))| {
+        .map_init(scratch, |scratch, (index, (example_factors, shown))| {
             let span = Span {
                 stages: &factors,
                 scratch,
                 first: index * span,
-                labels,
+                shown,
                 copies: layout,
                 threshold,
                 factors: example_factors,
@@ -128,7 +132,7 @@ pub(crate) fn clipped_gradient(
     let mut gradient = BlockGradient {
         weights: Vec::with_capacity(stages.len()),
         biases: Vec::with_capacity(stages.len()),
-        examples: labels[..examples].iter().flatten().count(),
+        examples: shown.iter().filter(|&&slots| slots > 0).count(),
         clipped: spans.iter().map(|span| span.clipped).sum(),
     };
     for (index, (stage, (input, delta))) in stages.iter().enumerate() {
@@ -144,13 +148,20 @@ pub(crate) fn clipped_gradient(
     Ok(gradient)
 }
 
-/// Whether the slots hold examples in so many copies.
-fn check_copies(labels: &[Option<u8>], copies: NonZeroUsize) -> Result<(), PassError> {
+/// Whether the slots can be divided among examples with so many each.
+fn check_slots(labels: &[Option<u8>], copies: NonZeroUsize) -> Result<(), PassError> {
     let (slots, copies) = (labels.len(), copies.get());
     let examples = slots / copies;
     if examples == 0 || examples * copies != slots || !examples.is_multiple_of(SLOT_GROUP) {
         return Err(PassError::Copies { copies, slots });
     }
+    Ok(())
+}
+
+/// Whether the slots hold examples in so many copies.
+pub(crate) fn check_copies(labels: &[Option<u8>], copies: NonZeroUsize) -> Result<(), PassError> {
+    check_slots(labels, copies)?;
+    let (copies, examples) = (copies.get(), labels.len() / copies);
     let differs = |example: &usize| {
         (1..copies).any(|copy| labels[copy * examples + example] != labels[*example])
     };

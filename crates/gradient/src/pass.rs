@@ -13,7 +13,7 @@ pub use self::delta::Delta;
 use self::delta::{multiply_slots, slot_scale};
 use self::steps::Saved;
 use crate::error::{PassError, Turn};
-use crate::gradient::{BlockGradient, Clipping, clipped_gradient};
+use crate::gradient::{BlockGradient, Clipping, check_copies, clipped_gradient};
 use crate::loss::{BlockLoss, softmax_cross_entropy};
 use crate::pooling::Pooling;
 use crate::tensor::Tensor;
@@ -202,9 +202,31 @@ impl BlockPass {
         clipping: Clipping,
     ) -> Result<BlockGradient, PassError> {
         self.expect(Turn::Gradient)?;
+        check_copies(&self.labels, copies)?;
+        self.clipped_group_gradient(copies, clipping)
+    }
+
+    /// As [`Self::clipped_mean_gradient`] for a block that has `slots` slots for each person, in
+    /// which images of his are, with labels of their own, or nothing: the mean of the gradients of
+    /// the images that are shown is what is clipped.
+    ///
+    /// With P = block / slots, slot k of person p is slot `k * P + p` of the block. Persons are
+    /// counted, and those that are clipped.
+    ///
+    /// **Privacy.** As for copies: the sum's sensitivity to one person is the clipping norm,
+    /// however many images he has.
+    ///
+    /// # Errors
+    /// As [`Self::clipped_mean_gradient`] but for the labels.
+    pub fn clipped_group_gradient(
+        &self,
+        slots: NonZeroUsize,
+        clipping: Clipping,
+    ) -> Result<BlockGradient, PassError> {
+        self.expect(Turn::Gradient)?;
         let factors = self.inputs.iter().zip(self.deltas.iter().rev());
         let stages: Vec<_> = self.plan.stages.iter().zip(factors).collect();
-        clipped_gradient(&stages, &self.labels, copies, clipping)
+        clipped_gradient(&stages, &self.labels, slots, clipping)
     }
 
     /// The stage that `turn` works on, if it is what the pass waits for.

@@ -178,3 +178,45 @@ fn rejects_copies_with_different_labels() {
     let refused = pass.clipped_mean_gradient(copies(3), Clipping::Flat(1.0));
     assert_eq!(refused, Err(PassError::CopyLabels { example: 4 }));
 }
+
+/// Persons with one to three images of any class; person 2 has none, the others' blanks lie
+/// anywhere.
+#[test]
+fn a_person_adds_the_clipped_mean_of_the_images_that_are_shown() {
+    for mut case in cases() {
+        let persons = SLOTS / 3;
+        let classes = case.plan.classes;
+        let shown = |slot: usize| {
+            let (person, k) = (slot % persons, slot / persons);
+            person != 2 && (k == person % 3 || (person + k).is_multiple_of(2))
+        };
+        case.labels = (0..SLOTS).map(|s| shown(s).then_some((s * 5 % classes) as u8)).collect();
+        let mean = |person: usize| {
+            let slots: Vec<usize> =
+                (0..3).map(|k| k * persons + person).filter(|&slot| shown(slot)).collect();
+            let mut mean = Vec::new();
+            for &slot in &slots {
+                let own = slot_gradient(&case, slot);
+                mean.resize(own.len(), 0.0);
+                let part = own.iter().map(|value| value / slots.len() as f64);
+                mean.iter_mut().zip(part).for_each(|(mean, value)| *mean += value);
+            }
+            mean
+        };
+        let means: Vec<Vec<f64>> = (0..persons).filter(|&p| p != 2).map(mean).collect();
+        let mut norms: Vec<f64> = means.iter().map(|mean| norm(mean)).collect();
+        norms.sort_by(f64::total_cmp);
+        let limit = norms[norms.len() / 2] * 0.999;
+        let mut expected = vec![0.0; means[0].len()];
+        for mean in &means {
+            let factor = (limit / norm(mean)).min(1.0);
+            expected.iter_mut().zip(mean).for_each(|(sum, value)| *sum += factor * value);
+        }
+        let pass = run(&case, &case.labels);
+        let got = pass.clipped_group_gradient(copies(3), Clipping::Flat(limit as f32)).unwrap();
+        assert_eq!(got.examples, persons - 1, "{}", case.name);
+        assert!(got.clipped > 0 && got.clipped < means.len());
+        let error = difference(&flat_gradient(&got), &expected);
+        assert!(error < 5e-5 * norm(&expected), "{}: {error}", case.name);
+    }
+}

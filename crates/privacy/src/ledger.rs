@@ -22,7 +22,7 @@ use crate::quantity::{Delta, Target};
 mod allowance;
 mod error;
 mod record;
-mod store;
+pub(crate) mod store;
 
 pub use error::LedgerError;
 pub use record::{Binding, Charge, Digest, Entry, Head, Pins, PrivacyUnit, Record, Run};
@@ -67,6 +67,7 @@ pub struct Ledger {
     abandoned: BTreeSet<u64>,
     target: Option<Target>,
     pins: Option<Pins>,
+    genesis: Digest,
     hash: Digest,
     pending: Option<PendingUpdate>,
     accountant: Accountant,
@@ -89,6 +90,20 @@ impl Ledger {
     /// [`LedgerError::Missing`], [`LedgerError::InUse`], [`LedgerError::Damaged`],
     /// [`LedgerError::OtherBinding`]: the model must not be trained then.
     pub fn open(path: &Path, binding: &Binding) -> Result<Self, LedgerError> {
+        let ledger = Self::open_grown(path, binding)?;
+        let (found, expected) = (ledger.binding.examples, binding.examples);
+        if found != expected {
+            return Err(LedgerError::of_size(found, expected));
+        }
+        Ok(ledger)
+    }
+
+    /// As [`open`](Self::open) for a data set that has grown since the ledger was made. All steps
+    /// count for all examples here: more than those that came later have spent.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`LedgerError::OtherBinding`] for a data set that has shrunk.
+    pub fn open_grown(path: &Path, binding: &Binding) -> Result<Self, LedgerError> {
         let ledger = Self::open_model(path, &binding.model)?;
         let differing = |field, got: &dyn ToString, expected: &dyn ToString| {
             Err(LedgerError::OtherBinding {
@@ -98,8 +113,8 @@ impl Ledger {
             })
         };
         let found = &ledger.binding;
-        if found.examples != binding.examples {
-            return differing("a data set of size", &found.examples, &binding.examples);
+        if found.examples > binding.examples {
+            return Err(LedgerError::of_size(found.examples, binding.examples));
         }
         if found.delta != binding.delta {
             return differing("delta", &found.delta.get(), &binding.delta.get());
@@ -117,7 +132,8 @@ impl Ledger {
     /// As [`Ledger::open`].
     pub fn open_model(path: &Path, model: &str) -> Result<Self, LedgerError> {
         let (store, contents) = Store::open(path)?;
-        let Contents { binding, records, hash, pending, target, pins, abandoned } = contents;
+        let Contents { binding, records, genesis, hash, pending, target, pins, abandoned } =
+            contents;
         if binding.model != model {
             let (got, expected) = (binding.model, model.to_owned());
             return Err(LedgerError::OtherBinding { field: "model", got, expected });
@@ -139,6 +155,7 @@ impl Ledger {
             abandoned,
             target,
             pins,
+            genesis,
             hash,
             pending,
             accountant,
@@ -264,6 +281,12 @@ impl Ledger {
         &self.binding
     }
 
+    /// By what this ledger differs from any other, also of the same model: the first hash of its
+    /// chain. Ledgers of earlier releases had the same if they were made for the same.
+    pub fn identity(&self) -> Digest {
+        self.genesis
+    }
+
     /// All records, oldest first.
     pub fn records(&self) -> &[Record] {
         &self.records
@@ -272,7 +295,12 @@ impl Ledger {
     /// The records as runs of steps that spent alike, oldest first; those that spent nothing are
     /// left out.
     pub fn runs(&self) -> Vec<Run> {
-        runs(&self.records)
+        self.runs_from(0)
+    }
+
+    /// The same of the records from number `first` on.
+    pub fn runs_from(&self, first: usize) -> Vec<Run> {
+        runs(self.records.get(first..).unwrap_or_default())
     }
 
     /// Length, version and hash of the ledger.

@@ -24,8 +24,9 @@
 //!
 //! - Neighbours differ by one example, which is replaced by nothing (zero-out): the number of
 //!   examples is public, and sets q, σ and the number of steps. The bounds are those for adding or
-//!   removing an example. One example is one unit. Somebody with many examples in the data is
-//!   protected less.
+//!   removing an example. One example is one unit, and somebody with many examples in the data is
+//!   protected less, unless the unit is a person with all his examples
+//!   ([`ledger::PrivacyUnit`]): then read person for example throughout.
 //! - *All* gradients go through the mechanism, those of encrypted biases included, and are divided
 //!   by the expected batch size, not the true one. Otherwise nothing is proven
 //!   ([`ledger::Charge::Unproven`]).
@@ -70,6 +71,7 @@
 //! ```
 
 mod accountant;
+pub mod data;
 mod discrete_gaussian;
 mod epsilon;
 mod integers;

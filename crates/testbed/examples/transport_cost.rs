@@ -115,6 +115,7 @@ impl Side {
             warmup: 20,
             averaging: None,
             augmentation: None,
+            persons: None,
             privacy: Privacy::None,
         };
         let session = SessionOptions {

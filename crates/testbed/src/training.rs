@@ -168,6 +168,7 @@ pub fn request(key: &Arc<RootKey>, ledger: &Path, options: TrainingOptions) -> T
         protocol: Protocol::default(),
         pipeline: None,
         memory: Memory::default(),
+        account: None,
     }
 }
 
@@ -190,6 +191,7 @@ pub fn open(epochs: f64) -> TrainingOptions {
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::None,
     }
 }

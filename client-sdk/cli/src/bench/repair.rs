@@ -128,6 +128,7 @@ async fn train(
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::Budget { target, clipping_norm: defaults::CLIPPING_NORM },
     };
     let session = SessionOptions {

@@ -160,6 +160,7 @@ impl Measured {
             protocol: Protocol::default(),
             pipeline: None,
             memory: Memory::default(),
+            account: None,
         };
         let marks = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&marks);
@@ -219,6 +220,7 @@ fn options(steps: u64, examples: usize, blocks: u64) -> Result<TrainingOptions, 
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::Budget { target, clipping_norm: defaults::CLIPPING_NORM },
     })
 }

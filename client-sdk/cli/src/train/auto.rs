@@ -38,6 +38,7 @@ pub fn options(examples: usize, delta: Delta) -> Result<TrainingOptions, CliErro
         warmup: 0,
         averaging: Some(if few { SHORT_AVERAGING } else { AVERAGING }),
         augmentation: None,
+        persons: None,
         privacy: Privacy::Budget { target, clipping_norm: defaults::CLIPPING_NORM },
     })
 }

@@ -219,3 +219,42 @@ fn rejects_budgets_for_recipes_without_privacy() {
     let error = Machine::new().run(&arguments).refused(2);
     assert_says(&error, &["the recipe adds no noise", "--privacy dp"]);
 }
+
+#[test]
+fn a_grid_is_searched_by_validation_images_best_first() {
+    let machine = Machine::new();
+    let network = machine.file("tiny.toml", TINY);
+    let recipe = format!(
+        r#"
+        name = "tiny-eps8"
+        description = "Tiny"
+        network = {network:?}
+        seeds = [1, 2]
+        [privacy.budget]
+        epsilon = 8.0
+        delta = 1e-5
+        clipping_norm = 0.1
+        [training]
+        epochs = 2.0
+        blocks = 1
+        optimizer = {{ sgd = {{ momentum = 0.9, nesterov = false }} }}
+        learning_rate = 1.0
+        decay = "constant"
+        "#
+    );
+    let recipe = machine.file("tiny-eps8.toml", &recipe);
+    let search = ["recipes", "search", &recipe, "--limit", "3000", "--validation", "500"];
+    let vary = ["--vary", "training.learning_rate=0.001,8", "--seeds", "2"];
+    let found = machine.run(&[&search[..], &vary, &["--json"]].concat()).json();
+    assert_eq!((&found["trained"], &found["validated"]), (&2500.into(), &500.into()));
+    let settings = found["settings"].as_array().unwrap();
+    let best = &settings[0];
+    assert_eq!(best["values"], serde_json::json!([["training.learning_rate", "8"]]), "{found}");
+    assert!(best["accuracy"].as_f64() > settings[1]["accuracy"].as_f64(), "{found}");
+    assert!(best["epsilon"].as_f64().unwrap() <= 8.0 && best["seeds"] == 2, "{found}");
+    let text = machine.run(&[&search[..], &vary].concat()).succeeded().stdout;
+    assert_says(&text, &["VALIDATION", "training.learning_rate=8", "does not include the search"]);
+    let refused =
+        machine.run(&[&search[..5], &["--validation", "3000"], &vary[..2]].concat()).refused(2);
+    assert_says(&refused, &["--validation 3000: there are 3000 training images"]);
+}

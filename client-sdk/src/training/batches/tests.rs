@@ -145,3 +145,41 @@ fn every_example_comes_once_per_epoch_and_the_last_batch_is_smaller() {
     }
     assert_ne!(epoch(0), epoch(1));
 }
+
+#[test]
+fn persons_take_the_same_slots_however_many_images_they_have() {
+    let owners: Vec<String> = (0..900u32)
+        .flat_map(|person| vec![format!("{person:03}"); person as usize % 20 + 1])
+        .collect();
+    let of_person = |example: usize| owners[example].parse::<usize>().unwrap();
+    let persons = Persons::new(&owners, 5).unwrap();
+    let batch: Vec<usize> = (100..400).collect();
+    let cut = person_blocks(&batch, 2, &persons, &randomness(), 5);
+    assert!(cut.len() == 2 && cut.iter().all(|block| block.len() == SLOTS));
+    let stride = SLOTS / 8;
+    let mut seen = Vec::new();
+    for block in &cut {
+        for place in 0..stride {
+            let slots: Vec<Slot> = (0..8).map(|at| block[at * stride + place]).collect();
+            let person = of_person(slots[0].view.example);
+            assert!(
+                slots.iter().all(|slot| of_person(slot.view.example) == person),
+                "one person's"
+            );
+            let filled = slots.iter().filter(|slot| slot.filled).count();
+            if filled > 0 {
+                assert_eq!(filled, (person % 20 + 1).min(5));
+                seen.push(person);
+            }
+        }
+    }
+    assert_eq!(sorted(seen), batch);
+    // Who else has how many images moves nobody.
+    let fewer = Persons::new(&owners[..owners.len() - 5], 5).unwrap();
+    let places = |persons: &Persons| -> Vec<bool> {
+        let cut = person_blocks(&batch, 2, persons, &randomness(), 5);
+        cut.iter().flatten().map(|slot| slot.filled).collect()
+    };
+    assert_eq!(fewer.len(), persons.len());
+    assert_eq!(places(&fewer), places(&persons));
+}

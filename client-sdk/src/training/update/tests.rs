@@ -9,13 +9,14 @@ use sphinx_optimizer::{Decay, OptimizerSpec};
 use sphinx_privacy::{Delta, Target};
 
 use super::*;
-use crate::training::augmentation::{Augmentation, copies};
+use crate::training::augmentation::Augmentation;
 use crate::training::batches;
 use crate::training::clear::ClearTwin;
 use crate::training::inputs::{Inputs, Slot};
 use crate::training::options::TrainingOptions;
+use crate::training::persons::Persons;
 use crate::training::randomness::{Purpose, StepRandomness};
-use crate::training::step::gradients;
+use crate::training::step::{Sharing, gradients};
 
 const NORM: f32 = 0.1;
 
@@ -50,6 +51,7 @@ fn options(blocks: u64) -> TrainingOptions {
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy: Privacy::Budget { target, clipping_norm: NORM },
     }
 }
@@ -107,9 +109,14 @@ impl Coupling {
 
     fn sums(&mut self, slots: &[Vec<Slot>]) -> Vec<BlockGradient> {
         let inputs = Inputs::new(&self.plan, &self.data).unwrap();
-        let copies = copies(self.options.augmentation);
+        let of_one = self.options.slots_of_one();
+        let sharing = match self.options.persons {
+            Some(_) => Sharing::Persons(of_one),
+            None => Sharing::Copies(of_one),
+        };
         let clipping = Clipping::Flat(NORM);
-        let sums = gradients(&mut self.twin, &self.plan, &inputs, slots, copies, clipping).unwrap();
+        let sums = gradients(&mut self.twin, &self.plan, &inputs, slots, sharing, clipping);
+        let sums = sums.unwrap();
         sums.into_iter().map(|(gradient, _)| gradient).collect()
     }
 }
@@ -181,6 +188,46 @@ fn a_neighbour_moves_the_release_by_one_clipped_example_and_no_other_bit() {
             assert!((1.0 - slack - 1e-5..=1.0 + slack).contains(&length), "{copies}: {length}");
             released(&world.options, (&whole, &part));
         }
+    }
+}
+
+/// Of persons with 1 to 20 images, of whom a step shows 4 at most: whoever goes takes one clipped
+/// mean with him, and where the others are does not change.
+#[test]
+fn a_person_moves_the_sum_by_one_clipped_mean_and_no_other_bit() {
+    let mut owners = Vec::new();
+    for person in 0..2 * SLOTS / 4 {
+        owners.extend(vec![format!("{person:04}"); person % 20 + 1]);
+    }
+    let persons = Arc::new(Persons::new(&owners, 4).unwrap());
+    let mut world = Coupling::new(1);
+    world.data = alike(owners.len());
+    world.options.persons = Some(Arc::clone(&persons));
+    let everybody: Vec<usize> = (0..persons.len()).collect();
+    let randomness = StepRandomness::new([2; 32]);
+    let blocks = |batch: &[usize]| batches::person_blocks(batch, 2, &persons, &randomness, 3);
+    let slots = blocks(&everybody);
+    let whole = world.sums(&slots);
+    assert!(whole.iter().all(|block| (block.examples, block.clipped) == (SLOTS / 4, SLOTS / 4)));
+    // Of 1, of 3, of 4 and of 20 images.
+    for gone in [0, 2, 3, 1019] {
+        let name = format!("{gone:04}");
+        let others = only(&slots, |_, _, example| owners[example] != name);
+        let alone = only(&slots, |_, _, example| owners[example] == name);
+        let shown = alone.iter().flatten().filter(|slot| slot.filled).count();
+        assert_eq!(shown, (gone % 20 + 1).min(4));
+        let part = world.sums(&others);
+        assert!(whole[0] == part[0] || whole[1] == part[1], "the other block keeps every bit");
+        let alone = world.sums(&alone);
+        let [whole, part, alone] = [&whole, &part, &alone].map(|sums| flat_sum(sums));
+        let moved = difference(&whole, &part);
+        let zeros = vec![0.0; moved.len()];
+        let norm = f64::from(NORM);
+        let slack = maker(&options(2)).mechanism.unwrap().spec().slack;
+        assert!(distance(&alone, &zeros) <= norm, "{gone}");
+        let length = distance(&moved, &zeros) / norm;
+        let slack = 4.0 * slack;
+        assert!((1.0 - slack - 1e-5..=1.0 + slack).contains(&length), "{gone}: {length}");
     }
 }
 

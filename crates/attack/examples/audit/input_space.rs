@@ -108,6 +108,7 @@ impl Experiment {
             warmup: 0,
             averaging: None,
             augmentation: None,
+            persons: None,
             privacy: Privacy::Budget { target, clipping_norm: self.clipping_norm },
         }
     }

@@ -1,8 +1,8 @@
 //! Audits the claimed ε from what the server sees, and shows that the audit finds mechanisms that
 //! do not keep it.
 //!
-//! `cargo run --release -p sphinx-attack --example audit -- [gradients | images | neighbours]`:
-//! some minutes on two cores for all three. Every bound holds with 95 % confidence.
+//! `cargo run --release -p sphinx-attack --example audit -- [gradients | curve | images | neighbours]`:
+//! some minutes on two cores for all. Every bound holds with 95 % confidence.
 
 mod gradient_space;
 mod input_space;
@@ -15,6 +15,7 @@ use std::error::Error;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
+use sphinx_attack::tradeoff;
 use sphinx_network::{NetworkSpec, Plan, initial_parameters};
 
 use crate::gradient_space::{Claim, DIMENSION, Outcome};
@@ -26,6 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
     if wanted("gradients") {
         gradients()?;
+    }
+    if wanted("curve") {
+        curve()?;
     }
     if wanted("images") {
         images()?;
@@ -81,6 +85,26 @@ fn gradient_line(
         guesses.made,
         all.trials_bound()
     );
+    Ok(())
+}
+
+/// The whole trade-off curve of one step on all examples.
+fn curve() -> Result<(), Box<dyn Error>> {
+    println!("\n| claimed ε | σ | noise | trials | probability if the claim holds | ε ≥ |");
+    println!("|---|---|---|---|---|---|");
+    for epsilon in [3.0, 8.0] {
+        for noise in [1.0, 0.9] {
+            let claim = Claim::single_step(epsilon)?.weakened(1.0 / noise);
+            let sigma = claim.plan.segment.noise_multiplier.get();
+            let trials = 20_000;
+            let outcome = claim.run(trials, &mut ChaCha20Rng::seed_from_u64(12))?;
+            let probability = tradeoff::probability(&outcome.scores, &outcome.inside, sigma);
+            let bound = outcome.trials_bound();
+            println!(
+                "| {epsilon} | {sigma:.3} | {noise} | {trials} | {probability:.1e} | {bound:.2} |"
+            );
+        }
+    }
     Ok(())
 }
 

@@ -89,6 +89,7 @@ impl Victim {
             },
             pipeline: None,
             memory: Memory::default(),
+            account: None,
         };
         let trained = self.client.train_model(request, |_| false).await;
         Ok(trained.map(|summary| summary.version))
@@ -118,6 +119,7 @@ fn options(privacy: Privacy) -> TrainingOptions {
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy,
     }
 }

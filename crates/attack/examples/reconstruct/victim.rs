@@ -194,6 +194,7 @@ fn options(learning_rate: f32, privacy: Privacy) -> TrainingOptions {
         warmup: 0,
         averaging: None,
         augmentation: None,
+        persons: None,
         privacy,
     }
 }

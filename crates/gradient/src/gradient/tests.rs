@@ -79,13 +79,13 @@ fn span_sum(
     threshold: f32,
     run: impl Fn(Span<'_, '_>) -> SpanSum,
 ) -> (Vec<f64>, usize) {
-    let labels = [Some(0); SLOTS];
+    let shown = [(SLOTS / examples) as u32; SLOTS];
     let mut clip_factors = [0.0; SLOTS];
     let sum = run(Span {
         stages,
         scratch: &mut Scratch::new(stages, SLOTS / examples),
         first: 0,
-        labels: &labels[..examples],
+        shown: &shown[..examples],
         copies: Copies { count: SLOTS / examples, stride: examples },
         threshold: Some(threshold),
         factors: &mut clip_factors[..examples],

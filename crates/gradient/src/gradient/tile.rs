@@ -40,13 +40,13 @@ pub(super) struct Span<'a, 's> {
     pub(super) stages: &'a [StageFactors<'a>],
     pub(super) scratch: &'a mut Scratch<'s>,
     pub(super) first: usize,
-    /// Of the examples of this span.
-    pub(super) labels: &'a [Option<u8>],
+    /// Slots in use of each example of this span: 0 for padding.
+    pub(super) shown: &'a [u32],
     pub(super) copies: Copies,
     /// Norm above which an example is scaled down.
     pub(super) threshold: Option<f32>,
-    /// What each copy of an example is multiplied by in the sum: its clipping factor over the
-    /// number of copies.
+    /// What each slot of an example is multiplied by in the sum: its clipping factor over the
+    /// number of its slots in use.
     pub(super) factors: &'a mut [f32],
 }
 
@@ -89,24 +89,24 @@ impl WithSimd for Span<'_, '_> {
     fn with_simd<S: Simd>(self, simd: S) -> SpanSum {
         let lanes = S::F32_LANES;
         let Scratch { tiles, gram } = self.scratch;
-        let share = 1.0 / self.copies.count as f32;
         let (mut clipped, mut not_finite) = (0, 0);
 
         for lane in (0..SLOT_GROUP).step_by(lanes) {
-            for first in (lane..self.labels.len()).step_by(SLOT_GROUP) {
+            for first in (lane..self.shown.len()).step_by(SLOT_GROUP) {
                 let slot = self.first + first;
+                let shown = &self.shown[first..][..lanes];
                 let squares = if self.copies.count == 1 {
                     squared_norms(simd, self.stages, tiles, slot)
                 } else {
                     let stages = (self.stages, self.copies);
-                    squared_norms_of_means(simd, stages, tiles, gram, slot)
+                    squared_norms_of_means(simd, stages, tiles, gram, (slot, shown))
                 };
-                let labels = &self.labels[first..][..lanes];
                 let factors = &mut self.factors[first..][..lanes];
-                for ((square, label), factor) in squares.iter().zip(labels).zip(&mut *factors) {
+                for ((square, &shown), factor) in squares.iter().zip(shown).zip(&mut *factors) {
                     // Padding counts as well: its factor is zero, but zero times infinity is not.
                     // It also goes through the same steps, so that time does not tell it.
-                    let filled = label.is_some();
+                    let filled = shown > 0;
+                    let share = 1.0 / shown.max(1) as f32;
                     not_finite += usize::from(!(*square as f32).is_finite());
                     let clipping = clip_factor(*square, self.threshold);
                     clipped += usize::from(filled & (clipping < 1.0));
@@ -151,8 +151,8 @@ fn squared_norms<S: Simd>(
     totals
 }
 
-/// As [`squared_norms`] for the mean over the copies of each example; leaves the *sums* over the
-/// copies in the tiles.
+/// As [`squared_norms`] for the mean over the slots in use of each example; leaves the *sums* over
+/// its slots in the tiles. Slots that are not in use add zeros.
 ///
 /// The gradients of convolutions are formed, so what is measured is what is released. Those of
 /// dense layers go into the released sum copy by copy, and their rounding there is that of the
@@ -166,7 +166,7 @@ fn squared_norms_of_means<S: Simd>(
     (stages, copies): (&[StageFactors<'_>], Copies),
     tiles: &mut [Option<ConvTile<'_>>],
     gram: &mut Gram,
-    slot: usize,
+    (slot, shown): (usize, &[u32]),
 ) -> [f64; SLOT_GROUP] {
     let mut norms = [0.0; SLOT_GROUP];
     let mut spreads = [0.0; SLOT_GROUP];
@@ -186,9 +186,12 @@ fn squared_norms_of_means<S: Simd>(
         }
     }
     let count = copies.count as f64;
-    // ‖mean‖ = ‖sum‖ / count; the copies' norms add up to the spread, each is divided by the count,
-    // and the mean of that over the slots is another division.
-    std::array::from_fn(|lane| (norms[lane] / (count * count)).max(spreads[lane] / count.powi(4)))
+    // ‖mean‖ = ‖sum‖ / shown; the copies' norms add up to the spread, each is divided by the number
+    // shown, and the mean of that over all slots is another division.
+    std::array::from_fn(|lane| {
+        let shown = f64::from(shown.get(lane).copied().unwrap_or(0).max(1));
+        norms[lane].max(spreads[lane] / (count * count)) / (shown * shown)
+    })
 }
 
 #[inline(always)]

@@ -42,16 +42,27 @@ impl Accountant {
         if at_low > 0.0 {
             return Ok(low);
         }
-        let (mut inside, mut outside) = ((low, at_low), (low + low / 4 + 1, 0.0));
+        let (mut inside, mut outside) = ((low, at_low), (0, 0.0));
+        outside.0 = low + self.steps_of(segment).saturating_add(low) / 64 + 1;
         loop {
             outside.1 = excess(outside.0);
             if outside.1 > 0.0 || outside.0 >= MAX_STEPS {
                 break;
             }
+            // As far as the secant says, and a little more: ε grows more slowly there.
+            let stride = outside.0 - inside.0;
+            let needed = -1.05 * outside.1 / (outside.1 - inside.1) * stride as f64;
             inside = outside;
-            outside.0 += outside.0 / 4 + 1;
+            outside.0 += (needed.ceil() as u64).clamp(1, stride.saturating_mul(8));
         }
         Ok(last_within(inside, outside, excess))
+    }
+
+    /// Steps composed with the parameters of `segment`.
+    fn steps_of(&self, segment: &Segment) -> u64 {
+        let (rate, noise) = (segment.sampling_rate, segment.noise_multiplier);
+        let same = self.mechanisms.iter().filter(|(q, sigma, _)| (*q, *sigma) == (rate, noise));
+        same.map(|(_, _, steps)| steps).sum()
     }
 
     /// Whether some parameters were chosen after outputs had been seen.

@@ -137,6 +137,12 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// A data set of another size.
+    pub(crate) fn of_size(got: u64, expected: u64) -> Self {
+        let (got, expected) = (got.to_string(), expected.to_string());
+        Self::OtherBinding { field: "a data set of size", got, expected }
+    }
+
     pub(crate) fn damaged(path: &Path, cause: impl ToString) -> Self {
         Self::Damaged { path: path.to_owned(), cause: cause.to_string() }
     }
@@ -170,6 +176,11 @@ impl LedgerError {
 
     /// A failure while writing.
     pub(crate) fn writing(path: &Path, error: impl Into<redb::Error>) -> Self {
-        Self::Storage { path: path.to_owned(), cause: error.into().to_string() }
+        Self::unusable(path, error.into())
+    }
+
+    /// A failure of something else.
+    pub(crate) fn unusable(path: &Path, cause: impl ToString) -> Self {
+        Self::Storage { path: path.to_owned(), cause: cause.to_string() }
     }
 }

@@ -88,6 +88,9 @@ impl TryFrom<String> for Digest {
 pub enum PrivacyUnit {
     /// One example, or nothing in its place: the number of examples is public (zero-out).
     Example,
+    /// One person with all that belongs to him, or nothing in its place: the number of persons is
+    /// public.
+    Person,
 }
 
 /// What a ledger belongs to. It never changes, and every record's hash depends on it.
@@ -206,7 +209,8 @@ pub struct Record {
 }
 
 /// Consecutive steps that spent alike.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Run {
     /// What each step spent.
     pub charge: Charge,

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use rand::TryRng;
+use rand::rngs::SysRng;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,10 @@ const CACHE_BYTES: usize = 16 << 20;
 struct Header {
     format: u32,
     binding: Binding,
+    /// At random, so that no two ledgers begin with the same hash. Absent in those of earlier
+    /// releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<Digest>,
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -43,6 +49,8 @@ struct StoredHead {
 pub(super) struct Contents {
     pub binding: Binding,
     pub records: Vec<Record>,
+    /// Hash before the first record.
+    pub genesis: Digest,
     pub hash: Digest,
     pub pending: Option<Vec<u8>>,
     pub target: Option<Target>,
@@ -71,7 +79,11 @@ impl Store {
         }
         drop(private_file(&draft).map_err(io)?);
         let database = builder().create(&draft).map_err(|e| LedgerError::writing(path, e))?;
-        let header = to_json(path, &Header { format: FORMAT, binding: binding.clone() })?;
+        let mut id = [0; 32];
+        let random = SysRng.try_fill_bytes(&mut id);
+        random.map_err(|error| LedgerError::unusable(path, error))?;
+        let header = Header { format: FORMAT, binding: binding.clone(), id: Some(Digest(id)) };
+        let header = to_json(path, &header)?;
         let head = to_json(path, &StoredHead { records: 0, hash: Digest::genesis(&header) })?;
         Self { database, path: path.to_owned() }.write(|transaction| {
             let mut meta = transaction.open_table(META)?;
@@ -196,7 +208,8 @@ impl Store {
         }
         let head: StoredHead = from_json(path, &field("head")?)?;
 
-        let mut hash = Digest::genesis(&header_bytes);
+        let genesis = Digest::genesis(&header_bytes);
+        let mut hash = genesis;
         let mut chain = Vec::new();
         for row in records.iter().map_err(|e| failed(e.into()))? {
             let (number, bytes) = row.map_err(|e| failed(e.into()))?;
@@ -243,7 +256,8 @@ impl Store {
             return Err(LedgerError::damaged(path, cause));
         }
         let binding = header.binding;
-        Ok(Contents { binding, records: chain, hash, pending: waiting, target, pins, abandoned })
+        let (records, pending) = (chain, waiting);
+        Ok(Contents { binding, records, genesis, hash, pending, target, pins, abandoned })
     }
 }
 
@@ -253,7 +267,7 @@ fn read_target(path: &Path, bytes: &[u8]) -> Result<Target, LedgerError> {
     Target::new(target.epsilon(), target.delta()).map_err(|e| LedgerError::damaged(path, e))
 }
 
-fn builder() -> redb::Builder {
+pub(crate) fn builder() -> redb::Builder {
     let mut builder = Database::builder();
     // A plain open trusts pages that were altered after they were written.
     builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
@@ -261,7 +275,7 @@ fn builder() -> redb::Builder {
 }
 
 /// A new file that only its owner can read.
-fn private_file(path: &Path) -> std::io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -269,11 +283,13 @@ fn private_file(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, LedgerError> {
-    serde_json::to_vec(value)
-        .map_err(|e| LedgerError::Storage { path: path.to_owned(), cause: e.to_string() })
+pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, LedgerError> {
+    serde_json::to_vec(value).map_err(|error| LedgerError::unusable(path, error))
 }
 
-fn from_json<T: for<'a> Deserialize<'a>>(path: &Path, bytes: &[u8]) -> Result<T, LedgerError> {
+pub(crate) fn from_json<T: for<'a> Deserialize<'a>>(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<T, LedgerError> {
     serde_json::from_slice(bytes).map_err(|error| LedgerError::damaged(path, error))
 }

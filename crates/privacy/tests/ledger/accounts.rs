@@ -10,15 +10,15 @@ fn delta() -> Delta {
 }
 
 /// The tables and bytes of a ledger as the first version of the program wrote them, before it knew
-/// privacy loss distributions: three steps under a budget.
-fn write_old_ledger(path: &std::path::Path) {
+/// privacy loss distributions: steps under a budget.
+fn write_old_ledger(path: &std::path::Path, steps: u64) {
     const HEADER: &str =
         r#"{"format":1,"binding":{"model":"m","examples":60000,"delta":0.00001,"unit":"example"}}"#;
     const CHARGE: &str = r#"{"gaussian":{"sampling_rate":0.029716666666666666,"noise_multiplier":1.457763671875,"clipping_norm":0.10000000149011612,"overflow_probability":2.5864e-10}}"#;
     const TARGET: &str = r#"{"epsilon":2.0,"delta":0.00001}"#;
     let update = Digest::of(b"update").to_string();
     let mut hash = Digest::of(format!("sphinx privacy ledger{HEADER}").as_bytes());
-    let records: Vec<String> = (0..3)
+    let records: Vec<String> = (0..steps)
         .map(|step| {
             let record = format!(
                 r#"{{"entry":{{"session":"00/{step}","step":{step},"charge":{CHARGE}}},"update":"{update}","previous":"{hash}"}}"#
@@ -27,7 +27,7 @@ fn write_old_ledger(path: &std::path::Path) {
             record
         })
         .collect();
-    let head = format!(r#"{{"records":3,"hash":"{hash}"}}"#);
+    let head = format!(r#"{{"records":{steps},"hash":"{hash}"}}"#);
     let database = Database::create(path).unwrap();
     let transaction = database.begin_write().unwrap();
     {
@@ -50,7 +50,7 @@ fn write_old_ledger(path: &std::path::Path) {
 #[test]
 fn old_ledgers_are_accounted_anew() {
     let home = Home::new();
-    write_old_ledger(&home.path());
+    write_old_ledger(&home.path(), 3);
     let mut ledger = home.open().unwrap();
     assert_eq!((ledger.head().records, ledger.target()), (3, target(2.0)));
     let [Run { charge: Charge::Gaussian { noise_multiplier, .. }, steps: 3 }] = ledger.runs()[..]
@@ -80,6 +80,14 @@ fn charge_of(sigma: f64) -> Charge {
         overflow_probability: 1e-9,
     };
     Charge::gaussian(&segment, 0.1)
+}
+
+fn charge_segment(charge: Charge) -> Segment {
+    let Charge::Gaussian { sampling_rate, noise_multiplier, overflow_probability, .. } = charge
+    else {
+        panic!("{charge:?}")
+    };
+    Segment { sampling_rate, noise_multiplier, steps: 1, overflow_probability }
 }
 
 /// Records steps until the budget is spent and says what was spent then and would have been.
@@ -129,4 +137,19 @@ fn a_further_training_with_other_parameters_counts_by_renyi_divergences() {
     assert!(second.pld.unwrap() < second.rdp);
     let again = home_reopened(&home, ledger).spent(delta()).unwrap();
     assert!(again.adaptive && (again.proven() / second.proven() - 1.0).abs() < 1e-12, "{again:?}");
+}
+
+/// What `sphinx privacy show` does. Written in one transaction, as ten thousand would take minutes.
+#[test]
+fn a_ledger_of_ten_thousand_steps_is_shown_within_a_second() {
+    let home = Home::new();
+    write_old_ledger(&home.path(), 10_000);
+    let started = std::time::Instant::now();
+    let ledger = Ledger::open_model(&home.path(), "m").unwrap();
+    let spent = ledger.spent(delta()).unwrap();
+    let runs = ledger.runs();
+    let segment = charge_segment(runs[0].charge);
+    let left = ledger.remaining(&segment, target(12.5).unwrap()).unwrap();
+    assert!(spent.proven() < 12.5 && left > 0, "{spent:?} {left}");
+    assert!(started.elapsed().as_millis() < 1000, "{:?}", started.elapsed());
 }

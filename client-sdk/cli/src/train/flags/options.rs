@@ -54,6 +54,7 @@ impl TrainingFlags {
             warmup: warmup.unwrap_or(0),
             averaging: self.averaging.or(recipe.and_then(|recipe| recipe.averaging)),
             augmentation: self.augmentation(recipe.and_then(|recipe| recipe.augmentation))?,
+            persons: None,
             privacy,
         };
         let usual = match kind {
@@ -207,6 +208,7 @@ mod tests {
             warmup: 9,
             averaging: Some(0.99),
             augmentation: Some(Augmentation { copies: 8, shift: 2 }),
+            persons: None,
             privacy: Privacy::Budget {
                 target: Target::new(2.0, Delta::new(1e-5).unwrap()).unwrap(),
                 clipping_norm: 0.5,
