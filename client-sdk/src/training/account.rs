@@ -71,9 +71,8 @@ impl DataAccount {
 
 /// The units of privacy of a data set as its ledger knows them.
 pub(crate) fn units(ledger: &DataLedger, (data, persons): (&Dataset, Option<&Persons>)) -> Units {
-    let shape = data.shape();
-    let images = (0..data.len()).filter_map(|index| data.levels(index));
-    let images = ledger.digester().images([shape.channels, shape.height, shape.width], images);
+    let origins = (0..data.len()).filter_map(|index| data.origin(index));
+    let images = ledger.digester().images(origins);
     match persons {
         Some(persons) => ledger.digester().persons(images, persons.names()),
         None => images,

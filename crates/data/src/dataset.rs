@@ -1,5 +1,6 @@
 //! Labelled images in memory, and batches of them in batch-axis order.
 
+use sha2::{Digest, Sha256};
 use sphinx_network::Shape;
 
 use crate::classes::Classes;
@@ -19,6 +20,22 @@ pub struct Dataset {
     labels: Vec<u8>,
     shape: Shape,
     classes: Classes,
+    /// Of the images before a pipeline altered them; empty where none did.
+    origins: Vec<Origin>,
+}
+
+/// What an image was before any pipeline: [`origin`] of its decoded pixels.
+pub type Origin = [u8; 32];
+
+/// SHA-256 of an image's shape and levels `[channel][row][column]`: the same for the same pixels,
+/// whatever file they came in.
+pub fn origin(shape: Shape, levels: &[u8]) -> Origin {
+    let mut hash = Sha256::new();
+    for side in [shape.channels, shape.height, shape.width] {
+        hash.update((side as u64).to_le_bytes());
+    }
+    hash.update(levels);
+    hash.finalize().into()
 }
 
 /// A data set in two: images to train on, and images that training never sees.
@@ -52,13 +69,28 @@ impl Dataset {
             let (got, classes) = (labels[index], classes.len());
             return Err(DatasetError::Label { index, got, classes });
         }
-        Ok(Self { levels, labels, shape, classes })
+        Ok(Self { levels, labels, shape, classes, origins: Vec::new() })
+    }
+
+    /// Notes what the images were before a pipeline altered them, one origin per image.
+    pub(crate) fn with_origins(self, origins: Vec<Origin>) -> Self {
+        debug_assert_eq!(origins.len(), self.labels.len());
+        Self { origins, ..self }
+    }
+
+    /// What an image was before any pipeline; `None` beyond the end.
+    pub fn origin(&self, index: usize) -> Option<Origin> {
+        match self.origins.get(index) {
+            Some(origin) => Some(*origin),
+            None => self.levels(index).map(|levels| origin(self.shape, levels)),
+        }
     }
 
     /// Keeps the first `len` images; all if there are no more.
     pub fn truncate(&mut self, len: usize) {
         self.labels.truncate(len);
         self.levels.truncate(self.labels.len() * self.shape.len());
+        self.origins.truncate(self.labels.len());
     }
 
     /// The images of those indices, in that order.
@@ -70,7 +102,9 @@ impl Dataset {
         let levels = indices.iter().filter_map(|&index| self.levels(index)).flatten();
         let levels = levels.copied().collect();
         let labels = indices.iter().map(|&index| self.labels[index]).collect();
-        Ok(Self { levels, labels, shape: self.shape, classes: self.classes.clone() })
+        let origins = indices.iter().filter_map(|&index| self.origins.get(index).copied());
+        let (origins, classes) = (origins.collect(), self.classes.clone());
+        Ok(Self { levels, labels, shape: self.shape, classes, origins })
     }
 
     /// Number of images.

@@ -16,7 +16,7 @@ mod shown;
 pub mod sources;
 
 pub use classes::Classes;
-pub use dataset::{Dataset, TrainTest};
+pub use dataset::{Dataset, Origin, TrainTest, origin};
 pub use error::DatasetError;
 pub use inspect::{ClassCount, Inspection, SizeCount};
 pub use levels::{pixel, pixels};

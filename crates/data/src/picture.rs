@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GenericImageView, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
+use sphinx_network::Shape;
+
 pub use digit::Digit;
 pub(crate) use digit::{grey, is_digit_form};
 
+use crate::dataset::{Origin, origin};
 use crate::shown::shown;
 
 /// Largest picture decoded: 64 megapixels, some 256 MB decoded. A small file can announce more
@@ -95,6 +98,24 @@ impl Picture {
     /// Whether it has colours, by its form: a grey picture may be stored as a coloured one.
     pub fn has_colour(&self) -> bool {
         self.0.color().has_color()
+    }
+
+    /// What its pixels are, whatever pipeline they go through: a grey picture has the origin of the
+    /// same levels in an array.
+    pub(crate) fn origin(&self) -> Origin {
+        let (width, height) = self.0.dimensions();
+        let colours = self.0.color();
+        let samples = match (colours.has_color(), colours.has_alpha()) {
+            (false, false) => self.0.to_luma8().into_raw(),
+            (false, true) => self.0.to_luma_alpha8().into_raw(),
+            (true, false) => self.0.to_rgb8().into_raw(),
+            (true, true) => self.0.to_rgba8().into_raw(),
+        };
+        let (width, height) = (width as usize, height as usize);
+        let channels = samples.len() / (width * height).max(1);
+        let plane = |channel: usize| samples.iter().skip(channel).step_by(channels.max(1)).copied();
+        let planes: Vec<u8> = (0..channels).flat_map(plane).collect();
+        origin(Shape::new(channels, height, width), &planes)
     }
 
     pub(crate) fn into_image(self) -> DynamicImage {

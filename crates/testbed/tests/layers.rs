@@ -32,7 +32,7 @@ const TABLE: &[Row<'_>] = &[
     ("telemetry", &[]),
     ("tls", &[]),
     ("data", &["network"]),
-    ("mnist", &["data"]),
+    ("mnist", &["data", "network"]),
     // What both ends agree on, and how they talk.
     ("proto", &["network", "optimizer"]),
     ("access", &["proto"]),

@@ -12,7 +12,7 @@ use sphinx_network::Shape;
 use super::found::{Found, Images, Part, SourceKind, Split};
 use super::idx::MAX_BYTES;
 use crate::classes::Classes;
-use crate::dataset::{Dataset, TrainTest};
+use crate::dataset::{Dataset, Origin, TrainTest, origin};
 use crate::error::DatasetError;
 use crate::picture::{self, Digit as DigitImage, Picture, PictureError, is_digit_form};
 use crate::pipeline::Pipeline;
@@ -199,18 +199,25 @@ fn dataset(
             out.par_chunks_exact_mut(length).zip(images).for_each(|(out, image)| {
                 out.copy_from_slice(&pipeline.array(image, shape));
             });
-            return Dataset::new(out, labels, pipeline.shape, classes.clone());
+            let images = levels.par_chunks_exact(shape.len().max(1));
+            let origins = images.map(|image| origin(shape, image)).collect();
+            let set = Dataset::new(out, labels, pipeline.shape, classes.clone())?;
+            return Ok(set.with_origins(origins));
         }
         Images::Files(files) => files,
     };
     let mut levels = vec![0; labels.len() * length];
+    let mut origins = vec![Origin::default(); labels.len()];
     let read: Vec<Result<(), Refusal>> = levels
         .par_chunks_exact_mut(length)
+        .zip(&mut origins)
         .zip(files.par_iter().zip(&labels))
-        .map(|(out, (file, label))| {
+        .map(|((out, origin), (file, label))| {
             let bytes = picture::read(file)?;
             once(&bytes, file, *label, seen)?;
-            out.copy_from_slice(&pipeline.levels(Picture::decode(&bytes, file)?, file)?);
+            let picture = Picture::decode(&bytes, file)?;
+            *origin = picture.origin();
+            out.copy_from_slice(&pipeline.levels(picture, file)?);
             Ok(())
         })
         .collect();
@@ -223,6 +230,7 @@ fn dataset(
         }
     }
     let set = Dataset::new(levels, labels, pipeline.shape, classes.clone())?;
+    let set = set.with_origins(origins);
     if kept.len() == set.len() { Ok(set) } else { set.select(&kept) }
 }
 

@@ -187,3 +187,38 @@ fn listing(path: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+/// A budget counts pictures, whatever becomes of them: size, polarity, file and class do not matter.
+#[test]
+fn a_picture_is_the_same_whatever_pipeline_it_goes_through() {
+    let dir = photos();
+    let origins = |pipeline: &dyn Fn(&mut sphinx_data::Pipeline)| {
+        let found = sources::open(dir.path()).unwrap();
+        let mut own = found.pipeline().unwrap();
+        pipeline(&mut own);
+        let train = found.load(&own, Unreadable::Refuse).unwrap().train;
+        (0..train.len()).map(|index| train.origin(index).unwrap()).collect::<Vec<_>>()
+    };
+    let own = origins(&|_| ());
+    assert_eq!(own, origins(&|pipeline| pipeline.shape = Shape::new(1, 16, 16)));
+    assert_eq!(own, origins(&|pipeline| pipeline.polarity = sphinx_data::Polarity::Inverted));
+    let all: std::collections::HashSet<_> = own.iter().collect();
+    assert_eq!(all.len(), own.len());
+
+    // A grey picture in a file and the same levels in an array.
+    let levels: Vec<u8> = (0..64).collect();
+    let grey = image::GrayImage::from_raw(8, 8, levels.clone()).unwrap();
+    let dir = TempDir::new().unwrap();
+    for class in ["a", "b"] {
+        for number in 0..5_u8 {
+            let mut grey = grey.clone();
+            grey.get_pixel_mut(0, 0).0 = [if class == "a" { number } else { 100 + number }];
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            grey.write_to(&mut bytes, ImageFormat::Bmp).unwrap();
+            put(dir.path().join(format!("{class}/{number}.bmp")), &bytes.into_inner());
+        }
+    }
+    let train = load(dir.path()).unwrap().train;
+    let array = sphinx_data::origin(Shape::new(1, 8, 8), &levels);
+    assert!((0..train.len()).any(|index| train.origin(index) == Some(array)));
+}

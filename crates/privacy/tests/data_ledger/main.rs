@@ -124,10 +124,14 @@ impl Home {
     }
 }
 
-/// Images of 2 × 2 that show their numbers.
+/// Images that show their numbers.
 fn images_of(data: &DataLedger, images: Range<u32>) -> Units {
-    let levels: Vec<[u8; 4]> = images.map(u32::to_le_bytes).collect();
-    data.digester().images([1, 2, 2], levels.iter().map(|levels| &levels[..]))
+    let origin = |number: u32| {
+        let mut origin = [0; 32];
+        origin[..4].copy_from_slice(&number.to_le_bytes());
+        origin
+    };
+    data.digester().images(images.map(origin))
 }
 
 /// Records steps in the ledger of a model as a training does.
@@ -215,8 +219,7 @@ fn an_image_that_is_there_twice_is_one_unit_and_spends_more() {
     let home = Home::new();
     let mut ledger = home.model("a", 3);
     let mut data = home.open();
-    let levels = [[1u8; 4], [2; 4], [1; 4]];
-    let units = data.digester().images([1, 2, 2], levels.iter().map(|levels| &levels[..]));
+    let units = data.digester().images([[1u8; 32], [2; 32], [1; 32]]);
     let start = TrainingStart { tenant: "me", name: None, units, charge: charge(3.0), steps: 9 };
     data.begin(start, &ledger).unwrap();
     record(&mut ledger, charge(3.0), 9);
