@@ -111,7 +111,7 @@ impl CliError {
     }
 
     fn exit_code(&self) -> u8 {
-        if let Self::Interrupted = self {
+        if self.is_interrupted() {
             return INTERRUPTED;
         }
         let usage = matches!(
@@ -136,6 +136,16 @@ impl CliError {
                 )
         );
         if usage { USAGE } else { 1 }
+    }
+
+    /// Whether the user asked to stop, be it at a question.
+    fn is_interrupted(&self) -> bool {
+        if let Self::Passphrase(asked)
+        | Self::Workspace(WorkspaceError::Passphrase { source: asked, .. }) = self
+        {
+            return asked.kind() == io::ErrorKind::Interrupted;
+        }
+        matches!(self, Self::Interrupted)
     }
 
     /// What to do about errors whose text does not know of this command.

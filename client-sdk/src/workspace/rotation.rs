@@ -67,7 +67,7 @@ impl Workspace {
             ledger.note_rotation(to, mirror.version, rotated.chain)?;
             rotated.version
         };
-        memory.see(model_id, &incarnation, version).map_err(ClientError::from)?;
+        memory.see(model_id, &incarnation, version)?;
         let models = self.client.list_models().await?.into_iter();
         let left = models.filter(|model| model.key_id == from && from != *to);
         let left = left.map(|model| model.model_id).collect();

@@ -57,7 +57,7 @@ pub(crate) fn evaluate(
                 encode(&[bias], scale, limit, &mut own);
                 messages.fill(own[0]);
             }
-            _ => {
+            Biases::None | Biases::Added(_) | Biases::Sent { .. } => {
                 for (messages, block) in messages.chunks_exact_mut(SLOTS).zip(blocks) {
                     encode(block.row(row), scale, limit, messages);
                 }

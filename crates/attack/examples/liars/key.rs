@@ -31,7 +31,7 @@ pub struct Stolen {
 
 /// Entry of a Hadamard matrix.
 fn hadamard(row: usize, column: usize) -> i32 {
-    if (row & column).count_ones() % 2 == 0 { 1 } else { -1 }
+    if (row & column).count_ones().is_multiple_of(2) { 1 } else { -1 }
 }
 
 /// The live neuron of a slot, and the row of the Hadamard matrix in its activations.

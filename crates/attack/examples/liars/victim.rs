@@ -111,7 +111,7 @@ fn options(privacy: Privacy) -> TrainingOptions {
         blocks: 1,
         batch: match privacy {
             Privacy::None => None,
-            _ => Some(BATCH),
+            Privacy::Budget { .. } | Privacy::ExactBiases { .. } => Some(BATCH),
         },
         optimizer: OptimizerSpec::Sgd { momentum: 0.0, nesterov: false },
         learning_rate: 0.1,
