@@ -68,7 +68,8 @@ impl Suspects {
         self.find(model)?.map_or(Ok(()), |suspect| Err(MemoryError::Suspect(Box::new(suspect))))
     }
 
-    /// Refuses a key under which a model is marked: whoever lied about one is not asked about others.
+    /// Refuses a key under which a model is marked: whoever lied about one is not asked about
+    /// others.
     ///
     /// # Errors
     /// [`MemoryError::SuspectKey`]; as [`Suspects::list`].

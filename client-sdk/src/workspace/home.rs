@@ -26,10 +26,9 @@ use crate::workspace::WorkspaceError;
 /// What a user keeps: `keys/<id>.key` (the secret root of a key), `keys/<id>.eval` (its evaluation
 /// keys), `read/<tenant>/<model>.read` (read keys that others exported),
 /// `ledgers/<tenant>/<model>.redb`, `data.redb` (the data sets and the secret that knows their
-/// images), `pipelines/<tenant>/<model>.json`,
-/// `tickets/<tenant>/<model>/<key>/`, and what it remembers of the services:
-/// `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`. Directories are made when something is
-/// first kept in them, for their owner only.
+/// images), `pipelines/<tenant>/<model>.json`, `tickets/<tenant>/<model>/<key>/`, and what it
+/// remembers of the services: `suspects/<tenant>/<model>.json`, `seen/<tenant>/<model>`.
+/// Directories are made when something is first kept in them, for their owner only.
 #[derive(Clone)]
 pub struct Home {
     root: PathBuf,

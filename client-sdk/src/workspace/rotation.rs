@@ -21,18 +21,19 @@ pub struct RotatedKey {
 }
 
 impl Workspace {
-    /// Gives a model another key: its newest version is brought home and verified under the old one,
-    /// its biases and the state of its training are sealed anew, and the next version, with the same
-    /// weights, is under the new key. The ledger notes it and is charged nothing. Repeated after an
-    /// interruption it goes on from there.
+    /// Gives a model another key: its newest version is brought home and verified under the old
+    /// one, its biases and the state of its training are sealed anew, and the next version, with
+    /// the same weights, is under the new key. The ledger notes it and is charged nothing. Repeated
+    /// after an interruption it goes on from there.
     ///
-    /// Whoever holds a read key of the model needs the new one. The old key stays registered: revoke
-    /// it once no model is under it any more.
+    /// Whoever holds a read key of the model needs the new one. The old key stays registered:
+    /// revoke it once no model is under it any more.
     ///
     /// # Errors
-    /// As [`Workspace::check_registration`] for the new key, [`WorkspaceError::NoSecret`] for the old
-    /// one; [`WorkspaceError::Client`] with [`TrainingError::UpdateOnItsWay`] if a training has an
-    /// update that is not confirmed, with [`crate::StateError`] if the model is not what was left.
+    /// As [`Workspace::check_registration`] for the new key, [`WorkspaceError::NoSecret`] for the
+    /// old one; [`WorkspaceError::Client`] with [`TrainingError::UpdateOnItsWay`] if a training has
+    /// an update that is not confirmed, with [`crate::StateError`] if the model is not what was
+    /// left.
     pub async fn rotate_key(
         &self,
         model_id: &ModelId,

@@ -183,10 +183,10 @@ fn mirrored(tensor: &Tensor) -> Tensor {
 
 /// The standard deviation of every result row's error, in units.
 ///
-/// In integers it is the noise of encryption, grown by the weights' norm, the rounding of inputs (1/12 each,
-/// grown by the weights' norm), and the rounding of weights (1/12 each, grown by the inputs, which
-/// are uniform in ±X). Of the range, 2^31 at X = 2^14, that is about 2^-14: more in small convolutions, less
-/// in wide layers.
+/// In integers it is the noise of encryption, grown by the weights' norm, the rounding of inputs
+/// (1/12 each, grown by the weights' norm), and the rounding of weights (1/12 each, grown by the
+/// inputs, which are uniform in ±X). Of the range, 2^31 at X = 2^14, that is about 2^-14: more in
+/// small convolutions, less in wide layers.
 fn deviations(
     plan: &Plan,
     (index, direction): (usize, Direction),

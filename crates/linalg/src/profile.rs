@@ -1,7 +1,7 @@
 //! Named profiles of training ciphertexts: key dimension and word length.
 //!
-//! A result modulo 2^t depends on its inputs modulo 2^t only, so both directions need just t bits. The
-//! shorter the words, the smaller the dimension that is secure with the same noise.
+//! A result modulo 2^t depends on its inputs modulo 2^t only, so both directions need just t bits.
+//! The shorter the words, the smaller the dimension that is secure with the same noise.
 //!
 //! | profile | N | t | noise | bytes of a row of S slots, up / down |
 //! |---|---|---|---|---|
@@ -68,8 +68,8 @@ impl Profile {
         SLOTS / self.dimension()
     }
 
-    /// Exponent b of the noise `TUniform(b)` of fresh ciphertexts, in units of the modulus' smallest
-    /// step, from tfhe's curve at 132 bits.
+    /// Exponent b of the noise `TUniform(b)` of fresh ciphertexts, in units of the modulus'
+    /// smallest step, from tfhe's curve at 132 bits.
     pub fn noise_bound_log2(self) -> u32 {
         noise_bound_log2_at(self.dimension(), self.modulus_log2())
     }

@@ -38,7 +38,8 @@ pub struct Entry {
 }
 
 impl Objects {
-    /// Opens a local directory, given as a path or a `file://` URL, and makes it when it is not there.
+    /// Opens a local directory, given as a path or a `file://` URL, and makes it when it is not
+    /// there.
     ///
     /// Every write is synced, file and directories, before it is acknowledged.
     ///

@@ -112,8 +112,9 @@ impl ReadKey {
         numbers
     }
 
-    /// A symmetric key for a purpose, for a device that has nothing else. Always the same for the same
-    /// key and purpose; keys for different purposes say nothing about each other, nor about this one.
+    /// A symmetric key for a purpose, for a device that has nothing else. Always the same for the
+    /// same key and purpose; keys for different purposes say nothing about each other, nor about
+    /// this one.
     pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
         let mut derived = Zeroizing::new([0; 32]);
         let info: &[&[u8]] = &[b"purpose ", purpose.as_bytes()];

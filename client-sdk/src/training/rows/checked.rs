@@ -17,8 +17,8 @@ use crate::error::ClientError;
 pub(crate) enum Checked {
     /// One tensor of outputs × slots per block.
     Right(Vec<Tensor>),
-    /// Some slot of some row is not what the weights make of the inputs: what came instead, of which
-    /// nothing may be made but by an experiment.
+    /// Some slot of some row is not what the weights make of the inputs: what came instead, of
+    /// which nothing may be made but by an experiment.
     Wrong(Vec<Tensor>),
 }
 

@@ -1,8 +1,8 @@
 //! Audits the claimed ε from what the server sees, and shows that the audit finds mechanisms that
 //! do not keep it.
 //!
-//! `cargo run --release -p sphinx-attack --example audit -- [gradients | curve | images | neighbours]`:
-//! some minutes on two cores for all. Every bound holds with 95 % confidence.
+//! `cargo run --release -p sphinx-attack --example audit -- [gradients | curve | images |
+//! neighbours]`: some minutes on two cores for all. Every bound holds with 95 % confidence.
 
 mod gradient_space;
 mod input_space;

@@ -188,7 +188,8 @@ fn listing(path: &Path) -> Vec<String> {
     names
 }
 
-/// A budget counts pictures, whatever becomes of them: size, polarity, file and class do not matter.
+/// A budget counts pictures, whatever becomes of them: size, polarity, file and class do not
+/// matter.
 #[test]
 fn a_picture_is_the_same_whatever_pipeline_it_goes_through() {
     let dir = photos();

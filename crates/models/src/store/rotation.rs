@@ -10,8 +10,8 @@ use crate::layout;
 use crate::model::{MetaRecord, ModelMeta, ModelVersion};
 
 impl ModelStore {
-    /// Stores `next`, which no step made, and notes `key` as the model's from then on. The same again
-    /// (the same chain) changes nothing but what a crash left undone.
+    /// Stores `next`, which no step made, and notes `key` as the model's from then on. The same
+    /// again (the same chain) changes nothing but what a crash left undone.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the model is elsewhere, [`StoreError::NoModel`] when it was

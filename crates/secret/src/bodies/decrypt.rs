@@ -8,8 +8,8 @@ use crate::decrypt::DecryptError;
 
 impl BlockKeys {
     /// Decrypts result rows modulo 2^t and hands each to `decode` with its number, its place and
-    /// the centred integers of all slots, in [-2^(t-1), 2^(t-1)): the product of the weights with what
-    /// was encrypted, noise included. They are added to the tally.
+    /// the centred integers of all slots, in [-2^(t-1), 2^(t-1)): the product of the weights with
+    /// what was encrypted, noise included. They are added to the tally.
     ///
     /// Nothing derived from them may be released before the tally agrees with that of the inputs.
     ///

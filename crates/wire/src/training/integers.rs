@@ -14,8 +14,8 @@ pub enum BiasForm {
     /// The client, after decryption: the server never has them.
     #[default]
     AtHome,
-    /// The server, to the ciphertexts, as the paper has it: z = W x + S b. They are encrypted afresh
-    /// for every product under its keys, one row per channel after the inputs, and are never
+    /// The server, to the ciphertexts, as the paper has it: z = W x + S b. They are encrypted
+    /// afresh for every product under its keys, one row per channel after the inputs, and are never
     /// accumulated: what they are and their noise, the client knows exactly.
     Encrypted,
 }

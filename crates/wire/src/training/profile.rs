@@ -1,9 +1,9 @@
 //! Which profile a network's training gets: the shortest words that are precise enough.
 //!
-//! A result of a stage is off by the noise of encryption, by the rounding of its inputs and by that of
-//! its weights. The shorter the words, the coarser the weights have to be for sums to stay in range,
-//! the more so the more inputs a sum has. [`rows`] predicts the error of every product from the
-//! weights that a network starts with; a profile will do if no product is off by more than
+//! A result of a stage is off by the noise of encryption, by the rounding of its inputs and by that
+//! of its weights. The shorter the words, the coarser the weights have to be for sums to stay in
+//! range, the more so the more inputs a sum has. [`rows`] predicts the error of every product from
+//! the weights that a network starts with; a profile will do if no product is off by more than
 //! [`MOST_ERROR`] of what it usually is.
 
 use rand::SeedableRng;
