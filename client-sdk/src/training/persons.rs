@@ -30,8 +30,8 @@ impl Persons {
     /// than `most_images`, as many are drawn at random anew in every step.
     ///
     /// # Errors
-    /// [`PersonsError::Blank`] for an image that belongs to nobody, [`PersonsError::MostImages`] for
-    /// a number outside 1 to [`MOST_IMAGES`](Self::MOST_IMAGES).
+    /// [`PersonsError::Blank`] for an image that belongs to nobody, [`PersonsError::MostImages`]
+    /// for a number outside 1 to [`MOST_IMAGES`](Self::MOST_IMAGES).
     pub fn new<S: AsRef<str>>(owners: &[S], most_images: usize) -> Result<Self, PersonsError> {
         if !(1..=Self::MOST_IMAGES).contains(&most_images) {
             return Err(PersonsError::MostImages { got: most_images, most: Self::MOST_IMAGES });

@@ -146,8 +146,8 @@ impl Workspace {
     ///
     /// # Errors
     /// [`WorkspaceError::Client`] with [`ChannelError::Refused`](crate::ChannelError::Refused) if
-    /// there is no such model, with [`crate::TrainingError::Data`] if it cannot be noted for its data
-    /// set; [`WorkspaceError::File`].
+    /// there is no such model, with [`crate::TrainingError::Data`] if it cannot be noted for its
+    /// data set; [`WorkspaceError::File`].
     pub async fn delete_model(
         &self,
         model_id: &ModelId,
