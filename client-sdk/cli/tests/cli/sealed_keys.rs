@@ -117,7 +117,7 @@ async fn a_lost_home_is_restored_and_trains_on() {
     // The ledger is another now, and is not put back over.
     let ledger = fs::read(world.machine.home().join("ledgers/default/m.redb")).unwrap();
     let error = with(&world.machine, "p", &restore).refused(1);
-    assert_says(&error, &["m.redb is here already and differs", "nothing was restored"]);
+    assert_says(&error, &[".redb is here already and differs", "nothing was restored"]);
     assert_eq!(fs::read(world.machine.home().join("ledgers/default/m.redb")).unwrap(), ledger);
 }
 

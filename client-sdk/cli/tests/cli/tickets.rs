@@ -61,7 +61,7 @@ async fn tickets_outlive_the_command_and_are_used_one_by_one() {
     let many = vec!["a.png"; 30];
     let run = world.run(&[&["infer", "tiny", "--json"], many.as_slice()].concat());
     let waited: Value = serde_json::from_str(run.stderr.lines().last().unwrap()).unwrap();
-    assert_eq!(waited["waits"], 1, "{waited}");
+    assert!(waited["waits"].as_u64() >= Some(1), "{waited}");
     assert!(waited["waited_seconds"].as_f64() > Some(0.0), "{waited}");
     assert_eq!(run.json().as_array().unwrap().len(), 30);
     let [unused, _, lost, versions] = counts(&status(&world));
