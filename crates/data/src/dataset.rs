@@ -1,11 +1,11 @@
 //! Labelled images in memory, and batches of them in batch-axis order.
 
-use sha2::{Digest, Sha256};
 use sphinx_network::Shape;
 
 use crate::classes::Classes;
 use crate::error::DatasetError;
 use crate::levels::{pixel, pixels};
+use crate::origin::{Origin, origin};
 
 /// Images × pixels copied at once: 64 images of 784 bytes stay in the first-level cache over all
 /// their pixel tiles, and a tile's output rows are whole cache lines.
@@ -22,20 +22,6 @@ pub struct Dataset {
     classes: Classes,
     /// Of the images before a pipeline altered them; empty where none did.
     origins: Vec<Origin>,
-}
-
-/// What an image was before any pipeline: [`origin`] of its decoded pixels.
-pub type Origin = [u8; 32];
-
-/// SHA-256 of an image's shape and levels `[channel][row][column]`: the same for the same pixels,
-/// whatever file they came in.
-pub fn origin(shape: Shape, levels: &[u8]) -> Origin {
-    let mut hash = Sha256::new();
-    for side in [shape.channels, shape.height, shape.width] {
-        hash.update((side as u64).to_le_bytes());
-    }
-    hash.update(levels);
-    hash.finalize().into()
 }
 
 /// A data set in two: images to train on, and images that training never sees.

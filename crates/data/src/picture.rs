@@ -18,7 +18,7 @@ use sphinx_network::Shape;
 pub use digit::Digit;
 pub(crate) use digit::{grey, is_digit_form};
 
-use crate::dataset::{Origin, origin};
+use crate::origin::{Origin, origin};
 use crate::shown::shown;
 
 /// Largest picture decoded: 64 megapixels, some 256 MB decoded. A small file can announce more

@@ -165,7 +165,7 @@ fn features_that_are_too_many_are_computed_and_the_same() {
     let (kept, made) = (kept.unwrap(), made.unwrap());
     assert!(!kept.features.is_empty() && made.features.is_empty());
     let mut slots: Vec<_> = [7, 3, 19].map(|example| filled(View::of(example))).to_vec();
-    slots.resize(8, decoy(View::of(4)));
+    slots.resize(64, decoy(View::of(4)));
     let [kept, made] = [kept, made].map(|inputs| inputs.tensor(&slots).unwrap());
     assert_eq!(kept.as_slice(), made.as_slice());
 }
