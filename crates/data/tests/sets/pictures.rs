@@ -219,7 +219,8 @@ fn a_picture_is_the_same_whatever_pipeline_it_goes_through() {
             put(dir.path().join(format!("{class}/{number}.bmp")), &bytes.into_inner());
         }
     }
-    let train = load(dir.path()).unwrap().train;
+    let TrainTest { train, test } = load(dir.path()).unwrap();
     let array = sphinx_data::origin(Shape::new(1, 8, 8), &levels);
-    assert!((0..train.len()).any(|index| train.origin(index) == Some(array)));
+    let all = [train, test].map(|set| (0..set.len()).any(|index| set.origin(index) == Some(array)));
+    assert!(all.contains(&true), "{all:?}");
 }

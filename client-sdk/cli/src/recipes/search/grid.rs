@@ -120,7 +120,7 @@ mod tests {
             ("training.rate=4", "rate"),
             ("privacy.none.epsilon=1", "the recipe has no none"),
             ("training.epochs=many", "the grid"),
-            ("training.epochs=-1", "the grid"),
+            ("training.epochs=-1", "training.epochs is -1"),
             ("network=\"lola\"", "one search is of one network"),
         ] {
             let error = grid(&[vary]).map(|_| ()).unwrap_err().to_string();
