@@ -92,8 +92,6 @@ async fn photographs_are_trained_on_without_a_flag_and_recognised_by_name() {
     assert_says(&run.stderr, &["bad.png: not a readable", "missing.png: ", "2 of 3 images"]);
     let line: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((line["class"].as_u64(), line["name"].as_str()), (Some(2), Some("ship")));
-    let table = world.run(&["infer", "pets", "sea.jpg", "--reject", "1"]).succeeded().stdout;
-    assert_says(&table, &["unsure"]);
 
     // The pipeline is sealed with the model: it is the same where the home has lost it.
     fs::remove_dir_all(world.machine.home().join("pipelines")).unwrap();

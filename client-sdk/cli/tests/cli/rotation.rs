@@ -88,6 +88,9 @@ async fn a_device_with_a_read_key_recognises_and_does_nothing_else() {
     let infer = ["infer", "a", "digit.png", "--json"];
     let here = world.run_on(&device, &infer).json();
     assert_eq!(here[0]["class"], world.run(&infer).json()[0]["class"]);
+    // Four steps make nobody sure of a digit.
+    let table = world.run_on(&device, &["infer", "a", "digit.png", "--reject", "1"]);
+    assert_says(&table.succeeded().stdout, &["unsure"]);
     world.run_on(&device, &["tickets", "status", "a"]).succeeded();
     let error = world.run_on(&device, &["models", "export", "a", "--output", "a.st"]).refused(1);
     assert_says(&error, &["key mine has no secret half"]);
