@@ -158,6 +158,26 @@ mod tests {
         assert_eq!(check(&plan("deskew-linear"), Profile::Glwe2048T32), Ok(()));
     }
 
+    /// What docs/cryptography.md says.
+    #[test]
+    fn the_worst_products_are_off_by_what_is_told() {
+        let worst = |name: &str, profile| {
+            rows(&plan(name), profile)
+                .unwrap()
+                .iter()
+                .fold(0.0, |worst: f64, row| worst.max(row.error))
+        };
+        for (name, profile, percent) in [
+            ("sphinx-mnist", Profile::Glwe1024T24, 2.19),
+            ("sphinx-mnist", Profile::Glwe2048T32, 0.14),
+            ("deskew-linear", Profile::Glwe1024T24, 12.27),
+            ("deskew-linear", Profile::Glwe2048T32, 0.77),
+        ] {
+            let got = 100.0 * worst(name, profile);
+            assert!((got - percent).abs() < 0.05, "{name} {profile:?}: {got} %");
+        }
+    }
+
     #[test]
     fn short_words_halve_what_travels() {
         let total = |profile, blocks: usize| -> f64 {
