@@ -42,7 +42,8 @@ async fn rotate(
         return Err(TrainerError::OtherIncarnation { model: model_id });
     }
     let base = service.store.load(&stored.meta, Some(request.base_version)).await?;
-    let next = resealed(base, &request, chain)?;
+    // Hashes up to 3 MB.
+    let next = service.compute.run(move || resealed(base, &request, chain)).await??;
     let committed = service.store.rotate(&stored.meta, next, &key_id).await?;
     tracing::info!(model = %model_id, key = %key_id, version = committed.version, "key rotated");
     let model = described(&service.store.get(tenant, &model_id).await?)?;
