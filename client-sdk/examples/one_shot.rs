@@ -8,7 +8,7 @@
 
 use std::error::Error;
 
-use sphinx_client::{Endpoints, ModelId, Workspace, secure_rng};
+use sphinx_client::{Endpoints, ModelId, OneShotProfile, Workspace, secure_rng};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Evaluation keys, once: with them the service computes on ciphertexts and cannot decrypt.
     let key = workspace.client().key_of_model(&model_id).await?;
     if workspace.home().evaluation_keys(&key)?.is_none() {
-        workspace.make_evaluation_keys(&key)?;
+        workspace.make_evaluation_keys(&key, OneShotProfile::Standard)?;
     }
     workspace.register_evaluation_keys(&key, "of the examples").await?;
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_secret::{ModelName, Passphrase, ReadKey, RootKey};
 
 use crate::error::ClientError;
@@ -53,12 +54,17 @@ impl Workspace {
         Ok(id)
     }
 
-    /// Makes evaluation keys of a secret key and keeps them; never over others. About 20 MB.
+    /// Makes evaluation keys of a secret key and keeps them; never over others. About 20 MB, or 0.4
+    /// MB of the profile `packing`, which is enough for linear networks.
     ///
     /// # Errors
     /// As [`crate::workspace::Home::key`] and [`crate::workspace::Home::make_evaluation_keys`].
-    pub fn make_evaluation_keys(&self, id: &KeyId) -> Result<Vec<u8>, WorkspaceError> {
-        self.home.make_evaluation_keys(id, &self.home.key(id)?, &mut secure_rng())
+    pub fn make_evaluation_keys(
+        &self,
+        id: &KeyId,
+        profile: OneShotProfile,
+    ) -> Result<Vec<u8>, WorkspaceError> {
+        self.home.make_evaluation_keys(id, (&self.home.key(id)?, profile), &mut secure_rng())
     }
 
     /// Registers the identity of a key. A second time changes nothing.

@@ -32,7 +32,7 @@ fn main() -> Outcome<()> {
         format!("{} bytes in {:.2} s", bytes.len(), start.elapsed().as_secs_f64()),
     );
     let start = Instant::now();
-    let read = EvaluationKeys::from_bytes(&bytes, OneShotProfile::Standard)?;
+    let read = EvaluationKeys::from_bytes(&bytes)?;
     line("keys, read and checked", format!("{:.2} s", start.elapsed().as_secs_f64()));
     let start = Instant::now();
     let prepared = PreparedKeys::new(&read);

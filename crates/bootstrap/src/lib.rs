@@ -27,6 +27,7 @@ mod prepared;
 mod sample;
 mod simulate;
 mod table;
+mod unpacked;
 
 pub use control::{Control, LayerDone, Step};
 pub use error::EvaluationError;
@@ -41,3 +42,4 @@ pub use prepared::PreparedKeys;
 pub use sample::Samples;
 pub use simulate::{Simulation, SimulationNoise};
 pub use table::ParameterTable;
+pub use unpacked::LinearLayer;

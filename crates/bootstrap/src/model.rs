@@ -6,7 +6,7 @@ use std::time::Instant;
 use sphinx_evaluation_keys::{
     ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, Query, logit_coefficient,
 };
-use sphinx_linalg::{EncryptedBiases, POLYNOMIAL_SIZE, pack};
+use sphinx_linalg::{BIAS_SCALE_LOG2, EncryptedBiases, POLYNOMIAL_SIZE, pack};
 
 use crate::control::{Control, Step};
 use crate::error::EvaluationError;
@@ -59,6 +59,38 @@ impl OneShotModel {
         Ok(Self { network, biases: samples })
     }
 
+    /// For a model whose biases are no secret, one per output channel of each stage, in units.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Biases`] if there are more or fewer.
+    pub fn in_the_clear<B: AsRef<[f32]>>(
+        network: Arc<OneShotNetwork>,
+        biases: &[B],
+    ) -> Result<Self, EvaluationError> {
+        let layers = network.layers();
+        if biases.len() != layers.len() {
+            let (got, expected) = (biases.len(), layers.len());
+            return Err(EvaluationError::Biases { stage: expected, got, expected });
+        }
+        let mut samples = Vec::with_capacity(layers.len());
+        for (stage, (layer, biases)) in layers.iter().zip(biases).enumerate() {
+            let (got, expected) = (biases.as_ref().len(), layer.outputs / layer.per_bias);
+            if got != expected {
+                return Err(EvaluationError::Biases { stage, got, expected });
+            }
+            let mut scaled = Samples::zero(expected);
+            let rows = scaled.words_mut().chunks_exact_mut(SAMPLE_WORDS);
+            for (sample, &bias) in rows.zip(biases.as_ref()) {
+                // A mask of zeros: the body is the message.
+                let integer = (f64::from(bias) * f64::from(BIAS_SCALE_LOG2).exp2()).round() as i64;
+                let word = integer.cast_unsigned().wrapping_mul(layer.bias_factor());
+                sample[POLYNOMIAL_SIZE] = word;
+            }
+            samples.push(scaled);
+        }
+        Ok(Self { network, biases: samples })
+    }
+
     /// The network.
     pub fn network(&self) -> &Arc<OneShotNetwork> {
         &self.network
@@ -81,7 +113,7 @@ impl OneShotModel {
         control: &Control<'_>,
     ) -> Result<Answer, EvaluationError> {
         query.check(self.network.layout())?;
-        if keys.profile() != self.network.profile() {
+        if !self.network.served_by(keys.profile()) {
             let (got, expected) = (keys.profile().name(), self.network.profile().name());
             return Err(EvaluationError::Profile { got, expected });
         }

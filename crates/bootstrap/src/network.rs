@@ -10,7 +10,8 @@ pub(crate) use layer::{Layer, LayerMap};
 pub use limits::{DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, MAX_TERMS};
 pub(crate) use lookup::Lookup;
 
-use sphinx_evaluation_keys::{INPUT_SCALE_LOG2, LayoutError, OneShotProfile, QueryLayout};
+use sphinx_evaluation_keys::{LayoutError, OneShotProfile, QueryLayout};
+use sphinx_linalg::BIAS_SCALE_LOG2;
 use sphinx_network::{Activation, FoldedStage, Plan, Stage, StepOp};
 
 use crate::linear::{FirstLayer, Transform};
@@ -68,7 +69,7 @@ impl OneShotNetwork {
             };
             let scale = 63f64.exp2() / half_range;
             let layer = match layers.last_mut() {
-                None => first_layer(shape, &folded, scale)?,
+                None => first_layer(&layout, shape, &folded, scale)?,
                 Some(previous) => {
                     later_layer(index, stage, shape, &folded, scale, previous, &budget)?
                 }
@@ -84,6 +85,11 @@ impl OneShotNetwork {
     /// The profile that the network was quantised for.
     pub fn profile(&self) -> OneShotProfile {
         self.profile
+    }
+
+    /// Whether keys of a profile are enough for it: those of any for a linear network.
+    pub fn served_by(&self, profile: OneShotProfile) -> bool {
+        profile.bootstraps() || self.neurons() == 0
     }
 
     /// Where the input lies in a query.
@@ -111,7 +117,8 @@ impl OneShotNetwork {
         let budget = NoiseBudget::new(&self.profile.parameters());
         let norm = |layer: Option<&Layer>| layer.map_or(0.0, |layer| layer.norm);
         let factor = self.layers.iter().map(|layer| layer.bias_factor()).max().unwrap_or(0);
-        budget.network(norm(self.layers.first()), norm(self.layers.last()), factor as f64)
+        let later = self.layers.get(1..).and_then(<[Layer]>::last).map(|layer| layer.norm);
+        budget.network(norm(self.layers.first()), later, factor as f64)
     }
 
     pub(crate) fn layers(&self) -> &[Layer] {
@@ -173,13 +180,15 @@ fn reach(weights: &[f32], outputs: usize, bound: f64, offset: f64) -> f64 {
 }
 
 fn first_layer(
+    layout: &QueryLayout,
     shape: FoldedStage,
     weights: &[f32],
     scale: f64,
 ) -> Result<Layer, OneShotNetworkError> {
     let transform = Transform::new().ok_or(OneShotNetworkError::NoTransform)?;
-    // Biases have the scale of inputs, so their factor is an integer as well.
-    let gain = (scale / f64::from(INPUT_SCALE_LOG2).exp2()).floor().max(1.0);
+    // Biases have the scale of inputs or a larger one, so their factor is an integer as well.
+    let factor = (scale / f64::from(BIAS_SCALE_LOG2).exp2()).floor().max(1.0);
+    let gain = factor * f64::from(BIAS_SCALE_LOG2 - layout.scale_log2()).exp2();
     let integers = layer::integers(0, weights, gain)?;
     let largest = layer::largest_norms(&integers, shape.outputs);
     if largest.sum > Transform::LARGEST_NORM {
@@ -189,8 +198,8 @@ fn first_layer(
             limit: Transform::LARGEST_NORM,
         });
     }
-    let first = FirstLayer::new(transform, shape, &integers);
-    let scale = gain * f64::from(INPUT_SCALE_LOG2).exp2();
+    let first = FirstLayer::new(transform, layout, shape, &integers);
+    let scale = factor * f64::from(BIAS_SCALE_LOG2).exp2();
     Ok(Layer::new(LayerMap::First(first), shape, scale, largest.euclidean))
 }
 

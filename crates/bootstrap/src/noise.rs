@@ -94,13 +94,14 @@ impl NoiseBudget {
         }
     }
 
-    /// The noise of a network whose first layer has integer weights of norm `first`, with its
-    /// largest later norm `combination` (both of the integers that multiply ciphertexts), biases
-    /// scaled by `bias_factor`.
-    pub fn network(&self, first: f64, combination: f64, bias_factor: f64) -> NetworkNoise {
+    /// The noise of a network whose first layer has integer weights of norm `first`, and the last
+    /// of later layers, if there are any, of norm `later` (both of the integers that multiply
+    /// ciphertexts), biases scaled by `bias_factor`.
+    pub fn network(&self, first: f64, later: Option<f64>, bias_factor: f64) -> NetworkNoise {
         let bias = bias_factor * bias_factor * self.bias;
         let first_layer = first * first * self.query + bias;
-        let combination = combination * combination * self.bootstrapping + bias;
+        let of_later = |norm: f64| norm * norm * self.bootstrapping + bias;
+        let combination = later.map_or(first_layer, of_later);
         NetworkNoise {
             first_layer,
             lookup: first_layer + self.key_switching + self.modulus_switching,
@@ -124,7 +125,7 @@ pub struct NetworkNoise {
     pub first_layer: f64,
     /// With which the first activation looks its table up.
     pub lookup: f64,
-    /// Of a neuron of a later layer, before its own activation.
+    /// Of a neuron of a later layer, before its own activation; of the first if there is no other.
     pub combination: f64,
     /// Of a decrypted logit.
     pub logits: f64,

@@ -31,13 +31,13 @@ pub struct SwitchedSamples {
 /// pool.
 ///
 /// # Errors
-/// [`EvaluationError::Cancelled`].
+/// [`EvaluationError::Cancelled`]; [`EvaluationError::Profile`] for keys that only pack.
 pub fn switch_keys(
     keys: &PreparedKeys,
     samples: &Samples,
     control: &Control<'_>,
 ) -> Result<SwitchedSamples, EvaluationError> {
-    let parameters = keys.profile().parameters();
+    let (parameters, lookup) = (keys.profile().parameters(), keys.lookup()?);
     let count = samples.len();
     let together = even_share(count, rayon::current_num_threads(), SWITCHED_TOGETHER);
     let switched: Vec<Vec<u32>> = samples
@@ -45,7 +45,7 @@ pub fn switch_keys(
         .par_chunks(together * SAMPLE_WORDS)
         .map(|samples| match control.is_cancelled() {
             true => Vec::new(),
-            false => multiply_digits(&parameters, keys.key_switching(), samples),
+            false => multiply_digits(&parameters, lookup.key_switching(), samples),
         })
         .collect();
     control.check()?;
@@ -59,14 +59,15 @@ pub fn switch_keys(
 /// groups of samples on the current pool.
 ///
 /// # Errors
-/// [`EvaluationError::Cancelled`], within one step of the blind rotations under way.
+/// [`EvaluationError::Cancelled`], within one step of the blind rotations under way;
+/// [`EvaluationError::Profile`] for keys that only pack.
 pub fn look_up(
     keys: &PreparedKeys,
     samples: &SwitchedSamples,
     table: &[u64],
     control: &Control<'_>,
 ) -> Result<Samples, EvaluationError> {
-    let stride = switched_words(&keys.profile().parameters());
+    let (stride, lookup) = (switched_words(&keys.profile().parameters()), keys.lookup()?);
     let together = even_share(samples.count, rayon::current_num_threads(), ROTATED_TOGETHER);
     let mut outputs = Samples::zero(samples.count);
     outputs
@@ -74,7 +75,7 @@ pub fn look_up(
         .par_chunks_mut(together * SAMPLE_WORDS)
         .zip(samples.words.par_chunks(together * stride))
         .for_each_init(
-            || Rotation::new(keys, together),
+            || Rotation::new(keys, lookup, together),
             |rotation, (outputs, switched)| rotation.run(switched, table, outputs, control),
         );
     control.check()?;

@@ -1,7 +1,7 @@
 //! Keys as an evaluation reads them.
 
 use rayon::prelude::*;
-use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile, PackingKey, Parameters};
+use sphinx_evaluation_keys::{EvaluationKeys, LookupKeys, OneShotProfile, PackingKey, Parameters};
 use sphinx_linalg::POLYNOMIAL_SIZE;
 use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::fft_impl::fft64::crypto::bootstrap::{
@@ -13,17 +13,23 @@ use tfhe::core_crypto::prelude::{
     par_convert_standard_lwe_bootstrap_key_to_fourier,
 };
 
+use crate::error::EvaluationError;
 use crate::kernel::{COLUMNS, switched_words};
 
-/// Expanded keys: the bootstrapping key as Fourier transforms (50 MB), the key-switching key as a
-/// matrix (44 MB).
+/// Expanded keys: 0.7 MB to pack, and unless the profile is `packing` 94 MB to look activations up.
 pub struct PreparedKeys {
     profile: OneShotProfile,
+    lookup: Option<PreparedLookup>,
+    packing: FourierPackingKey,
+    fft: Fft,
+}
+
+/// The keys of lookups: the bootstrapping key as Fourier transforms (50 MB), the key-switching key
+/// as a matrix (44 MB).
+pub(crate) struct PreparedLookup {
     bootstrapping: FourierLweBootstrapKeyOwned,
     /// `[block of columns][digit of the large key][column]`.
     key_switching: Vec<u32>,
-    packing: FourierPackingKey,
-    fft: Fft,
 }
 
 /// The automorphism keys of packing as Fourier transforms.
@@ -38,22 +44,10 @@ impl PreparedKeys {
     /// MB more in between than what stays.
     pub fn new(keys: &EvaluationKeys) -> Self {
         let parameters = keys.profile().parameters();
-        let standard = keys.bootstrapping().clone().par_decompress_into_lwe_bootstrap_key();
-        let gadget = parameters.bootstrapping;
-        let mut bootstrapping = FourierLweBootstrapKeyOwned::new(
-            LweDimension(parameters.small_dimension),
-            standard.glwe_size(),
-            standard.polynomial_size(),
-            gadget.base(),
-            gadget.level_count(),
-        );
-        par_convert_standard_lwe_bootstrap_key_to_fourier(&standard, &mut bootstrapping);
-        let fft = Fft::new(standard.polynomial_size());
-        drop(standard);
+        let fft = Fft::new(PolynomialSize(POLYNOMIAL_SIZE));
         Self {
             profile: keys.profile(),
-            bootstrapping,
-            key_switching: key_switching_blocks(&parameters, keys),
+            lookup: keys.lookup().map(|keys| PreparedLookup::new(&parameters, keys)),
             packing: FourierPackingKey::new(keys.packing(), parameters.packing.levels, &fft),
             fft,
         }
@@ -66,18 +60,17 @@ impl PreparedKeys {
 
     /// Bytes that the keys occupy, for the accounts of a cache.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + size_of_val(self.bootstrapping.as_view().data())
-            + size_of_val(&self.key_switching[..])
-            + self.packing.bytes()
+        let lookup = self.lookup.as_ref().map_or(0, PreparedLookup::bytes);
+        size_of::<Self>() + lookup + self.packing.bytes()
     }
 
-    pub(crate) fn bootstrapping(&self) -> FourierLweBootstrapKeyView<'_> {
-        self.bootstrapping.as_view()
-    }
-
-    pub(crate) fn key_switching(&self) -> &[u32] {
-        &self.key_switching
+    /// The keys of lookups.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Profile`] if the profile has none.
+    pub(crate) fn lookup(&self) -> Result<&PreparedLookup, EvaluationError> {
+        let (got, expected) = (self.profile.name(), OneShotProfile::Standard.name());
+        self.lookup.as_ref().ok_or(EvaluationError::Profile { got, expected })
     }
 
     pub(crate) fn packing(&self) -> &FourierPackingKey {
@@ -89,6 +82,35 @@ impl PreparedKeys {
     }
 }
 
+impl PreparedLookup {
+    fn new(parameters: &Parameters, keys: &LookupKeys) -> Self {
+        let standard = keys.bootstrapping.clone().par_decompress_into_lwe_bootstrap_key();
+        let gadget = parameters.bootstrapping;
+        let mut bootstrapping = FourierLweBootstrapKeyOwned::new(
+            LweDimension(parameters.small_dimension),
+            standard.glwe_size(),
+            standard.polynomial_size(),
+            gadget.base(),
+            gadget.level_count(),
+        );
+        par_convert_standard_lwe_bootstrap_key_to_fourier(&standard, &mut bootstrapping);
+        drop(standard);
+        Self { bootstrapping, key_switching: key_switching_blocks(parameters, keys) }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(self.bootstrapping.as_view().data()) + size_of_val(&self.key_switching[..])
+    }
+
+    pub(crate) fn bootstrapping(&self) -> FourierLweBootstrapKeyView<'_> {
+        self.bootstrapping.as_view()
+    }
+
+    pub(crate) fn key_switching(&self) -> &[u32] {
+        &self.key_switching
+    }
+}
+
 impl std::fmt::Debug for PreparedKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("PreparedKeys");
@@ -96,8 +118,8 @@ impl std::fmt::Debug for PreparedKeys {
     }
 }
 
-fn key_switching_blocks(parameters: &Parameters, keys: &EvaluationKeys) -> Vec<u32> {
-    let key = keys.key_switching().clone().decompress_into_lwe_keyswitch_key();
+fn key_switching_blocks(parameters: &Parameters, keys: &LookupKeys) -> Vec<u32> {
+    let key = keys.key_switching.clone().decompress_into_lwe_keyswitch_key();
     let row = parameters.small_dimension + 1;
     let rows = key.as_ref().len() / row;
     let mut blocks = vec![0u32; rows * switched_words(parameters)];

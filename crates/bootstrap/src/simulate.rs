@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use rand::{Rng, RngExt};
-use sphinx_evaluation_keys::INPUT_SCALE_LOG2;
-use sphinx_linalg::POLYNOMIAL_SIZE;
+use sphinx_linalg::{BIAS_SCALE_LOG2, POLYNOMIAL_SIZE};
 
 use crate::network::{Layer, LayerMap, OneShotNetwork, OneShotNetworkError};
 use crate::noise::NoiseBudget;
@@ -70,7 +69,7 @@ impl Simulation {
         let scale = 64f64.exp2();
         let message = layout.encode(input);
         let mut values: Vec<f64> =
-            message[..layout.len()].iter().map(|&word| word.cast_signed() as f64 / scale).collect();
+            message.iter().map(|&word| word.cast_signed() as f64 / scale).collect();
         let mut gaussian = Gaussian::new(matches!(noise, SimulationNoise::Predicted), rng);
         let last = self.layers.len() - 1;
         for (index, (layer, clear)) in self.network.layers().iter().zip(&self.layers).enumerate() {
@@ -120,7 +119,7 @@ impl ClearLayer {
     fn new(layer: &Layer, biases: &[f32], budget: &NoiseBudget) -> Self {
         let scale = 64f64.exp2();
         let factor = layer.bias_factor() as f64;
-        let unit = f64::from(INPUT_SCALE_LOG2).exp2() * factor / scale;
+        let unit = f64::from(BIAS_SCALE_LOG2).exp2() * factor / scale;
         let constants = layer.constants.iter().enumerate().map(|(place, &word)| {
             word.cast_signed() as f64 / scale + f64::from(biases[place / layer.per_bias]) * unit
         });

@@ -63,7 +63,7 @@ fn bootstrapping_bytes(parameters: &Parameters) -> usize {
 
 fn noise(f: &mut fmt::Formatter<'_>, budget: &NoiseBudget) -> fmt::Result {
     // A network like `mlp-100`: weights of norm 2 at 2^11 integers per unit, later ones of norm 80.
-    let network = budget.network(4096.0, 80.0, 2048.0);
+    let network = budget.network(4096.0, Some(80.0), 2048.0);
     writeln!(f, "\n| noise of | deviation / modulus |\n|---|---|")?;
     for (name, variance) in [
         ("a coefficient of a query", budget.query),

@@ -119,5 +119,5 @@ fn rejects_queries_for_another_network() {
     let short = Query::from_parts(&[0; 16], vec![0; 7], &layout);
     assert_eq!(short, Err(QueryError::Length { got: 7, expected: 784 * 4 }));
     let seed = Query::from_parts(&[0; 15], vec![0; 784 * 4], &layout);
-    assert_eq!(seed, Err(QueryError::Seed { got: 15 }));
+    assert_eq!(seed, Err(QueryError::Seed { got: 15, expected: 16 }));
 }

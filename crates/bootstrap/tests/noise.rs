@@ -146,7 +146,7 @@ fn every_step_has_the_noise_that_is_predicted() {
     // A later layer of these, against one of their messages without noise.
     let layers = vec![dense(COUNT), LayerSpec::Tanh, dense(2000)];
     let model = model(&key, Shape::new(1, 2, 2), layers, &mut rng);
-    let query = Query { seed: [0; 16], bodies: vec![0; 4 * 4] };
+    let query = Query { seeds: vec![[0; 16]], bodies: vec![0; 4 * 4] };
     let mut exact = Samples::zero(COUNT);
     for sample in exact.words_mut().chunks_exact_mut(POLYNOMIAL_SIZE + 1) {
         sample[POLYNOMIAL_SIZE] = 1 << 60;
@@ -189,7 +189,7 @@ fn queries_first_layers_and_answers_have_the_noise_that_is_predicted() {
 
     let query = key.encrypt_query(layout, &input, &mut rng).unwrap();
     let (mut mask, mut words) = (vec![0u64; POLYNOMIAL_SIZE], vec![0u64; POLYNOMIAL_SIZE]);
-    expand_mask(sphinx_linalg::Seed(query.seed), &mut mask);
+    expand_mask(sphinx_linalg::Seed(query.seeds[0]), &mut mask);
     unpack(&query.bodies, QUERY_WIDTH, &mut words[..layout.len()]);
     key.decrypt_words(&mask, &mut words, &mut vec![0; POLYNOMIAL_SIZE]);
     let message = layout.encode(&input);

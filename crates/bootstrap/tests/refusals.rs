@@ -6,7 +6,7 @@ use sphinx_bootstrap::{
     DEFAULT_HALF_RANGE, MAX_CLASSES, MAX_HALF_RANGE, MAX_NEURONS, MAX_TERMS, OneShotNetwork,
     OneShotNetworkError,
 };
-use sphinx_evaluation_keys::{LayoutError, OneShotProfile};
+use sphinx_evaluation_keys::{LayoutError, MAX_CIPHERTEXTS, OneShotProfile};
 use sphinx_network::{LayerSpec, NetworkSpec, Plan, Shape};
 
 const TANH: LayerSpec = LayerSpec::Tanh;
@@ -57,10 +57,24 @@ fn rejects_plans_that_are_too_large() {
 }
 
 #[test]
-fn rejects_inputs_that_do_not_fit_a_ciphertext() {
-    let large = plan(2049, vec![dense(2)]);
+fn rejects_inputs_that_do_not_fit_a_query() {
+    let large = plan(MAX_CIPHERTEXTS * 2048 + 1, vec![dense(2)]);
     let error = refusal(&large, &constant(&large, 0.0));
-    assert_eq!(error, LayoutError::InputTooLarge { got: 2049, limit: 2048 }.into());
+    assert_eq!(error, LayoutError::InputTooLarge { got: 32_769, limit: 32_768 }.into());
+    // Three channels of 44 × 46 would have room; 46 lines do not.
+    let conv = LayerSpec::Conv {
+        out_channels: 1,
+        kernel: 3,
+        stride: 1,
+        padding: 1,
+        filters: sphinx_network::Filters::Random,
+    };
+    let input = Shape::new(3, 44, 46);
+    let layers = vec![conv, TANH, dense(2)];
+    let spec = NetworkSpec { name: "net".into(), input, bias_bound: 4.0, layers };
+    let large = Plan::new(&spec).unwrap();
+    let error = refusal(&large, &constant(&large, 0.0));
+    assert_eq!(error, LayoutError::ChannelTooLarge { got: 46 * 48, limit: 2048 }.into());
 }
 
 #[test]

@@ -6,11 +6,13 @@
 
 mod keys;
 mod layout;
+mod linear;
 mod parameters;
 mod query;
 
-pub use keys::{EvaluationKeyError, EvaluationKeys, MAX_KEY_BYTES, PackingKey};
-pub use layout::{INPUT_SCALE_LOG2, LayoutError, QUERY_WIDTH, QueryLayout};
+pub use keys::{EvaluationKeyError, EvaluationKeys, LookupKeys, MAX_KEY_BYTES, PackingKey};
+pub use layout::{LayoutError, MAX_CIPHERTEXTS, QUERY_WIDTH, QueryLayout};
+pub use linear::{LinearQuery, LinearResult, bytes as linear_bytes};
 pub use parameters::{Gadget, OneShotProfile, Parameters, lwe_noise_bound_log2};
 pub use query::{
     ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, Query, QueryError, logit_coefficient,

@@ -16,6 +16,9 @@ pub enum OneShotProfile {
     /// Activations of 3 to 5 bits, keys below 20 MB.
     #[default]
     Standard,
+    /// No activations: keys below 0.4 MB that pack the logits of a linear network, and nothing
+    /// else.
+    Packing,
 }
 
 /// A decomposition of words in digits: `levels` digits of `base_log2` bits from the top.
@@ -44,13 +47,19 @@ pub struct Parameters {
 
 impl OneShotProfile {
     /// Every profile.
-    pub const ALL: [Self; 1] = [Self::Standard];
+    pub const ALL: [Self; 2] = [Self::Standard, Self::Packing];
 
     /// The name in requests and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Standard => "standard",
+            Self::Packing => "packing",
         }
+    }
+
+    /// Whether its keys can evaluate activations.
+    pub const fn bootstraps(self) -> bool {
+        matches!(self, Self::Standard)
     }
 
     /// The profile called `name`.
@@ -68,7 +77,8 @@ impl OneShotProfile {
     /// `sphinx-bootstrap` prints what this comes to, and what neighbours would.
     pub const fn parameters(self) -> Parameters {
         match self {
-            Self::Standard => Parameters {
+            // Without bootstrapping two of the four are not used.
+            Self::Standard | Self::Packing => Parameters {
                 small_dimension: 759,
                 key_switching: Gadget { base_log2: 2, levels: 7 },
                 bootstrapping: Gadget { base_log2: 23, levels: 1 },

@@ -9,14 +9,16 @@ pub const ANSWER_MASK_WIDTH: Width = Width::Three;
 /// Bytes of each body coefficient of an answer.
 pub const ANSWER_BODY_WIDTH: Width = Width::Four;
 
-/// An encrypted input: the seed of a GLWE ciphertext's mask and the first coefficients of its body.
+/// An encrypted input: the seeds of the masks of its GLWE ciphertexts and the first coefficients of
+/// their bodies.
 ///
 /// Coefficients behind the network's input take no part in the first layer and are not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// The public seed of the mask.
-    pub seed: [u8; SEED_BYTES],
-    /// [`QueryLayout::len`] coefficients of the body, 4 bytes each ([`sphinx_linalg::pack`]).
+    /// The public seed of each mask.
+    pub seeds: Vec<[u8; SEED_BYTES]>,
+    /// [`QueryLayout::len`] coefficients of the bodies, [`QueryLayout::share`] of each ciphertext,
+    /// 4 bytes each ([`sphinx_linalg::pack`]).
     pub bodies: Vec<u8>,
 }
 
@@ -45,11 +47,15 @@ pub enum QueryError {
         /// Bytes expected.
         expected: usize,
     },
-    /// A seed has 16 bytes.
-    #[error("{got} bytes of seed, expected 16")]
+    /// A seed has 16 bytes, and there is one per ciphertext.
+    #[error(
+        "{got} bytes of seeds, this network's query has {expected}: 16 for each of its ciphertexts"
+    )]
     Seed {
         /// Bytes found.
         got: usize,
+        /// Bytes expected.
+        expected: usize,
     },
 }
 
@@ -59,37 +65,46 @@ impl Query {
     /// # Errors
     /// [`QueryError`] if the parts do not have the sizes of the layout's queries.
     pub fn from_parts(
-        seed: &[u8],
+        seeds: &[u8],
         bodies: Vec<u8>,
         layout: &QueryLayout,
     ) -> Result<Self, QueryError> {
-        let Ok(seed) = seed.try_into() else {
-            return Err(QueryError::Seed { got: seed.len() });
-        };
-        let query = Self { seed, bodies };
+        let (whole, rest) = seeds.as_chunks::<SEED_BYTES>();
+        let (got, expected) = (seeds.len(), layout.ciphertexts() * SEED_BYTES);
+        if !rest.is_empty() {
+            return Err(QueryError::Seed { got, expected });
+        }
+        let query = Self { seeds: whole.to_vec(), bodies };
         query.check(layout)?;
         Ok(query)
     }
 
     /// Bytes on the wire, framing apart.
     pub fn bytes(&self) -> usize {
-        SEED_BYTES + self.bodies.len()
+        self.seeds.len() * SEED_BYTES + self.bodies.len()
     }
 
-    /// Whether the bodies are as many as the layout's queries have.
+    /// Whether there are as many seeds and bodies as the layout's queries have.
     ///
     /// # Errors
-    /// [`QueryError::Length`] when they are not.
+    /// [`QueryError`] when there are not.
     pub fn check(&self, layout: &QueryLayout) -> Result<(), QueryError> {
+        let (got, expected) = (self.seeds.len(), layout.ciphertexts());
+        if got != expected {
+            let (got, expected) = (got * SEED_BYTES, expected * SEED_BYTES);
+            return Err(QueryError::Seed { got, expected });
+        }
         let (got, expected) = (self.bodies.len(), layout.body_bytes());
         if got == expected { Ok(()) } else { Err(QueryError::Length { got, expected }) }
     }
 
-    /// The mask, N words.
-    pub fn mask(&self) -> Vec<u64> {
-        let mut mask = vec![0; POLYNOMIAL_SIZE];
-        expand_mask(Seed(self.seed), &mut mask);
-        mask
+    /// The mask of each ciphertext, N words.
+    pub fn masks(&self) -> impl Iterator<Item = Vec<u64>> {
+        self.seeds.iter().map(|&seed| {
+            let mut mask = vec![0; POLYNOMIAL_SIZE];
+            expand_mask(Seed(seed), &mut mask);
+            mask
+        })
     }
 
     /// The body, as many words as were sent.

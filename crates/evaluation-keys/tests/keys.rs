@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sphinx_evaluation_keys::{
-    EvaluationKeyError, EvaluationKeys, MAX_KEY_BYTES, OneShotProfile, PackingKey,
+    EvaluationKeyError, EvaluationKeys, LookupKeys, MAX_KEY_BYTES, OneShotProfile, PackingKey,
 };
 use sphinx_secret::{RootKey, SecretKey};
 use tfhe::core_crypto::commons::math::random::Seed;
@@ -30,11 +30,34 @@ fn keys() -> &'static (EvaluationKeys, Vec<u8>) {
     })
 }
 
+fn lookup(keys: &EvaluationKeys) -> LookupKeys {
+    keys.lookup().unwrap().clone()
+}
+
+#[test]
+fn keys_that_only_pack_are_small_and_name_their_profile() {
+    let mut rng = ChaCha20Rng::seed_from_u64(34);
+    let key = SecretKey::generate(&mut rng).unwrap();
+    let keys = key.evaluation_keys(OneShotProfile::Packing, &mut rng).unwrap();
+    let bytes = keys.to_bytes().unwrap();
+    assert!(bytes.len() < 400_000, "{}", bytes.len());
+    let read = EvaluationKeys::from_bytes(&bytes).unwrap();
+    assert!(read == keys, "other keys came back");
+    assert_eq!((read.profile(), read.lookup().is_none()), (OneShotProfile::Packing, true));
+    // Keys that say to be of a profile whose parts they do not have.
+    let place = bytes.windows(7).position(|window| window == b"packing").unwrap();
+    let mut other = bytes.clone();
+    other.splice(place..place + 7, *b"standard");
+    other[place - 8] = 8;
+    let error = EvaluationKeys::from_bytes(&other).unwrap_err();
+    assert_eq!(error, EvaluationKeyError::Parts { profile: "standard" });
+}
+
 #[test]
 fn keys_are_read_back_and_stay_below_their_limits() {
     let (keys, bytes) = keys();
     assert!(bytes.len() <= MAX_KEY_BYTES, "{}", bytes.len());
-    let read = EvaluationKeys::from_bytes(bytes, STANDARD).unwrap();
+    let read = EvaluationKeys::from_bytes(bytes).unwrap();
     assert!(read == *keys, "other keys came back");
     assert_eq!(format!("{keys:?}"), "EvaluationKeys { profile: Standard, .. }");
 }
@@ -43,15 +66,15 @@ fn keys_are_read_back_and_stay_below_their_limits() {
 fn rejects_keys_that_are_truncated_or_too_long() {
     let (_, bytes) = keys();
     for length in [0, 1, 40, bytes.len() / 2, bytes.len() - 1] {
-        let error = EvaluationKeys::from_bytes(&bytes[..length], STANDARD).unwrap_err();
+        let error = EvaluationKeys::from_bytes(&bytes[..length]).unwrap_err();
         assert!(matches!(error, EvaluationKeyError::Format { .. }), "{length}: {error}");
     }
     let mut longer = bytes.clone();
     longer.extend([0; 3]);
-    let error = EvaluationKeys::from_bytes(&longer, STANDARD).unwrap_err();
+    let error = EvaluationKeys::from_bytes(&longer).unwrap_err();
     assert_eq!(error, EvaluationKeyError::Trailing { got: 3 });
     longer.resize(MAX_KEY_BYTES + 1, 0);
-    let error = EvaluationKeys::from_bytes(&longer, STANDARD).unwrap_err();
+    let error = EvaluationKeys::from_bytes(&longer).unwrap_err();
     assert_eq!(error, EvaluationKeyError::TooLong { got: MAX_KEY_BYTES + 1, limit: MAX_KEY_BYTES });
 }
 
@@ -61,8 +84,8 @@ fn rejects_keys_of_another_profile() {
     let place = bytes.windows(8).position(|window| window == b"standard").unwrap();
     let mut other = bytes.clone();
     other[place..][..8].copy_from_slice(b"stanDard");
-    let error = EvaluationKeys::from_bytes(&other, STANDARD).unwrap_err();
-    assert_eq!(error, EvaluationKeyError::Profile { got: "stanDard".into(), expected: "standard" });
+    let error = EvaluationKeys::from_bytes(&other).unwrap_err();
+    assert_eq!(error, EvaluationKeyError::Profile { got: "stanDard".into() });
 }
 
 #[test]
@@ -73,7 +96,7 @@ fn rejects_secret_keys_and_other_types_by_their_header() {
     let path = file.path().join("secret.key");
     key.save(&path).unwrap();
     let secret = std::fs::read(&path).unwrap();
-    let error = EvaluationKeys::from_bytes(&secret, STANDARD).unwrap_err();
+    let error = EvaluationKeys::from_bytes(&secret).unwrap_err();
     assert!(matches!(error, EvaluationKeyError::Format { .. }), "{error}");
 
     let (_, bytes) = keys();
@@ -81,7 +104,7 @@ fn rejects_secret_keys_and_other_types_by_their_header() {
     let place = bytes.windows(name.len()).position(|window| window == name).unwrap();
     let mut other = bytes.clone();
     other[place..][..name.len()].copy_from_slice(b"sphinx_secret::LweSecretKeyOwned");
-    let error = EvaluationKeys::from_bytes(&other, STANDARD).unwrap_err();
+    let error = EvaluationKeys::from_bytes(&other).unwrap_err();
     assert!(error.to_string().contains("LweSecretKeyOwned"), "{error}");
 }
 
@@ -109,8 +132,8 @@ fn rejects_parts_of_other_dimensions_naming_got_and_expected() {
         (bootstrapping(759, 23, 1, 1024, native), "polynomial size"),
         (bootstrapping(759, 23, 1, 2048, other), "modulus"),
     ] {
-        let (switching, packing) = (keys.key_switching().clone(), keys.packing().clone());
-        let error = EvaluationKeys::new(STANDARD, key, switching, packing).unwrap_err();
+        let lookup = LookupKeys { bootstrapping: key, ..lookup(keys) };
+        let error = EvaluationKeys::new(Some(lookup), keys.packing().clone()).unwrap_err();
         assert!(error.to_string().contains(field), "{error}");
         assert!(error.to_string().contains("bootstrapping key"), "{error}");
     }
@@ -139,8 +162,8 @@ fn rejects_key_switching_keys_of_other_dimensions_naming_got_and_expected() {
             Seed(1).into(),
             modulus,
         );
-        let (bootstrapping, packing) = (keys.bootstrapping().clone(), keys.packing().clone());
-        let error = EvaluationKeys::new(STANDARD, bootstrapping, switching, packing).unwrap_err();
+        let lookup = LookupKeys { key_switching: switching, ..lookup(keys) };
+        let error = EvaluationKeys::new(Some(lookup), keys.packing().clone()).unwrap_err();
         match field {
             "modulus" => assert_names(&error, part, field),
             _ => assert_eq!(error, EvaluationKeyError::Shape { part, field, got, expected }),
@@ -163,12 +186,12 @@ fn rejects_packing_keys_of_other_dimensions_naming_got_and_expected() {
     ] {
         let (size, count) = (PolynomialSize(polynomial), GlweCiphertextCount(count));
         let packing = PackingKey::new(0, GlweSize(glwe), size, count, Seed(1).into(), modulus);
-        let (bootstrapping, switching) =
-            (keys.bootstrapping().clone(), keys.key_switching().clone());
-        let error = EvaluationKeys::new(STANDARD, bootstrapping, switching, packing).unwrap_err();
-        match field {
-            "modulus" => assert_names(&error, part, field),
-            _ => assert_eq!(error, EvaluationKeyError::Shape { part, field, got, expected }),
+        for lookup in [Some(lookup(keys)), None] {
+            let error = EvaluationKeys::new(lookup, packing.clone()).unwrap_err();
+            match field {
+                "modulus" => assert_names(&error, part, field),
+                _ => assert_eq!(error, EvaluationKeyError::Shape { part, field, got, expected }),
+            }
         }
     }
 }
@@ -193,7 +216,7 @@ fn damaged_headers_never_panic() {
             rng.random_range(0..200)
         };
         damaged[place] ^= rng.random_range(1..=255u8);
-        refused += usize::from(EvaluationKeys::from_bytes(&damaged, STANDARD).is_err());
+        refused += usize::from(EvaluationKeys::from_bytes(&damaged).is_err());
     }
     assert!(refused > 20, "{refused}");
 }

@@ -79,6 +79,11 @@ impl SecretKey {
         Self::from_coefficients(&coefficients)
     }
 
+    /// The coefficients, 0 or 1.
+    pub(crate) fn bits(&self) -> &[u8] {
+        &self.coefficients
+    }
+
     /// The coefficients as words modulo 2^64.
     pub(crate) fn words(&self) -> Zeroizing<Vec<u64>> {
         Zeroizing::new(self.coefficients.iter().map(|&bit| u64::from(bit)).collect())

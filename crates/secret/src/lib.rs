@@ -17,6 +17,7 @@ mod derive;
 mod encrypt;
 mod hkdf;
 mod key;
+mod linear;
 mod noise;
 mod one_shot;
 mod passphrase;

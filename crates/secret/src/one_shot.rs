@@ -3,7 +3,8 @@
 use rand::CryptoRng;
 use sphinx_evaluation_keys::{
     ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, EvaluationKeyError, EvaluationKeys, Gadget,
-    OneShotProfile, PackingKey, Parameters, QUERY_WIDTH, Query, QueryLayout, logit_coefficient,
+    LookupKeys, OneShotProfile, PackingKey, Parameters, QUERY_WIDTH, Query, QueryLayout,
+    logit_coefficient,
 };
 use sphinx_linalg::{POLYNOMIAL_SIZE, SEED_BYTES, Seed, pack, unpack};
 use tfhe::core_crypto::commons::generators::DeterministicSeeder;
@@ -44,6 +45,18 @@ pub enum OneShotError {
         /// Bytes of logits expected.
         expected_bodies: usize,
     },
+    /// An answer that is not packed has another size than a sample per output.
+    #[error(
+        "an answer with {masks} bytes of masks and {bodies} of bodies, expected 8192 and 4 for each of {outputs} outputs"
+    )]
+    Samples {
+        /// Bytes of masks.
+        masks: usize,
+        /// Bytes of bodies.
+        bodies: usize,
+        /// Outputs of the network.
+        outputs: usize,
+    },
     /// The scale of an answer makes no sense.
     #[error("an answer whose logits have {got} integers per unit, expected a positive number")]
     Scale {
@@ -55,7 +68,8 @@ pub enum OneShotError {
 type Generator = DeterministicSeeder<DefaultRandomGenerator>;
 
 impl SecretKey {
-    /// Fresh evaluation keys of a profile: about 0.6 s on two cores, on the global pool.
+    /// Fresh evaluation keys of a profile: about 0.6 s on two cores, on the global pool; some
+    /// milliseconds for those that only pack.
     ///
     /// They encrypt this key, its images under automorphisms and a fresh small key, each under this
     /// or the small key: that this reveals nothing is the usual assumption of circular security.
@@ -70,14 +84,18 @@ impl SecretKey {
     ) -> Result<EvaluationKeys, EvaluationKeyError> {
         let parameters = profile.parameters();
         let large = self.words();
-        let mut small = Zeroizing::new(vec![0u32; parameters.small_dimension]);
-        small.iter_mut().for_each(|bit| *bit = rng.next_u32() & 1);
         let mut seeder = Generator::new(TfheSeed(u128::from_le_bytes(random(rng))));
-        let bootstrapping = self.bootstrapping(&parameters, &large, &small, &mut seeder);
-        let key_switching = key_switching(&parameters, &large, &small, &mut seeder);
+        let lookup = profile.bootstraps().then(|| {
+            let mut small = Zeroizing::new(vec![0u32; parameters.small_dimension]);
+            small.iter_mut().for_each(|bit| *bit = rng.next_u32() & 1);
+            LookupKeys {
+                bootstrapping: self.bootstrapping(&parameters, &large, &small, &mut seeder),
+                key_switching: key_switching(&parameters, &large, &small, &mut seeder),
+            }
+        });
         let mask_seed = TfheSeed(u128::from_le_bytes(random(rng)));
         let packing = packing(&parameters, &large, mask_seed, &mut seeder);
-        EvaluationKeys::new(profile, bootstrapping, key_switching, packing)
+        EvaluationKeys::new(lookup, packing)
     }
 
     /// Encrypts the input of a network's first stage.
@@ -94,14 +112,23 @@ impl SecretKey {
         if got != expected {
             return Err(OneShotError::Input { got, expected });
         }
-        let seed: [u8; SEED_BYTES] = random(rng);
-        let noise_key = Zeroizing::new(random(rng));
-        let message = Zeroizing::new(layout.encode(input));
+        let words = Zeroizing::new(layout.encode(input));
+        let mut message = Zeroizing::new(vec![0u64; POLYNOMIAL_SIZE]);
         let mut scratch = Scratch::default();
-        let body = self.encrypt_row(&message[..], Seed(seed), &noise_key, &mut scratch);
         let mut bodies = vec![0; layout.body_bytes()];
-        pack(&body[..layout.len()], QUERY_WIDTH, &mut bodies);
-        Ok(Query { seed, bodies })
+        let mut seeds = Vec::with_capacity(layout.ciphertexts());
+        let share = layout.share();
+        let out = bodies.chunks_mut(share * QUERY_WIDTH.bytes());
+        for (words, out) in words.chunks(share).zip(out) {
+            let seed: [u8; SEED_BYTES] = random(rng);
+            let noise_key = Zeroizing::new(random(rng));
+            message.fill(0);
+            message[..words.len()].copy_from_slice(words);
+            let body = self.encrypt_row(&message[..], Seed(seed), &noise_key, &mut scratch);
+            pack(&body[..words.len()], QUERY_WIDTH, out);
+            seeds.push(seed);
+        }
+        Ok(Query { seeds, bodies })
     }
 
     /// Decrypts the logits of a network with `classes` of them.

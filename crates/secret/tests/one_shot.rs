@@ -41,7 +41,7 @@ fn a_query_holds_the_image_within_its_padding() {
     assert_eq!((layout.len(), query.bytes()), (900, 16 + 900 * 4));
 
     let mut mask = vec![0u64; POLYNOMIAL_SIZE];
-    expand_mask(Seed(query.seed), &mut mask);
+    expand_mask(Seed(query.seeds[0]), &mut mask);
     let mut phase = vec![0u64; POLYNOMIAL_SIZE];
     unpack(&query.bodies, QUERY_WIDTH, &mut phase[..900]);
     key.decrypt_words(&mask, &mut phase, &mut vec![0; POLYNOMIAL_SIZE]);

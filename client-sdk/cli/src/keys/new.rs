@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use sphinx_client::{KeyId, evaluation_fingerprint};
+use sphinx_client::{KeyId, OneShotProfile, evaluation_fingerprint};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -14,9 +14,11 @@ pub struct New {
     /// Its name [default: made from its fingerprint]
     #[arg(long, value_name = "ID")]
     id: Option<String>,
-    /// Make evaluation keys as well, for recognition in one shot (about 20 MB)
-    #[arg(long)]
-    evaluation: bool,
+    /// Make evaluation keys as well, for recognition in one shot: `standard` (about 20 MB) for any
+    /// network, `packing` (0.4 MB) for linear ones
+    #[arg(long, value_name = "PROFILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "standard", value_parser = profile)]
+    evaluation: Option<OneShotProfile>,
     /// Seal it by a passphrase: asked for, or of $SPHINX_PASSPHRASE or --passphrase-file
     #[arg(long)]
     passphrase: bool,
@@ -39,14 +41,20 @@ struct Evaluation {
     file: String,
 }
 
+/// The profile of evaluation keys by its name.
+pub(super) fn profile(name: &str) -> Result<OneShotProfile, String> {
+    let known = || OneShotProfile::ALL.map(OneShotProfile::name).join(" or ");
+    OneShotProfile::from_name(name).ok_or_else(|| format!("expected {}", known()))
+}
+
 impl New {
     pub fn run(&self, context: &Context) -> Result<(), CliError> {
         let given = self.id.as_deref().map(KeyId::parse).transpose()?;
         let passphrase = self.passphrase.then(|| context.passphrases.chosen()).transpose()?;
         let id = context.workspace.make_key(given, passphrase.as_ref())?;
         let home = context.workspace.home();
-        let evaluation = self.evaluation.then(|| {
-            let bytes = context.workspace.make_evaluation_keys(&id)?;
+        let evaluation = self.evaluation.map(|profile| {
+            let bytes = context.workspace.make_evaluation_keys(&id, profile)?;
             Ok::<_, CliError>(Evaluation {
                 fingerprint: evaluation_fingerprint(&bytes).to_string(),
                 bytes: bytes.len(),

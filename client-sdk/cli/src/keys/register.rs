@@ -2,8 +2,9 @@
 
 use clap::Args;
 use serde::Serialize;
-use sphinx_client::KeyId;
+use sphinx_client::{KeyId, OneShotProfile};
 
+use super::new::profile;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::program;
@@ -16,9 +17,11 @@ pub struct Register {
     /// A remark for the list of keys
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
-    /// Make evaluation keys if there are none yet, for recognition in one shot
-    #[arg(long)]
-    evaluation: bool,
+    /// Make evaluation keys if there are none yet, for recognition in one shot: `standard` (about
+    /// 20 MB) for any network, `packing` (0.4 MB) for linear ones
+    #[arg(long, value_name = "PROFILE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "standard", value_parser = profile)]
+    evaluation: Option<OneShotProfile>,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,8 +65,11 @@ impl Register {
         context: &Context,
         id: &KeyId,
     ) -> Result<Option<Evaluation>, CliError> {
-        if self.evaluation && context.workspace.home().evaluation_keys(id)?.is_none() {
-            context.workspace.make_evaluation_keys(id)?;
+        let missing = || Ok::<_, CliError>(context.workspace.home().evaluation_keys(id)?.is_none());
+        if let Some(profile) = self.evaluation
+            && missing()?
+        {
+            context.workspace.make_evaluation_keys(id, profile)?;
         }
         let sent = context.workspace.register_evaluation_keys(id, &self.description).await?;
         let Some(receipt) = sent else { return Ok(None) };

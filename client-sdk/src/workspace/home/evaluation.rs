@@ -34,17 +34,17 @@ impl Home {
         }
     }
 
-    /// Makes evaluation keys and stores them; never over others.
+    /// Makes evaluation keys of a profile and stores them; never over others.
     ///
     /// # Errors
     /// [`WorkspaceError::File`] if there are some, or they cannot be written.
     pub fn make_evaluation_keys(
         &self,
         id: &KeyId,
-        key: &SecretKey,
+        (key, profile): (&SecretKey, OneShotProfile),
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, WorkspaceError> {
-        let keys = key.evaluation_keys(OneShotProfile::default(), rng);
+        let keys = key.evaluation_keys(profile, rng);
         let bytes = keys.and_then(|keys| keys.to_bytes()).map_err(ClientError::from)?;
         let path = self.evaluation_path(id);
         write_new(&path, &bytes).map_err(|source| file_error(&path, source))?;

@@ -1,11 +1,12 @@
-//! The first layer: products of the query with reversed weight polynomials, one per output channel.
+//! The first layer: products of the query with reversed weight polynomials, one per output channel
+//! and ciphertext.
 
 use rayon::prelude::*;
-use sphinx_evaluation_keys::Query;
+use sphinx_evaluation_keys::{Query, QueryLayout};
 use sphinx_linalg::POLYNOMIAL_SIZE;
 use sphinx_network::FoldedStage;
 
-use super::transform::Transform;
+use super::transform::{Transform, TransformedWords};
 use crate::control::Control;
 use crate::sample::{SAMPLE_WORDS, Samples, extract};
 
@@ -21,18 +22,30 @@ pub(crate) struct FirstLayer {
 }
 
 struct Channel {
-    transformed: Vec<u64>,
+    /// A multiplier per ciphertext.
+    transformed: Vec<Vec<u64>>,
+    /// Places count through all ciphertexts.
     taps: Vec<(usize, i32)>,
 }
 
 impl FirstLayer {
     /// From integer weights, `[output][tap]`.
-    pub(crate) fn new(transform: Transform, shape: FoldedStage, weights: &[i32]) -> Self {
+    pub(crate) fn new(
+        transform: Transform,
+        layout: &QueryLayout,
+        shape: FoldedStage,
+        weights: &[i32],
+    ) -> Self {
         let taps: Vec<usize> = shape.taps().collect();
+        let (share, ciphertexts) = (layout.share(), layout.ciphertexts());
         let channels = weights.par_chunks_exact(taps.len()).map(|row| {
             let nonzero = taps.iter().copied().zip(row.iter().copied()).filter(|tap| tap.1 != 0);
             let taps: Vec<(usize, i32)> = nonzero.collect();
-            Channel { transformed: transform.reversed(taps.iter().copied()), taps }
+            let of = |ciphertext: usize| {
+                let own = taps.iter().filter(|tap| tap.0 / share == ciphertext);
+                transform.reversed(own.map(|tap| (tap.0 % share, tap.1)))
+            };
+            Channel { transformed: (0..ciphertexts).map(of).collect(), taps }
         });
         let channels = channels.collect();
         Self { transform, channels, shifts: shape.shifts().collect() }
@@ -68,11 +81,28 @@ impl FirstLayer {
         norms.flat_map(|norm| std::iter::repeat_n(norm, self.shifts.len())).collect()
     }
 
+    /// Bytes of the transformed weights.
+    pub(crate) fn bytes(&self) -> usize {
+        let words = |channel: &Channel| -> usize {
+            channel.transformed.iter().map(|words| size_of_val(&words[..])).sum()
+        };
+        self.channels.iter().map(words).sum()
+    }
+
     /// One sample per result, channel by channel. Parallel over channels; incomplete once the
     /// caller wants to stop.
     pub(crate) fn evaluate(&self, query: &Query, control: &Control<'_>) -> Samples {
-        let mask = self.transform.words(&query.mask());
-        let body = query.body();
+        self.products(query.masks(), &query.body(), control)
+    }
+
+    /// The same of the masks of all ciphertexts, N words each, and their bodies.
+    pub(crate) fn products(
+        &self,
+        masks: impl Iterator<Item = Vec<u64>>,
+        body: &[u64],
+        control: &Control<'_>,
+    ) -> Samples {
+        let masks: Vec<TransformedWords> = masks.map(|mask| self.transform.words(&mask)).collect();
         let mut samples = Samples::zero(self.outputs());
         let per_channel = self.shifts.len() * SAMPLE_WORDS;
         samples.words_mut().par_chunks_exact_mut(per_channel).zip(&self.channels).for_each_init(
@@ -81,7 +111,7 @@ impl FirstLayer {
                 if control.is_cancelled() {
                     return;
                 }
-                self.transform.product(&mask, &channel.transformed, scratch, product);
+                self.transform.product(&masks, &channel.transformed, scratch, product);
                 for (sample, &shift) in samples.chunks_exact_mut(SAMPLE_WORDS).zip(&self.shifts) {
                     let taps = channel.taps.iter();
                     let sum = taps.fold(0u64, |sum, &(tap, weight)| {

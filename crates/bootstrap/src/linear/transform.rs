@@ -60,20 +60,24 @@ impl Transform {
         TransformedWords { pieces: std::array::from_fn(piece) }
     }
 
-    /// The product modulo 2^64. `scratch` has N words.
+    /// The sum of the products with each multiplier modulo 2^64. `scratch` has N words. Exact if
+    /// the absolute coefficients of all multipliers sum to at most [`Transform::LARGEST_NORM`].
     pub(crate) fn product(
         &self,
-        words: &TransformedWords,
-        multiplier: &[u64],
+        words: &[TransformedWords],
+        multipliers: &[Vec<u64>],
         scratch: &mut [u64],
         product: &mut [u64],
     ) {
         let prime = self.plan.modulus();
         product.fill(0);
-        for (index, piece) in words.pieces.iter().enumerate() {
-            scratch.copy_from_slice(piece);
-            self.plan.mul_assign_normalize(scratch, multiplier);
+        for index in 0..PIECES {
+            scratch.fill(0);
+            for (words, multiplier) in words.iter().zip(multipliers) {
+                self.plan.mul_accumulate(scratch, &words.pieces[index], multiplier);
+            }
             self.plan.inv(scratch);
+            self.plan.normalize(scratch);
             let shift = index as u32 * PIECE_BITS;
             for (sum, &residue) in product.iter_mut().zip(scratch.iter()) {
                 let wrapped = if residue > prime / 2 { prime } else { 0 };
@@ -100,10 +104,13 @@ mod tests {
         let taps: Vec<(usize, i32)> = (0..40)
             .map(|tap| (tap * 51, if rng.random::<bool>() { large } else { -large }))
             .collect();
-        let multiplier = transform.reversed(taps.iter().copied());
         let mut product = vec![0; POLYNOMIAL_SIZE];
         let mut scratch = vec![0; POLYNOMIAL_SIZE];
-        transform.product(&transform.words(&words), &multiplier, &mut scratch, &mut product);
+        // Twice, with the half of the weights each, as of an input in two ciphertexts.
+        let (even, odd): (Vec<_>, Vec<_>) = taps.iter().partition(|tap| tap.0 % 2 == 0);
+        let multipliers = [even, odd].map(|taps| transform.reversed(taps.into_iter()));
+        let words_twice = [transform.words(&words), transform.words(&words)];
+        transform.product(&words_twice, &multipliers, &mut scratch, &mut product);
         for (place, &got) in product.iter().enumerate() {
             let expected = taps.iter().fold(0u64, |sum, &(exponent, weight)| {
                 let (from, sign) = (place + exponent, i64::from(weight));

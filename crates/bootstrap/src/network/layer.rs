@@ -1,7 +1,7 @@
 //! One linear layer with integer weights, and what follows it.
 
 use rayon::prelude::*;
-use sphinx_evaluation_keys::INPUT_SCALE_LOG2;
+use sphinx_linalg::BIAS_SCALE_LOG2;
 use sphinx_network::FoldedStage;
 
 use super::error::OneShotNetworkError;
@@ -69,7 +69,7 @@ impl Layer {
     /// The integer that brings a bias from 2^48 per unit to this layer's scale. In the first layer
     /// it is exact, in later ones off by less than one in a thousand.
     pub(crate) fn bias_factor(&self) -> u64 {
-        (self.scale / f64::from(INPUT_SCALE_LOG2).exp2()).round().max(1.0) as u64
+        (self.scale / f64::from(BIAS_SCALE_LOG2).exp2()).round().max(1.0) as u64
     }
 }
 

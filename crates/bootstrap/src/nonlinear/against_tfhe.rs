@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile, PackingKey};
+use sphinx_evaluation_keys::{EvaluationKeys, LookupKeys, OneShotProfile, PackingKey};
 use tfhe::core_crypto::commons::math::random::Seed;
 use tfhe::core_crypto::prelude::*;
 
@@ -42,7 +42,8 @@ fn random_keys(rng: &mut ChaCha20Rng) -> EvaluationKeys {
     let count = parameters.automorphisms() * parameters.packing.levels;
     let count = GlweCiphertextCount(count);
     let packing = PackingKey::new(0, GlweSize(2), size, count, Seed(3).into(), native);
-    EvaluationKeys::new(profile, bootstrapping, key_switching, packing).unwrap()
+    let lookup = LookupKeys { bootstrapping, key_switching };
+    EvaluationKeys::new(Some(lookup), packing).unwrap()
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn key_switch_and_blind_rotation_are_tfhes() {
     let switched = switch_keys(&prepared, &samples, &control).unwrap();
     let looked_up = look_up(&prepared, &switched, &table, &control).unwrap();
 
-    let key = keys.key_switching().clone().decompress_into_lwe_keyswitch_key();
+    let key = keys.lookup().unwrap().key_switching.clone().decompress_into_lwe_keyswitch_key();
     let size = keys.profile().parameters().small_dimension + 1;
     let stride = switched.words.len() / 11;
     let fft = Fft::new(PolynomialSize(2048));
@@ -78,7 +79,7 @@ fn key_switch_and_blind_rotation_are_tfhes() {
             lwe_ciphertext_centered_binary_modulus_switch(expected, CiphertextModulusLog(12));
         let mut accumulator = GlweCiphertext::new(0u64, GlweSize(2), PolynomialSize(2048), native);
         accumulator.get_mut_body().as_mut().copy_from_slice(&table);
-        let key = prepared.bootstrapping();
+        let key = prepared.lookup().unwrap().bootstrapping();
         key.blind_rotate_assign(
             accumulator.as_mut_view(),
             &rounded,

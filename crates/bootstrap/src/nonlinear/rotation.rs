@@ -12,12 +12,13 @@ use tfhe::core_crypto::prelude::{
 
 use crate::control::Control;
 use crate::kernel::switched_words;
-use crate::prepared::PreparedKeys;
+use crate::prepared::{PreparedKeys, PreparedLookup};
 use crate::sample::{SAMPLE_WORDS, extract};
 
 /// Buffers of one worker.
 pub(super) struct Rotation<'a> {
     keys: &'a PreparedKeys,
+    lookup: &'a PreparedLookup,
     /// One GLWE ciphertext per sample.
     accumulators: Vec<u64>,
     difference: Vec<u64>,
@@ -26,7 +27,7 @@ pub(super) struct Rotation<'a> {
 
 impl<'a> Rotation<'a> {
     /// Buffers for up to `count` samples.
-    pub(super) fn new(keys: &'a PreparedKeys, count: usize) -> Self {
+    pub(super) fn new(keys: &'a PreparedKeys, lookup: &'a PreparedLookup, count: usize) -> Self {
         let mut buffers = ComputationBuffers::new();
         let size = PolynomialSize(POLYNOMIAL_SIZE);
         let scratch =
@@ -34,6 +35,7 @@ impl<'a> Rotation<'a> {
         buffers.resize(scratch.unaligned_bytes_required());
         Self {
             keys,
+            lookup,
             accumulators: vec![0; count * ROW_WORDS],
             difference: vec![0; ROW_WORDS],
             buffers,
@@ -63,7 +65,7 @@ impl<'a> Rotation<'a> {
         }
         let size = PolynomialSize(POLYNOMIAL_SIZE);
         let native = CiphertextModulus::new_native();
-        let key = self.keys.bootstrapping();
+        let key = self.lookup.bootstrapping();
         for (index, ggsw) in key.into_ggsw_iter().enumerate() {
             if control.is_cancelled() {
                 return;

@@ -23,13 +23,21 @@ pub enum EvaluationKeyError {
         /// Bytes left.
         got: usize,
     },
-    /// Made for another profile, or one that this version does not know.
-    #[error("evaluation keys of profile {got:?}, expected {expected:?}: make keys of that profile")]
+    /// Made for a profile that this version does not know.
+    #[error(
+        "evaluation keys of profile {got:?}, expected \"standard\" or \"packing\": make keys of one of them"
+    )]
     Profile {
         /// The name found.
         got: String,
-        /// The name expected.
-        expected: &'static str,
+    },
+    /// With other parts than the profile has.
+    #[error(
+        "evaluation keys of profile {profile:?} with other parts than it has: make the keys again"
+    )]
+    Parts {
+        /// The profile that they name.
+        profile: &'static str,
     },
     /// A part has another size than its profile says.
     #[error("the {part} has {got} as {field}, its profile has {expected}")]

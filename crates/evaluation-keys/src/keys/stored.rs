@@ -12,11 +12,11 @@ use tfhe::core_crypto::prelude::{
     GlweSize, PolynomialSize, SeededLweBootstrapKeyOwned, SeededLweKeyswitchKeyOwned,
 };
 use tfhe::safe_serialization::{safe_deserialize, safe_serialize};
-use tfhe_versionable::{Versionize, VersionsDispatch};
+use tfhe_versionable::{Upgrade, Version, Versionize, VersionsDispatch};
 
 use super::check::{Check, bootstrapping_words};
 use super::header::TYPE_NAME;
-use super::{EvaluationKeyError, EvaluationKeys, PackingKey};
+use super::{EvaluationKeyError, EvaluationKeys, LookupKeys, PackingKey};
 use crate::parameters::{OneShotProfile, Parameters};
 
 /// Most bytes of serialised keys that are read or written.
@@ -27,9 +27,43 @@ pub const MAX_KEY_BYTES: usize = 20_000_000;
 #[versionize(StoredKeysVersions)]
 pub struct StoredKeys {
     profile: String,
+    lookup: Option<StoredLookupKeys>,
+    packing: PackingKey,
+}
+
+/// The keys of lookups as serialised.
+#[derive(Serialize, Deserialize, Versionize)]
+#[versionize(StoredLookupKeysVersions)]
+pub struct StoredLookupKeys {
+    bootstrapping: StoredBootstrappingKey,
+    key_switching: SeededLweKeyswitchKeyOwned<u32>,
+}
+
+/// Versions of [`StoredLookupKeys`].
+#[allow(dead_code, reason = "named by the derived code alone")]
+#[derive(VersionsDispatch)]
+pub enum StoredLookupKeysVersions {
+    /// The first.
+    V0(StoredLookupKeys),
+}
+
+/// Evaluation keys as they were serialised while all had keys of lookups.
+#[derive(Version)]
+pub struct StoredKeysV0 {
+    profile: String,
     bootstrapping: StoredBootstrappingKey,
     key_switching: SeededLweKeyswitchKeyOwned<u32>,
     packing: PackingKey,
+}
+
+impl Upgrade<StoredKeys> for StoredKeysV0 {
+    type Error = std::convert::Infallible;
+
+    fn upgrade(self) -> Result<StoredKeys, Self::Error> {
+        let Self { profile, bootstrapping, key_switching, packing } = self;
+        let lookup = Some(StoredLookupKeys { bootstrapping, key_switching });
+        Ok(StoredKeys { profile, lookup, packing })
+    }
 }
 
 /// Versions of [`StoredKeys`].
@@ -37,7 +71,9 @@ pub struct StoredKeys {
 #[derive(VersionsDispatch)]
 pub enum StoredKeysVersions {
     /// The first.
-    V0(StoredKeys),
+    V0(StoredKeysV0),
+    /// With keys of lookups or without.
+    V1(StoredKeys),
 }
 
 impl tfhe::named::Named for StoredKeys {
@@ -71,37 +107,25 @@ impl EvaluationKeys {
     /// # Errors
     /// [`EvaluationKeyError::Serialise`] only.
     pub fn to_bytes(&self) -> Result<Vec<u8>, EvaluationKeyError> {
-        let key = &self.bootstrapping;
-        let bits = Parameters::BOOTSTRAPPING_KEY_BITS;
-        let shift = u64::BITS as usize - bits;
-        let top: Vec<u64> = key.as_ref().iter().map(|word| word >> shift).collect();
-        let stored = StoredKeys {
-            profile: self.profile.name().to_owned(),
-            bootstrapping: StoredBootstrappingKey {
-                words: PackedIntegers::pack(&top, CiphertextModulusLog(bits)),
-                glwe_size: key.glwe_size(),
-                polynomial_size: key.polynomial_size(),
-                base_log: key.decomposition_base_log(),
-                level_count: key.decomposition_level_count(),
-                seed: key.compression_seed(),
-                modulus: key.ciphertext_modulus(),
-            },
-            key_switching: self.key_switching.clone(),
-            packing: self.packing.clone(),
-        };
-        let mut bytes = Vec::with_capacity(MAX_KEY_BYTES);
+        let lookup = self.lookup.as_ref().map(|keys| StoredLookupKeys {
+            bootstrapping: StoredBootstrappingKey::pack(&keys.bootstrapping),
+            key_switching: keys.key_switching.clone(),
+        });
+        let profile = self.profile().name().to_owned();
+        let stored = StoredKeys { profile, lookup, packing: self.packing.clone() };
+        let mut bytes = Vec::new();
         safe_serialize(&stored, &mut bytes, MAX_KEY_BYTES as u64)
             .map_err(|error| EvaluationKeyError::Serialise { reason: error.to_string() })?;
-        bytes.shrink_to_fit();
         Ok(bytes)
     }
 
-    /// Reads [`EvaluationKeys::to_bytes`] and checks every part against `profile`.
+    /// Reads [`EvaluationKeys::to_bytes`] and checks every part against the profile that the keys
+    /// name.
     ///
     /// # Errors
     /// [`EvaluationKeyError`]; nothing larger than the bytes at hand is allocated before they have
     /// been checked.
-    pub fn from_bytes(bytes: &[u8], profile: OneShotProfile) -> Result<Self, EvaluationKeyError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, EvaluationKeyError> {
         if bytes.len() > MAX_KEY_BYTES {
             return Err(EvaluationKeyError::TooLong { got: bytes.len(), limit: MAX_KEY_BYTES });
         }
@@ -111,16 +135,36 @@ impl EvaluationKeys {
         if !rest.is_empty() {
             return Err(EvaluationKeyError::Trailing { got: rest.len() });
         }
-        if stored.profile != profile.name() {
-            let got = stored.profile.chars().take(64).collect();
-            return Err(EvaluationKeyError::Profile { got, expected: profile.name() });
+        let profile = OneShotProfile::from_name(&stored.profile).ok_or_else(|| {
+            EvaluationKeyError::Profile { got: stored.profile.chars().take(64).collect() }
+        })?;
+        if profile.bootstraps() != stored.lookup.is_some() {
+            return Err(EvaluationKeyError::Parts { profile: profile.name() });
         }
-        let bootstrapping = stored.bootstrapping.unpack(&profile.parameters())?;
-        Self::new(profile, bootstrapping, stored.key_switching, stored.packing)
+        let unpack = |keys: StoredLookupKeys| {
+            let bootstrapping = keys.bootstrapping.unpack(&profile.parameters())?;
+            Ok(LookupKeys { bootstrapping, key_switching: keys.key_switching })
+        };
+        Self::new(stored.lookup.map(unpack).transpose()?, stored.packing)
     }
 }
 
 impl StoredBootstrappingKey {
+    fn pack(key: &SeededLweBootstrapKeyOwned<u64>) -> Self {
+        let bits = Parameters::BOOTSTRAPPING_KEY_BITS;
+        let shift = u64::BITS as usize - bits;
+        let top: Vec<u64> = key.as_ref().iter().map(|word| word >> shift).collect();
+        Self {
+            words: PackedIntegers::pack(&top, CiphertextModulusLog(bits)),
+            glwe_size: key.glwe_size(),
+            polynomial_size: key.polynomial_size(),
+            base_log: key.decomposition_base_log(),
+            level_count: key.decomposition_level_count(),
+            seed: key.compression_seed(),
+            modulus: key.ciphertext_modulus(),
+        }
+    }
+
     /// The key in tfhe's form. Sizes are checked first: tfhe asserts what it is handed.
     fn unpack(
         self,

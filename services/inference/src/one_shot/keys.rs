@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sphinx_bootstrap::PreparedKeys;
 use sphinx_channel::{KeyDirectory, KeyDirectoryError};
-use sphinx_evaluation_keys::{EvaluationKeys, MAX_KEY_BYTES, OneShotProfile};
+use sphinx_evaluation_keys::{EvaluationKeys, MAX_KEY_BYTES};
 use sphinx_proto::v1::Key;
 use sphinx_proto::{KeyId, TenantId};
 use sphinx_runtime::{ByteCache, Compute, ComputeError};
@@ -111,7 +111,7 @@ impl KeyCache {
         let directory = self.directory.clone();
         let expand = move || {
             directory.verify(&key, &material)?;
-            let keys = EvaluationKeys::from_bytes(&material, OneShotProfile::default())?;
+            let keys = EvaluationKeys::from_bytes(&material)?;
             drop(material);
             Ok::<_, InferenceError>(PreparedKeys::new(&keys))
         };

@@ -144,17 +144,19 @@ fn prepare(
         expanded.push(biases);
     }
     let model = Arc::new(OneShotModel::new(Arc::new(network), &expanded)?);
-    let bytes = model.bytes() + transformed_bytes(&plan);
+    let ciphertexts = model.network().layout().ciphertexts();
+    let bytes = model.bytes() + transformed_bytes(&plan, ciphertexts);
     Ok(Prepared { model, bytes })
 }
 
-/// Bytes of the weights: the first layer's as one transformed polynomial per channel, later ones as
+/// Bytes of the weights: the first layer's as transformed polynomials, one per channel and
+/// ciphertext, later ones as
 /// pairs of places and integers.
-fn transformed_bytes(plan: &Plan) -> usize {
+fn transformed_bytes(plan: &Plan, ciphertexts: usize) -> usize {
     let later = plan.stages.iter().skip(1).map(|stage| {
         let per_output = stage.linear.weight_count() / stage.linear.bias_count().max(1);
         16 * per_output * stage.output.len()
     });
     let channels = plan.stages.first().map_or(0, |stage| stage.linear.bias_count());
-    channels * POLYNOMIAL_SIZE * 2 * size_of::<u64>() + later.sum::<usize>()
+    channels * (ciphertexts + 1) * POLYNOMIAL_SIZE * size_of::<u64>() + later.sum::<usize>()
 }

@@ -272,7 +272,7 @@ impl Model {
             version: None,
             incarnation: bytes::Bytes::new(),
             fingerprint: String::new(),
-            seed: query.seed.to_vec().into(),
+            seed: query.seeds.concat().into(),
             bodies: query.bodies.into(),
         }
     }

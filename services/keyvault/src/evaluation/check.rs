@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
-use sphinx_evaluation_keys::{EvaluationKeys, OneShotProfile};
+use sphinx_evaluation_keys::EvaluationKeys;
 use sphinx_proto::{Fingerprint, TenantId};
 use sphinx_runtime::{Compute, ComputeError};
 use tokio::sync::Semaphore;
@@ -77,6 +77,6 @@ pub(crate) fn first_part(part: &[u8]) -> Result<(), VaultError> {
 /// Whether the material is evaluation keys, every dimension, level and modulus as the parameter set
 /// has it.
 fn conformance(material: &[u8]) -> Result<(), VaultError> {
-    let keys = EvaluationKeys::from_bytes(material, OneShotProfile::default());
+    let keys = EvaluationKeys::from_bytes(material);
     keys.map(|_| ()).map_err(VaultError::NotEvaluationKeys)
 }
