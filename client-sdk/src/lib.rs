@@ -11,6 +11,7 @@ mod keys;
 mod memory;
 mod models;
 pub mod one_shot;
+mod product;
 pub mod recipe;
 pub mod recognition;
 mod sealed_state;

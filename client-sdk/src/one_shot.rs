@@ -8,13 +8,14 @@
 //! Answers that were bootstrapped and packed are no linear products, and nothing proves them.
 //! Canaries ([`OneShot::with_canaries`]) catch a service that cheats often enough.
 
+mod batch;
+mod biases;
 mod canaries;
+mod messages;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use prost::Message;
 use rand::seq::SliceRandom;
 use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -22,15 +23,19 @@ use sphinx_data::Pipeline;
 use sphinx_evaluation_keys::{Answer, QueryLayout};
 use sphinx_features::PublicStem;
 use sphinx_network::{NetworkSpec, apply_steps};
+use sphinx_proto::ModelId;
+use sphinx_proto::v1;
 use sphinx_proto::v1::inference_client::InferenceClient;
-use sphinx_proto::v1::trainer_client::TrainerClient;
-use sphinx_proto::v1::{self, OneShotBiases, PutBiasesRequest};
-use sphinx_proto::{KeyId, ModelId};
 use sphinx_secret::{ReadKey, SecretKey};
 use tonic::Code;
 use zeroize::Zeroizing;
 
+pub use batch::Batches;
+pub use biases::PublicModel;
 pub use canaries::detection;
+pub use messages::{OneShotAnswer, OneShotRequest};
+
+use biases::put_biases;
 use canaries::{Canaries, Canary};
 
 use crate::client::SphinxClient;
@@ -43,7 +48,7 @@ use crate::recognition::model::OpenedVersion;
 use crate::recognition::offload::offload;
 use crate::recognition::open::Opener;
 use crate::secure_rng;
-use crate::traffic::Counter;
+use crate::traffic::{Counter, Traffic};
 
 /// Requests under way at once by [`OneShot::infer_many`]: one is computed while others travel.
 const UNDER_WAY: usize = 3;
@@ -78,75 +83,11 @@ type Asked = (Result<OneShotRequest, ClientError>, Option<Canary>);
 #[derive(Debug, Clone)]
 pub struct OneShot {
     inference: Connection,
+    counter: Arc<Counter>,
     model: Arc<Described>,
     key: Arc<SecretKey>,
     guard: Arc<Guard>,
     canaries: Option<Arc<Canaries>>,
-}
-
-/// An encrypted image on its way to a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OneShotRequest {
-    /// The model.
-    pub model_id: ModelId,
-    /// The key whose evaluation keys are meant.
-    pub key_id: KeyId,
-    /// The version to ask.
-    pub version: u64,
-    /// Which life of the model is meant, if several had its name one after the other.
-    pub incarnation: Bytes,
-    /// Fingerprint of the evaluation keys that are expected; empty takes those that are registered.
-    pub fingerprint: String,
-    /// Seed of the ciphertext's mask, 16 bytes.
-    pub seed: Bytes,
-    /// The ciphertext's body, 4 bytes per scalar of the image.
-    pub bodies: Bytes,
-}
-
-/// Encrypted logits on their way back.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OneShotAnswer {
-    /// The version that was asked.
-    pub version: u64,
-    /// The ciphertext's mask, 2048 words of 3 bytes.
-    pub mask: Bytes,
-    /// One body word of 4 bytes per logit.
-    pub bodies: Bytes,
-    /// Integers modulo 2^64 per unit of a logit.
-    pub logit_scale: f64,
-    /// Fingerprint of the evaluation keys that were used.
-    pub fingerprint: String,
-}
-
-impl OneShotRequest {
-    /// Bytes of the message that it travels in.
-    pub fn message_bytes(&self) -> usize {
-        v1::InferOnceRequest::from(self.clone()).encoded_len()
-    }
-}
-
-impl OneShotAnswer {
-    /// Bytes of the message that it travels in.
-    pub fn message_bytes(&self) -> usize {
-        let Self { version, mask, bodies, logit_scale, fingerprint } = self.clone();
-        v1::InferOnceResponse { version, mask, bodies, logit_scale, fingerprint }.encoded_len()
-    }
-}
-
-impl From<OneShotRequest> for v1::InferOnceRequest {
-    fn from(request: OneShotRequest) -> Self {
-        let OneShotRequest { model_id, key_id, version, incarnation, fingerprint, seed, bodies } =
-            request;
-        let (model_id, key_id, version) = (model_id.to_string(), key_id.to_string(), Some(version));
-        Self { model_id, key_id, version, incarnation, fingerprint, seed, bodies }
-    }
-}
-
-impl From<v1::InferOnceResponse> for OneShotAnswer {
-    fn from(answer: v1::InferOnceResponse) -> Self {
-        let v1::InferOnceResponse { version, mask, bodies, logit_scale, fingerprint } = answer;
-        Self { version, mask, bodies, logit_scale, fingerprint }
-    }
 }
 
 /// What requests for a model need.
@@ -195,10 +136,10 @@ impl OneShot {
         memory: Memory,
     ) -> Result<Self, ClientError> {
         memory.admit(&ModelId::parse(read_key.model().model.as_str())?)?;
-        let guard = Arc::new(Guard::new(memory));
+        let (guard, counter) = (Arc::new(Guard::new(memory)), Arc::new(Counter::default()));
         let opener = Opener {
             inference: client.inference.clone(),
-            counter: Arc::new(Counter::default()),
+            counter: Arc::clone(&counter),
             read_key,
             guard: Arc::clone(&guard),
         };
@@ -210,7 +151,7 @@ impl OneShot {
         }
         let model = Described { opened, stem, layout, fingerprint: String::new() };
         let inference = client.inference.clone();
-        Ok(Self { inference, model: Arc::new(model), key, guard, canaries: None })
+        Ok(Self { inference, counter, model: Arc::new(model), key, guard, canaries: None })
     }
 
     /// Mixes queries with known answers among the others, at random places: `share` of all queries,
@@ -238,9 +179,19 @@ impl OneShot {
         Self { model: Arc::new(Described { fingerprint, ..model }), ..self }
     }
 
+    /// The model.
+    pub fn model_id(&self) -> &ModelId {
+        &self.model.opened.model_id
+    }
+
     /// The version that is asked.
     pub fn version(&self) -> u64 {
         self.model.opened.version
+    }
+
+    /// Bytes of all messages to and from the inference service so far.
+    pub fn traffic(&self) -> Traffic {
+        self.counter.total()
     }
 
     /// The model's network.
@@ -289,7 +240,7 @@ impl OneShot {
             version: *version,
             incarnation: incarnation.clone(),
             fingerprint: self.model.fingerprint.clone(),
-            seed: query.seed.to_vec().into(),
+            seed: query.seeds.concat().into(),
             bodies: query.bodies.into(),
         })
     }
@@ -391,6 +342,7 @@ impl OneShot {
         let request = v1::InferOnceRequest::from(request);
         let ask = |channel| {
             let request = request.clone();
+            self.counter.sent(&request);
             async move {
                 match InferenceClient::new(channel).infer_once(request).await {
                     Err(status) if status.code() == Code::DeadlineExceeded => Ok(Err(status)),
@@ -399,7 +351,9 @@ impl OneShot {
             }
         };
         let answer = inference.call(ask).await?.map_err(|status| inference.refused(&status))?;
-        let answer = OneShotAnswer::from(answer.into_inner());
+        let answer = answer.into_inner();
+        self.counter.received(&answer);
+        let answer = OneShotAnswer::from(answer);
         if answer.version != model.opened.version {
             let expected = format_args!("version {}", model.opened.version);
             return Err(inference.protocol(format_args!("version {}", answer.version), expected));
@@ -425,32 +379,4 @@ pub fn decrypt(
     let answer = Answer { mask: mask.into(), bodies: bodies.into(), scale: logit_scale };
     let logits = key.decrypt_answer(&answer, classes)?;
     Ok(Prediction::new(logits.into_iter().map(|logit| logit as f32).collect()))
-}
-
-/// Encrypts the biases of a version and puts them at the trainer. What lies there is never
-/// decrypted.
-async fn put_biases(
-    client: &SphinxClient,
-    key: &Arc<SecretKey>,
-    opened: &Arc<OpenedVersion>,
-) -> Result<(), ClientError> {
-    let (key, version) = (Arc::clone(key), Arc::clone(opened));
-    let encrypt = move || {
-        let stages = version.biases.iter().map(|biases| {
-            let samples = key.encrypt_biases(biases, &mut secure_rng());
-            OneShotBiases { seeds: samples.seeds.into(), bodies: samples.bodies.into() }
-        });
-        stages.collect()
-    };
-    let request = PutBiasesRequest {
-        model_id: opened.model_id.to_string(),
-        incarnation: opened.incarnation.clone(),
-        version: opened.version,
-        stages: offload(encrypt).await?,
-    };
-    let put = |channel| {
-        let request = request.clone();
-        async move { TrainerClient::new(channel).put_biases(request).await }
-    };
-    client.trainer.call(put).await.map(drop)
 }

@@ -19,7 +19,6 @@ mod persons;
 mod progress;
 mod protocol;
 mod randomness;
-mod rows;
 mod run;
 mod sealed;
 mod session;
@@ -27,6 +26,7 @@ mod start;
 mod step;
 mod stream;
 mod trained;
+mod trainer_rows;
 mod update;
 
 pub use account::DataAccount;

@@ -13,6 +13,18 @@ pub enum OneShotInferenceError {
     /// The network cannot be evaluated in one shot.
     #[error(transparent)]
     Network(#[from] sphinx_bootstrap::OneShotNetworkError),
+    /// A batch in one shot of a network with activations.
+    #[error(
+        "the network has {got} linear layers, a batch in one shot is for networks with one, such as deskew-linear: \
+         recognise with tickets, or image by image in one shot"
+    )]
+    NotLinear {
+        /// Linear layers of the network.
+        got: usize,
+    },
+    /// The weights have no integers that a batch can be computed with.
+    #[error(transparent)]
+    Weights(#[from] sphinx_quantise::LowerError),
     /// Canaries cannot be such a share of all queries.
     #[error(
         "canaries are {got} of all queries: expected a share above 0 and below 1, such as 0.05"

@@ -24,15 +24,16 @@ use tokio::runtime::Handle;
 
 use crate::client::SphinxClient;
 use crate::error::{ClientError, StateError, TrainingError};
+use crate::product::{self, Biases, CheckCost, Checked, Evaluation};
 use crate::suspects::mark::build;
 use crate::traffic::Traffic;
 use crate::training::evaluator::{Direction, Evaluator, Update};
 use crate::training::mirror::{ModelMirror, NextVersion, SessionMirror};
 use crate::training::protocol::{BiasForm, Checks, Protocol};
 use crate::training::randomness::StepRandomness;
-use crate::training::rows::{self, Biases, CheckCost, Checked, Evaluation, TrainerRows};
 use crate::training::sealed::Sealed;
 use crate::training::stream::TrainStream;
+use crate::training::trainer_rows::TrainerRows;
 
 /// What a session needs to be opened, and opened again.
 #[derive(Clone)]
@@ -217,7 +218,7 @@ impl Evaluator for EncryptedSession {
         };
         let (version, call) = (self.mirror.version(), self.calls + 1);
         let mut server = TrainerRows::new(&mut self.stream, version, call, form.profile);
-        let checked = rows::evaluate(&mut server, &evaluation, blocks, rng, &mut self.checks)?;
+        let checked = product::evaluate(&mut server, &evaluation, blocks, rng, &mut self.checks)?;
         self.calls += 1;
         match checked {
             Checked::Right(tensors) => Ok(tensors),

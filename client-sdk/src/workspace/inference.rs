@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::ModelId;
 use crate::error::ClientError;
-use crate::one_shot::OneShot;
+use crate::one_shot::{Batches, OneShot};
 use crate::recognition::Recogniser;
 use crate::tickets::{SupplyOptions, TicketStore, TicketSupply};
 use crate::workspace::{Workspace, WorkspaceError};
@@ -51,6 +51,19 @@ impl Workspace {
         let directory = self.home.tickets(&self.tenant, model, key);
         let key = self.home.ticket_key(&self.tenant, model, key)?;
         Ok(recogniser.ticket_store(&directory, &self.tenant, &key)?)
+    }
+
+    /// Whole batches in one shot with the newest version of a model whose network is linear.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here; others as
+    /// [`Batches::remembering`].
+    pub async fn batches(&self, model_id: &ModelId) -> Result<Batches, WorkspaceError> {
+        let memory = self.home.memory(&self.tenant);
+        memory.admit(model_id).map_err(ClientError::from)?;
+        let (key_id, read_key) = self.keys_of(model_id).await?;
+        memory.admit_key(&key_id).map_err(ClientError::from)?;
+        Ok(Batches::remembering(&self.client, Arc::new(read_key), memory).await?)
     }
 
     /// One-shot inference with the newest version of a model, under the evaluation keys of this

@@ -7,6 +7,7 @@
 )]
 
 mod agreement;
+mod batches;
 mod canaries;
 mod evaluation_keys;
 mod liars;

@@ -19,6 +19,8 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("sphinx.v1.Inference/Infer", &[Owner, Contributor, Predictor]),
     ("sphinx.v1.Inference/SyncTickets", &[Owner, Contributor, Predictor]),
     ("sphinx.v1.Inference/InferOnce", &[Owner, Contributor, Predictor]),
+    ("sphinx.v1.Inference/InferBatch", &[Owner, Contributor, Predictor]),
+    ("sphinx.v1.Inference/InferLinear", &[Owner, Contributor, Predictor]),
     ("sphinx.v1.Inference/DescribeModel", &[Owner, Contributor, Predictor]),
     ("sphinx.v1.Inference/FetchWeights", &[Owner, Contributor, Predictor]),
     ("sphinx.v1.KeyVault/ExchangeKeys", &[Owner]),

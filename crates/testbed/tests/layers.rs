@@ -38,6 +38,8 @@ const TABLE: &[Row<'_>] = &[
     ("access", &["proto"]),
     ("channel", &["access", "proto", "tls"]),
     ("wire", &["linalg", "network", "optimizer", "proto", "quantise"]),
+    // A service's work without the service.
+    ("offline", &["bootstrap", "evaluation-keys", "linalg", "network", "objects", "proto"]),
     // The services' side.
     ("models", &["network", "objects", "proto"]),
     ("runtime", &["access", "channel", "proto", "telemetry", "tls"]),
@@ -106,12 +108,14 @@ const TABLE: &[Row<'_>] = &[
             "client",
             "cluster",
             "evaluation-keys",
+            "features",
             "gradient",
             "inference",
             "keyvault",
             "linalg",
             "mnist",
             "network",
+            "offline",
             "optimizer",
             "privacy",
             "proto",
@@ -123,6 +127,22 @@ const TABLE: &[Row<'_>] = &[
             "trainer",
         ],
     ),
+    // The submission to a public benchmark: three programs of their own.
+    ("he-common", &["linalg", "network", "quantise", "wire"]),
+    (
+        "he-client",
+        &[
+            "check",
+            "evaluation-keys",
+            "features",
+            "he-common",
+            "linalg",
+            "network",
+            "secret",
+            "wire",
+        ],
+    ),
+    ("he-server", &["bootstrap", "evaluation-keys", "he-common", "linalg", "wire"]),
     // For tests: it has both sides, and nobody has it.
     (
         "testbed",
@@ -147,12 +167,12 @@ const TABLE: &[Row<'_>] = &[
 /// boundary.
 const BOUNDARY: &[Row<'_>] = &[
     // Defines the secret-key type.
-    ("secret", &["client", "cli", "testbed"]),
+    ("secret", &["client", "cli", "he-client", "testbed"]),
     // Holds secret keys.
     ("client", &["cli", "testbed"]),
     // Evaluates under encryption: no service but one builds it. The SDK has the simulation of it in
     // the clear, for canaries.
-    ("bootstrap", &["inference", "client", "cli", "testbed"]),
+    ("bootstrap", &["inference", "offline", "client", "cli", "he-server", "testbed"]),
     // Is for tests.
     ("testbed", &[]),
 ];

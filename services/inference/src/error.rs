@@ -8,7 +8,7 @@ use sphinx_evaluation_keys::QueryError;
 use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::{NetworkFault, StoreError};
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, Reason, RpcError};
-use sphinx_quantise::QuantisationError;
+use sphinx_quantise::{LowerError, QuantisationError};
 use sphinx_runtime::ComputeError;
 
 /// What a request is told to wait when too many rows are held or too many recognitions wait: about
@@ -30,13 +30,22 @@ pub(crate) enum InferenceError {
     Stage { model: ModelId, got: u32, count: usize },
     #[error("images is {got}: expected 1 to {limit} for this stage")]
     Images { got: u32, limit: usize },
+    #[error(
+        "model {model} has {got} linear layers, a batch in one shot is for networks with one: use Infer with tickets, \
+         or InferOnce"
+    )]
+    NotLinear { model: ModelId, got: usize },
+    #[error("blocks is {got}: expected 1 to {limit} for the {inputs} inputs of this network")]
+    Blocks { got: u32, limit: usize, inputs: usize },
+    #[error("model {model} version {version} cannot be used in this profile: {cause}")]
+    Range { model: ModelId, version: u64, cause: LowerError },
     #[error("the stage needs {got} ciphertext rows at once, this service holds {limit}")]
     StageTooLarge { got: usize, limit: u32 },
     #[error("{got} more ciphertext rows do not fit the limit of {limit} now; try again later")]
     Busy { got: usize, limit: u32 },
     #[error("{limit} one-shot recognitions wait already; try again later")]
     Waiting { limit: usize },
-    #[error("the stream does not begin with a header: expected a PrepareHeader")]
+    #[error("the stream does not begin with a header: expected one")]
     NoHeader,
     #[error("a header came after {received} rows: a stream has one header")]
     SecondHeader { received: usize },
@@ -100,10 +109,14 @@ impl RpcError for InferenceError {
             | Self::StageTooLarge { .. }
             | Self::OtherFingerprint { .. }
             | Self::NotOneShot { .. }
+            | Self::NotLinear { .. }
+            | Self::Range { .. }
             | Self::NoBiases { .. }
             | Self::EvaluationKeys(_)
             | Self::Unquantisable { .. } => ErrorCode::FailedPrecondition,
-            Self::Stage { .. } | Self::Images { .. } => ErrorCode::InvalidArgument,
+            Self::Stage { .. } | Self::Images { .. } | Self::Blocks { .. } => {
+                ErrorCode::InvalidArgument
+            }
             Self::NoHeader | Self::SecondHeader { .. } => ErrorCode::Aborted(Reason::StreamBroken),
             Self::Upload(error) => match error {
                 UploadError::OutOfOrder { .. } | UploadError::Incomplete { .. } => {

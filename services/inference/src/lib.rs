@@ -8,6 +8,7 @@
 
 mod config;
 mod error;
+mod linear;
 mod model;
 mod models;
 mod one_shot;

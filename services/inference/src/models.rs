@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sphinx_models::{ModelStore, StoreError, StoredModel};
+use sphinx_models::{ModelMeta, ModelStore, ModelVersion, StoreError, StoredModel};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
 use sphinx_runtime::{ByteCache, Compute};
 
@@ -93,6 +93,15 @@ impl Models {
         wanted: &VersionId,
         key_id: &KeyId,
     ) -> Result<Vec<Vec<f32>>, InferenceError> {
+        Ok(self.stored(wanted, key_id).await?.1.weights)
+    }
+
+    /// A version as the store has it, if its key is `key_id`.
+    pub(crate) async fn stored(
+        &self,
+        wanted: &VersionId,
+        key_id: &KeyId,
+    ) -> Result<(ModelMeta, ModelVersion), InferenceError> {
         let StoredModel { meta, .. } = self.store.get(&wanted.tenant, &wanted.model_id).await?;
         if meta.incarnation != wanted.incarnation {
             return Err(InferenceError::OtherIncarnation { model: meta.model_id });
@@ -101,7 +110,8 @@ impl Models {
             let (model, expected) = (meta.model_id, meta.key_id);
             return Err(InferenceError::OtherKey { model, got: key_id.clone(), expected });
         }
-        Ok(self.store.load(&meta, Some(wanted.version)).await?.weights)
+        let version = self.store.load(&meta, Some(wanted.version)).await?;
+        Ok((meta, version))
     }
 
     async fn load(&self, wanted: VersionId) -> Result<Arc<LoadedModel>, InferenceError> {

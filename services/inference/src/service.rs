@@ -3,26 +3,33 @@
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
+use sphinx_bootstrap::LinearLayer;
 use sphinx_channel::KeyDirectory;
 use sphinx_models::ModelStore;
 use sphinx_proto::v1::inference_server::{Inference, InferenceServer};
 use sphinx_proto::v1::{
     DescribeModelRequest, DescribeModelResponse, FetchWeightsRequest, FetchWeightsResponse,
+    InferBatchRequest, InferBatchResponse, InferLinearRequest, InferLinearResponse,
     InferOnceRequest, InferOnceResponse, InferRequest, InferResponse, PrepareRequest,
     PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
 };
-use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
+use sphinx_runtime::{
+    ByteCache, CancellationToken, Compute, Config, OpenError, Service, ServiceInfo,
+};
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::config::InferenceLimits;
-use crate::models::Models;
+use crate::models::{Models, VersionId};
 use crate::one_shot::OneShot;
 use crate::{SERVICE, rpc};
 
 /// The messages of a `Prepare`.
 pub(crate) type PrepareStream = BoxStream<'static, Result<PrepareResponse, Status>>;
+
+/// The messages of an `InferBatch`.
+pub(crate) type BatchStream = BoxStream<'static, Result<InferBatchResponse, Status>>;
 
 /// The messages of a `SyncTickets`.
 pub(crate) type SyncStream = BoxStream<'static, Result<SyncTicketsResponse, Status>>;
@@ -37,6 +44,8 @@ pub struct InferenceService {
     pub(crate) keys: KeyDirectory,
     pub(crate) compute: Compute,
     pub(crate) one_shot: OneShot,
+    /// The layers of linear networks, for images one by one.
+    pub(crate) linear: ByteCache<VersionId, LinearLayer>,
     /// One permit per ciphertext row that may be held.
     pub(crate) rows: Arc<Semaphore>,
     pub(crate) max_rows: u32,
@@ -58,7 +67,8 @@ impl Service for InferenceService {
         let models = Models::new(store, compute.clone(), limits.max_cache_bytes);
         let max_rows = limits.max_preparation_rows;
         let rows = Arc::new(Semaphore::new(max_rows as usize));
-        Ok(Self { models, keys, compute, one_shot, rows, max_rows })
+        let linear = ByteCache::new(limits.max_one_shot_model_bytes, LinearLayer::bytes);
+        Ok(Self { models, keys, compute, one_shot, linear, rows, max_rows })
     }
 
     fn routes(&self) -> Routes {
@@ -69,6 +79,7 @@ impl Service for InferenceService {
 #[async_trait]
 impl Inference for InferenceService {
     type PrepareStream = PrepareStream;
+    type InferBatchStream = BatchStream;
     type SyncTicketsStream = SyncStream;
     type FetchWeightsStream = WeightsStream;
 
@@ -91,6 +102,20 @@ impl Inference for InferenceService {
         request: Request<InferOnceRequest>,
     ) -> Result<Response<InferOnceResponse>, Status> {
         rpc::infer_once::handle(&self.one_shot, request).await
+    }
+
+    async fn infer_batch(
+        &self,
+        request: Request<Streaming<InferBatchRequest>>,
+    ) -> Result<Response<BatchStream>, Status> {
+        rpc::infer_batch::handle(self, request).await
+    }
+
+    async fn infer_linear(
+        &self,
+        request: Request<InferLinearRequest>,
+    ) -> Result<Response<InferLinearResponse>, Status> {
+        rpc::infer_linear::handle(self, request).await
     }
 
     async fn describe_model(

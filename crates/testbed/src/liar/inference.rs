@@ -11,6 +11,7 @@ use sphinx_proto::v1::inference_server::{Inference, InferenceServer};
 use sphinx_proto::v1::prepare_request::Part;
 use sphinx_proto::v1::{
     DescribeModelRequest, DescribeModelResponse, FetchWeightsRequest, FetchWeightsResponse,
+    InferBatchRequest, InferBatchResponse, InferLinearRequest, InferLinearResponse,
     InferOnceRequest, InferOnceResponse, InferRequest, InferResponse, PrepareRequest,
     PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
 };
@@ -38,6 +39,10 @@ pub struct Lies {
     pub infer: Option<Lie<InferRequest, InferResponse>>,
     /// Differences, message by message.
     pub sync: Option<Lie<SyncTicketsRequest, SyncTicketsResponse>>,
+    /// Answers to batches in one shot, message by message.
+    pub infer_batch: Option<Lie<(), InferBatchResponse>>,
+    /// Answers of a linear layer to one image.
+    pub infer_linear: Option<Lie<InferLinearRequest, InferLinearResponse>>,
     /// Answers in one shot.
     pub infer_once: Option<Lie<InferOnceRequest, InferOnceResponse>>,
 }
@@ -118,6 +123,7 @@ impl Served {
 #[tonic::async_trait]
 impl Inference for Served {
     type PrepareStream = BoxStream<'static, Result<PrepareResponse, Status>>;
+    type InferBatchStream = BoxStream<'static, Result<InferBatchResponse, Status>>;
     type SyncTicketsStream = BoxStream<'static, Result<SyncTicketsResponse, Status>>;
     type FetchWeightsStream = BoxStream<'static, Result<FetchWeightsResponse, Status>>;
 
@@ -157,6 +163,26 @@ impl Inference for Served {
         let asked = request.into_inner();
         let mut reply = self.real().infer_once(asked.clone()).await?;
         tell(self.0.lies.infer_once.as_ref(), &asked, reply.get_mut())?;
+        Ok(reply)
+    }
+
+    async fn infer_batch(
+        &self,
+        request: Request<Streaming<InferBatchRequest>>,
+    ) -> Result<Response<Self::InferBatchStream>, Status> {
+        let requests = request.into_inner();
+        let requests = requests.filter_map(|part| std::future::ready(part.ok()));
+        let replies = self.real().infer_batch(requests).await?.into_inner();
+        Ok(self.altered(replies, (), |lies| lies.infer_batch.as_ref()))
+    }
+
+    async fn infer_linear(
+        &self,
+        request: Request<InferLinearRequest>,
+    ) -> Result<Response<InferLinearResponse>, Status> {
+        let asked = request.into_inner();
+        let mut reply = self.real().infer_linear(asked.clone()).await?;
+        tell(self.0.lies.infer_linear.as_ref(), &asked, reply.get_mut())?;
         Ok(reply)
     }
 

@@ -3,6 +3,7 @@
 //! SDK.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed set-up fails the test")]
 
+mod batch;
 mod infer;
 mod load;
 mod prepare;

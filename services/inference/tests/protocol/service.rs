@@ -46,6 +46,14 @@ const SPEC: &str = r#"
     outputs = 5
 "#;
 
+const LINEAR: &str = r#"
+    name = "linear"
+    input = { channels = 1, height = 6, width = 6 }
+    [[layers]]
+    kind = "dense"
+    outputs = 5
+"#;
+
 impl Service {
     pub async fn start() -> Self {
         Self::with_limits(InferenceLimits::default()).await
@@ -68,6 +76,8 @@ impl Service {
         let maps = store_model(&models, "small", "mine", &spec, &mut rng).await;
         // Its key was never registered.
         store_model(&models, "stray", "nobodys", &spec, &mut rng).await;
+        let one_layer = NetworkSpec::from_toml(LINEAR).unwrap();
+        store_model(&models, "linear", "mine", &one_layer, &mut rng).await;
 
         let service = inference_with(&location, &keyvault.url, change).await;
         let mut client = InferenceClient::connect(service.url.clone()).await.unwrap();

@@ -1,21 +1,19 @@
 //! Ciphertext rows in, ciphertext rows out: one linear product as the server does it, and its
 //! check.
 //!
-//! [`RowServer`] is the seam under a session. On this side of it values are encrypted under keys
-//! that live for one product, decrypted, and checked ([`evaluate`]); on the other, rows are
-//! multiplied, by the trainer ([`TrainerRows`]) or by whoever pretends to be it.
+//! [`RowServer`] is the seam under a session of training and under a batch in one shot. On this
+//! side of it values are encrypted under keys that live for one product, decrypted, and checked
+//! ([`evaluate`]); on the other, rows are multiplied, by a service or by whoever pretends to be it.
 
 mod checked;
-mod trainer;
 
 use bytes::Bytes;
 use sphinx_linalg::Profile;
+use sphinx_network::Direction;
 use sphinx_quantise::Lowered;
 
 pub(crate) use self::checked::{CheckCost, Checked, evaluate};
-pub(crate) use self::trainer::TrainerRows;
 use crate::error::ClientError;
-use crate::training::evaluator::Direction;
 
 /// One linear product on some blocks of 2048 slots.
 #[derive(Debug, Clone, Copy)]

@@ -8,8 +8,8 @@ use sphinx_proto::v1::{
 };
 use sphinx_wire::rows::{AwaitedRows, training_rows};
 
-use super::{Evaluation, ResultRows, RowServer, UploadRows};
 use crate::error::ClientError;
+use crate::product::{Evaluation, ResultRows, RowServer, UploadRows};
 use crate::training::stream::TrainStream;
 
 /// One evaluation by the trainer.

@@ -1,0 +1,90 @@
+//! The answer to `InferBatch`: the header, then result rows as they are finished.
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use sphinx_linalg::{CipherMatrix, Unit, Upload};
+use sphinx_proto::conversion::required;
+use sphinx_proto::next_message;
+use sphinx_proto::v1::infer_batch_request::Part;
+use sphinx_proto::v1::infer_batch_response::Part as Reply;
+use sphinx_proto::v1::{InferBatchRequest, InferBatchResponse, InferBatchResult, OutputRows};
+use sphinx_wire::rows::training_rows;
+use tonic::{Status, Streaming};
+
+use super::Reservation;
+use crate::error::InferenceError;
+
+/// Units of results under way per compute thread: one in work, one ready to be sent.
+const UNITS_PER_THREAD: usize = 2;
+
+pub(super) fn stream(
+    reservation: Reservation,
+    parts: Streaming<InferBatchRequest>,
+) -> impl Stream<Item = Result<InferBatchResponse, Status>> + Send + 'static {
+    let (version, rows) = (reservation.version, reservation.product.map().outputs() as u32);
+    let head = reply(Reply::Result(InferBatchResult { version, rows }));
+    let results = async move {
+        let inputs = receive(&reservation, parts).await?;
+        Ok::<_, Status>(results(Arc::new(reservation), Arc::new(inputs)))
+    };
+    stream::once(std::future::ready(Ok(head))).chain(stream::once(results).try_flatten())
+}
+
+fn reply(part: Reply) -> InferBatchResponse {
+    InferBatchResponse { part: Some(part) }
+}
+
+/// Reads the stream to its end; every chunk is expanded on the compute pool while the next one
+/// arrives.
+async fn receive(
+    reservation: &Reservation,
+    mut parts: Streaming<InferBatchRequest>,
+) -> Result<CipherMatrix<u32>, Status> {
+    let Reservation { product, profile, blocks, compute, .. } = reservation;
+    let mut upload = Upload::of(*profile, product.map().inputs(), *blocks);
+    while let Some(message) = next_message(&mut parts).await? {
+        let input = match required("part", "input rows", message.part)? {
+            Part::Input(input) => input,
+            Part::Header(_) => {
+                return Err(InferenceError::SecondHeader { received: upload.received() }.into());
+            }
+        };
+        let first_row = usize::try_from(input.first_row).unwrap_or(usize::MAX);
+        let push = move || {
+            upload.push(first_row, &input.seeds, &input.bodies)?;
+            Ok::<_, InferenceError>(upload)
+        };
+        upload = compute.run(push).await.map_err(InferenceError::from)??;
+    }
+    Ok(upload.finish().map_err(InferenceError::from)?)
+}
+
+/// Result rows, unit by unit; a bounded number of units is computed ahead of what the client reads.
+fn results(
+    reservation: Arc<Reservation>,
+    inputs: Arc<CipherMatrix<u32>>,
+) -> impl Stream<Item = Result<InferBatchResponse, Status>> + Send + 'static {
+    let units = reservation.product.units(inputs.columns());
+    let ahead = UNITS_PER_THREAD * reservation.compute.width();
+    let compute = move |unit: Unit| {
+        let (reservation, inputs) = (Arc::clone(&reservation), Arc::clone(&inputs));
+        async move {
+            let pool = reservation.compute.clone();
+            let result = pool.run(move || output(&reservation, &unit, &inputs)).await;
+            Ok(result.map_err(InferenceError::from)??)
+        }
+    };
+    stream::iter(units).map(compute).buffer_unordered(ahead)
+}
+
+fn output(
+    reservation: &Reservation,
+    unit: &Unit,
+    inputs: &CipherMatrix<u32>,
+) -> Result<InferBatchResponse, InferenceError> {
+    let outputs = reservation.product.evaluate(unit, inputs)?;
+    let packed = training_rows(reservation.profile).pack(&outputs);
+    let (masks, bodies) = (packed.masks.into(), packed.bodies.into());
+    Ok(reply(Reply::Output(OutputRows { rows: outputs.rows, masks, bodies })))
+}
