@@ -2,6 +2,7 @@
 
 mod ciphertexts;
 mod delay;
+mod linear;
 mod one_shot;
 mod overhead;
 mod recognition;
@@ -40,6 +41,15 @@ pub struct Bench {
     /// Epochs of its training in the clear
     #[arg(long, value_name = "N", default_value_t = 15.0)]
     one_shot_epochs: f64,
+    /// Test images recognised in one shot by a linear network, one by one and in a batch
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    linear_images: u32,
+    /// The recipe that it is trained by in the clear
+    #[arg(long, value_name = "NAME", default_value = "deskew-linear-eps2")]
+    linear_recipe: String,
+    /// Measure recognition in one shot by a linear network and nothing else
+    #[arg(long, conflicts_with = "only_one_shot")]
+    only_linear: bool,
     /// Measure recognition in one shot and nothing else
     #[arg(long)]
     only_one_shot: bool,
@@ -50,10 +60,14 @@ pub struct Bench {
 struct Figures {
     /// Threads that client and services share.
     threads: usize,
-    /// Nothing of this with `--only-one-shot`.
+    /// Nothing of this with `--only-one-shot` or `--only-linear`.
     #[serde(flatten)]
     others: Option<Others>,
-    one_shot: one_shot::Figures,
+    /// Not with `--only-linear`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    one_shot: Option<one_shot::Figures>,
+    one_shot_linear: linear::Single,
+    one_shot_batch: linear::Batch,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,16 +80,15 @@ struct Others {
 
 impl Bench {
     pub async fn run(&self, output: Output, interrupt: &Interrupt) -> Result<(), CliError> {
-        let he = (!self.only_one_shot).then(ciphertexts::measure).transpose()?;
+        let all = !self.only_one_shot && !self.only_linear;
+        let he = all.then(ciphertexts::measure).transpose()?;
         let mut options = ClusterOptions::current_program()?;
         options.verbose = false;
         let cluster = interrupt.guard(LocalCluster::start(options)).await?;
         let measured = Box::pin(interrupt.guard(self.measure(&cluster, he, output))).await;
         let stopped = cluster.shutdown().await;
-        let (others, one_shot) = measured?;
+        let figures = measured?;
         stopped?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let figures = Figures { threads, others, one_shot };
         let text = serde_json::to_string_pretty(&figures)
             .map_err(|error| CliError::Output(std::io::Error::other(error)))?;
         output.result(&figures, || format!("{text}\n"))
@@ -86,14 +99,25 @@ impl Bench {
         cluster: &LocalCluster,
         he: Option<ciphertexts::Figures>,
         output: Output,
-    ) -> Result<(Option<Others>, one_shot::Figures), CliError> {
+    ) -> Result<Figures, CliError> {
         let others = match he {
             Some(he) => Some(Box::pin(self.others(cluster, he, output)).await?),
             None => None,
         };
-        output.note("recognising in one shot")?;
-        let (name, images) = (&self.one_shot_network, self.one_shot_images as usize);
-        Ok((others, one_shot::measure(cluster, name, images, self.one_shot_epochs).await?))
+        let one_shot = match self.only_linear {
+            true => None,
+            false => {
+                output.note("recognising in one shot")?;
+                let (name, images) = (&self.one_shot_network, self.one_shot_images as usize);
+                let measure = one_shot::measure(cluster, name, images, self.one_shot_epochs);
+                Some(Box::pin(measure).await?)
+            }
+        };
+        output.note("recognising in one shot by a linear network")?;
+        let measure = linear::measure(cluster, &self.linear_recipe, self.linear_images as usize);
+        let (one_shot_linear, one_shot_batch) = Box::pin(measure).await?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Figures { threads, others, one_shot, one_shot_linear, one_shot_batch })
     }
 
     async fn others(

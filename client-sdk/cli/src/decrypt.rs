@@ -1,24 +1,29 @@
-//! `sphinx decrypt`: reads an answer that some other tool received.
+//! `sphinx decrypt`: reads an answer that came some other way than through this program.
 
 use std::io::Read;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 use sphinx_client::KeyId;
 use sphinx_client::one_shot::{self, OneShotAnswer};
 use sphinx_evaluation_keys::ANSWER_BODY_WIDTH;
+use sphinx_offline::read_answer;
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::files::read;
 use crate::numbers::percent;
 use crate::one_shot::AnswerJson;
 
 /// Longest answer that is read, bytes of JSON; real ones have about 10 kB.
 const MAX_JSON: u64 = 1 << 20;
 
-/// Decrypt the answer to a one-shot recognition, as grpcurl prints it, from standard input
+/// Decrypt the answer to a one-shot recognition: a file, or what grpcurl prints
 #[derive(Debug, Args)]
 pub struct Decrypt {
+    /// What `sphinx evaluate-once` wrote [default: JSON as grpcurl prints it, from standard input]
+    file: Option<PathBuf>,
     /// The key that the request was encrypted with [default: the one whose evaluation keys the
     /// answer names]
     #[arg(long, value_name = "ID")]
@@ -32,14 +37,25 @@ struct Decrypted {
     probabilities: Vec<f32>,
 }
 
+fn from_stdin() -> Result<OneShotAnswer, CliError> {
+    let mut text = String::new();
+    std::io::stdin().take(MAX_JSON).read_to_string(&mut text).map_err(CliError::System)?;
+    let answer: AnswerJson = serde_json::from_str(&text).map_err(|error| {
+        CliError::Usage(format!("standard input holds no answer of InferOnce: {error}"))
+    })?;
+    OneShotAnswer::try_from(answer)
+}
+
 impl Decrypt {
     pub fn run(&self, context: &Context) -> Result<(), CliError> {
-        let mut text = String::new();
-        std::io::stdin().take(MAX_JSON).read_to_string(&mut text).map_err(CliError::System)?;
-        let answer: AnswerJson = serde_json::from_str(&text).map_err(|error| {
-            CliError::Usage(format!("standard input holds no answer of InferOnce: {error}"))
-        })?;
-        let answer = OneShotAnswer::try_from(answer)?;
+        let answer = match &self.file {
+            Some(path) => OneShotAnswer::from(read_answer(read(path, MAX_JSON)?)?),
+            None => from_stdin()?,
+        };
+        if !(answer.logit_scale.is_finite() && answer.logit_scale > 0.0) {
+            let text = "an answer without the scale of its logits: it is damaged";
+            return Err(CliError::Usage(text.to_owned()));
+        }
         let key = context.workspace.home().key(&self.key_of(context, &answer.fingerprint)?)?;
         let (bytes, width) = (answer.bodies.len(), ANSWER_BODY_WIDTH.bytes());
         let classes = bytes / width;

@@ -30,6 +30,8 @@ pub enum CliError {
     #[error(transparent)]
     Report(#[from] ReportError),
     #[error(transparent)]
+    Offline(#[from] sphinx_offline::OfflineError),
+    #[error(transparent)]
     OneShotNetwork(#[from] sphinx_bootstrap::OneShotNetworkError),
     #[error("what was trained cannot be tested: {0}")]
     Quantisation(#[from] sphinx_quantise::QuantisationError),

@@ -10,7 +10,7 @@ use sphinx_client::data::{Dataset, Pipeline, shown};
 use crate::context::Context;
 use crate::data::{DataArgs, first};
 use crate::error::CliError;
-use crate::evaluation::{self, accuracy_text, cost_text};
+use crate::evaluation::{self, Engine, accuracy_text, cost_text};
 use crate::output::program;
 use crate::report::write_page;
 
@@ -28,6 +28,12 @@ pub struct Evaluate {
     /// Count answers with a probability below P as unsure
     #[arg(long, value_name = "P", value_parser = probability)]
     reject: Option<f32>,
+    /// Recognise in one shot, image by image, with the evaluation keys that are registered
+    #[arg(long)]
+    one_shot: bool,
+    /// With --one-shot, for linear networks: thousands of images in one request
+    #[arg(long, requires = "one_shot")]
+    batch: bool,
     /// Write a page for a browser into this directory, with pictures of the worst mistakes
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -74,12 +80,16 @@ impl Evaluate {
 
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let model_id = ModelId::parse(self.model.as_str())?;
-        let recogniser = context.workspace.recogniser(&model_id).await?;
-        let sealed = recogniser.pipeline();
-        let pipeline = context.workspace.pipeline(&model_id, recogniser.network(), sealed)?;
+        let (workspace, output) = (&context.workspace, context.output);
+        let engine = match (self.one_shot, self.batch) {
+            (false, _) => Engine::Tickets(Box::new(workspace.recogniser(&model_id).await?)),
+            (true, false) => Engine::OneShot(Box::new(workspace.one_shot(&model_id).await?)),
+            (true, true) => Engine::Batches(Box::new(workspace.batches(&model_id).await?)),
+        };
+        let (network, sealed) = engine.model();
+        let pipeline = workspace.pipeline(&model_id, network, sealed)?;
         let images = self.images(&pipeline)?;
-        let output = context.output;
-        let evaluation = evaluation::run(&recogniser, &images, self.reject, output).await?;
+        let evaluation = evaluation::run(&engine, &images, self.reject, output).await?;
         if let Some(directory) = &self.report {
             let path = write_page(directory, &evaluation, &images)?;
             output.note(&format!("written  {}", shown(&path)))?;

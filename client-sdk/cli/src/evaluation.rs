@@ -1,10 +1,11 @@
 //! Testing a model under the eyes of the user.
 
 use indicatif::ProgressBar;
-use sphinx_client::Traffic;
-use sphinx_client::data::Dataset;
+use sphinx_client::data::{Dataset, Pipeline};
+use sphinx_client::one_shot::{Batches, OneShot};
 use sphinx_client::recognition::{DatasetProgress, Recogniser};
 use sphinx_client::workspace::Evaluation;
+use sphinx_client::{NetworkSpec, Traffic};
 
 use crate::error::CliError;
 use crate::metrics_text::metrics_text;
@@ -13,16 +14,38 @@ use crate::output::Output;
 use crate::report::confusion_text;
 use crate::training_display::bar;
 
+/// Who recognises the images of a test.
+pub enum Engine {
+    Tickets(Box<Recogniser>),
+    OneShot(Box<OneShot>),
+    Batches(Box<Batches>),
+}
+
+impl Engine {
+    /// The model's network, and what its owner says that pictures become.
+    pub fn model(&self) -> (&NetworkSpec, Option<&Pipeline>) {
+        match self {
+            Self::Tickets(recogniser) => (recogniser.network(), recogniser.pipeline()),
+            Self::OneShot(one_shot) => (one_shot.network(), one_shot.pipeline()),
+            Self::Batches(batches) => (batches.network(), batches.pipeline()),
+        }
+    }
+}
+
 /// Tests a model with live progress.
 pub async fn run(
-    recogniser: &Recogniser,
+    engine: &Engine,
     set: &Dataset,
     reject: Option<f32>,
     output: Output,
 ) -> Result<Evaluation, CliError> {
     let bar = output.is_watched().then(|| bar("recognising"));
     let show = |progress| show(bar.as_ref(), output, progress);
-    let evaluation = Evaluation::rejecting(recogniser, set, reject, show).await?;
+    let evaluation = match engine {
+        Engine::Tickets(recogniser) => Evaluation::rejecting(recogniser, set, reject, show).await?,
+        Engine::OneShot(one_shot) => Evaluation::one_shot(one_shot, set, reject, show).await?,
+        Engine::Batches(batches) => Evaluation::batches(batches, set, reject, show).await?,
+    };
     if let Some(bar) = bar {
         bar.abandon();
     }

@@ -23,7 +23,7 @@ use crate::evaluate::probability;
 use crate::interrupt::Interrupt;
 use crate::numbers::seconds;
 use crate::output::{Output, program};
-use engine::{Engine, Opened};
+use engine::{Engine, Opened, Way};
 use input::{Image, Images};
 use report::{Answers, Recognised, Report};
 
@@ -62,6 +62,10 @@ pub struct Infer {
     /// encryption, with the evaluation keys that are registered (`keys register --evaluation`)
     #[arg(long)]
     one_shot: bool,
+    /// With --one-shot, for linear networks: thousands of images in one request, every product
+    /// checked; needs no evaluation keys
+    #[arg(long, requires = "one_shot", conflicts_with_all = ["canaries", "watch"])]
+    batch: bool,
     /// With --one-shot: hide queries with known answers among the others, this share of all; a
     /// service that answers one of them wrongly is found out
     #[arg(long, value_name = "SHARE", requires = "one_shot")]
@@ -99,8 +103,12 @@ impl Infer {
         self.check_files()?;
         let place = self.watch.as_deref().map(watch::Place::watch).transpose()?;
         let endless = self.is_endless();
-        let one_shot = self.one_shot.then_some(self.canaries);
-        let engine = Engine::open(context, &self.model, one_shot, endless);
+        let way = match (self.one_shot, self.batch) {
+            (false, _) => Way::Tickets,
+            (true, false) => Way::OneShot(self.canaries),
+            (true, true) => Way::Batches,
+        };
+        let engine = Engine::open(context, &self.model, way, endless);
         let Opened { engine, pipeline } = interrupt.guard(engine).await?;
         let answers = Answers { classes: pipeline.classes.clone(), reject: self.reject };
         let images = match place {

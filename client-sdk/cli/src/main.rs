@@ -11,7 +11,9 @@ mod demo;
 mod epsilon;
 mod error;
 mod evaluate;
+mod evaluate_once;
 mod evaluation;
+mod files;
 mod infer;
 mod inspect;
 mod interrupt;
@@ -76,7 +78,9 @@ enum Command {
     /// Print requests for tools that speak gRPC
     #[command(subcommand)]
     Request(request::Request),
-    /// Decrypt the answer to a one-shot recognition, as grpcurl prints it, from standard input
+    /// Answer a request in one shot from files, without a service and without a secret key
+    EvaluateOnce(evaluate_once::EvaluateOnce),
+    /// Decrypt the answer to a one-shot recognition: a file, or what grpcurl prints
     Decrypt(decrypt::Decrypt),
     /// List, show, delete and export models
     #[command(subcommand)]
@@ -136,6 +140,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Infer(infer) => Box::pin(infer.run(&open()?)).await,
             Command::Data(data) => data.run(output),
             Command::Request(request) => interrupt.guard(request.run(&open()?)).await,
+            Command::EvaluateOnce(evaluate) => evaluate.run(&open()?),
             Command::Decrypt(decrypt) => decrypt.run(&open()?),
             Command::Models(models) => interrupt.guard(models.run(&open()?)).await,
             Command::Tickets(tickets) => interrupt.guard(tickets.run(&open()?)).await,

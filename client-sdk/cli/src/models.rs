@@ -1,5 +1,6 @@
-//! `sphinx models`: list, show, delete and export models, and those that are suspect.
+//! `sphinx models`: list, show, delete, export and bundle models, and those that are suspect.
 
+mod bundle;
 mod delete;
 mod export;
 mod list;
@@ -21,6 +22,8 @@ pub enum Models {
     Delete(delete::Delete),
     /// Bring a model's weights and biases home
     Export(export::Export),
+    /// Write a model to a file for `sphinx evaluate-once`: weights, and biases under encryption
+    Bundle(bundle::Bundle),
     /// Show which models are suspect and why, or clear a mark deliberately
     Suspect(suspect::Suspects),
 }
@@ -32,6 +35,7 @@ impl Models {
             Self::Show(show) => show.run(context).await,
             Self::Delete(delete) => delete.run(context).await,
             Self::Export(export) => export.run(context).await,
+            Self::Bundle(bundle) => bundle.run(context).await,
             Self::Suspect(suspects) => suspects.run(context),
         }
     }

@@ -16,7 +16,7 @@ use sphinx_privacy::Delta;
 use sphinx_secret::{ModelName, RootKey};
 
 use crate::error::CliError;
-use crate::evaluation;
+use crate::evaluation::{self, Engine};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::training::{self, Ended};
@@ -111,7 +111,8 @@ impl Trial<'_> {
             let (tenant, model) = (endpoints.tenant.to_string(), model_id.to_string());
             let read_key = Arc::new(key.read_key(&ModelName { tenant, model, incarnation }));
             let recogniser = Recogniser::new(&client, read_key).await?;
-            evaluation::run(&recogniser, self.test, None, output).await
+            let engine = Engine::Tickets(Box::new(recogniser));
+            evaluation::run(&engine, self.test, None, output).await
         };
         let evaluation = interrupt.guard(test).await?;
         interrupt.guard(client.delete_model(&model_id)).await?;

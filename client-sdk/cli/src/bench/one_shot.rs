@@ -10,7 +10,8 @@ use serde::Serialize;
 use sphinx_bootstrap::{DEFAULT_HALF_RANGE, OneShotNetwork, Simulation, SimulationNoise};
 use sphinx_client::data::{Dataset, TrainTest};
 use sphinx_client::one_shot::OneShot;
-use sphinx_client::{ClientError, ModelParameters};
+use sphinx_client::recipe::Recipe;
+use sphinx_client::{ClientError, ModelParameters, TrainingOptions};
 use sphinx_cluster::{LocalCluster, Service, Usage};
 use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_network::Plan;
@@ -20,6 +21,8 @@ use super::training::{Model, create};
 use crate::error::CliError;
 use crate::network;
 
+/// Whose hyper-parameters are used, for other networks as well.
+const RECIPE: &str = "mlp-100-no-privacy";
 /// Images of the run that is measured as a whole.
 const RUN: usize = 32;
 /// Single recognitions that are timed.
@@ -65,7 +68,8 @@ pub async fn measure(
     let spec = network::load(name)?;
     let TrainTest { train: data, test } = sphinx_mnist::load()?;
     let model = create(cluster, &spec, &format!("one-shot-{name}")).await?;
-    trained::store(&model, &spec, data, epochs).await?;
+    let options = TrainingOptions { epochs, ..Recipe::load(RECIPE)?.options()? };
+    trained::store(&model, &spec, data, options).await?;
     let read_key = model.read_key().await?;
     let Model { client, model_id, key_id, key: root } = model;
     let key = Arc::new(root.one_shot_key()?);
@@ -125,7 +129,7 @@ pub async fn measure(
 }
 
 /// The classes of all images by the network in the clear.
-fn simulate(
+pub(super) fn simulate(
     stored: &ModelParameters,
     test: &Dataset,
     noise: SimulationNoise,
@@ -144,6 +148,6 @@ fn simulate(
     Ok((network, classes.collect()))
 }
 
-fn pixels(set: &Dataset, index: usize) -> Vec<f32> {
+pub(super) fn pixels(set: &Dataset, index: usize) -> Vec<f32> {
     set.pixels(index).unwrap_or_default()
 }

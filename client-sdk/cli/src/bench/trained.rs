@@ -4,7 +4,6 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_client::data::Dataset;
-use sphinx_client::recipe::Recipe;
 use sphinx_client::{
     ClearTwin, ClientError, EncryptedSession, Evaluator, Protocol, SessionOptions, TrainingOptions,
     Update, train_without_ledger,
@@ -17,20 +16,16 @@ use super::training::Model;
 use crate::defaults;
 use crate::error::CliError;
 
-/// Whose hyper-parameters are used, for other networks as well.
-const RECIPE: &str = "mlp-100-no-privacy";
-
-/// Trains without privacy and makes the result the model's next version.
+/// Trains and makes the result the model's next version.
 pub async fn store(
     model: &Model,
     spec: &NetworkSpec,
     data: Dataset,
-    epochs: f64,
+    options: TrainingOptions,
 ) -> Result<(), CliError> {
     let plan = Plan::new(spec)?;
     let initial = initial_parameters(&plan, &mut ChaCha20Rng::seed_from_u64(defaults::SEED));
     let (spec, from) = (spec.clone(), initial.clone());
-    let options = TrainingOptions { epochs, ..Recipe::load(RECIPE)?.options()? };
     let train = move || train(&spec, &plan, from, &data, &options);
     let trained = blocking(train).await?;
     let rule = TrainingRule {

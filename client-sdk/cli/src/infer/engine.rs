@@ -1,11 +1,11 @@
-//! Who recognises: stored tickets, or the service in one shot.
+//! Who recognises: stored tickets, or the service in one shot, image by image or in batches.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use sphinx_client::ModelId;
 use sphinx_client::data::Pipeline;
-use sphinx_client::one_shot::OneShot;
+use sphinx_client::one_shot::{Batches, OneShot};
 use sphinx_client::tickets::{SupplyOptions, TicketSupply};
 
 use super::input::Image;
@@ -21,6 +21,18 @@ const ONE_SHOTS: usize = 2;
 pub(super) enum Engine {
     Tickets { supply: TicketSupply, scalars: usize },
     OneShot(Box<OneShot>),
+    Batches(Box<Batches>),
+}
+
+/// How images are recognised.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    /// With tickets.
+    Tickets,
+    /// In one shot, with a share of canaries or none.
+    OneShot(Option<f64>),
+    /// In one shot, thousands at once.
+    Batches,
 }
 
 /// Who recognises, and what pictures become before.
@@ -30,16 +42,22 @@ pub(super) struct Opened {
 }
 
 impl Engine {
-    /// Opens a model, for recognition in one shot, with a share of canaries or none, if asked. Work
-    /// without a foreseeable end refills its tickets before they run out.
+    /// Opens a model. Work without a foreseeable end refills its tickets before they run out.
     pub(super) async fn open(
         context: &Context,
         model: &str,
-        one_shot: Option<Option<f64>>,
+        way: Way,
         endless: bool,
     ) -> Result<Opened, CliError> {
         let model_id = ModelId::parse(model)?;
-        if let Some(canaries) = one_shot {
+        if let Way::Batches = way {
+            let batches = context.workspace.batches(&model_id).await?;
+            let (network, sealed) = (batches.network(), batches.pipeline());
+            let pipeline = context.workspace.pipeline(&model_id, network, sealed)?;
+            let engine = Self::Batches(Box::new(batches));
+            return Ok(Opened { engine, pipeline: Arc::new(pipeline) });
+        }
+        if let Way::OneShot(canaries) = way {
             let one_shot = context.workspace.one_shot(&model_id).await?;
             let one_shot = match canaries {
                 Some(share) => one_shot.with_canaries(share)?,
@@ -68,15 +86,17 @@ impl Engine {
         match self {
             Self::Tickets { scalars, .. } => *scalars,
             Self::OneShot(one_shot) => one_shot.network().input.len(),
+            Self::Batches(batches) => batches.network().input.len(),
         }
     }
 
     /// Images of a group, and groups under way at once, if at most `most` images may be under way.
     /// In one shot, where an image takes the service's cores for a while, each goes alone, so that
-    /// it is known as soon as it is done.
+    /// it is known as soon as it is done. A batch is as large as a request may be.
     pub(super) fn groups(&self, most: usize) -> (usize, usize) {
         match self {
             Self::OneShot(_) => (1, most.min(ONE_SHOTS)),
+            Self::Batches(batches) => (batches.images_per_request(), 1),
             Self::Tickets { .. } if most == 1 => (1, 1),
             Self::Tickets { .. } => (most, GROUPS),
         }
@@ -96,6 +116,7 @@ impl Engine {
             Self::OneShot(one_shot) => {
                 one_shot.infer_many(&pixels, &mut sphinx_client::secure_rng()).await?
             }
+            Self::Batches(batches) => batches.infer(&pixels).await?,
         };
         let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
         let mut predictions = predictions.into_iter();
@@ -113,7 +134,7 @@ impl Engine {
     pub(super) async fn close(&self) -> Result<(), CliError> {
         match self {
             Self::Tickets { supply, .. } => Ok(supply.close().await?),
-            Self::OneShot(_) => Ok(()),
+            Self::OneShot(_) | Self::Batches(_) => Ok(()),
         }
     }
 }

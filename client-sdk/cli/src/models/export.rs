@@ -1,20 +1,19 @@
 //! `sphinx models export`: weights and biases as safetensors.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
-use sphinx_client::workspace::write_new;
 use sphinx_client::{ModelId, ModelParameters};
 use sphinx_network::{Linear, Plan};
 use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::files::create;
 use crate::output::table;
 
 /// Bring a model's weights and biases home
@@ -63,14 +62,7 @@ impl Export {
         let parameters = context.workspace.client().export_model(&model_id, &root).await?;
         let (version, tensors) = (parameters.model.version, tensors(&parameters)?);
         let bytes = encode(&model_id, &parameters, &tensors)?;
-        write_new(&path, &bytes).map_err(|source| {
-            let path = path.clone();
-            if source.kind() == io::ErrorKind::AlreadyExists {
-                CliError::OutputExists { path }
-            } else {
-                CliError::File { path, source }
-            }
-        })?;
+        create(&path, &bytes)?;
         let describe = |tensor: Tensor| Described { name: tensor.name, shape: tensor.shape };
         let exported = Exported {
             model: model_id.to_string(),

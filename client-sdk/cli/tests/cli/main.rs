@@ -12,6 +12,7 @@ mod files;
 mod guarantees;
 mod keys;
 mod lifecycle;
+mod linear;
 mod one_shot;
 mod persons;
 mod protected;
