@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use sphinx_access::Token;
 use sphinx_channel::{Address, INFERENCE_PORT, KEY_VAULT_PORT, Security, TRAINER_PORT};
-use sphinx_proto::TenantId;
+use sphinx_proto::v1::DescribeModelRequest;
+use sphinx_proto::v1::inference_client::InferenceClient;
+use sphinx_proto::{ModelId, TenantId};
 use sphinx_tls::Identity as TlsIdentity;
 
 use crate::connection::Connection;
@@ -105,5 +107,22 @@ impl SphinxClient {
             keyvault: connect("keyvault", &endpoints.keyvault)?,
             tenant: endpoints.tenant.clone(),
         })
+    }
+
+    /// Whether the inference service answers this client: any answer about a model will do, also
+    /// that there is none of that name.
+    ///
+    /// # Errors
+    /// What the connection says.
+    pub async fn reach_inference(&self, model_id: &ModelId) -> Result<(), ClientError> {
+        let ask = |channel| async move {
+            let request =
+                DescribeModelRequest { model_id: model_id.to_string(), version: Some(u64::MAX) };
+            InferenceClient::new(channel).describe_model(request).await
+        };
+        match self.inference.call(ask).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            Err(_) | Ok(_) => Ok(()),
+        }
     }
 }

@@ -29,6 +29,8 @@ pub enum CliError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error("{bad} of {of} things are not in order")]
+    Unwell { bad: usize, of: usize },
     #[error(transparent)]
     Offline(#[from] sphinx_offline::OfflineError),
     #[error(transparent)]

@@ -8,6 +8,7 @@ mod data;
 mod decrypt;
 mod defaults;
 mod demo;
+mod doctor;
 mod epsilon;
 mod error;
 mod evaluate;
@@ -18,6 +19,7 @@ mod infer;
 mod inspect;
 mod interrupt;
 mod keys;
+mod manual;
 mod metrics_text;
 mod models;
 mod network;
@@ -100,6 +102,12 @@ enum Command {
     /// Make, list and revoke the credentials that services let in
     #[command(subcommand)]
     Tokens(tokens::Tokens),
+    /// Check addresses, certificates, credentials, keys and disk, and say what to do
+    Doctor(doctor::Doctor),
+    /// Print what a shell needs to complete this command
+    Completions(manual::Completions),
+    /// Write manual pages, one per command
+    Man(manual::Man),
     /// Measure what everything costs on this machine
     Bench(bench::Bench),
     /// Run one of the services in this process
@@ -139,6 +147,9 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Evaluate(evaluate) => interrupt.guard(evaluate.run(&open()?)).await,
             Command::Infer(infer) => Box::pin(infer.run(&open()?)).await,
             Command::Data(data) => data.run(output),
+            Command::Doctor(doctor) => interrupt.guard(doctor.run(&open()?)).await,
+            Command::Completions(completions) => completions.run(output),
+            Command::Man(man) => man.run(output),
             Command::Request(request) => interrupt.guard(request.run(&open()?)).await,
             Command::EvaluateOnce(evaluate) => evaluate.run(&open()?),
             Command::Decrypt(decrypt) => decrypt.run(&open()?),

@@ -8,6 +8,7 @@ mod configuration;
 mod data;
 mod data_budget;
 mod demo;
+mod doctor;
 mod files;
 mod guarantees;
 mod keys;
