@@ -1,0 +1,78 @@
+//! Every RPC by clients that break the transport of gRPC itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, Full};
+use sphinx_access::{Role, may_call};
+use sphinx_client::Token;
+use tonic::body::Body;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt};
+
+use crate::matrix::{Services, rpcs, start};
+
+/// A way to break a request, its bytes, and what it is answered with.
+type Way = (&'static str, fn() -> Vec<u8>, &'static [Code]);
+
+/// A frame of gRPC: flag, length, message.
+fn frame(flag: u8, announced: u32, message: &[u8]) -> Vec<u8> {
+    [&[flag][..], &announced.to_be_bytes(), message].concat()
+}
+
+const WAYS: &[Way] = &[
+    // No field has the number 0, and no varint is that long.
+    ("no protobuf", || frame(0, 20, &[0xff; 20]), &[Code::InvalidArgument, Code::Internal]),
+    ("nothing", Vec::new, &[Code::InvalidArgument, Code::Internal]),
+    ("half a head", || vec![0, 0, 0], &[Code::InvalidArgument, Code::Internal, Code::Aborted]),
+    (
+        "less than announced",
+        || frame(0, 100, b"short"),
+        &[Code::InvalidArgument, Code::Internal, Code::Aborted],
+    ),
+    ("a gigabyte announced", || frame(0, 1 << 30, b"x"), &[Code::OutOfRange]),
+    ("five megabytes", || frame(0, 5 << 20, &vec![0; 5 << 20]), &[Code::OutOfRange]),
+    ("compressed by nothing", || frame(1, 2, &[0x08, 1]), &[Code::Internal]),
+    ("no flag", || frame(7, 2, &[0x08, 1]), &[Code::Internal]),
+];
+
+/// Sends bytes as the body of a request, and reads what it is answered.
+async fn send(channel: &Channel, rpc: &str, token: &Token, body: Vec<u8>) -> Status {
+    let request = http::Request::post(format!("/{rpc}"))
+        .header(CONTENT_TYPE, "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {}", token.expose()))
+        .body(Body::new(Full::new(Bytes::from(body)).map_err(|never| match never {})))
+        .unwrap();
+    let reply = channel.clone().ready().await.unwrap().call(request).await.unwrap();
+    if let Some(status) = Status::from_header_map(reply.headers()) {
+        return status;
+    }
+    let trailers = reply.into_body().collect().await.unwrap();
+    Status::from_header_map(trailers.trailers().unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rpc_answers_what_is_no_grpc_at_once_and_goes_on() {
+    let services: Services = start().await;
+    let token = services.world.token(Role::Owner);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let mut looked_at = 0;
+    for (service, rpc) in rpcs() {
+        if !may_call(Role::Owner, &rpc) {
+            continue;
+        }
+        let channel = &services.channels[service.as_str()];
+        for (way, body, expected) in WAYS {
+            let answered = send(channel, &rpc, &token, body());
+            let answered = tokio::time::timeout(Duration::from_secs(5), answered).await;
+            let status = answered.unwrap_or_else(|_| panic!("{rpc}, {way}: no answer"));
+            assert!(expected.contains(&status.code()), "{rpc}, {way}: {status:?}");
+            looked_at += 1;
+        }
+    }
+    println!("{looked_at} broken requests");
+    assert!(looked_at >= 19 * WAYS.len());
+}
