@@ -169,8 +169,8 @@ impl<L: Limits> Config<L> {
         Ok(config)
     }
 
-    /// Paths below `~` become whole, and so does the store's: models are not to be missing because a
-    /// service was started elsewhere.
+    /// Paths below `~` become whole, and so does the store's: models are not to be missing because
+    /// a service was started elsewhere.
     fn expand(&mut self) -> Result<(), ConfigError> {
         self.tls.expand()?;
         self.access.expand()?;

@@ -96,7 +96,9 @@ impl Places {
         // A bucket that leaks at the rate, in its simplest form: how far ahead of it one is.
         let due = share.due.max(now) + self.interval;
         if due > now + BURST + self.interval {
-            let (interval, wait) = (self.interval, due - now - BURST);
+            // Whole milliseconds are sent: a part of one would be too early.
+            let early = due - now - BURST - self.interval;
+            let (interval, wait) = (self.interval, early + Duration::from_millis(1));
             return Err(Full::Rate { tenant, interval, wait });
         }
         let (limit, free, held) = (self.limit, self.free.available_permits(), share.held);
@@ -198,7 +200,7 @@ mod tests {
         assert_eq!(burst, 11);
         let refused = once("fast", Duration::ZERO).unwrap_err();
         let wait = refused.retry_after().unwrap();
-        assert!(wait <= Duration::from_millis(100), "{wait:?}");
+        assert!(wait <= Duration::from_millis(101), "{wait:?}");
         assert!(refused.to_string().contains("faster than 10 times a second"), "{refused}");
         assert_eq!(once("other", Duration::ZERO), Ok(()));
         assert_eq!(once("fast", wait), Ok(()));

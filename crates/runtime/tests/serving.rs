@@ -288,7 +288,7 @@ async fn a_tenant_s_rate_is_limited_and_another_s_is_its_own() {
     let refused = refused.unwrap();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
     let wait = refused.metadata().get("retry-after-ms").unwrap().to_str().unwrap();
-    assert!(wait.parse::<u64>().unwrap() <= 50, "{wait}");
+    assert!((1..=51).contains(&wait.parse::<u64>().unwrap()), "{wait}");
     let (mut client, request) = of_tenant(&running, "other").await;
     client.get_model(request).await.unwrap();
     tokio::time::sleep(Duration::from_millis(60)).await;

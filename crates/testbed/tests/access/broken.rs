@@ -14,8 +14,12 @@ use tower::{Service, ServiceExt};
 
 use crate::matrix::{Services, rpcs, start};
 
-/// A way to break a request, its bytes, and what it is answered with.
-type Way = (&'static str, fn() -> Vec<u8>, &'static [Code]);
+/// A way to break a request, its bytes, and what it is answered with where one message is asked
+/// for. Streams are told to send the same again: their bytes may have been damaged on the way.
+type Way = (&'static str, fn() -> Vec<u8>, Code);
+
+/// RPCs whose request is a stream.
+const STREAMS: [&str; 4] = ["Train", "Prepare", "InferBatch", "ExchangeKeys"];
 
 /// A frame of gRPC: flag, length, message.
 fn frame(flag: u8, announced: u32, message: &[u8]) -> Vec<u8> {
@@ -24,18 +28,13 @@ fn frame(flag: u8, announced: u32, message: &[u8]) -> Vec<u8> {
 
 const WAYS: &[Way] = &[
     // No field has the number 0, and no varint is that long.
-    ("no protobuf", || frame(0, 20, &[0xff; 20]), &[Code::InvalidArgument, Code::Internal]),
-    ("nothing", Vec::new, &[Code::InvalidArgument, Code::Internal]),
-    ("half a head", || vec![0, 0, 0], &[Code::InvalidArgument, Code::Internal, Code::Aborted]),
-    (
-        "less than announced",
-        || frame(0, 100, b"short"),
-        &[Code::InvalidArgument, Code::Internal, Code::Aborted],
-    ),
-    ("a gigabyte announced", || frame(0, 1 << 30, b"x"), &[Code::OutOfRange]),
-    ("five megabytes", || frame(0, 5 << 20, &vec![0; 5 << 20]), &[Code::OutOfRange]),
-    ("compressed by nothing", || frame(1, 2, &[0x08, 1]), &[Code::Internal]),
-    ("no flag", || frame(7, 2, &[0x08, 1]), &[Code::Internal]),
+    ("no protobuf", || frame(0, 20, &[0xff; 20]), Code::Internal),
+    ("half a head", || vec![0, 0, 0], Code::Internal),
+    ("less than announced", || frame(0, 100, b"short"), Code::Internal),
+    ("a gigabyte announced", || frame(0, 1 << 30, b"x"), Code::OutOfRange),
+    ("five megabytes", || frame(0, 5 << 20, &vec![0; 5 << 20]), Code::OutOfRange),
+    ("compressed by nothing", || frame(1, 2, &[0x08, 1]), Code::Internal),
+    ("no flag", || frame(7, 2, &[0x08, 1]), Code::Internal),
 ];
 
 /// Sends bytes as the body of a request, and reads what it is answered.
@@ -65,11 +64,14 @@ async fn every_rpc_answers_what_is_no_grpc_at_once_and_goes_on() {
             continue;
         }
         let channel = &services.channels[service.as_str()];
-        for (way, body, expected) in WAYS {
+        let stream = STREAMS.iter().any(|name| rpc.ends_with(&format!("/{name}")));
+        for &(way, body, of_one) in WAYS {
             let answered = send(channel, &rpc, &token, body());
             let answered = tokio::time::timeout(Duration::from_secs(5), answered).await;
             let status = answered.unwrap_or_else(|_| panic!("{rpc}, {way}: no answer"));
-            assert!(expected.contains(&status.code()), "{rpc}, {way}: {status:?}");
+            let expected = if stream && of_one == Code::Internal { Code::Aborted } else { of_one };
+            assert_eq!(status.code(), expected, "{rpc}, {way}: {status:?}");
+            assert!(status.message().len() < 400, "{rpc}, {way}: {status:?}");
             looked_at += 1;
         }
     }
