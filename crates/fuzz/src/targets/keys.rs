@@ -16,23 +16,20 @@ const CHECKSUM: usize = 32;
 /// Evaluation keys as the key vault takes them.
 pub(crate) fn evaluation(bytes: &[u8]) {
     let _ = EvaluationKeys::check_header(bytes);
-    for profile in OneShotProfile::ALL {
-        let _ = EvaluationKeys::from_bytes(bytes, profile);
-    }
+    let _ = EvaluationKeys::from_bytes(bytes);
 }
 
 /// The beginning of real keys: what follows is a mass of words.
 pub(crate) fn evaluation_seeds() -> Vec<Vec<u8>> {
-    static SEED: OnceLock<Vec<u8>> = OnceLock::new();
-    let seed = SEED.get_or_init(|| {
+    static SEEDS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    let seeds = SEEDS.get_or_init(|| {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let key = RootKey::generate(&mut rng).one_shot_key().unwrap();
-        let keys = key.evaluation_keys(OneShotProfile::ALL[0], &mut rng).unwrap();
-        let mut bytes = keys.to_bytes().unwrap();
-        bytes.truncate(4096);
-        bytes
+        let made = OneShotProfile::ALL.map(|profile| key.evaluation_keys(profile, &mut rng));
+        let bytes = made.map(|keys| keys.unwrap().to_bytes().unwrap());
+        bytes.map(|bytes| bytes.into_iter().take(4096).collect()).into()
     });
-    vec![seed.clone()]
+    seeds.clone()
 }
 
 /// Key files, read keys and backups: as the bytes are, and with a checksum that is right, so that

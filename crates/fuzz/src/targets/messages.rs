@@ -89,7 +89,7 @@ pub(crate) fn pieces(bytes: &[u8]) {
     let layout = QueryLayout::new(&Plan::new(&training::small()).unwrap()).unwrap();
     let (seed, rest) = bytes.split_at(bytes.len().min(16));
     if let Ok(query) = Query::from_parts(seed, rest.to_vec(), &layout) {
-        let _ = (query.mask(), query.body());
+        let _ = (query.masks().count(), query.body());
     }
 }
 
