@@ -15,6 +15,8 @@ use crate::service::{INPUTS, Service, all};
 const SECONDS: u64 = 6;
 /// Latencies that are kept: they are no part of the memory that is looked at.
 const KEPT: usize = 1 << 18;
+/// Images of a question: enough that a place is held for most of the time that a client waits.
+const IMAGES: usize = 4000;
 /// How long one crowd asks at a stretch.
 const SLICE: Duration = Duration::from_millis(500);
 const SECONDS_VARIABLE: &str = "SPHINX_TEST_OVERLOAD_SECONDS";
@@ -96,7 +98,7 @@ impl Crowd {
         let size = packed_bits_len(INPUTS, service.described.stages[0].modulus_bits);
         let until = Instant::now() + time;
         let each = (0..clients).map(|_| {
-            let question = service.question(0, 1, vec![0; size]);
+            let question = service.question(0, IMAGES as u32, vec![0; IMAGES * size]);
             async move {
                 // A connection of its own.
                 let mut client = service.another_client().await;
