@@ -70,6 +70,8 @@ pub enum CliError {
     #[error(transparent)]
     Credentials(#[from] sphinx_access::RegisterError),
     #[error(transparent)]
+    Audit(#[from] sphinx_audit::VerifyError),
+    #[error(transparent)]
     Authority(#[from] sphinx_tls::AuthorityError),
     #[error(transparent)]
     Tls(#[from] sphinx_tls::TlsError),

@@ -1,5 +1,6 @@
 //! The command `sphinx`.
 
+mod audit;
 mod bench;
 mod certs;
 mod config;
@@ -102,6 +103,9 @@ enum Command {
     /// Make, list and revoke the credentials that services let in
     #[command(subcommand)]
     Tokens(tokens::Tokens),
+    /// Read the audit logs of services
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Check addresses, certificates, credentials, keys and disk, and say what to do
     Doctor(doctor::Doctor),
     /// Print what a shell needs to complete this command
@@ -158,6 +162,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Privacy(privacy) => privacy.run(&config, output),
             Command::Certs(certs) => certs.run(output),
             Command::Tokens(tokens) => tokens.run(global.tenant(), output),
+            Command::Audit(audit) => audit.run(output),
             Command::Recipes(recipes) => recipes.run(output, &interrupt).await,
             Command::Bench(bench) => Box::pin(bench.run(output, &interrupt)).await,
             // Taken care of above: services have a runtime of their own.

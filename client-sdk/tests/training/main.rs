@@ -17,6 +17,7 @@ mod equivalence;
 mod exact_biases;
 mod killed_client;
 mod killed_trainer;
+mod kills;
 mod ledger;
 mod liars;
 mod pending;

@@ -6,45 +6,37 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use sphinx_proto::{ErrorCode, RpcError, to_status};
-use tokio::sync::Semaphore;
+use sphinx_proto::to_status;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::body::{Held, REQUEST_ID};
+use crate::body::REQUEST_ID;
+use crate::config::ServerConfig;
+use crate::identity::Principal;
+use crate::places::Places;
+use crate::reply::Held;
 
-/// What a refused client is told to wait.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
-
-/// Limits the RPCs served at once and refuses the surplus immediately.
+/// Limits the RPCs served at once, by all and by each tenant, and refuses the surplus immediately.
 ///
 /// `tower`'s concurrency limit gives the place back with the head of the reply, which for a
 /// streaming RPC is before the work begins; here the reply's body holds it. Health and reflection
 /// need no place: a busy service is not a dead one.
 #[derive(Debug, Clone)]
 pub(crate) struct AdmissionLayer {
-    places: Arc<Semaphore>,
-    limit: usize,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("all {limit} places are taken; retry after {} ms", RETRY_AFTER.as_millis())]
-struct Full {
-    limit: usize,
+    places: Arc<Places>,
+    /// How long a reply may wait for its reader.
+    patience: Duration,
 }
 
 impl AdmissionLayer {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(limit)), limit }
+    pub(crate) fn new(config: &ServerConfig) -> Self {
+        Self { places: Arc::new(Places::new(config)), patience: config.idle_timeout() }
     }
 
-    /// Waits until no RPC is served any more, and takes all places, so that none begins again.
+    /// Waits until no RPC is served any more; none begins again.
     pub(crate) async fn all_ended(&self) {
-        let all = u32::try_from(self.limit).unwrap_or(u32::MAX);
-        // The semaphore is never closed.
-        if let Ok(places) = Arc::clone(&self.places).acquire_many_owned(all).await {
-            places.forget();
-        }
+        self.places.all_ended().await;
     }
 }
 
@@ -79,27 +71,26 @@ where
         if is_public(&request) {
             return Box::pin(self.inner.call(request));
         }
-        let Ok(permit) = Arc::clone(&self.layer.places).try_acquire_owned() else {
-            let full = to_status(Full { limit: self.layer.limit });
-            return Box::pin(async move { Ok(full.into_http()) });
+        let principal = request.extensions().get::<Principal>();
+        let tenant =
+            principal.map(|principal| principal.subject.tenant.clone()).unwrap_or_default();
+        let place = match self.layer.places.take(tenant, Instant::now()) {
+            Ok(place) => place,
+            Err(full) => {
+                let full = to_status(full);
+                return Box::pin(async move { Ok(full.into_http()) });
+            }
         };
         let id = request.headers().get(REQUEST_ID).cloned();
+        let patience = self.layer.patience;
         let reply = self.inner.call(request);
-        Box::pin(async move { Ok(reply.await?.map(|body| Body::new(Held::new(body, permit, id)))) })
+        Box::pin(async move {
+            Ok(reply.await?.map(|body| Body::new(Held::new(body, place, id, patience))))
+        })
     }
 }
 
 /// Whether a request asks for health or reflection, which are everybody's.
 pub(crate) fn is_public<B>(request: &Request<B>) -> bool {
     request.uri().path().starts_with("/grpc.")
-}
-
-impl RpcError for Full {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::ResourceExhausted
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        Some(RETRY_AFTER)
-    }
 }

@@ -4,14 +4,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use sphinx_proto::{ErrorCode, RpcError};
+use sphinx_proto::{ErrorCode, RpcError, TenantId};
 use tokio::sync::oneshot;
 use tracing::Span;
+
+use crate::turns::{Turns, Work};
 
 /// A pool of bounded width for everything that computes; asynchronous threads only wait for it.
 #[derive(Debug, Clone)]
 pub struct Compute {
     pool: Arc<ThreadPool>,
+    turns: Arc<Turns>,
+    /// Whose work it is given; `None` for the service's own.
+    whose: Option<TenantId>,
 }
 
 /// Why a computation has no result.
@@ -39,7 +44,12 @@ impl Compute {
             .thread_name(|index| format!("compute-{index}"))
             .build()
             .map_err(|_| ComputeError::NoThreads { threads })?;
-        Ok(Self { pool: Arc::new(pool) })
+        Ok(Self { pool: Arc::new(pool), turns: Arc::default(), whose: None })
+    }
+
+    /// The same pool for work of a tenant.
+    pub fn of(&self, tenant: &TenantId) -> Self {
+        Self { whose: Some(tenant.clone()), ..self.clone() }
     }
 
     /// The number of threads.
@@ -48,7 +58,8 @@ impl Compute {
     }
 
     /// Runs a closure on the pool, within the caller's tracing span; parallel iterators in it use
-    /// the same pool. First come, first served.
+    /// the same pool. Of one tenant first come, first served; between tenants, one piece of each in
+    /// turn.
     ///
     /// A caller that goes away before the start takes its work with it; work that has started runs
     /// to its end and its result is dropped.
@@ -62,7 +73,7 @@ impl Compute {
     {
         let (reply, result) = oneshot::channel();
         let span = Span::current();
-        self.pool.spawn_fifo(move || {
+        let work = Box::new(move || {
             if reply.is_closed() {
                 return;
             }
@@ -71,10 +82,23 @@ impl Compute {
             // The caller may have gone meanwhile.
             let _ = reply.send(done);
         });
+        if let Some(work) = self.turns.add(self.whose.as_ref(), work, self.width()) {
+            let turns = Arc::clone(&self.turns);
+            self.pool.spawn_fifo(move || work_off(work, turns));
+        }
         match result.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(_)) | Err(_) => Err(ComputeError::Panicked),
         }
+    }
+}
+
+/// Does a piece of work, and sees to it that the next one is done: as a piece of its own, so that a
+/// thread that took it while it waits for another comes back to that.
+fn work_off(work: Work, turns: Arc<Turns>) {
+    work();
+    if let Some(next) = turns.next() {
+        rayon::spawn_fifo(move || work_off(next, turns));
     }
 }
 
@@ -107,6 +131,46 @@ mod tests {
         let compute = Compute::new(1).unwrap();
         assert_eq!(compute.run(|| panic!("boom")).await, Err::<(), _>(ComputeError::Panicked));
         assert_eq!(compute.run(|| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn tenants_take_turns_however_much_one_of_them_asks_for() {
+        let compute = Compute::new(1).unwrap();
+        let (go, gate) = mpsc::channel::<()>();
+        let busy = tokio::spawn({
+            let compute = compute.clone();
+            async move { compute.run(move || gate.recv().is_ok()).await }
+        });
+        tokio::task::yield_now().await;
+        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let mut asked = Vec::new();
+        for (name, pieces) in [("greedy", 50), ("modest", 3), ("other", 1)] {
+            let compute = compute.of(&TenantId::parse(name).unwrap());
+            for number in 0..pieces {
+                let (compute, order) = (compute.clone(), Arc::clone(&order));
+                let note = move || order.lock().unwrap().push((name, number));
+                asked.push(tokio::spawn(async move { compute.run(note).await }));
+                tokio::task::yield_now().await;
+            }
+        }
+        go.send(()).unwrap();
+        assert_eq!(busy.await.unwrap(), Ok(true));
+        for piece in asked {
+            piece.await.unwrap().unwrap();
+        }
+        let order = order.lock().unwrap();
+        let expected = [
+            ("greedy", 0),
+            ("modest", 0),
+            ("other", 0),
+            ("greedy", 1),
+            ("modest", 1),
+            ("greedy", 2),
+            ("modest", 2),
+            ("greedy", 3),
+        ];
+        assert_eq!(order.get(..8).unwrap(), expected);
+        assert_eq!(order.len(), 54);
     }
 
     #[tokio::test]

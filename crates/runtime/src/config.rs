@@ -16,12 +16,14 @@ use sphinx_telemetry::{FilterError, LogConfig};
 
 use crate::args::ServiceArgs;
 use crate::info::ServiceInfo;
-pub use protection::{AccessConfig, OutgoingConfig, TlsConfig};
+pub use protection::{AccessConfig, AuditConfig, OutgoingConfig, TlsConfig};
 
 /// More threads than any machine has cores would only hang it.
 const MAX_COMPUTE_THREADS: usize = 1024;
 /// Most requests, connections or streams at once that can be asked for.
 const MAX_PLACES: u64 = 1 << 16;
+/// A place that does not depend on where a service is started.
+const DEFAULT_STORE: &str = "~/.local/state/sphinx";
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Everything a service can be told; `L` are the service's own limits.
@@ -34,9 +36,12 @@ pub struct Config<L> {
     pub tls: TlsConfig,
     /// Who is let in.
     pub access: AccessConfig,
+    /// What is recorded of who did what.
+    pub audit: AuditConfig,
     /// How the key vault is called.
     pub outgoing: OutgoingConfig,
-    /// Directory or `file://` URL of the objects. Replicas of one service share it.
+    /// Directory or `file://` URL of the objects. Replicas of one service share it. Always an
+    /// absolute place once it is loaded.
     pub store: String,
     /// Address of the key vault; the key vault itself does not use it.
     pub keyvault: String,
@@ -67,6 +72,9 @@ pub struct ServerConfig {
     /// RPCs served at once, streams included. More would share the same cores and memory until each
     /// misses its deadline; the surplus is refused at once.
     pub max_concurrent_requests: usize,
+    /// Requests of one tenant in a second, with as many at once; 0 for no limit. A tenant holds at
+    /// most three places for each that is free, whatever this says.
+    pub max_requests_per_second_of_tenant: u32,
     /// Connections open at once. Without a bound a client can use up the file descriptors.
     pub max_connections: usize,
     /// Streams of one connection at once; the client holds further ones back. Keeps one connection
@@ -75,8 +83,9 @@ pub struct ServerConfig {
     /// Longest wait for the head of a reply, milliseconds. A stuck RPC would hold its place for
     /// ever. Replies that stream have no limit in all: only their head has.
     pub request_timeout_ms: u64,
-    /// Longest wait for the next message of a request's stream, milliseconds. A client that falls
-    /// silent would hold its place for ever.
+    /// Longest wait for the next message of a request's stream, or for a client that does not take
+    /// the next of a reply's, milliseconds. It would hold its place and what was computed for it
+    /// for ever.
     pub idle_timeout_ms: u64,
     /// Longest drain after SIGTERM, milliseconds; what runs then is cut. Without it a stream could
     /// block a roll-out.
@@ -120,8 +129,9 @@ impl<L: Limits> Config<L> {
             server: ServerConfig::new(service.default_listen),
             tls: TlsConfig::default(),
             access: AccessConfig::default(),
+            audit: AuditConfig::default(),
             outgoing: OutgoingConfig::default(),
-            store: "./sphinx-data".to_owned(),
+            store: DEFAULT_STORE.to_owned(),
             keyvault: Address::local(KEY_VAULT_PORT).to_string(),
             compute_threads: 0,
             log: LogConfig::text("info"),
@@ -159,14 +169,20 @@ impl<L: Limits> Config<L> {
         Ok(config)
     }
 
-    /// Paths below `~` become whole.
+    /// Paths below `~` become whole, and so does the store's: models are not to be missing because
+    /// a service was started elsewhere.
     fn expand(&mut self) -> Result<(), ConfigError> {
         self.tls.expand()?;
         self.access.expand()?;
+        self.audit.expand()?;
         self.outgoing.expand()?;
+        if self.store.is_empty() || self.store.contains("://") {
+            return Ok(());
+        }
         let mut store = PathBuf::from(&self.store);
         protection::expand("store", &mut store)?;
-        if let Ok(store) = store.into_os_string().into_string() {
+        let whole = std::path::absolute(&store).unwrap_or(store);
+        if let Ok(store) = whole.into_os_string().into_string() {
             self.store = store;
         }
         Ok(())
@@ -200,6 +216,7 @@ impl ServerConfig {
         Self {
             listen,
             max_concurrent_requests: 64,
+            max_requests_per_second_of_tenant: 0,
             max_connections: 1024,
             max_streams_per_connection: 16,
             request_timeout_ms: 60_000,
@@ -231,6 +248,12 @@ impl ServerConfig {
                 self.max_concurrent_requests as u64,
                 MAX_PLACES,
                 "1 to 65536",
+            ),
+            (
+                "server.max_requests_per_second_of_tenant",
+                u64::from(self.max_requests_per_second_of_tenant).max(1),
+                1_000_000,
+                "0 to 1000000",
             ),
             ("server.max_connections", self.max_connections as u64, MAX_PLACES, "1 to 65536"),
             (

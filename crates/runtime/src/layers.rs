@@ -15,10 +15,12 @@ use tower_http::trace::TraceLayer;
 use tracing::Span;
 
 use crate::admission::AdmissionLayer;
+use crate::audit::Recorder;
 use crate::body::{REQUEST_ID, impatient, panicked};
 use crate::config::ServerConfig;
-use crate::guard::Gate;
+use crate::guard::Guard;
 use crate::identity::{IdentityLayer, credential_for_log, identify, tenant_for_log};
+use crate::record::RecordLayer;
 use crate::rescue::RescueLayer;
 
 /// Puts the layers around a service's routes. A request meets them from top to bottom, a reply from
@@ -27,7 +29,7 @@ pub(crate) fn wrap(
     service: &'static str,
     config: &ServerConfig,
     admission: AdmissionLayer,
-    gate: &Gate,
+    guard: &Guard,
     routes: Routes,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
 + Clone
@@ -35,7 +37,9 @@ pub(crate) fn wrap(
 + 'static {
     let idle = config.idle_timeout();
     let timeout = config.request_timeout();
-    let gate = gate.clone();
+    let gate = guard.gate.clone();
+    let recorder = Recorder { service, log: guard.audit.clone() };
+    let refusing = recorder.clone();
     ServiceBuilder::new()
         // The tower-http bodies below become tonic's again.
         .map_response(|reply: Response<_>| reply.map(Body::new))
@@ -45,7 +49,7 @@ pub(crate) fn wrap(
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         // 3. Who asks, and whether he may: known from here on, from the head of the request alone.
-        .map_request(move |request| identify(&gate, request))
+        .map_request(move |request| identify(&gate, &recorder, request))
         // 4. A span per RPC around all that can go wrong, so that each log line has the id.
         .layer(
             TraceLayer::new_for_grpc()
@@ -60,14 +64,16 @@ pub(crate) fn wrap(
         // 6. What the layers below report as errors becomes a status: nothing passes this line.
         .layer(RescueLayer { timeout })
         // 7. Whoever is not let in is refused here, and takes no place from anybody.
-        .layer(IdentityLayer)
+        .layer(IdentityLayer { recorder: refusing })
         // 8. A place or a refusal, before any work and outside the timeout: nobody waits in a
         //    queue.
         .layer(admission)
-        // 9. Time until the head of the reply. A unary handler has then finished; a streaming one
+        // 9. How requests end is recorded, of those that had a place.
+        .layer(RecordLayer)
+        // 10. Time until the head of the reply. A unary handler has then finished; a streaming one
         //    has only begun, so a long training session is never cut by it.
         .layer(TimeoutLayer::new(timeout))
-        // 10. Time between two messages of a request's stream, which is what ends a silent session.
+        // 11. Time between two messages of a request's stream, which is what ends a silent session.
         .map_request(move |request: Request<Body>| request.map(|body| impatient(body, idle)))
         .service(routes)
 }

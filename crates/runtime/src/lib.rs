@@ -8,6 +8,7 @@
 
 mod admission;
 mod args;
+mod audit;
 mod body;
 mod cache;
 mod clock;
@@ -21,17 +22,22 @@ mod identity;
 mod info;
 mod launch;
 mod layers;
+mod places;
+mod record;
+mod reply;
 mod rescue;
 mod run;
 mod serve;
 mod service;
+mod turns;
 
 pub use args::{ServiceArgs, parse_args};
+pub use audit::Object;
 pub use cache::ByteCache;
 pub use clock::unix_seconds;
 pub use compute::{Compute, ComputeError};
 pub use config::{
-    AccessConfig, Config, ConfigError, Limits, OutgoingConfig, ServerConfig, TlsConfig,
+    AccessConfig, AuditConfig, Config, ConfigError, Limits, OutgoingConfig, ServerConfig, TlsConfig,
 };
 pub use guard::{Guard, GuardError};
 pub use home::expand_home;

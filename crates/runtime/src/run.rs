@@ -15,7 +15,7 @@ pub enum RunError {
     /// The compute threads cannot be started.
     #[error(transparent)]
     Compute(#[from] ComputeError),
-    /// Certificates or credentials cannot be used.
+    /// Certificates, credentials or the audit log cannot be used.
     #[error(transparent)]
     Guard(#[from] GuardError),
     /// The store or an address cannot be used.
@@ -36,13 +36,16 @@ pub async fn run<S: Service>(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    tracing::info!(store = config.store, "objects");
     let compute = Compute::new(config.compute_threads)?;
-    let guard = Guard::open(&config.tls, &config.access)?;
+    let guard = Guard::open(S::INFO.name, &config.tls, &config.access, &config.audit)?;
     let opened = S::open(&config, compute, shutdown.clone()).await;
     let service = opened.map_err(RunError::Open)?;
     let served = serve(&S::INFO, &config.server, &guard, listener, service.routes(), shutdown);
-    tokio::select! {
-        served = served => Ok(served?),
+    let served = tokio::select! {
+        served = served => served,
         never = service.background() => match never {},
-    }
+    };
+    guard.flush().await;
+    Ok(served?)
 }

@@ -68,8 +68,8 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let routes = with_reflection(service, routes)?.add_service(health_service);
-    let admission = AdmissionLayer::new(config.max_concurrent_requests);
-    let app = layers::wrap(service.name, config, admission.clone(), &guard.gate, routes.prepare());
+    let admission = AdmissionLayer::new(config);
+    let app = layers::wrap(service.name, config, admission.clone(), guard, routes.prepare());
     let acceptor = guard.acceptor.clone();
     let incoming = connections::accept(listener, config.max_connections, acceptor);
     let drain = shutdown.clone().cancelled_owned();

@@ -4,6 +4,8 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
@@ -12,7 +14,8 @@ use sphinx_proto::v1::trainer_server::{SERVICE_NAME, Trainer, TrainerServer};
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
     GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, PutBiasesRequest,
-    PutBiasesResponse, RotateKeyRequest, RotateKeyResponse, TrainRequest, TrainResponse,
+    PutBiasesResponse, RotateKeyRequest, RotateKeyResponse, SessionOpened, TrainRequest,
+    TrainResponse, train_response,
 };
 use sphinx_runtime::{
     CancellationToken, Compute, Guard, ServeError, ServerConfig, ServiceInfo, serve,
@@ -36,6 +39,8 @@ const SERVICE: ServiceInfo = ServiceInfo {
 /// Behaves as the model id says.
 struct Behaviour {
     compute: Compute,
+    /// Messages made for endless answers.
+    made: Arc<AtomicUsize>,
 }
 
 #[async_trait]
@@ -77,7 +82,6 @@ impl Trainer for Behaviour {
 
     type TrainStream = Pin<Box<dyn Stream<Item = Result<TrainResponse, Status>> + Send>>;
 
-    /// Echoes; a message without a part is a bug.
     async fn put_biases(
         &self,
         _: Request<PutBiasesRequest>,
@@ -92,11 +96,25 @@ impl Trainer for Behaviour {
         Err(Status::unimplemented(""))
     }
 
+    /// Echoes; a message without a part is a bug, unless it is the first: then the answer has no
+    /// end.
     async fn train(
         &self,
         request: Request<Streaming<TrainRequest>>,
     ) -> Result<Response<Self::TrainStream>, Status> {
-        let answers = request.into_inner().map(|message| {
+        let mut messages = request.into_inner();
+        if messages.message().await?.and_then(|first| first.part).is_none() {
+            let large =
+                SessionOpened { working_sha256: vec![0; 1 << 20].into(), ..Default::default() };
+            let large = TrainResponse { part: Some(train_response::Part::Opened(large)) };
+            let made = Arc::clone(&self.made);
+            let endless = stream::repeat_with(move || {
+                made.fetch_add(1, Ordering::Relaxed);
+                Ok(large.clone())
+            });
+            return Ok(Response::new(Box::pin(endless)));
+        }
+        let answers = messages.map(|message| {
             assert!(message?.part.is_some(), "a stream's bug");
             Ok(TrainResponse::default())
         });
@@ -108,6 +126,7 @@ impl Trainer for Behaviour {
 struct Running {
     address: SocketAddr,
     client: TrainerClient<Channel>,
+    made: Arc<AtomicUsize>,
     shutdown: CancellationToken,
     served: JoinHandle<Result<(), ServeError>>,
 }
@@ -119,13 +138,14 @@ async fn start(change: impl FnOnce(&mut ServerConfig)) -> Running {
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
-    let service = Behaviour { compute: Compute::new(1).unwrap() };
+    let made = Arc::<AtomicUsize>::default();
+    let service = Behaviour { compute: Compute::new(1).unwrap(), made: Arc::clone(&made) };
     let routes = Routes::new(TrainerServer::new(service));
     let served = tokio::spawn(async move {
         serve(&SERVICE, &config, &Guard::default(), listener, routes, token).await
     });
     let client = TrainerClient::connect(format!("http://{address}")).await.unwrap();
-    Running { address, client, shutdown, served }
+    Running { address, client, made, shutdown, served }
 }
 
 fn get(model_id: &str) -> GetModelRequest {
@@ -143,6 +163,7 @@ async fn open_stream(
     client: &mut TrainerClient<Channel>,
 ) -> (mpsc::Sender<TrainRequest>, Streaming<TrainResponse>) {
     let (sender, receiver) = mpsc::channel(4);
+    sender.send(echo()).await.unwrap();
     let stream = client.train(ReceiverStream::new(receiver)).await.unwrap().into_inner();
     (sender, stream)
 }
@@ -224,6 +245,96 @@ async fn rejects_the_surplus_while_streams_hold_the_places() {
     };
     timeout(Duration::from_secs(5), free).await.unwrap();
     drop(second);
+}
+
+/// A client of its own connection, and a request of a tenant.
+async fn of_tenant(
+    running: &Running,
+    tenant: &str,
+) -> (TrainerClient<Channel>, Request<GetModelRequest>) {
+    let client = TrainerClient::connect(format!("http://{}", running.address)).await.unwrap();
+    let mut request = Request::new(get("m"));
+    request.metadata_mut().insert("x-sphinx-tenant", tenant.parse().unwrap());
+    (client, request)
+}
+
+#[tokio::test]
+async fn a_greedy_tenant_keeps_nobody_else_out() {
+    let mut running = start(|config| config.max_concurrent_requests = 8).await;
+    let mut held = Vec::new();
+    for _ in 0..6 {
+        held.push(open_stream(&mut running.client).await);
+    }
+    let status = running.client.get_model(get("m")).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("tenant default has 6 requests under way"), "{status:?}");
+    assert_eq!(status.metadata().get("retry-after-ms").unwrap(), "200");
+    for tenant in ["modest", "other"] {
+        let (mut client, request) = of_tenant(&running, tenant).await;
+        client.get_model(request).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_s_rate_is_limited_and_another_s_is_its_own() {
+    let mut running = start(|config| config.max_requests_per_second_of_tenant = 20).await;
+    let mut refused = None;
+    for _ in 0..100 {
+        if let Err(status) = running.client.get_model(get("m")).await {
+            refused = Some(status);
+            break;
+        }
+    }
+    let refused = refused.unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    let wait = refused.metadata().get("retry-after-ms").unwrap().to_str().unwrap();
+    assert!((1..=51).contains(&wait.parse::<u64>().unwrap()), "{wait}");
+    let (mut client, request) = of_tenant(&running, "other").await;
+    client.get_model(request).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    running.client.get_model(get("m")).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_does_not_read_his_reply_loses_place_and_memory() {
+    let change = |config: &mut ServerConfig| {
+        (config.max_concurrent_requests, config.idle_timeout_ms) = (1, 400);
+    };
+    let mut running = start(change).await;
+    let endless = tokio_stream::iter([TrainRequest::default()]);
+    let mut unread = running.client.train(endless).await.unwrap().into_inner();
+    let begun = Instant::now();
+    let (mut client, _) = of_tenant(&running, "other").await;
+    while client.get_model(get("m")).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (waited, made) = (begun.elapsed(), running.made.load(Ordering::Relaxed));
+    assert!(waited > Duration::from_millis(300) && waited < Duration::from_secs(3), "{waited:?}");
+    // What the windows of the connection take, and no more for as long as it is open.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(running.made.load(Ordering::Relaxed), made);
+    assert!(made < 20, "{made}");
+    // Whoever reads after all is told.
+    let status = loop {
+        match unread.message().await {
+            Ok(message) => assert!(message.is_some()),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert!(status.message().contains("nothing of the reply read for 400 ms"), "{status:?}");
+    assert!(status.metadata().contains_key("x-request-id"), "{status:?}");
+}
+
+#[tokio::test]
+async fn who_reads_slowly_gets_all_of_it() {
+    let mut running = start(|config| config.idle_timeout_ms = 300).await;
+    let endless = tokio_stream::iter([TrainRequest::default()]);
+    let mut slow = running.client.train(endless).await.unwrap().into_inner();
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(slow.message().await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@
 //! ```
 
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use sphinx_runtime::{CancellationToken, Config, Limits, ServiceInfo};
@@ -24,6 +25,7 @@ const SERVICE: &str = "SPHINX_TESTBED_SERVICE";
 const STORE: &str = "SPHINX_TESTBED_STORE";
 const KEYVAULT: &str = "SPHINX_TESTBED_KEYVAULT";
 const LISTEN: &str = "SPHINX_TESTBED_LISTEN";
+const AUDIT: &str = "SPHINX_TESTBED_AUDIT";
 
 /// A running service. It is killed when this is dropped.
 #[derive(Debug)]
@@ -33,22 +35,47 @@ pub struct Process {
     _output: BufReader<ChildStdout>,
     address: String,
     service: &'static ServiceInfo,
+    place: Place,
+}
+
+/// What a service is told.
+#[derive(Debug, Clone)]
+struct Place {
     store: String,
     keyvault: String,
+    /// Its audit log, if it is to write one.
+    audit: Option<PathBuf>,
 }
 
 impl Process {
     /// Starts a trainer on a free port and waits until it listens.
     pub fn trainer(store: &str, keyvault: &str) -> Self {
-        Self::listen(&sphinx_trainer::SERVICE, store, keyvault, "127.0.0.1:0")
+        let (store, keyvault) = (store.to_owned(), keyvault.to_owned());
+        let place = Place { store, keyvault, audit: None };
+        Self::listen(&sphinx_trainer::SERVICE, place, "127.0.0.1:0")
     }
 
-    fn listen(service: &'static ServiceInfo, store: &str, keyvault: &str, address: &str) -> Self {
+    /// The same with an audit log.
+    pub fn audited_trainer(store: &str, keyvault: &str, audit: &Path) -> Self {
+        let (store, keyvault) = (store.to_owned(), keyvault.to_owned());
+        let place = Place { store, keyvault, audit: Some(audit.to_owned()) };
+        Self::listen(&sphinx_trainer::SERVICE, place, "127.0.0.1:0")
+    }
+
+    /// Starts a key vault with an audit log on a free port and waits until it listens.
+    pub fn audited_keyvault(store: &str, audit: &Path) -> Self {
+        let keyvault = "http://127.0.0.1:1".to_owned();
+        let place = Place { store: store.to_owned(), keyvault, audit: Some(audit.to_owned()) };
+        Self::listen(&sphinx_keyvault::SERVICE, place, "127.0.0.1:0")
+    }
+
+    fn listen(service: &'static ServiceInfo, place: Place, address: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", ENTRY, "--ignored", "--nocapture"])
             .env(SERVICE, service.name)
-            .env(STORE, store)
-            .env(KEYVAULT, keyvault)
+            .env(STORE, &place.store)
+            .env(KEYVAULT, &place.keyvault)
+            .env(AUDIT, place.audit.as_deref().unwrap_or(Path::new("")))
             .env(LISTEN, address)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -63,8 +90,7 @@ impl Process {
                 break address.to_owned();
             }
         };
-        let (store, keyvault) = (store.to_owned(), keyvault.to_owned());
-        Self { child, _output: output, address, service, store, keyvault }
+        Self { child, _output: output, address, service, place }
     }
 
     /// Its address.
@@ -80,7 +106,7 @@ impl Process {
 
     /// Starts it again on the same port and the same store.
     pub fn restart(&mut self) {
-        *self = Self::listen(self.service, &self.store, &self.keyvault, &self.address);
+        *self = Self::listen(self.service, self.place.clone(), &self.address);
     }
 }
 
@@ -110,6 +136,10 @@ pub fn serve_process() {
                 let (config, listener) = configured(&sphinx_trainer::SERVICE).await;
                 sphinx_trainer::run(config, listener, stop).await.unwrap();
             }
+            "keyvault" => {
+                let (config, listener) = configured(&sphinx_keyvault::SERVICE).await;
+                sphinx_keyvault::run(config, listener, stop).await.unwrap();
+            }
             other => panic!("no process for the service {other}"),
         }
     });
@@ -119,5 +149,6 @@ async fn configured<L: Limits>(service: &'static ServiceInfo) -> (Config<L>, Tcp
     let variable = |name| std::env::var(name).unwrap();
     let mut config = Config::defaults(service);
     (config.store, config.keyvault) = (variable(STORE), variable(KEYVAULT));
+    config.audit.path = variable(AUDIT).into();
     (config, TcpListener::bind(variable(LISTEN)).await.unwrap())
 }

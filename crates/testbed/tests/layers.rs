@@ -31,6 +31,7 @@ const TABLE: &[Row<'_>] = &[
     ("attack", &["network", "optimizer"]),
     ("telemetry", &[]),
     ("tls", &[]),
+    ("audit", &[]),
     ("data", &["network"]),
     ("mnist", &["data", "network"]),
     // What both ends agree on, and how they talk.
@@ -42,7 +43,7 @@ const TABLE: &[Row<'_>] = &[
     ("offline", &["bootstrap", "evaluation-keys", "linalg", "network", "objects", "proto"]),
     // The services' side.
     ("models", &["network", "objects", "proto"]),
-    ("runtime", &["access", "channel", "proto", "telemetry", "tls"]),
+    ("runtime", &["access", "audit", "channel", "proto", "telemetry", "tls"]),
     (
         "trainer",
         &[
@@ -104,6 +105,7 @@ const TABLE: &[Row<'_>] = &[
         "cli",
         &[
             "access",
+            "audit",
             "bootstrap",
             "client",
             "cluster",
@@ -161,20 +163,46 @@ const TABLE: &[Row<'_>] = &[
             "wire",
         ],
     ),
+    // Every decoder, for tests alone.
+    (
+        "fuzz",
+        &[
+            "access",
+            "audit",
+            "channel",
+            "client",
+            "data",
+            "evaluation-keys",
+            "inference",
+            "keyvault",
+            "models",
+            "network",
+            "optimizer",
+            "privacy",
+            "proto",
+            "runtime",
+            "secret",
+            "testbed",
+            "tls",
+            "trainer",
+            "wire",
+        ],
+    ),
 ];
 
 /// Crates that only some others may reach, directly or through any number of crates: the trust
 /// boundary.
 const BOUNDARY: &[Row<'_>] = &[
     // Defines the secret-key type.
-    ("secret", &["client", "cli", "he-client", "testbed"]),
+    ("secret", &["client", "cli", "he-client", "testbed", "fuzz"]),
     // Holds secret keys.
-    ("client", &["cli", "testbed"]),
+    ("client", &["cli", "testbed", "fuzz"]),
     // Evaluates under encryption: no service but one builds it. The SDK has the simulation of it in
     // the clear, for canaries.
-    ("bootstrap", &["inference", "offline", "client", "cli", "he-server", "testbed"]),
+    ("bootstrap", &["inference", "offline", "client", "cli", "he-server", "testbed", "fuzz"]),
     // Is for tests.
-    ("testbed", &[]),
+    ("testbed", &["fuzz"]),
+    ("fuzz", &[]),
 ];
 
 /// Crates by name, each with its direct dependencies.

@@ -127,7 +127,8 @@ impl Models {
             return Err(InferenceError::OtherIncarnation { model: wanted.model_id });
         }
         let version = self.store.load(&meta, Some(wanted.version)).await?;
-        let model = self.compute.run(move || LoadedModel::new(&meta, version)).await??;
+        let compute = self.compute.of(&meta.tenant);
+        let model = compute.run(move || LoadedModel::new(&meta, version)).await??;
         let (bytes, millis) = (model.bytes(), begun.elapsed().as_millis());
         tracing::info!(model = %wanted.model_id, wanted.version, bytes, millis, "model loaded");
         let checked = AtomicU64::new(self.uptime_millis());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::Stream;
 use sphinx_channel::KeyDirectory;
 use sphinx_models::{ModelMeta, ModelStore, StoredModel, StoredNetwork};
+use sphinx_proto::TenantId;
 use sphinx_proto::v1::trainer_server::{Trainer, TrainerServer};
 use sphinx_proto::v1::{
     CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
@@ -60,6 +61,13 @@ impl Service for TrainerService {
 
     fn routes(&self) -> Routes {
         Routes::new(TrainerServer::new(self.clone()))
+    }
+}
+
+impl TrainerService {
+    /// The same, with the work of a tenant.
+    pub(crate) fn of(&self, tenant: &TenantId) -> Self {
+        Self { compute: self.compute.of(tenant), ..self.clone() }
     }
 }
 

@@ -29,8 +29,10 @@ impl Protected {
                 &format!(
                     "[tls]\ncertificate = {certificate:?}\nkey = {key:?}\nclient_ca = {ca:?}\n\
                      [access]\ncredentials = {:?}\n\
+                     [audit]\npath = {:?}\n\
                      [outgoing]\nca = {ca:?}\ncertificate = {certificate:?}\nkey = {key:?}\ntoken_file = {:?}\n",
                     path("credentials.toml"),
+                    path(&format!("{name}.audit")),
                     path("service.token"),
                 ),
             );
@@ -81,6 +83,29 @@ impl Protected {
     }
 }
 
+/// The audit logs hold what was done, unbroken, and the command says where one is broken.
+fn recorded(machine: &Machine, predictor: &str) {
+    for (service, done) in [
+        ("trainer", "\"rpc\":\"sphinx.v1.Trainer/CreateModel\""),
+        ("trainer", "\"object\":\"model m version 1\""),
+        ("trainer", "\"what\":\"denied\""),
+        ("inference", "\"object\":\"model m"),
+        ("keyvault", "\"object\":\"key mine\""),
+    ] {
+        let file = format!("{service}.audit");
+        let verified = machine.run(&["audit", "verify", &file, "--json"]).json();
+        let text = fs::read_to_string(machine.directory.path().join(&file)).unwrap();
+        assert!(verified["lines"].as_u64().unwrap() > 2);
+        assert_says(&text, &[done, "\"tenant\":\"acme\""]);
+        assert!(!text.contains(predictor.trim_start_matches("sphinx_")));
+        let (first, rest) = text.split_once('\n').unwrap();
+        let altered =
+            machine.file("altered.audit", &format!("{first}\n{}", rest.replacen('m', "n", 1)));
+        let error = machine.run(&["audit", "verify", &altered]).refused(1);
+        assert_says(&error, &["altered.audit, line 2", "was altered"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_does_what_it_may_and_no_token_is_ever_shown() {
     let world = Protected::start().await;
@@ -111,6 +136,7 @@ async fn each_role_does_what_it_may_and_no_token_is_ever_shown() {
     let error = world.run(&owner, &["models", "list", "--tenant", "other"]).refused(1);
     assert_says(&error, &["PermissionDenied", "is of tenant acme"]);
 
+    recorded(&world.machine, &predictor);
     let logs = world.logs();
     assert_says(&logs, &["ready", "credential="]);
     for token in [&owner, &contributor, &predictor] {

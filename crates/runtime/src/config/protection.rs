@@ -1,5 +1,5 @@
-//! Who may come and how, and how the key vault is called: the tables `[tls]`, `[access]` and
-//! `[outgoing]`. An empty path is none.
+//! Who may come and how, what is recorded of it, and how the key vault is called: the tables
+//! `[tls]`, `[access]`, `[audit]` and `[outgoing]`. An empty path is none.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,18 @@ pub struct AccessConfig {
     /// Whether other machines may call without a credential. Everybody is then whichever tenant he
     /// says.
     pub insecure_anonymous: bool,
+}
+
+/// What is recorded of who did what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditConfig {
+    /// File of the audit log, of this service alone. Requests that cannot be recorded there are
+    /// refused.
+    pub path: PathBuf,
+    /// Whether requests wait until their line is on the disk, so that it outlasts a power cut.
+    /// Otherwise they wait until the system has it, which outlasts the end of the service.
+    pub sync: bool,
 }
 
 /// How the key vault is called.
@@ -101,6 +113,23 @@ impl AccessConfig {
 
     pub(super) fn expand(&mut self) -> Result<(), ConfigError> {
         expand("access.credentials", &mut self.credentials)
+    }
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { path: PathBuf::new(), sync: true }
+    }
+}
+
+impl AuditConfig {
+    /// The file; `None` if nothing is recorded.
+    pub fn file(&self) -> Option<&Path> {
+        given(&self.path)
+    }
+
+    pub(super) fn expand(&mut self) -> Result<(), ConfigError> {
+        expand("audit.path", &mut self.path)
     }
 }
 

@@ -40,7 +40,8 @@ fn load(toml: &str, args: ServiceArgs) -> Result<Config<Own>, ConfigError> {
 
 #[test]
 fn the_defaults_are_valid() {
-    let config = Config::<Own>::load(&SERVICE, &ServiceArgs::default()).unwrap();
+    let mut config = Config::<Own>::load(&SERVICE, &ServiceArgs::default()).unwrap();
+    config.store = Config::<Own>::defaults(&SERVICE).store;
     assert_eq!(config, Config::defaults(&SERVICE));
     assert_eq!(config.server.listen.port(), 7009);
 }
@@ -146,4 +147,17 @@ fn rejects_what_is_no_address_of_the_key_vault() {
         assert!(matches!(error, ConfigError::Address(_)), "{error}");
         assert!(error.to_string().contains(wrong), "{error}");
     }
+}
+
+#[test]
+fn the_store_is_one_place_wherever_a_service_is_started() {
+    let loaded = |store: Option<&str>| {
+        let args = ServiceArgs { store: store.map(str::to_owned), ..ServiceArgs::default() };
+        Config::<Own>::load(&SERVICE, &args).unwrap().store
+    };
+    let default = loaded(None);
+    assert!(default.starts_with('/') && default.ends_with("/.local/state/sphinx"), "{default}");
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(loaded(Some("models/of/mine")), here.join("models/of/mine").to_str().unwrap());
+    assert_eq!(loaded(Some("file:///models")), "file:///models");
 }

@@ -207,6 +207,19 @@ fn or(roles: &[Role]) -> String {
     roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or ")
 }
 
+impl Turned {
+    /// Id of the credential that was turned away, if it is known.
+    pub(crate) fn credential(&self) -> Option<&str> {
+        match self {
+            Self::Revoked { id }
+            | Self::Expired { id }
+            | Self::Foreign { id, .. }
+            | Self::Role { id, .. } => Some(id),
+            Self::Name(_) | Self::Nobody | Self::Unknown | Self::Closed { .. } => None,
+        }
+    }
+}
+
 impl RpcError for Turned {
     fn code(&self) -> ErrorCode {
         match self {

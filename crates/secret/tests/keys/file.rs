@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use sphinx_secret::{KeyFileError, ReadKey, RootKey};
+use sphinx_secret::{KeyFileError, Passphrase, ReadKey, RootKey, read_backup};
+use zeroize::Zeroizing;
 
 use crate::{digits, file, write};
 
@@ -82,4 +83,28 @@ fn rejects_files_of_another_kind() {
     assert!(error.contains("is no read key file of Sphinx"), "{error}");
     write(&path, b"something else");
     assert!(matches!(refused(&path), KeyFileError::Header { .. }));
+}
+
+/// What this release has sealed, later ones open.
+#[test]
+fn frozen_sealed_files_are_opened_by_their_passphrase_and_say_who_they_are() {
+    let passphrase = |text: &str| Passphrase::new(Zeroizing::new(text.to_owned())).unwrap();
+    let right = passphrase("correct horse battery staple");
+    let wrong = passphrase("correct horse battery stable");
+    let (_directory, path) = file(include_bytes!("../golden/sealed.key"));
+    let identity = "a6ab0810218bdf3ceba54747c170c2774bfc74290a7c488cd487cc5c04b842ce";
+    assert!(RootKey::is_sealed(&path).unwrap());
+    assert_eq!(hex::encode(RootKey::identity_of(&path).unwrap().0), identity);
+    let root = RootKey::open(&path, Some(&right)).unwrap();
+    assert_eq!(hex::encode(root.identity().0), identity);
+    assert!(matches!(
+        RootKey::open(&path, Some(&wrong)),
+        Err(KeyFileError::WrongPassphrase { .. })
+    ));
+    assert!(matches!(refused(&path), KeyFileError::Sealed { .. }));
+
+    let (_directory, path) = file(include_bytes!("../golden/sealed.backup"));
+    let content = read_backup(&path, Some(&right)).unwrap();
+    assert!(content.windows(10).any(|name| name == b"golden.key"));
+    assert!(matches!(read_backup(&path, Some(&wrong)), Err(KeyFileError::WrongPassphrase { .. })));
 }

@@ -18,7 +18,7 @@ use tonic_prost::ProstCodec;
 use crate::world::World;
 
 /// Every RPC of the schema: full name, by service.
-fn rpcs() -> Vec<(String, String)> {
+pub fn rpcs() -> Vec<(String, String)> {
     let set = FileDescriptorSet::decode(sphinx_proto::DESCRIPTORS).unwrap();
     let mut rpcs = Vec::new();
     for service in set.file.iter().flat_map(|file| &file.service) {
@@ -31,13 +31,13 @@ fn rpcs() -> Vec<(String, String)> {
     rpcs
 }
 
-struct Services {
-    world: World,
-    channels: BTreeMap<&'static str, Channel>,
+pub struct Services {
+    pub world: World,
+    pub channels: BTreeMap<&'static str, Channel>,
     _running: [Running; 3],
 }
 
-async fn start() -> Services {
+pub async fn start() -> Services {
     let world = World::new();
     // A file that lets nobody in is a file.
     let revoked = world.token(Role::Owner);

@@ -2,7 +2,7 @@
 
 use sphinx_proto::v1::{DescribeModelRequest, DescribeModelResponse, IntegerStage, VersionState};
 use sphinx_proto::{ConversionError, ModelId};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::model::LoadedModel;
@@ -18,8 +18,9 @@ pub(crate) async fn handle(
     models: &Models,
     request: Request<DescribeModelRequest>,
 ) -> Result<Response<DescribeModelResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let wanted = Description::try_from(request.into_inner())?;
+    let tenant = principal.acts_on(Object::Model(&wanted.model_id)).await?;
     let model = models.describe(tenant.clone(), wanted.model_id, wanted.version).await?;
     let has_one_shot_biases = models.has_one_shot_biases(&tenant, &model).await?;
     let state = VersionState { has_one_shot_biases, ..model.state.clone() };

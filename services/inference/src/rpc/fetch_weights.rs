@@ -2,8 +2,8 @@
 
 use futures::{StreamExt, stream};
 use sphinx_proto::v1::{FetchWeightsRequest, FetchWeightsResponse};
-use sphinx_proto::{ConversionError, KeyId, TenantId};
-use sphinx_runtime::Principal;
+use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
+use sphinx_runtime::{Object, Principal};
 use sphinx_wire::parameters::{WEIGHTS_PER_PART, weights_part};
 use tonic::{Request, Response, Status};
 
@@ -20,8 +20,11 @@ pub(crate) async fn handle(
     models: &Models,
     request: Request<FetchWeightsRequest>,
 ) -> Result<Response<WeightsStream>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
-    let Wanted { version, key_id } = Wanted::parse(tenant, request.into_inner())?;
+    let principal = Principal::of(&request)?;
+    let request = request.into_inner();
+    let model_id = ModelId::parse(&*request.model_id)?;
+    let tenant = principal.acts_on(Object::Version(&model_id, request.version)).await?;
+    let Wanted { version, key_id } = Wanted::parse(tenant, request)?;
     let stages = models.weights(&version, &key_id).await?;
     // Copied message by message, as the client reads.
     let messages = (0u32..).zip(stages).flat_map(|(stage, weights)| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rayon::prelude::*;
 use sphinx_proto::v1::{InferRequest, InferResponse};
-use sphinx_proto::{ConversionError, KeyId, TenantId};
-use sphinx_runtime::Principal;
+use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
+use sphinx_runtime::{Object, Principal};
 use sphinx_wire::masked::MAX_VALUES;
 use tonic::{Request, Response, Status};
 
@@ -32,18 +32,19 @@ pub(crate) async fn handle(
     service: &InferenceService,
     request: Request<InferRequest>,
 ) -> Result<Response<InferResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
-    let round = Round::parse(tenant, request.into_inner())?;
+    let principal = Principal::of(&request)?;
+    let request = request.into_inner();
+    let model_id = ModelId::parse(&*request.model_id)?;
+    let tenant = principal.acts_on(Object::Version(&model_id, request.version)).await?;
+    let compute = service.compute.of(&tenant);
+    let round = Round::parse(tenant, request)?;
     let model = service.models.get(round.version, &round.key_id).await?;
     let batch = Batch::new(model.stage(round.stage)?, round.images, round.values)?;
     let values = if batch.nanos() <= INLINE_NANOS {
         batch.apply()
     } else {
-        service
-            .compute
-            .run(move || batch.apply_in_parallel())
-            .await
-            .map_err(InferenceError::from)?
+        let applied = compute.run(move || batch.apply_in_parallel()).await;
+        applied.map_err(InferenceError::from)?
     };
     Ok(Response::new(InferResponse { version: model.version, values: values.into() }))
 }

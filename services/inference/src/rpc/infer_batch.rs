@@ -8,8 +8,8 @@ use futures::StreamExt;
 use sphinx_linalg::{PackedMap, Profile};
 use sphinx_proto::v1::infer_batch_request::Part;
 use sphinx_proto::v1::{InferBatchHeader, InferBatchRequest, TrainingProfile};
-use sphinx_proto::{ConversionError, KeyId, TenantId, next_message};
-use sphinx_runtime::{Compute, Principal};
+use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, next_message};
+use sphinx_runtime::{Compute, Object, Principal};
 use sphinx_wire::training::{MAX_BLOCKS, MAX_EVALUATION_ROWS};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tonic::{Request, Response, Status, Streaming};
@@ -45,9 +45,12 @@ pub(crate) async fn handle(
     service: &InferenceService,
     request: Request<Streaming<InferBatchRequest>>,
 ) -> Result<Response<BatchStream>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let mut parts = request.into_inner();
-    let batch = Batch::parse(tenant, header(next_message(&mut parts).await?)?)?;
+    let header = header(next_message(&mut parts).await?)?;
+    let model_id = ModelId::parse(&*header.model_id)?;
+    let tenant = principal.acts_on(Object::Version(&model_id, header.version)).await?;
+    let batch = Batch::parse(tenant, header)?;
     let (meta, version) = service.models.stored(&batch.version, &batch.key_id).await?;
     let tenant = &batch.version.tenant;
     service.keys.require(tenant, &batch.key_id).await.map_err(InferenceError::from)?;
@@ -56,7 +59,7 @@ pub(crate) async fn handle(
         let (_, product) = one_layer(&meta, &version, profile)?;
         Ok::<_, InferenceError>(PackedMap::new(product))
     };
-    let product = service.compute.run(lower).await.map_err(InferenceError::from)??;
+    let product = service.compute.of(tenant).run(lower).await.map_err(InferenceError::from)??;
     let reservation = Reservation::new(service, &batch, product, number)?;
     Ok(Response::new(replies::stream(reservation, parts).boxed()))
 }
@@ -107,7 +110,7 @@ impl Reservation {
         if rows > limit {
             return Err(InferenceError::StageTooLarge { got, limit });
         }
-        let compute = service.compute.clone();
+        let compute = service.compute.of(&batch.version.tenant);
         match Arc::clone(&service.rows).try_acquire_many_owned(rows) {
             Ok(rows) => Ok(Self { product, version, profile, blocks, compute, _rows: rows }),
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {

@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 use sphinx_bootstrap::{Control, LinearLayer};
 use sphinx_evaluation_keys::LinearQuery;
 use sphinx_linalg::{LinearMap, Profile};
-use sphinx_proto::KeyId;
 use sphinx_proto::v1::{InferLinearRequest, InferLinearResponse};
-use sphinx_runtime::Principal;
+use sphinx_proto::{KeyId, ModelId};
+use sphinx_runtime::{Compute, Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::error::InferenceError;
@@ -19,17 +19,21 @@ pub(crate) async fn handle(
     service: &InferenceService,
     request: Request<InferLinearRequest>,
 ) -> Result<Response<InferLinearResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let InferLinearRequest { model_id, key_id, version, incarnation, seeds, bodies } =
         request.into_inner();
+    let model = ModelId::parse(&*model_id)?;
+    let tenant = principal.acts_on(Object::Version(&model, version)).await?;
+    let compute = service.compute.of(&tenant);
     let wanted = VersionId::parse(tenant, model_id, &incarnation, version)?;
     let key_id = KeyId::parse(key_id)?;
     let query = LinearQuery { seeds: seeds.to_vec(), bodies: bodies.to_vec() };
-    Ok(Response::new(answer(service, wanted, key_id, query).await?))
+    Ok(Response::new(answer(service, &compute, wanted, key_id, query).await?))
 }
 
 async fn answer(
     service: &InferenceService,
+    compute: &Compute,
     wanted: VersionId,
     key_id: KeyId,
     query: LinearQuery,
@@ -49,14 +53,14 @@ async fn answer(
             };
             LinearLayer::new(&plan, &in_order(&map)).map_err(unfit)
         };
-        service.compute.run(lower).await?
+        compute.run(lower).await?
     };
     let layer = service.linear.get_or_make(wanted.clone(), make).await?;
     let evaluate = move || {
         let going_on = AtomicBool::new(false);
         layer.evaluate(&query, &Control::new(&going_on, &|_| ()))
     };
-    let result = service.compute.run(evaluate).await?.map_err(InferenceError::Query)?;
+    let result = compute.run(evaluate).await?.map_err(InferenceError::Query)?;
     Ok(InferLinearResponse { version, masks: result.masks.into(), bodies: result.bodies.into() })
 }
 

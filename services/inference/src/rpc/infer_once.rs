@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sphinx_evaluation_keys::Query;
 use sphinx_proto::v1::{InferOnceRequest, InferOnceResponse};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::error::InferenceError;
@@ -26,8 +26,11 @@ pub(crate) async fn handle(
     service: &OneShot,
     request: Request<InferOnceRequest>,
 ) -> Result<Response<InferOnceResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
-    let asked = Recognition::parse(tenant, request.into_inner())?;
+    let principal = Principal::of(&request)?;
+    let request = request.into_inner();
+    let model_id = ModelId::parse(&*request.model_id)?;
+    let tenant = principal.acts_on(Object::Model(&model_id)).await?;
+    let asked = Recognition::parse(tenant, request)?;
     Ok(Response::new(answer(service, asked).await?))
 }
 

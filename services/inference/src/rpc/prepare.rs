@@ -10,8 +10,8 @@ use sphinx_linalg::ROW_WORDS;
 use sphinx_proto::conversion::parameter_set;
 use sphinx_proto::v1::prepare_request::Part;
 use sphinx_proto::v1::{PrepareHeader, PrepareRequest};
-use sphinx_proto::{ConversionError, KeyId, TenantId, next_message};
-use sphinx_runtime::{Compute, Principal};
+use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, next_message};
+use sphinx_runtime::{Compute, Object, Principal};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -43,13 +43,17 @@ pub(crate) async fn handle(
     service: &InferenceService,
     request: Request<Streaming<PrepareRequest>>,
 ) -> Result<Response<PrepareStream>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let mut parts = request.into_inner();
-    let preparation = Preparation::parse(tenant, header(next_message(&mut parts).await?)?)?;
+    let header = header(next_message(&mut parts).await?)?;
+    let model_id = ModelId::parse(&*header.model_id)?;
+    let tenant = principal.acts_on(Object::Version(&model_id, header.version)).await?;
+    let preparation = Preparation::parse(tenant, header)?;
     let tenant = preparation.version.tenant.clone();
     let model = service.models.get(preparation.version, &preparation.key_id).await?;
     service.keys.require(&tenant, &preparation.key_id).await.map_err(InferenceError::from)?;
-    let reservation = Reservation::new(service, model.stage(preparation.stage)?, model.version)?;
+    let stage = model.stage(preparation.stage)?;
+    let reservation = Reservation::new(service, &tenant, stage, model.version)?;
     Ok(Response::new(replies::stream(reservation, parts).boxed()))
 }
 
@@ -76,10 +80,11 @@ impl Reservation {
     /// Reserves the rows of a stage: its inputs, and the results under way, as words and packed.
     fn new(
         service: &InferenceService,
+        tenant: &TenantId,
         stage: Arc<LoadedStage>,
         version: u64,
     ) -> Result<Self, InferenceError> {
-        let (compute, limit) = (service.compute.clone(), service.max_rows);
+        let (compute, limit) = (service.compute.of(tenant), service.max_rows);
         let units = stage.cipher.units(ROW_WORDS).len().max(1);
         let under_way = (UNITS_PER_THREAD * compute.width()).min(units);
         let got = stage.inputs() + 2 * under_way * stage.outputs().div_ceil(units);

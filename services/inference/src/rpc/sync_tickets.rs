@@ -2,8 +2,8 @@
 
 use futures::{StreamExt, stream};
 use sphinx_proto::v1::{SyncDifference, SyncTicketsRequest, SyncTicketsResponse};
-use sphinx_proto::{ConversionError, KeyId, TenantId};
-use sphinx_runtime::Principal;
+use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
+use sphinx_runtime::{Object, Principal};
 use sphinx_wire::difference;
 use tonic::{Request, Response, Status};
 
@@ -23,11 +23,15 @@ pub(crate) async fn handle(
     service: &InferenceService,
     request: Request<SyncTicketsRequest>,
 ) -> Result<Response<SyncStream>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
-    let wanted = Synchronisation::parse(tenant, request.into_inner())?;
+    let principal = Principal::of(&request)?;
+    let request = request.into_inner();
+    let model_id = ModelId::parse(&*request.model_id)?;
+    let tenant = principal.acts_on(Object::Version(&model_id, request.to_version)).await?;
+    let compute = service.compute.of(&tenant);
+    let wanted = Synchronisation::parse(tenant, request)?;
     let from = service.models.get(wanted.from, &wanted.key_id).await?;
     let to = service.models.get(wanted.to, &wanted.key_id).await?;
-    let compared = service.compute.run(move || differences(&from, &to)).await;
+    let compared = compute.run(move || differences(&from, &to)).await;
     let compared = compared.map_err(InferenceError::from)?;
     let message = |difference| Ok(SyncTicketsResponse { difference: Some(difference) });
     let messages = compared.into_iter().map(message);

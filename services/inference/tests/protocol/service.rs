@@ -86,6 +86,12 @@ impl Service {
         Self { client, described, maps, rng, _store: store, services: [keyvault, service] }
     }
 
+    /// A client with a connection of its own.
+    pub async fn another_client(&self) -> InferenceClient<Channel> {
+        let [_, inference] = &self.services;
+        InferenceClient::connect(inference.url.clone()).await.unwrap()
+    }
+
     /// Revokes the key of the model.
     pub async fn revoke(&self) {
         let [keyvault, _] = &self.services;

@@ -3,7 +3,7 @@
 use sphinx_proto::KeyId;
 use sphinx_proto::conversion::key_kind;
 use sphinx_proto::v1::{DeleteKeyRequest, DeleteKeyResponse, KeyKind};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::error::VaultError;
@@ -19,8 +19,9 @@ pub(crate) async fn handle(
     vault: &Vault,
     request: Request<DeleteKeyRequest>,
 ) -> Result<Response<DeleteKeyResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let deletion = Deletion::try_from(request.into_inner())?;
+    let tenant = principal.acts_on(Object::Key(&deletion.key_id)).await?;
     let key = vault.delete_evaluation(&tenant, &deletion.key_id).await?;
     let KeyRecord { key_id, fingerprint, .. } = &key.record;
     tracing::info!(key_id, fingerprint, "evaluation keys removed");

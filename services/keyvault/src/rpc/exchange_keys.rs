@@ -4,7 +4,7 @@ use sphinx_proto::conversion::required;
 use sphinx_proto::v1::exchange_keys_request::Part;
 use sphinx_proto::v1::{ExchangeKeysRequest, ExchangeKeysResponse, Key, KeyHeader, KeyKind};
 use sphinx_proto::{TenantId, next_message};
-use sphinx_runtime::{Principal, unix_seconds};
+use sphinx_runtime::{Object, Principal, unix_seconds};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::VaultLimits;
@@ -18,10 +18,11 @@ pub(crate) async fn handle(
     vault: &Vault,
     request: Request<Streaming<ExchangeKeysRequest>>,
 ) -> Result<Response<ExchangeKeysResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let mut parts = request.into_inner();
     let header = header(next_message(&mut parts).await?)?;
     let announced = Announcement::parse(header, vault.limits())?;
+    let tenant = principal.acts_on(Object::Key(&announced.key_id)).await?;
     let registered = if announced.kind == KeyKind::Evaluation {
         let sha256 = hex::encode(announced.sha256);
         vault.admit(&tenant, &announced, &sha256).await?;

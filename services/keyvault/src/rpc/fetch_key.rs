@@ -7,7 +7,7 @@ use sphinx_proto::conversion::key_kind;
 use sphinx_proto::v1::fetch_key_response::Part;
 use sphinx_proto::v1::{FetchKeyRequest, FetchKeyResponse, KeyKind};
 use sphinx_proto::{KeyId, TenantId};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::error::VaultError;
@@ -25,8 +25,9 @@ pub(crate) async fn handle(
     vault: &Vault,
     request: Request<FetchKeyRequest>,
 ) -> Result<Response<BoxStream<'static, Result<FetchKeyResponse, Status>>>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let Fetch { key_id, fingerprint } = Fetch::try_from(request.into_inner())?;
+    let tenant = principal.acts_on(Object::Key(&key_id)).await?;
     let entry = vault.get(&tenant, KeyKind::Evaluation, &key_id).await?;
     vault.refuse_revoked(&tenant, &key_id).await?;
     let key = entry.record.clone();

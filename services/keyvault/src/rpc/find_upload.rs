@@ -2,7 +2,7 @@
 
 use sphinx_proto::conversion::required;
 use sphinx_proto::v1::{FindUploadRequest, FindUploadResponse, KeyKind};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::material::Announcement;
@@ -12,10 +12,11 @@ pub(crate) async fn handle(
     vault: &Vault,
     request: Request<FindUploadRequest>,
 ) -> Result<Response<FindUploadResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let mut header = required("header", "a KeyHeader", request.into_inner().header)?;
     header.offset = 0;
     let announced = Announcement::parse(header, vault.limits())?;
+    let tenant = principal.acts_on(Object::Key(&announced.key_id)).await?;
     let stored_bytes = if announced.kind == KeyKind::Evaluation {
         let sha256 = hex::encode(announced.sha256);
         let stored = vault.parts.stored_bytes(&tenant, &sha256, announced.material_bytes);

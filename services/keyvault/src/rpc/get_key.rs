@@ -3,7 +3,7 @@
 use sphinx_proto::conversion::key_kind;
 use sphinx_proto::v1::{GetKeyRequest, GetKeyResponse, KeyKind};
 use sphinx_proto::{ConversionError, KeyId};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::vault::Vault;
@@ -18,8 +18,9 @@ pub(crate) async fn handle(
     vault: &Vault,
     request: Request<GetKeyRequest>,
 ) -> Result<Response<GetKeyResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let lookup = Lookup::try_from(request.into_inner())?;
+    let tenant = principal.acts_on(Object::Key(&lookup.key_id)).await?;
     let key = vault.get(&tenant, lookup.kind, &lookup.key_id).await?;
     Ok(Response::new(GetKeyResponse { key: Some(key.into()) }))
 }

@@ -1,7 +1,7 @@
 //! `ListKeys`: the tenant's keys, by key id.
 
 use sphinx_proto::v1::{ListKeysRequest, ListKeysResponse};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::vault::Vault;
@@ -10,7 +10,7 @@ pub(crate) async fn handle(
     vault: &Vault,
     request: Request<ListKeysRequest>,
 ) -> Result<Response<ListKeysResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let tenant = Principal::of(&request)?.acts_on(Object::Keys).await?;
     let keys = vault.list(&tenant).await?;
     Ok(Response::new(ListKeysResponse { keys: keys.into_iter().map(Into::into).collect() }))
 }

@@ -7,7 +7,7 @@ use sphinx_models::{ModelMeta, ModelVersion, VersionHashes};
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_proto::v1::{CreateModelRequest, CreateModelResponse, Network};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, conversion};
-use sphinx_runtime::{Principal, unix_seconds};
+use sphinx_runtime::{Object, Principal, unix_seconds};
 use sphinx_wire::state::{Hash, WeightState, first_chain, hash_from, network_sha256};
 use tonic::{Request, Response, Status};
 
@@ -19,9 +19,10 @@ pub async fn handle(
     service: &TrainerService,
     request: Request<CreateModelRequest>,
 ) -> Result<Response<CreateModelResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let creation = Creation::parse(request.into_inner(), &service.limits)?;
-    Ok(Response::new(create(service, tenant, creation).await?))
+    let tenant = principal.acts_on(Object::Model(&creation.model_id)).await?;
+    Ok(Response::new(create(&service.of(&tenant), tenant, creation).await?))
 }
 
 /// A model to be made, within the limits.

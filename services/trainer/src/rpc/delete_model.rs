@@ -2,7 +2,7 @@
 
 use sphinx_proto::ModelId;
 use sphinx_proto::v1::{DeleteModelRequest, DeleteModelResponse};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::error::TrainerError;
@@ -12,8 +12,9 @@ pub async fn handle(
     service: &TrainerService,
     request: Request<DeleteModelRequest>,
 ) -> Result<Response<DeleteModelResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let model_id = ModelId::parse(request.into_inner().model_id)?;
+    let tenant = principal.acts_on(Object::Model(&model_id)).await?;
     service.store.delete(&tenant, &model_id).await.map_err(TrainerError::from)?;
     tracing::info!(model = %model_id, "model deleted");
     Ok(Response::new(DeleteModelResponse {}))

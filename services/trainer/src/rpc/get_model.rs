@@ -5,7 +5,7 @@ use sphinx_models::ModelVersion;
 use sphinx_proto::v1::get_model_request::Part;
 use sphinx_proto::v1::{GetModelRequest, GetModelResponse};
 use sphinx_proto::{ModelId, TenantId};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use sphinx_wire::parameters::{optimizer_vector, weights_part};
 use tonic::{Request, Response, Status};
 
@@ -17,9 +17,10 @@ pub async fn handle(
     service: &TrainerService,
     request: Request<GetModelRequest>,
 ) -> Result<Response<GetModelResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let request = request.into_inner();
     let model_id = ModelId::parse(request.model_id)?;
+    let tenant = principal.acts_on(Object::Model(&model_id)).await?;
     let reply = get(service, &tenant, &model_id, request.version, request.part).await?;
     Ok(Response::new(reply))
 }

@@ -1,7 +1,7 @@
 //! `ListModels`.
 
 use sphinx_proto::v1::{ListModelsRequest, ListModelsResponse};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::error::TrainerError;
@@ -11,7 +11,7 @@ pub async fn handle(
     service: &TrainerService,
     request: Request<ListModelsRequest>,
 ) -> Result<Response<ListModelsResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
+    let tenant = Principal::of(&request)?.acts_on(Object::Models).await?;
     let stored = service.store.list(&tenant).await.map_err(TrainerError::from)?;
     let models = stored.iter().map(described).collect::<Result<_, _>>()?;
     Ok(Response::new(ListModelsResponse { models }))

@@ -4,7 +4,7 @@ use prost::Message;
 use sphinx_linalg::EncryptedBiases;
 use sphinx_proto::v1::{PutBiasesRequest, PutBiasesResponse};
 use sphinx_proto::{ModelId, TenantId};
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tonic::{Request, Response, Status};
 
 use crate::error::TrainerError;
@@ -14,17 +14,20 @@ pub async fn handle(
     service: &TrainerService,
     request: Request<PutBiasesRequest>,
 ) -> Result<Response<PutBiasesResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
-    put(service, &tenant, request.into_inner()).await?;
+    let principal = Principal::of(&request)?;
+    let request = request.into_inner();
+    let model_id = ModelId::parse(&*request.model_id)?;
+    let tenant = principal.acts_on(Object::Version(&model_id, request.version)).await?;
+    put(service, &tenant, model_id, request).await?;
     Ok(Response::new(PutBiasesResponse {}))
 }
 
 async fn put(
     service: &TrainerService,
     tenant: &TenantId,
+    model_id: ModelId,
     request: PutBiasesRequest,
 ) -> Result<(), TrainerError> {
-    let model_id = ModelId::parse(&*request.model_id)?;
     let stored = service.store.get(tenant, &model_id).await?;
     if stored.meta.incarnation != *request.incarnation {
         return Err(TrainerError::OtherIncarnation { model: model_id });

@@ -3,7 +3,7 @@
 use sphinx_models::{ModelVersion, VersionHashes};
 use sphinx_proto::v1::{RotateKeyRequest, RotateKeyResponse};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
-use sphinx_runtime::{Principal, unix_seconds};
+use sphinx_runtime::{Object, Principal, unix_seconds};
 use sphinx_wire::commit::{CommitError, MAX_SEALED};
 use sphinx_wire::state::{Hash, Link, gradient_sha256, hash_from, sealed_sha256};
 use tonic::{Request, Response, Status};
@@ -15,17 +15,20 @@ pub async fn handle(
     service: &TrainerService,
     request: Request<RotateKeyRequest>,
 ) -> Result<Response<RotateKeyResponse>, Status> {
-    let Principal { tenant } = Principal::of(&request)?;
-    let reply = rotate(service, &tenant, request.into_inner()).await?;
+    let principal = Principal::of(&request)?;
+    let request = request.into_inner();
+    let model_id = ModelId::parse(&*request.model_id)?;
+    let tenant = principal.acts_on(Object::Model(&model_id)).await?;
+    let reply = rotate(&service.of(&tenant), &tenant, model_id, request).await?;
     Ok(Response::new(reply))
 }
 
 async fn rotate(
     service: &TrainerService,
     tenant: &TenantId,
+    model_id: ModelId,
     request: RotateKeyRequest,
 ) -> Result<RotateKeyResponse, TrainerError> {
-    let model_id = ModelId::parse(&*request.model_id)?;
     let key_id = KeyId::parse(&*request.key_id)?;
     let chain = hash_from(&request.chain).ok_or(ConversionError::Length {
         field: "chain",

@@ -1,10 +1,10 @@
 //! `Train`: one training session over a bidirectional stream.
 
-use sphinx_proto::TenantId;
+use sphinx_proto::ModelId;
 use sphinx_proto::v1::TrainRequest;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_runtime::Principal;
+use sphinx_runtime::{Object, Principal};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -23,22 +23,22 @@ pub async fn handle(
     Response<<TrainerService as sphinx_proto::v1::trainer_server::Trainer>::TrainStream>,
     Status,
 > {
-    let Principal { tenant } = Principal::of(&request)?;
+    let principal = Principal::of(&request)?;
     let mut inbound = Inbound::new(request.into_inner(), service.shutdown.clone());
-    let (session, permit) = open(service, &tenant, &mut inbound).await?;
+    let (service, session, permit) = open(service, principal, &mut inbound).await?;
     let (sender, replies) = mpsc::channel(REPLIES);
     let outbound = Outbound::new(sender, service.idle_timeout);
     let span = tracing::Span::current();
-    let task = run(service.clone(), session, permit, inbound, outbound);
+    let task = run(service, session, permit, inbound, outbound);
     tokio::spawn(tracing::Instrument::instrument(task, span));
     Ok(Response::new(Box::pin(ReceiverStream::new(replies))))
 }
 
 async fn open(
     service: &TrainerService,
-    tenant: &TenantId,
+    principal: Principal,
     inbound: &mut Inbound,
-) -> Result<(Session, OwnedSemaphorePermit), Status> {
+) -> Result<(TrainerService, Session, OwnedSemaphorePermit), Status> {
     let limit = service.limits.max_sessions;
     let permit = service.sessions.clone().try_acquire_owned();
     let permit = permit.map_err(|_| TrainerError::Busy { limit })?;
@@ -46,8 +46,11 @@ async fn open(
     let Part::Open(open) = part else {
         return Err(out_of_order(&part, "open").into());
     };
-    let session = Session::open(service, tenant, open).await?;
-    Ok((session, permit))
+    let model_id = ModelId::parse(&*open.model_id)?;
+    let tenant = principal.acts_on(Object::Model(&model_id)).await?;
+    let service = service.of(&tenant);
+    let session = Session::open(&service, principal, &tenant, open).await?;
+    Ok((service, session, permit))
 }
 
 /// Serves the session until its stream ends. An error ends the stream with its status.

@@ -10,7 +10,7 @@ use sphinx_proto::v1::commit_chunk::Part as Chunk;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{self, Commit, Committed};
-use sphinx_runtime::unix_seconds;
+use sphinx_runtime::{Object, unix_seconds};
 use sphinx_wire::commit::{CommitReader, ReceivedUpdate};
 use sphinx_wire::state::{Hash, Link, gradient_sha256, hash_from, sealed_sha256};
 use sphinx_wire::training::Geometries;
@@ -40,6 +40,8 @@ pub(crate) async fn commit(
     outbound: &Outbound,
 ) -> Result<(), Status> {
     let step = Step::parse(session, header)?;
+    let version = step.base_version.saturating_add(1);
+    session.principal.acts_on(Object::Version(&session.meta.model_id, version)).await?;
     let update = receive(service, session, header, inbound).await?;
     let committed = apply(service, session, step, update).await?;
     outbound.send(Reply::Committed(committed)).await

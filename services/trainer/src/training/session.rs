@@ -9,6 +9,7 @@ use sphinx_network::Linear;
 use sphinx_optimizer::TrainingRule;
 use sphinx_proto::v1::{self, Model, OpenSession, SessionOpened, TrainingProfile, VersionState};
 use sphinx_proto::{ConversionError, KeyId, ModelId, SessionId, TenantId, conversion};
+use sphinx_runtime::Principal;
 use sphinx_wire::state::{Hash, WeightState};
 use sphinx_wire::training::{BiasForm, Form, Geometries, working_sha256};
 
@@ -24,6 +25,8 @@ const BUILD: &str =
 /// A session: everything it holds can be read again from the store at the last committed version.
 pub(crate) struct Session {
     pub id: SessionId,
+    /// Who opened it.
+    pub principal: Principal,
     pub meta: Arc<ModelMeta>,
     pub model: Model,
     pub rule: TrainingRule,
@@ -49,6 +52,7 @@ impl Session {
     /// Opens a session on the newest version of a model.
     pub async fn open(
         service: &TrainerService,
+        principal: Principal,
         tenant: &TenantId,
         open: OpenSession,
     ) -> Result<Self, TrainerError> {
@@ -76,7 +80,7 @@ impl Session {
         let meta = Arc::new(stored.meta);
         let state = restored(service, &meta, version, (id, rule), &geometries).await?;
         tracing::info!(model = %meta.model_id, version = state.version, "session opened");
-        Ok(Self { id, meta, model, rule, geometries, state, described })
+        Ok(Self { id, principal, meta, model, rule, geometries, state, described })
     }
 
     /// Moves to a stored version.
