@@ -1,5 +1,5 @@
-//! The one layer of a linear network on an image in the coefficients of ciphertexts, whole words and
-//! nothing packed: answers that the client can check as products.
+//! The one layer of a linear network on an image in the coefficients of ciphertexts, whole words
+//! and nothing packed: answers that the client can check as products.
 
 use sphinx_evaluation_keys::{LinearQuery, LinearResult, QueryError, QueryLayout};
 use sphinx_network::{FoldedStage, Linear, Plan};

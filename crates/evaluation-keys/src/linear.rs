@@ -9,7 +9,8 @@ use crate::query::QueryError;
 /// Bytes of every word.
 const WIDTH: Width = Width::Four;
 
-/// An encrypted input: the seeds of the masks of its GLWE ciphertexts modulo 2^32, and their bodies.
+/// An encrypted input: the seeds of the masks of its GLWE ciphertexts modulo 2^32, and their
+/// bodies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinearQuery {
     /// 16 bytes per ciphertext.

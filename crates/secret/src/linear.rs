@@ -1,6 +1,6 @@
-//! An image in the coefficients of ciphertexts modulo 2^32, under a key of its own, and the products
-//! that come back. What is encrypted is known with its noise, so that products can be checked over
-//! the integers.
+//! An image in the coefficients of ciphertexts modulo 2^32, under a key of its own, and the
+//! products that come back. What is encrypted is known with its noise, so that products can be
+//! checked over the integers.
 
 use rand::CryptoRng;
 use sphinx_evaluation_keys::{LinearQuery, LinearResult, QueryLayout, linear_bytes};
@@ -54,8 +54,8 @@ impl SecretKey {
         Ok((query, noisy))
     }
 
-    /// The products of a network's one layer: centred integers, noise included. Nothing derived from
-    /// them may be released before they have been checked.
+    /// The products of a network's one layer: centred integers, noise included. Nothing derived
+    /// from them may be released before they have been checked.
     ///
     /// # Errors
     /// [`OneShotError::Samples`] if there is not a whole sample per output.
