@@ -6,7 +6,6 @@ mod config;
 mod context;
 mod data;
 mod decrypt;
-mod defaults;
 mod demo;
 mod doctor;
 mod epsilon;
@@ -50,6 +49,7 @@ use context::Context;
 use error::CliError;
 use interrupt::Interrupt;
 use output::Output;
+use sphinx_client::defaults;
 
 /// Train and use neural networks in a cloud that sees no image, label or prediction
 #[derive(Debug, Parser)]
