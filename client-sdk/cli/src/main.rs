@@ -32,6 +32,7 @@ mod recipes;
 mod report;
 mod request;
 mod serve;
+mod studio;
 mod tickets;
 mod tokens;
 mod train;
@@ -108,6 +109,8 @@ enum Command {
     Completions(manual::Completions),
     /// Write manual pages, one per command
     Man(manual::Man),
+    /// Train, recognise and look behind the scenes in a browser on this machine
+    Studio(studio::Studio),
     /// Measure what everything costs on this machine
     Bench(bench::Bench),
     /// Run one of the services in this process
@@ -158,6 +161,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Privacy(privacy) => privacy.run(&config, output),
             Command::Certs(certs) => certs.run(output),
             Command::Tokens(tokens) => tokens.run(global.tenant(), output),
+            Command::Studio(studio) => studio.run(&config, output, &interrupt).await,
             Command::Recipes(recipes) => recipes.run(output, &interrupt).await,
             Command::Bench(bench) => Box::pin(bench.run(output, &interrupt)).await,
             // Taken care of above: services have a runtime of their own.

@@ -98,8 +98,11 @@ const TABLE: &[Row<'_>] = &[
             "wire",
         ],
     ),
-    // The command is the client and, for `serve`, each of the services.
+    // The faces of the client: a local web application, Python, and the command.
     ("cluster", &[]),
+    ("studio", &["client", "mnist", "privacy"]),
+    ("python", &["client", "cluster", "mnist", "privacy"]),
+    // The command is the client and, for `serve`, each of the services.
     (
         "cli",
         &[
@@ -122,6 +125,7 @@ const TABLE: &[Row<'_>] = &[
             "quantise",
             "runtime",
             "secret",
+            "studio",
             "telemetry",
             "tls",
             "trainer",
@@ -167,12 +171,15 @@ const TABLE: &[Row<'_>] = &[
 /// boundary.
 const BOUNDARY: &[Row<'_>] = &[
     // Defines the secret-key type.
-    ("secret", &["client", "cli", "he-client", "testbed"]),
+    ("secret", &["client", "studio", "python", "cli", "he-client", "testbed"]),
     // Holds secret keys.
-    ("client", &["cli", "testbed"]),
+    ("client", &["studio", "python", "cli", "testbed"]),
     // Evaluates under encryption: no service but one builds it. The SDK has the simulation of it in
     // the clear, for canaries.
-    ("bootstrap", &["inference", "offline", "client", "cli", "he-server", "testbed"]),
+    (
+        "bootstrap",
+        &["inference", "offline", "client", "studio", "python", "cli", "he-server", "testbed"],
+    ),
     // Is for tests.
     ("testbed", &[]),
 ];
