@@ -23,7 +23,7 @@ use crate::runs::{Point, Run, State as RunState};
 /// Curves of a run.
 const CURVES: [(&str, &str); 5] = [
     ("loss", "Loss"),
-    ("accuracy", "Accuracy while training"),
+    ("accuracy", "Accuracy"),
     ("epsilon", "ε spent"),
     ("images_per_second", "Images per second"),
     ("bytes", "Megabytes moved"),

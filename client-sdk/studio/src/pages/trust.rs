@@ -35,8 +35,11 @@ pub async fn page(State(app): State<Arc<App>>) -> Result<Markup, StudioError> {
             section aria-labelledby="checks" {
                 h2 #checks { "Checks" }
                 @if suspects.is_empty() {
-                    p.good { "No answer was ever wrong. Every product of training and recognition is checked before anything \
-                              that depends on it leaves; a wrong one passes with a probability of about 2⁻⁶¹." }
+                    p.good { "No answer was ever found wrong. Every product of training and of interactive recognition is \
+                              checked before anything that depends on it leaves; a wrong one passes with a probability of \
+                              about 2⁻⁶¹." }
+                    p.quiet { "Answers in one shot that were computed through activations are no linear products, and \
+                               nothing proves them." }
                 } @else { (wrong(&suspects)) }
             }
             section aria-labelledby="tickets" {

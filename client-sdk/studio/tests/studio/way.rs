@@ -105,7 +105,9 @@ async fn from_an_empty_home_to_a_recognised_picture() {
     let expected = format!("✓ version {}, ", steps.len());
     assert!(verified["text"].as_str().unwrap().starts_with(&expected), "{verified}");
     let trust = tab.get("/trust").await.body;
-    assert!(trust.contains("the same identity") && trust.contains("No answer was ever wrong"));
+    assert!(
+        trust.contains("the same identity") && trust.contains("No answer was ever found wrong")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
