@@ -13,6 +13,7 @@ from sphinx_client import InputError, LocalCluster, SphinxClassifier
 #: Checks that cannot apply, each with the reason.
 NOT_APPLICABLE = {
     "check_fit_idempotent": "batches and keys are drawn from the operating system's generator",
+    "check_supervised_y_2d": "compares two trainings, which draw other batches",
 }
 
 
