@@ -11,6 +11,7 @@ use sphinx_tls::Identity as TlsIdentity;
 
 use crate::connection::Connection;
 use crate::error::ClientError;
+use crate::witness::Witness;
 
 /// Where the services are and who is asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +124,16 @@ impl SphinxClient {
         match self.inference.call(ask).await {
             Err(error) if !error.is_not_found() => Err(error),
             Err(_) | Ok(_) => Ok(()),
+        }
+    }
+
+    /// The same client, which shows a witness what leaves for training and recognition.
+    #[must_use]
+    pub fn witnessed(self, witness: &Witness) -> Self {
+        Self {
+            trainer: self.trainer.witnessed(witness.clone()),
+            inference: self.inference.witnessed(witness.clone()),
+            ..self
         }
     }
 }

@@ -9,10 +9,14 @@ use sphinx_wire::Mismatch;
 use tonic::Status;
 
 use crate::error::ClientError;
+use crate::witness::{Sight, Witness};
 
 /// A lazily made connection to one service. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Connection(sphinx_channel::Connection);
+pub(crate) struct Connection {
+    inner: sphinx_channel::Connection,
+    witness: Option<Witness>,
+}
 
 impl Connection {
     pub(crate) fn new(
@@ -21,7 +25,20 @@ impl Connection {
         tenant: &TenantId,
         security: &Security,
     ) -> Result<Self, ClientError> {
-        Ok(Self(sphinx_channel::Connection::new(service, address, tenant, security)?))
+        let inner = sphinx_channel::Connection::new(service, address, tenant, security)?;
+        Ok(Self { inner, witness: None })
+    }
+
+    /// Shows a witness what leaves by this connection.
+    pub(crate) fn witnessed(self, witness: Witness) -> Self {
+        Self { witness: Some(witness), ..self }
+    }
+
+    /// What a witness, if there is one, is shown.
+    pub(crate) fn show(&self, sight: Sight<'_>) {
+        if let Some(witness) = &self.witness {
+            witness.see(sight);
+        }
     }
 
     /// Sends a request, again with growing pauses while the service is away or overloaded.
@@ -30,7 +47,7 @@ impl Connection {
         F: FnMut(TenantChannel) -> A,
         A: Future<Output = Result<T, Status>>,
     {
-        Ok(self.0.call(attempt).await?)
+        Ok(self.inner.call(attempt).await?)
     }
 
     /// As [`Connection::call`], also again when the state that attempts begin by reading has
@@ -40,7 +57,7 @@ impl Connection {
         F: FnMut(TenantChannel) -> A,
         A: Future<Output = Result<T, Status>>,
     {
-        Ok(self.0.call_rereading(attempt).await?)
+        Ok(self.inner.call_rereading(attempt).await?)
     }
 
     /// As [`Connection::call`]; a try that takes longer than `deadline` is given up.
@@ -53,12 +70,12 @@ impl Connection {
         F: FnMut(TenantChannel) -> A,
         A: Future<Output = Result<T, Status>>,
     {
-        Ok(self.0.call_within(deadline, attempt).await?)
+        Ok(self.inner.call_within(deadline, attempt).await?)
     }
 
     /// The error that a final status stands for.
     pub(crate) fn refused(&self, status: &Status) -> ClientError {
-        self.0.refused(status).into()
+        self.inner.refused(status).into()
     }
 
     /// An answer that the protocol does not allow.
@@ -67,7 +84,7 @@ impl Connection {
         got: impl fmt::Display,
         expected: impl fmt::Display,
     ) -> ClientError {
-        self.0.protocol(got, expected).into()
+        self.inner.protocol(got, expected).into()
     }
 
     /// A payload that does not have the agreed form.

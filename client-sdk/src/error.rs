@@ -1,5 +1,6 @@
 //! What can go wrong between the SDK and the services.
 
+mod advice;
 mod augmentation;
 mod from;
 mod keys;

@@ -5,6 +5,7 @@
 
 mod client;
 mod connection;
+pub mod defaults;
 mod error;
 mod evaluation_keys;
 mod keys;
@@ -21,6 +22,7 @@ pub mod tickets;
 mod traffic;
 mod training;
 mod versions;
+mod witness;
 pub mod workspace;
 
 use rand::rand_core::UnwrapErr;
@@ -44,6 +46,7 @@ pub use training::{
     Update, View, check_input, train_with_inputs, train_without_ledger,
 };
 pub use versions::SeenVersions;
+pub use witness::{Product, Sight, Witness};
 pub use workspace::{Workspace, WorkspaceError};
 
 // What the items above are made of, so that a program needs no other crate of the workspace.
@@ -54,8 +57,9 @@ pub use sphinx_data as data;
 pub use sphinx_evaluation_keys::OneShotProfile;
 pub use sphinx_features as features;
 pub use sphinx_gradient::Tensor;
-pub use sphinx_network::{NetworkSpec, Plan, SpecError, StageParameters};
+pub use sphinx_network::{NetworkSpec, Plan, Shape, SpecError, StageParameters};
 pub use sphinx_optimizer::{Decay, OptimizerSpec, Schedule, TrainingRule};
+pub use sphinx_privacy::data::DataStatus;
 pub use sphinx_privacy::ledger::PrivacyUnit;
 pub use sphinx_privacy::{Delta, Epsilon, PrivacyPlan, Target};
 pub use sphinx_proto::{ConversionError, Fingerprint, KeyId, ModelId, Reason, SessionId, TenantId};

@@ -7,6 +7,7 @@
 
 pub(crate) mod account;
 mod augmentation;
+mod automatic;
 mod batches;
 mod clear;
 mod deliver;

@@ -10,13 +10,17 @@ mod backup;
 mod confusion;
 mod data;
 mod error;
+mod estimate;
 mod evaluation;
 mod history;
 mod home;
 mod inference;
+mod job;
 mod keys;
+mod ledger;
 mod metrics;
 mod models;
+mod order;
 mod pipelines;
 mod rotation;
 mod training;
@@ -26,17 +30,22 @@ use std::path::PathBuf;
 pub use backup::BackupReport;
 pub use confusion::Confusion;
 pub use error::WorkspaceError;
+pub use estimate::Estimate;
 pub use evaluation::{Evaluation, Mistake};
 pub use history::EpochReport;
 pub use home::{Home, Passphrases, write_new};
+pub use job::{TrainingJob, Watcher};
+pub use ledger::LedgerStatus;
 pub use metrics::{ClassMetrics, Metrics, Rejection};
 pub use models::{AskedModel, NewModel, TrainableModel};
+pub use order::{Order, OrderedNetwork, Ready, automatic_network};
 pub use rotation::RotatedKey;
 pub use training::{Trained, train_with_history};
 
 use crate::TenantId;
 use crate::client::{Endpoints, SphinxClient};
 use crate::error::ClientError;
+use crate::witness::Witness;
 
 /// A user's keys, ledgers and tickets, and the services that they are used with.
 ///
@@ -71,6 +80,11 @@ impl Workspace {
     /// Asks `passphrases` whenever a sealed key is used.
     pub fn with_passphrases(self, passphrases: Passphrases) -> Self {
         Self { home: self.home.with_passphrases(passphrases), ..self }
+    }
+
+    /// Shows a witness what leaves for training and recognition.
+    pub fn with_witness(self, witness: &Witness) -> Self {
+        Self { client: self.client.witnessed(witness), ..self }
     }
 
     /// The client of the services.

@@ -143,4 +143,78 @@ async fn a_user_trains_and_recognises_in_every_way() {
 
     let seen = world.run("one_shot", &["mlp-100", names[0]], &[]).await;
     assert!(seen.starts_with(&recognised[0].to_string()), "{seen}");
+
+    a_batch_job_goes_on_where_it_was(&world, &names, &recognised).await;
+    a_device_recognises_by_a_read_key_and_its_tickets(&world, names[0], recognised[0]).await;
+    a_web_service_answers(&world, names[0], recognised[0]).await;
+}
+
+async fn a_batch_job_goes_on_where_it_was(world: &World, names: &[&str], classes: &[u8]) {
+    let inbox = world.directory.path().join("inbox");
+    std::fs::create_dir(&inbox).unwrap();
+    std::fs::write(inbox.join("broken.png"), "no picture").unwrap();
+    let mut told = Vec::new();
+    for some in names.chunks(IMAGES / 2) {
+        for name in some {
+            std::fs::copy(world.directory.path().join(name), inbox.join(name)).unwrap();
+        }
+        told.push(world.run("batch_job", &["mlp-100", "inbox", "out.csv"], &[]).await);
+    }
+    assert!(told[0].starts_with("11 pictures recognised, 0 were"), "{told:?}");
+    assert!(told[1].starts_with("10 pictures recognised, 11 were"), "{told:?}");
+    let lines = std::fs::read_to_string(world.directory.path().join("out.csv")).unwrap();
+    for (name, class) in names.iter().zip(classes) {
+        assert!(lines.contains(&format!("{name},{class},")), "{lines}");
+    }
+    assert_eq!((lines.lines().count(), lines.contains("broken.png,,")), (IMAGES + 1, true));
+}
+
+async fn a_device_recognises_by_a_read_key_and_its_tickets(world: &World, name: &str, class: u8) {
+    let owner = sphinx_client::Workspace::open(
+        &world.endpoints,
+        world.directory.path().join("sphinx-home"),
+    );
+    let (model, file) = (ModelId::parse("mlp-100").unwrap(), world.directory.path().join("m.read"));
+    owner.unwrap().export_read_key(&model, &file).await.unwrap();
+    let told = world.run("phone", &["lay-in", "m.read", "30"], &[]).await;
+    assert_eq!(told, "30 tickets left\n");
+    let told = world.run("phone", &["look", "m.read", name, name], &[]).await;
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with(&format!("{class} (")), "{told}");
+    assert_eq!(lines[2], "28 tickets left");
+    let home = world.directory.path().join("sphinx-phone");
+    assert!(!home.join("keys").exists() && home.join("read").exists());
+}
+
+async fn a_web_service_answers(world: &World, name: &str, class: u8) {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+    let mut child = Command::new(program("web_service"))
+        .args(["mlp-100", "0"])
+        .current_dir(world.directory.path())
+        .env("SPHINX_TRAINER", &world.endpoints.trainer)
+        .env("SPHINX_INFERENCE", &world.endpoints.inference)
+        .env("SPHINX_KEYVAULT", &world.endpoints.keyvault)
+        .env_remove("SPHINX_HOME")
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = lines.next_line().await.unwrap().unwrap();
+    let host = address.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/recognise"));
+    let picture = std::fs::read(world.directory.path().join(name)).unwrap();
+    for (body, status) in [(picture.as_slice(), "200"), (b"no picture".as_slice(), "400")] {
+        let mut stream = tokio::net::TcpStream::connect(host.unwrap()).await.unwrap();
+        let head = format!(
+            "POST /recognise HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        let seen = answer.contains(&format!("\"class\":\"{class}\""));
+        assert_eq!(seen, status == "200", "{answer}");
+    }
 }

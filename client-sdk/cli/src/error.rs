@@ -6,10 +6,9 @@ use std::process::ExitCode;
 
 use sphinx_client::data::{DatasetError, PictureError, shown};
 use sphinx_client::workspace::WorkspaceError;
-use sphinx_client::{ChannelError, ClientError, MemoryError, TrainingError};
+use sphinx_client::{ChannelError, ClientError};
 use sphinx_cluster::ClusterError;
 use sphinx_privacy::AccountingError;
-use sphinx_privacy::data::DataLedgerError;
 use sphinx_privacy::ledger::LedgerError;
 
 use crate::report::ReportError;
@@ -157,55 +156,13 @@ impl CliError {
     /// What to do about errors whose text does not know of this command.
     fn hint(&self) -> Option<String> {
         if let Self::Workspace(error) = self {
-            return workspace_hint(error);
-        }
-        if let Self::Client(ClientError::Memory(
-            MemoryError::Suspect(suspect) | MemoryError::SuspectKey(suspect),
-        )) = self
-        {
-            let model = &suspect.model;
-            return Some(format!("see `sphinx models suspect {model}`"));
-        }
-        let Self::Client(ClientError::Training(error)) = self else { return None };
-        let hint = if let TrainingError::Accounting(AccountingError::NoneProven { .. })
-        | TrainingError::Ledger(LedgerError::Accounting(
-            AccountingError::NoneProven { .. },
-        )) = error
-        {
-            "train a new model, or this one with --privacy none"
-        } else if let TrainingError::Ledger(LedgerError::AlreadyExists { .. }) = error {
-            "it is of a model of that name that is gone: choose another --model, or move it away"
-        } else if let TrainingError::Ledger(LedgerError::OtherBinding { field: "delta", .. }) =
-            error
-        {
-            "leave --delta out"
-        } else if let TrainingError::Data(DataLedgerError::Cap { .. }) = error {
-            "lower --epsilon or --epochs, or raise the cap with `sphinx privacy cap`"
-        } else if let TrainingError::Data(DataLedgerError::Changed { .. }) = error {
-            "another name is given with --data-name"
+            error.advice()
+        } else if let Self::Client(error) = self {
+            error.advice()
         } else {
-            return None;
-        };
-        Some(hint.to_owned())
+            None
+        }
     }
-}
-
-fn workspace_hint(error: &WorkspaceError) -> Option<String> {
-    if let WorkspaceError::NotRegistered { id } = error {
-        return Some(format!("run `sphinx keys register {id}`"));
-    }
-    let hint = if let WorkspaceError::NoKey = error {
-        "make one with `sphinx keys new`"
-    } else if let WorkspaceError::WhichKey { .. } = error {
-        "name it with --key"
-    } else if let WorkspaceError::NoSecret { .. } = error {
-        "give another home with --home"
-    } else if let WorkspaceError::OtherModel { .. } = error {
-        "leave the option out to train it further, or give a new model another --model"
-    } else {
-        return None;
-    };
-    Some(hint.to_owned())
 }
 
 impl From<WorkspaceError> for CliError {

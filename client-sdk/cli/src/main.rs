@@ -7,7 +7,6 @@ mod config;
 mod context;
 mod data;
 mod decrypt;
-mod defaults;
 mod demo;
 mod doctor;
 mod epsilon;
@@ -34,6 +33,7 @@ mod recipes;
 mod report;
 mod request;
 mod serve;
+mod studio;
 mod tickets;
 mod tokens;
 mod train;
@@ -51,6 +51,7 @@ use context::Context;
 use error::CliError;
 use interrupt::Interrupt;
 use output::Output;
+use sphinx_client::defaults;
 
 /// Train and use neural networks in a cloud that sees no image, label or prediction
 #[derive(Debug, Parser)]
@@ -112,6 +113,8 @@ enum Command {
     Completions(manual::Completions),
     /// Write manual pages, one per command
     Man(manual::Man),
+    /// Train, recognise and look behind the scenes in a browser on this machine
+    Studio(studio::Studio),
     /// Measure what everything costs on this machine
     Bench(bench::Bench),
     /// Run one of the services in this process
@@ -163,6 +166,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Certs(certs) => certs.run(output),
             Command::Tokens(tokens) => tokens.run(global.tenant(), output),
             Command::Audit(audit) => audit.run(output),
+            Command::Studio(studio) => studio.run(&config, output, &interrupt).await,
             Command::Recipes(recipes) => recipes.run(output, &interrupt).await,
             Command::Bench(bench) => Box::pin(bench.run(output, &interrupt)).await,
             // Taken care of above: services have a runtime of their own.

@@ -1,6 +1,5 @@
 //! `sphinx train`: trains a model, a new one or further.
 
-mod auto;
 pub mod flags;
 mod outlook;
 mod persons;
@@ -10,12 +9,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use sphinx_client::data::sources::Loaded;
-use sphinx_client::data::{Dataset, Pipeline, Preparation};
+use sphinx_client::data::{Dataset, Pipeline};
 use sphinx_client::recipe::Recipe;
-use sphinx_client::workspace::{AskedModel, NewModel, TrainableModel};
-use sphinx_client::{ClientError, KeyId, ModelId, PrivacyUnit, TrainingOptions, check_input};
+use sphinx_client::workspace::{AskedModel, Estimate, NewModel, TrainableModel, automatic_network};
+use sphinx_client::{
+    ClientError, KeyId, ModelId, Privacy, PrivacyUnit, Target, TrainingOptions, check_input,
+};
 use sphinx_network::NetworkSpec;
-use sphinx_privacy::Delta;
+use sphinx_privacy::{Delta, PlanError};
 
 use crate::context::Context;
 use crate::data::{DataArgs, PipelineArgs};
@@ -26,13 +27,10 @@ use crate::train::persons::PersonFlags;
 use crate::training::{self, Ended};
 use crate::{defaults, network};
 
-use outlook::Outlook;
 use summary::Summary;
 
 /// Asks for the network that fits the images.
 const AUTO: &str = "auto";
-/// Classes of digits.
-const DIGITS: usize = 10;
 
 /// Train a model, a new one or further
 #[derive(Debug, Args)]
@@ -107,18 +105,20 @@ impl Train {
             None => (self.delta(followed)?, None),
         };
         let setting = Setting { examples: Some(examples), delta, budget, ..setting };
-        let auto = auto::options(examples, delta)?;
+        let target = Target::new(defaults::EPSILON, delta).map_err(PlanError::from)?;
+        let clipping_norm = defaults::CLIPPING_NORM;
+        let auto = TrainingOptions::automatic(examples, Privacy::Budget { target, clipping_norm });
         let base = chosen.or(material.spec.is_auto().then_some(&auto));
         let mut options = self.options.over(base, &setting)?;
         options.persons = persons;
         options.resolve(examples)?;
         let units = (options.unit(), options.units(examples).map_err(ClientError::from)?);
         let set = (&material.train, material.test);
-        let outlook = Outlook::new(&material.spec, &material.pipeline, set, &options)?;
+        let estimate = Estimate::new(&material.spec, &material.pipeline, set, &options)?;
         if let Some(warning) = warning(&options.privacy) {
             note(&format!("{warning}\n"));
         }
-        context.output.note(&outlook.text())?;
+        context.output.note(&outlook::text(&estimate))?;
         let Material { model_id, existing, spec, pipeline, train, .. } = material;
         let model = match existing {
             Some(model) => model,
@@ -159,7 +159,7 @@ impl Train {
             (Some(id), _, _) => ModelId::parse(id.as_str())?,
             (None, Some(followed), _) => ModelId::parse(followed.recipe.name.as_str())?,
             (None, None, Some(spec)) => ModelId::parse(spec.name.as_str())?,
-            (None, None, None) => ModelId::parse(automatic(&new)?.name.as_str())?,
+            (None, None, None) => ModelId::parse(automatic_network(&new)?.name.as_str())?,
         };
         let key = self.key.as_deref().map(KeyId::parse).transpose()?;
         let delta = self.options.delta().or(followed.and_then(|followed| followed.delta));
@@ -171,7 +171,7 @@ impl Train {
             }
             (Some(model), _) => (model.network.clone(), model.pipeline.clone()),
             (None, Some(spec)) => (spec, new),
-            (None, None) => (automatic(&new)?, new),
+            (None, None) => (automatic_network(&new)?, new),
         };
         let found = if existing.is_some() { found.with_classes(&pipeline.classes)? } else { found };
         let Loaded { train, test, .. } = self.data.load_through(found, &pipeline)?;
@@ -233,18 +233,6 @@ impl Train {
         context.output.note(&format!("model {model_id} made: network {name}, key {key_id}"))?;
         Ok(model)
     }
-}
-
-/// The network of a model that nobody chose one for.
-fn automatic(pipeline: &Pipeline) -> Result<NetworkSpec, CliError> {
-    let classes = pipeline.classes.len();
-    if pipeline.preparation == Preparation::Digit && classes == DIGITS {
-        let spec = network::load(defaults::NETWORK)?;
-        if spec.input == pipeline.shape {
-            return Ok(spec);
-        }
-    }
-    Ok(NetworkSpec::auto(pipeline.shape, classes))
 }
 
 impl Followed {

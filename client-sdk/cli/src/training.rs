@@ -1,11 +1,8 @@
 //! Running a training under the eyes of the user.
 
-use std::pin::pin;
-
-use sphinx_client::workspace::{Trained, train_with_history};
+use sphinx_client::workspace::{Trained, TrainingJob};
 use sphinx_client::{SphinxClient, TrainingRequest};
 use sphinx_privacy::DeltaWarning;
-use tokio::sync::mpsc;
 
 use crate::error::{CliError, note};
 use crate::interrupt::Interrupt;
@@ -32,30 +29,25 @@ pub async fn run(
     }
     let epochs_asked = request.options.epochs;
     let mut display = TrainingDisplay::new(output, epochs_asked);
-    let (sender, mut steps) = mpsc::unbounded_channel();
-    let stop = interrupt.clone();
-    let mut training = pin!(train_with_history(client, request, move |progress| {
-        // Nobody listens only when the training was given up.
-        sender.send(progress.clone()).is_ok() && !stop.asked()
-    }));
+    let job = TrainingJob::start(client, request);
+    let mut steps = job.watcher();
     let mut told = false;
-    let trained = loop {
+    loop {
         tokio::select! {
             biased;
             () = interrupt.asked_times(2) => return Err(CliError::Interrupted),
             () = interrupt.asked_times(1), if !told => {
                 told = true;
+                job.stop();
                 display.note("finishing the step; Ctrl-C again stops at once")?;
             }
-            Some(progress) = steps.recv() => {
-                display.step(&progress)?;
-            }
-            ended = &mut training => break ended?,
+            step = steps.next() => match step {
+                Some(progress) => display.step(&progress)?,
+                None => break,
+            },
         }
-    };
-    while let Ok(progress) = steps.try_recv() {
-        display.step(&progress)?;
     }
+    let trained = job.finish().await?;
     display.finish();
     Ok(Ended { trained, interrupted: interrupt.asked() })
 }

@@ -1,5 +1,5 @@
-//! The commands of the README and of the texts on privacy, data and operations exist and take the
-//! options given there; the README's network is valid.
+//! The commands of the README and of the texts on privacy, data, operations and the studio exist
+//! and take the options given there; the README's network is valid.
 
 use std::process::Command;
 
@@ -9,6 +9,7 @@ const README: &str = include_str!("../../../README.md");
 const PRIVACY: &str = include_str!("../../../docs/privacy.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 const DATA: &str = include_str!("../../../docs/data.md");
+const STUDIO: &str = include_str!("../../../docs/studio.md");
 
 /// The text of the code blocks in a language.
 fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
@@ -28,7 +29,9 @@ fn commands_are_understood() {
     let [readme, privacy, operations, data] = [README, PRIVACY, OPERATIONS, DATA].map(commands);
     assert!(readme.len() >= 10 && privacy.len() >= 4, "{readme:?} {privacy:?}");
     assert!(operations.len() >= 8 && data.len() >= 4, "{operations:?} {data:?}");
-    for command in [readme, privacy, operations, data].concat() {
+    let studio = commands(STUDIO);
+    assert!(studio.len() >= 2, "{studio:?}");
+    for command in [readme, privacy, operations, data, studio].concat() {
         // Help is printed only once everything before it was understood.
         let output = Command::new(env!("CARGO_BIN_EXE_sphinx"))
             .args(command.split_whitespace())

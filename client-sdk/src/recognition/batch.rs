@@ -16,6 +16,7 @@ use crate::recognition::masks::expand;
 use crate::recognition::model::IntegerModel;
 use crate::recognition::offload::{INLINE_NANOS, offload};
 use crate::recognition::{Prediction, Recogniser, Ticket};
+use crate::witness::{Product, Sight};
 
 /// Groups of images on their way through the rounds at once: while one waits for the server,
 /// another computes.
@@ -104,6 +105,10 @@ impl Recogniser {
             return Ok(Vec::new());
         };
         for (index, layer) in model.stages.iter().enumerate() {
+            if let Some(query) = queries.first() {
+                let (product, values) = (Product::Recognition { stage: index }, &query.values);
+                self.inference.show(Sight::Hidden { product, values, slots: 1 });
+            }
             let shared = Arc::clone(&model);
             let nanos = queries.len() * NANOS_PER_SCALAR * layer.inputs;
             let (values, masked) = on_cores(nanos, move |parallel| {
@@ -140,6 +145,8 @@ impl Recogniser {
     ) -> Result<Bytes, ClientError> {
         // Another query may have found the service out meanwhile.
         model.guard.admit()?;
+        let product = Product::Recognition { stage };
+        self.inference.show(Sight::Left { product, bytes: &values });
         let request = InferRequest {
             model_id: model.model_id.to_string(),
             key_id: model.key_id.to_string(),

@@ -34,6 +34,7 @@ use crate::training::randomness::StepRandomness;
 use crate::training::sealed::Sealed;
 use crate::training::stream::TrainStream;
 use crate::training::trainer_rows::TrainerRows;
+use crate::witness::{Product, Sight};
 
 /// What a session needs to be opened, and opened again.
 #[derive(Clone)]
@@ -216,6 +217,11 @@ impl Evaluator for EncryptedSession {
         let Some(evaluation) = product else {
             return Err(no_product(stage, blocks, mirror.plan().stages.len()));
         };
+        if let Some(block) = blocks.first() {
+            let product = Product::Training { stage, direction };
+            let (values, slots) = (block.as_slice(), block.slots());
+            self.client.trainer.show(Sight::Hidden { product, values, slots });
+        }
         let (version, call) = (self.mirror.version(), self.calls + 1);
         let mut server = TrainerRows::new(&mut self.stream, version, call, form.profile);
         let checked = product::evaluate(&mut server, &evaluation, blocks, rng, &mut self.checks)?;

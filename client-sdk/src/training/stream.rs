@@ -12,6 +12,7 @@ use tonic::Status;
 use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::traffic::Traffic;
+use crate::witness::Sight;
 
 /// Messages (of at most 1 MiB) that wait in either direction.
 const WAITING: usize = 4;
@@ -111,6 +112,11 @@ impl TrainStream {
             Reply::Committed(_) => "committed",
         };
         self.protocol(got, expected)
+    }
+
+    /// What a witness, if there is one, is shown.
+    pub fn show(&self, sight: Sight<'_>) {
+        self.connection.show(sight);
     }
 
     /// Bytes of messages moved so far.

@@ -11,6 +11,7 @@ use sphinx_wire::rows::{AwaitedRows, training_rows};
 use crate::error::ClientError;
 use crate::product::{Evaluation, ResultRows, RowServer, UploadRows};
 use crate::training::stream::TrainStream;
+use crate::witness::{Product, Sight};
 
 /// One evaluation by the trainer.
 pub(crate) struct TrainerRows<'a> {
@@ -19,6 +20,8 @@ pub(crate) struct TrainerRows<'a> {
     version: u64,
     call: u64,
     profile: Profile,
+    /// What is evaluated, once it is announced.
+    product: Option<Product>,
     /// Output rows, and those that have not come yet.
     outputs: usize,
     awaited: AwaitedRows,
@@ -30,7 +33,7 @@ impl<'a> TrainerRows<'a> {
     /// Evaluations by an open stream, the next one numbered `call`.
     pub fn new(stream: &'a mut TrainStream, version: u64, call: u64, profile: Profile) -> Self {
         let awaited = AwaitedRows::new(training_rows(profile), 0, 1);
-        Self { stream, version, call, profile, outputs: 0, awaited, begun: false }
+        Self { stream, version, call, profile, product: None, outputs: 0, awaited, begun: false }
     }
 
     fn header(&mut self) -> Result<(), ClientError> {
@@ -52,6 +55,8 @@ impl<'a> TrainerRows<'a> {
 impl RowServer for TrainerRows<'_> {
     fn announce(&mut self, evaluation: &Evaluation<'_>) -> Result<(), ClientError> {
         self.outputs = evaluation.outputs();
+        let (stage, direction) = (evaluation.stage, evaluation.direction);
+        self.product = Some(Product::Training { stage, direction });
         let bodies = evaluation.blocks * self.profile.bodies();
         let form = training_rows(self.profile);
         self.awaited = AwaitedRows::new(form, self.outputs, bodies);
@@ -66,6 +71,9 @@ impl RowServer for TrainerRows<'_> {
     }
 
     fn send(&mut self, rows: UploadRows) -> Result<(), ClientError> {
+        if let Some(product) = self.product {
+            self.stream.show(Sight::Left { product, bytes: &rows.bodies });
+        }
         self.stream.send(Part::Input(InputRows {
             first_row: rows.first_row as u32,
             seeds: rows.seeds,

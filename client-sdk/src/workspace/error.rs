@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::ClientError;
+use crate::recipe::RecipeError;
 
 /// Why an operation of a [`Workspace`](crate::workspace::Workspace) failed.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum WorkspaceError {
     /// The client or a service refuses.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A recipe is wrong.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
     /// A file or a directory of the home cannot be used.
     #[error("{}: {source}", path.display())]
     File {

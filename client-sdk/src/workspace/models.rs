@@ -126,6 +126,19 @@ impl Workspace {
         Ok(TrainableModel { model_id, key_id, ledger, delta, budget, network, pipeline })
     }
 
+    /// Brings the newest version of a model home and checks it against what its owner sealed and
+    /// this home has seen; returns the version and h of it, which every later version hashes.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoSecret`] if the model's key is not here; [`WorkspaceError::Client`]
+    /// with [`crate::StateError`] if the version is not what its owner left.
+    pub async fn verify(&self, model_id: &ModelId) -> Result<(u64, [u8; 32]), WorkspaceError> {
+        let key_id = self.client.model(model_id).await?.key_id;
+        let root = self.home.root(&key_id)?;
+        let mirror = Box::pin(ModelMirror::fetch(&self.client, &root, model_id)).await?;
+        Ok((mirror.version, mirror.chain))
+    }
+
     /// The pipeline sealed with the model's newest version; `None` if this machine cannot open it.
     async fn sealed_pipeline(
         &self,

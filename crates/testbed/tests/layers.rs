@@ -99,8 +99,11 @@ const TABLE: &[Row<'_>] = &[
             "wire",
         ],
     ),
-    // The command is the client and, for `serve`, each of the services.
+    // The faces of the client: a local web application, Python, and the command.
     ("cluster", &[]),
+    ("studio", &["client", "mnist", "privacy"]),
+    ("python", &["client", "cluster", "mnist", "privacy"]),
+    // The command is the client and, for `serve`, each of the services.
     (
         "cli",
         &[
@@ -124,6 +127,7 @@ const TABLE: &[Row<'_>] = &[
             "quantise",
             "runtime",
             "secret",
+            "studio",
             "telemetry",
             "tls",
             "trainer",
@@ -194,12 +198,25 @@ const TABLE: &[Row<'_>] = &[
 /// boundary.
 const BOUNDARY: &[Row<'_>] = &[
     // Defines the secret-key type.
-    ("secret", &["client", "cli", "he-client", "testbed", "fuzz"]),
+    ("secret", &["client", "studio", "python", "cli", "he-client", "testbed", "fuzz"]),
     // Holds secret keys.
-    ("client", &["cli", "testbed", "fuzz"]),
+    ("client", &["studio", "python", "cli", "testbed", "fuzz"]),
     // Evaluates under encryption: no service but one builds it. The SDK has the simulation of it in
     // the clear, for canaries.
-    ("bootstrap", &["inference", "offline", "client", "cli", "he-server", "testbed", "fuzz"]),
+    (
+        "bootstrap",
+        &[
+            "inference",
+            "offline",
+            "client",
+            "studio",
+            "python",
+            "cli",
+            "he-server",
+            "testbed",
+            "fuzz",
+        ],
+    ),
     // Is for tests.
     ("testbed", &["fuzz"]),
     ("fuzz", &[]),
