@@ -19,7 +19,8 @@ cat > "$clone/scripts/build_task.sh" <<SCRIPT
 #!/bin/sh
 set -eu
 cd "$here/../.."
-cargo build --release -p sphinx-he-client -p sphinx-he-server
+# With the features of the whole workspace, so that nothing is built twice.
+cargo build --release --workspace --bin sphinx-he-client --bin sphinx-he-server
 target=\$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\\([^"]*\\)".*/\\1/')/release
 build="$clone/submission/build"
 for stage in client_key_generation client_preprocess_input client_encode_encrypt_input client_decrypt_decode \\

@@ -31,7 +31,7 @@ use tonic::Code;
 use zeroize::Zeroizing;
 
 pub use batch::Batches;
-pub use biases::PublicModel;
+pub use biases::{EncryptedBiases, PublicModel};
 pub use canaries::detection;
 pub use messages::{OneShotAnswer, OneShotRequest};
 

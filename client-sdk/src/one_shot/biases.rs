@@ -32,8 +32,17 @@ pub struct PublicModel {
     pub network: NetworkSpec,
     /// By stage, out channel, in channel, row, column.
     pub weights: Vec<Vec<f32>>,
-    /// By stage: seeds and bodies of a sample per output channel.
-    pub biases: Vec<OneShotBiases>,
+    /// By stage.
+    pub biases: Vec<EncryptedBiases>,
+}
+
+/// The biases of a stage under encryption: a sample per output channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncryptedBiases {
+    /// 16 bytes each: the seed of the mask.
+    pub seeds: Bytes,
+    /// A word of 6 bytes each.
+    pub bodies: Bytes,
 }
 
 impl OneShot {
@@ -73,11 +82,13 @@ pub(super) async fn put_biases(
     key: &Arc<SecretKey>,
     opened: &Arc<OpenedVersion>,
 ) -> Result<(), ClientError> {
+    let stages = encrypt(key, opened).await?.into_iter();
+    let stages = stages.map(|EncryptedBiases { seeds, bodies }| OneShotBiases { seeds, bodies });
     let request = PutBiasesRequest {
         model_id: opened.model_id.to_string(),
         incarnation: opened.incarnation.clone(),
         version: opened.version,
-        stages: encrypt(key, opened).await?,
+        stages: stages.collect(),
     };
     let put = |channel| {
         let request = request.clone();
@@ -89,12 +100,12 @@ pub(super) async fn put_biases(
 async fn encrypt(
     key: &Arc<SecretKey>,
     opened: &Arc<OpenedVersion>,
-) -> Result<Vec<OneShotBiases>, ClientError> {
+) -> Result<Vec<EncryptedBiases>, ClientError> {
     let (key, version) = (Arc::clone(key), Arc::clone(opened));
     let encrypt = move || {
         let stages = version.biases.iter().map(|biases| {
             let samples = key.encrypt_biases(biases, &mut secure_rng());
-            OneShotBiases { seeds: samples.seeds.into(), bodies: samples.bodies.into() }
+            EncryptedBiases { seeds: samples.seeds.into(), bodies: samples.bodies.into() }
         });
         stages.collect()
     };

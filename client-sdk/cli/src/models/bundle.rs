@@ -6,8 +6,9 @@ use clap::Args;
 use serde::Serialize;
 use sphinx_client::ModelId;
 use sphinx_client::data::shown;
-use sphinx_client::one_shot::PublicModel;
+use sphinx_client::one_shot::{EncryptedBiases, PublicModel};
 use sphinx_offline::ModelFile;
+use sphinx_proto::v1::OneShotBiases;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -56,6 +57,10 @@ impl Bundle {
     }
 }
 
+fn message(EncryptedBiases { seeds, bodies }: EncryptedBiases) -> OneShotBiases {
+    OneShotBiases { seeds, bodies }
+}
+
 fn file(model: PublicModel) -> ModelFile {
     let PublicModel { model_id, key_id, version, incarnation, network, weights, biases } = model;
     let bytes = |stage: &Vec<f32>| stage.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
@@ -66,6 +71,6 @@ fn file(model: PublicModel) -> ModelFile {
         incarnation,
         network: Some((&network).into()),
         weights: weights.iter().map(|stage| bytes(stage).into()).collect(),
-        biases,
+        biases: biases.into_iter().map(message).collect(),
     }
 }
