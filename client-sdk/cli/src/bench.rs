@@ -2,6 +2,7 @@
 
 mod ciphertexts;
 mod delay;
+mod features;
 mod linear;
 mod one_shot;
 mod overhead;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rayon::prelude::*;
 use serde::Serialize;
 use sphinx_bootstrap::SimulationNoise;
 use sphinx_client::ClientError;
@@ -13,9 +12,8 @@ use sphinx_client::recipe::Recipe;
 use sphinx_client::recognition::Prediction;
 use sphinx_cluster::{LocalCluster, Service, Usage};
 use sphinx_evaluation_keys::OneShotProfile;
-use sphinx_features::PublicStem;
-use sphinx_network::{NetworkSpec, Plan, apply_steps};
 
+use super::features::features;
 use super::one_shot::{pixels, simulate};
 use super::trained;
 use super::training::{Model, create};
@@ -101,8 +99,8 @@ pub async fn measure(
 
     let stored = client.export_model(&model_id, &root).await?;
     let features = features(&spec, &all)?;
-    let (_, noisy) = simulate(&stored, &test, SimulationNoise::Predicted)?;
-    let (_, clear) = simulate(&stored, &test, SimulationNoise::None)?;
+    let (_, noisy) = simulate(&stored, &features.rows, SimulationNoise::Predicted)?;
+    let (_, clear) = simulate(&stored, &features.rows, SimulationNoise::None)?;
     let singles = Single {
         network: spec.name.clone(),
         recipe: recipe.name,
@@ -138,27 +136,6 @@ pub async fn measure(
         server_peak_bytes: server.map(|usage| usage.peak_resident_bytes),
     };
     Ok((singles, batch))
-}
-
-/// What enters the linear layer, and how long that took.
-struct Features {
-    rows: Vec<Vec<f32>>,
-    seconds: f64,
-}
-
-fn features(spec: &NetworkSpec, images: &[Vec<f32>]) -> Result<Features, CliError> {
-    let plan = Plan::new(spec)?;
-    let stem = PublicStem::new(&plan).map_err(ClientError::from)?;
-    let started = Instant::now();
-    let rows = images.par_iter().map_init(
-        || stem.worker(),
-        |worker, image| {
-            let features = worker.apply(image).map_err(ClientError::from)?;
-            Ok::<_, ClientError>(apply_steps(&plan.input_steps, features))
-        },
-    );
-    let rows = rows.collect::<Result<_, _>>()?;
-    Ok(Features { rows, seconds: started.elapsed().as_secs_f64() })
 }
 
 fn share(of: usize, counts: impl Fn(usize) -> bool) -> f64 {

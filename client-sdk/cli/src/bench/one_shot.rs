@@ -16,6 +16,7 @@ use sphinx_cluster::{LocalCluster, Service, Usage};
 use sphinx_evaluation_keys::OneShotProfile;
 use sphinx_network::Plan;
 
+use super::features::features;
 use super::trained;
 use super::training::{Model, create};
 use crate::error::CliError;
@@ -103,8 +104,10 @@ pub async fn measure(
     let server = cluster.pid(Service::Inference).and_then(Usage::of);
 
     let stored = client.export_model(&model_id, &root).await?;
-    let (network, simulated) = simulate(&stored, &test, SimulationNoise::Predicted)?;
-    let (_, clear) = simulate(&stored, &test, SimulationNoise::None)?;
+    let all: Vec<Vec<f32>> = (0..test.len()).map(|index| self::pixels(&test, index)).collect();
+    let inputs = features(&stored.model.network, &all)?.rows;
+    let (network, simulated) = simulate(&stored, &inputs, SimulationNoise::Predicted)?;
+    let (_, clear) = simulate(&stored, &inputs, SimulationNoise::None)?;
     let share = |right: &dyn Fn(usize) -> bool, of: usize| {
         (0..of).filter(|&index| right(index)).count() as f64 / of as f64
     };
@@ -128,10 +131,10 @@ pub async fn measure(
     })
 }
 
-/// The classes of all images by the network in the clear.
+/// The classes of all inputs of the first layer by the network in the clear.
 pub(super) fn simulate(
     stored: &ModelParameters,
-    test: &Dataset,
+    inputs: &[Vec<f32>],
     noise: SimulationNoise,
 ) -> Result<(Arc<OneShotNetwork>, Vec<usize>), CliError> {
     let plan = Plan::new(&stored.model.network)?;
@@ -141,9 +144,9 @@ pub(super) fn simulate(
     let network = OneShotNetwork::new(profile, &plan, &weights, bound, DEFAULT_HALF_RANGE)?;
     let network = Arc::new(network);
     let simulation = Simulation::new(Arc::clone(&network), &biases)?;
-    let classes = (0..test.len()).into_par_iter().map(|index| {
+    let classes = inputs.par_iter().enumerate().map(|(index, input)| {
         let mut rng = ChaCha20Rng::seed_from_u64(index as u64);
-        simulation.classify(&pixels(test, index), noise, &mut rng)
+        simulation.classify(input, noise, &mut rng)
     });
     Ok((network, classes.collect()))
 }
