@@ -14,8 +14,11 @@ const END: &str = "\"}";
 /// What the first line of a chain names as the line before.
 const NONE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Longest line, bytes; names are bounded, so no service writes one.
+/// Longest line, bytes: that of an event whose fields are all cut and all escaped stays below.
 pub(crate) const MAX_LINE: usize = 16 << 10;
+/// Most bytes of a field. Names are shorter; what a caller makes up, as the path of an RPC that does
+/// not exist, need not be.
+const MAX_FIELD: usize = 256;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,11 +98,22 @@ impl Link {
 }
 
 impl Event {
+    /// With every field cut to what a line has room for.
+    fn bounded(mut self) -> Self {
+        let Self { what: _, service, request, rpc, tenant, credential, object, outcome } =
+            &mut self;
+        for field in [service, request, rpc, tenant, credential, object, outcome] {
+            field.truncate(field.floor_char_boundary(MAX_FIELD));
+        }
+        self
+    }
+
     /// Its line, with the line break, and the place after it.
     pub(crate) fn line(self, at: &Link) -> Result<(String, Link), serde_json::Error> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let unix_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        let line = Line { number: at.next, unix_ms, event: self, previous: at.hash.clone() };
+        let event = self.bounded();
+        let line = Line { number: at.next, unix_ms, event, previous: at.hash.clone() };
         let mut text = serde_json::to_string(&line)?;
         // The brace at the end comes after the hash.
         text.pop();

@@ -222,3 +222,28 @@ async fn rejects_a_file_of_another_writer_and_one_that_is_no_log() {
     fs::write(&path, "").unwrap();
     assert_eq!(checked(&path), Err(VerifyError::Empty));
 }
+
+/// What a caller makes up has no room to make a line that nobody reads.
+#[tokio::test]
+async fn lines_stay_readable_whatever_a_caller_makes_up() {
+    let (_directory, path) = place();
+    let log = open(&path);
+    for odd in ["x".repeat(1 << 16), "\u{1}".repeat(1 << 16), "é\"\\".repeat(1 << 14)] {
+        let event = Event {
+            what: What::Denied,
+            service: odd.clone(),
+            request: odd.clone(),
+            rpc: odd.clone(),
+            tenant: odd.clone(),
+            credential: odd.clone(),
+            object: odd.clone(),
+            outcome: odd,
+        };
+        log.record(event).await.unwrap();
+    }
+    close(log, &path).await;
+    assert_eq!(checked(&path).unwrap().lines, 4);
+    // A service that is started again goes on.
+    close(open(&path), &path).await;
+    assert_eq!(checked(&path).unwrap().lines, 5);
+}
