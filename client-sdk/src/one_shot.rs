@@ -135,14 +135,7 @@ impl OneShot {
         read_key: Arc<ReadKey>,
         memory: Memory,
     ) -> Result<Self, ClientError> {
-        memory.admit(&ModelId::parse(read_key.model().model.as_str())?)?;
-        let (guard, counter) = (Arc::new(Guard::new(memory)), Arc::new(Counter::default()));
-        let opener = Opener {
-            inference: client.inference.clone(),
-            counter: Arc::clone(&counter),
-            read_key,
-            guard: Arc::clone(&guard),
-        };
+        let opener = Opener::remembering(client, read_key, memory)?;
         let (opened, has_biases) = opener.newest().await?;
         let opened = Arc::new(opened);
         let (stem, layout) = (PublicStem::new(&opened.plan)?, QueryLayout::new(&opened.plan)?);
@@ -150,7 +143,7 @@ impl OneShot {
             put_biases(client, &key, &opened).await?;
         }
         let model = Described { opened, stem, layout, fingerprint: String::new() };
-        let inference = client.inference.clone();
+        let Opener { inference, counter, guard, .. } = opener;
         Ok(Self { inference, counter, model: Arc::new(model), key, guard, canaries: None })
     }
 

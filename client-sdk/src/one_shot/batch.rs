@@ -22,6 +22,7 @@ use sphinx_wire::training::{
     BiasForm, Form, Geometries, MAX_BLOCKS, forward_budget, forward_input_scale, profile,
 };
 use tonic::Status;
+use zeroize::Zeroizing;
 
 use self::single::SingleLayer;
 use self::stream::BatchRows;
@@ -103,17 +104,11 @@ impl Batches {
         read_key: Arc<ReadKey>,
         memory: Memory,
     ) -> Result<Self, ClientError> {
-        memory.admit(&ModelId::parse(read_key.model().model.as_str())?)?;
-        let (guard, counter) = (Arc::new(Guard::new(memory)), Arc::new(Counter::default()));
-        let opener = Opener {
-            inference: client.inference.clone(),
-            counter: Arc::clone(&counter),
-            read_key,
-            guard: Arc::clone(&guard),
-        };
+        let opener = Opener::remembering(client, read_key, memory)?;
         let (opened, _) = opener.newest().await?;
         let model = Arc::new(offload(move || Layer::new(opened)).await??);
-        Ok(Self { inference: client.inference.clone(), counter, guard, model })
+        let Opener { inference, counter, guard, .. } = opener;
+        Ok(Self { inference, counter, guard, model })
     }
 
     /// The model.
@@ -169,42 +164,45 @@ impl Batches {
             let images: Vec<Vec<f32>> =
                 images.iter().map(|image| image.as_ref().to_vec()).collect();
             let features = offload(move || pack::features(&model, images)).await??;
-            predictions.extend(self.some(&features).await?);
-        }
-        Ok(predictions)
-    }
-
-    /// The same for what the network's public stem made of images: `features` has those of image
-    /// after image.
-    ///
-    /// # Errors
-    /// As [`Batches::infer`].
-    pub async fn infer_features(
-        &self,
-        features: &[impl AsRef<[f32]> + Sync],
-    ) -> Result<Vec<Prediction>, ClientError> {
-        let expected = self.model.product.map.inputs();
-        if let Some(got) = features.iter().map(|row| row.as_ref().len()).find(|&n| n != expected) {
-            return Err(RecognitionError::ImageSize { got, expected }.into());
-        }
-        let mut predictions = Vec::with_capacity(features.len());
-        for features in features.chunks(self.images_per_request()) {
             predictions.extend(self.some(features).await?);
         }
         Ok(predictions)
     }
 
-    /// One request, or one per image where that is less to send.
-    async fn some<F: AsRef<[f32]> + Sync>(
+    /// The same for what the network's public stem made of images.
+    ///
+    /// # Errors
+    /// As [`Batches::infer`].
+    pub async fn infer_features(
         &self,
-        features: &[F],
+        features: Vec<Vec<f32>>,
     ) -> Result<Vec<Prediction>, ClientError> {
-        let map = &self.model.product.map;
-        if features.len() > self.fewest() {
-            return self.request(pack::blocks(features, map.inputs())?).await;
+        let expected = self.model.product.map.inputs();
+        if let Some(got) = features.iter().map(Vec::len).find(|&n| n != expected) {
+            return Err(RecognitionError::ImageSize { got, expected }.into());
         }
-        let singles = features.iter().map(|features| self.single(features.as_ref()));
-        stream_of(singles).buffered(UNDER_WAY).try_collect().await
+        let mut predictions = Vec::with_capacity(features.len());
+        let mut rest = features.into_iter().map(Zeroizing::new);
+        loop {
+            let some: Vec<_> = rest.by_ref().take(self.images_per_request()).collect();
+            if some.is_empty() {
+                return Ok(predictions);
+            }
+            predictions.extend(self.some(some).await?);
+        }
+    }
+
+    /// One request, or one per image where that is less to send.
+    async fn some(
+        &self,
+        features: Vec<Zeroizing<Vec<f32>>>,
+    ) -> Result<Vec<Prediction>, ClientError> {
+        if features.len() <= self.fewest() {
+            let singles = features.into_iter().map(|features| self.single(features));
+            return stream_of(singles).buffered(UNDER_WAY).try_collect().await;
+        }
+        let inputs = self.model.product.map.inputs();
+        self.request(offload(move || pack::blocks(&features, inputs)).await??).await
     }
 
     /// Images for which a block of 2048 is no more to send than image after image.
@@ -234,7 +232,10 @@ impl Batches {
             }
         };
         match self.inference.call(attempt).await?? {
-            Checked::Right(tensors) => Ok(pack::predictions(&tensors, images.images)),
+            Checked::Right(tensors) => {
+                let count = images.images;
+                offload(move || pack::predictions(&tensors, count)).await
+            }
             Checked::Wrong(_) => {
                 let this = self.clone();
                 Err(offload(move || this.reject()).await?)

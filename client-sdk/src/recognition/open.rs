@@ -16,8 +16,10 @@ use sphinx_wire::state::WeightState;
 use tonic::Status;
 use zeroize::Zeroizing;
 
+use crate::client::SphinxClient;
 use crate::connection::Connection;
 use crate::error::{ClientError, RecognitionError, StateError};
+use crate::memory::Memory;
 use crate::recognition::guard::Guard;
 use crate::recognition::model::{IntegerModel, OpenedVersion};
 use crate::recognition::offload::offload;
@@ -38,6 +40,17 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
+    /// For the read key's model, unless the memory forbids it.
+    pub fn remembering(
+        client: &SphinxClient,
+        read_key: Arc<ReadKey>,
+        memory: Memory,
+    ) -> Result<Self, ClientError> {
+        memory.admit(&ModelId::parse(read_key.model().model.as_str())?)?;
+        let (counter, guard) = (Arc::new(Counter::default()), Arc::new(Guard::new(memory)));
+        Ok(Self { inference: client.inference.clone(), counter, read_key, guard })
+    }
+
     /// Opens a version, or the newest. For that the service is asked twice: for the description
     /// and, unless the version is known, for the weights.
     ///

@@ -14,7 +14,6 @@ use crate::client::SphinxClient;
 use crate::connection::Connection;
 use crate::error::{ClientError, RecognitionError};
 use crate::memory::Memory;
-use crate::recognition::guard::Guard;
 use crate::recognition::model::IntegerModel;
 use crate::recognition::open::{DESCRIBE_DEADLINE, Opener};
 use crate::traffic::Counter;
@@ -79,15 +78,8 @@ impl Recogniser {
         read_key: Arc<ReadKey>,
         memory: Memory,
     ) -> Result<Self, ClientError> {
-        memory.admit(&ModelId::parse(read_key.model().model.as_str())?)?;
-        let inference = client.inference.clone();
-        let counter = Arc::new(Counter::default());
-        let opener = Opener {
-            inference: inference.clone(),
-            counter: Arc::clone(&counter),
-            read_key,
-            guard: Arc::new(Guard::new(memory)),
-        };
+        let opener = Opener::remembering(client, read_key, memory)?;
+        let (inference, counter) = (opener.inference.clone(), Arc::clone(&opener.counter));
         let model = opener.open(None, None).await?;
         Ok(Self { inference, model, counter, opener, round_deadline: ROUND_DEADLINE })
     }

@@ -7,18 +7,19 @@ use bytes::Bytes;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_gradient::Tensor;
-use sphinx_linalg::{Profile, SLOTS};
+use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::TrainingRule;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_proto::v1::{self, Commit, OpenSession, ParameterSet, TrainingProfile};
+use sphinx_proto::v1::{self, Commit, OpenSession, ParameterSet};
 use sphinx_proto::{KeyId, ModelId, SessionId};
 use sphinx_secret::RootKey;
 use sphinx_wire::commit;
 use sphinx_wire::sealed as wire;
 use sphinx_wire::training::{
-    Form, Geometries, StageIntegers, backward_budget, forward_budget, working_sha256,
+    Form, Geometries, StageIntegers, backward_budget, forward_budget, profile_message,
+    working_sha256,
 };
 use tokio::runtime::Handle;
 
@@ -376,11 +377,7 @@ fn opening(options: &SessionOptions, form: Form) -> OpenSession {
         key_id: options.key_id.to_string(),
         session_id: options.session_id.0.to_vec().into(),
         parameter_set: ParameterSet::Glwe2048V1.into(),
-        profile: match form.profile {
-            Profile::Glwe2048T32 => TrainingProfile::Glwe2048T32,
-            Profile::Glwe1024T24 => TrainingProfile::Glwe1024T24,
-        }
-        .into(),
+        profile: profile_message(form.profile).into(),
         optimizer: Some((&options.rule).into()),
         biases: match form.biases {
             BiasForm::AtHome => v1::BiasForm::AtHome,

@@ -12,7 +12,7 @@ mod query;
 
 pub use keys::{EvaluationKeyError, EvaluationKeys, LookupKeys, MAX_KEY_BYTES, PackingKey};
 pub use layout::{LayoutError, MAX_CIPHERTEXTS, QUERY_WIDTH, QueryLayout};
-pub use linear::{LinearQuery, LinearResult, bytes as linear_bytes};
+pub use linear::{LinearQuery, LinearResult};
 pub use parameters::{Gadget, OneShotProfile, Parameters, lwe_noise_bound_log2};
 pub use query::{
     ANSWER_BODY_WIDTH, ANSWER_MASK_WIDTH, Answer, Query, QueryError, logit_coefficient,

@@ -29,6 +29,18 @@ pub struct LinearResult {
 }
 
 impl LinearQuery {
+    /// A query without ciphertexts.
+    pub fn empty() -> Self {
+        Self { seeds: Vec::new(), bodies: Vec::new() }
+    }
+
+    /// Adds the next ciphertext: the seed of its mask, and as many words of its body as the input
+    /// takes.
+    pub fn push(&mut self, seed: [u8; SEED_BYTES], body: &[u32]) {
+        self.seeds.extend(seed);
+        self.bodies.extend(bytes(body));
+    }
+
     /// Bytes of a query's bodies.
     pub fn body_bytes(layout: &QueryLayout) -> usize {
         layout.len() * WIDTH.bytes()
@@ -84,8 +96,7 @@ impl LinearResult {
     }
 }
 
-/// Words in wire form.
-pub fn bytes(words: &[u32]) -> Vec<u8> {
+fn bytes(words: &[u32]) -> Vec<u8> {
     let mut bytes = vec![0; words.len() * WIDTH.bytes()];
     pack(words, WIDTH, &mut bytes);
     bytes

@@ -3,7 +3,7 @@
 //! checked over the integers.
 
 use rand::CryptoRng;
-use sphinx_evaluation_keys::{LinearQuery, LinearResult, QueryLayout, linear_bytes};
+use sphinx_evaluation_keys::{LinearQuery, LinearResult, QueryLayout};
 use sphinx_linalg::{POLYNOMIAL_SIZE, SEED_BYTES, Seed, expand_mask};
 use zeroize::Zeroizing;
 
@@ -27,10 +27,8 @@ impl SecretKey {
         if got != expected {
             return Err(OneShotError::Input { got, expected });
         }
-        let (mut query, mut noisy) = (
-            LinearQuery { seeds: Vec::new(), bodies: Vec::new() },
-            Zeroizing::new(Vec::with_capacity(integers.len())),
-        );
+        let (mut query, mut noisy) =
+            (LinearQuery::empty(), Zeroizing::new(Vec::with_capacity(integers.len())));
         let mut message = Zeroizing::new(vec![0u32; POLYNOMIAL_SIZE]);
         let (mut scratch, mut transform) =
             (Scratch::default(), Zeroizing::new(vec![0; POLYNOMIAL_SIZE]));
@@ -43,8 +41,7 @@ impl SecretKey {
             let mut noise_key = Zeroizing::new([0; SEED_BYTES]);
             rng.fill_bytes(noise_key.as_mut());
             let body = self.encrypt_row(&message[..], Seed(seed), &noise_key, &mut scratch);
-            query.seeds.extend(seed);
-            query.bodies.extend(linear_bytes(&body[..integers.len()]));
+            query.push(seed, &body[..integers.len()]);
             let mut phase = Zeroizing::new(body.to_vec());
             let mut mask = vec![0; POLYNOMIAL_SIZE];
             expand_mask(Seed(seed), &mut mask);

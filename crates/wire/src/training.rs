@@ -11,9 +11,35 @@ pub mod profile;
 
 use sphinx_linalg::Profile;
 use sphinx_network::Stage;
+use sphinx_proto::ConversionError;
+use sphinx_proto::v1::TrainingProfile;
 use sphinx_quantise::TrainingBudget;
 
 pub use self::integers::{BiasForm, Form, Geometries, StageIntegers, working_sha256};
+
+/// A profile as messages have it.
+pub const fn profile_message(profile: Profile) -> TrainingProfile {
+    match profile {
+        Profile::Glwe2048T32 => TrainingProfile::Glwe2048T32,
+        Profile::Glwe1024T24 => TrainingProfile::Glwe1024T24,
+    }
+}
+
+/// The profile of a message.
+///
+/// # Errors
+/// [`ConversionError::Value`] for a number that stands for none.
+pub fn profile_of_message(value: i32) -> Result<Profile, ConversionError> {
+    match TrainingProfile::try_from(value) {
+        Ok(TrainingProfile::Glwe2048T32) => Ok(Profile::Glwe2048T32),
+        Ok(TrainingProfile::Glwe1024T24) => Ok(Profile::Glwe1024T24),
+        Err(_) => Err(ConversionError::Value {
+            field: "profile",
+            got: value.to_string(),
+            expected: "TRAINING_PROFILE_GLWE_2048_T32 (0) or TRAINING_PROFILE_GLWE_1024_T24 (1)",
+        }),
+    }
+}
 
 /// X: integers per unit of a stage's largest input. With the weights' share of the range this
 /// balances, for layers of a few hundred taps, the noise of encryption against the rounding of

@@ -17,7 +17,8 @@ pub struct InferenceLimits {
     /// Memory for tenants' evaluation keys, bytes: about 100 MB each. Beyond it the keys used least
     /// recently are dropped and fetched again when they are needed.
     pub max_key_bytes: u64,
-    /// Memory for models prepared for one-shot recognition, bytes.
+    /// Memory for models prepared for one-shot recognition, bytes: those whose logits are packed,
+    /// and as much again for linear ones whose are not.
     pub max_one_shot_model_bytes: u64,
     /// One-shot recognitions computed at once, each on all compute threads; sixteen more wait. Each
     /// may hold keys that fell out of the cache while it runs.

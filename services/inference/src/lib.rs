@@ -14,6 +14,7 @@ mod models;
 mod one_shot;
 mod rpc;
 mod service;
+mod units;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

@@ -5,6 +5,8 @@ use sphinx_features::PublicStem;
 use sphinx_he_common::{Instance, Model, Outcome, SubmissionError};
 use sphinx_network::apply_steps;
 
+use crate::keys;
+
 const FILE: &str = "intermediate/features.bin";
 
 /// Deskews images and takes their scattering transform.
@@ -39,7 +41,7 @@ pub fn compute(instance: Instance, model: &Model) -> Outcome<()> {
     );
     let rows: Vec<Vec<f32>> = rows.collect::<Outcome<_>>()?;
     let bytes: Vec<u8> = rows.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
-    instance.write(FILE, &bytes)
+    keys::secret(instance, FILE, &bytes)
 }
 
 /// The features of every image.

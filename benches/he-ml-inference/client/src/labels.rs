@@ -2,12 +2,14 @@
 
 use sphinx_he_common::{Instance, Model, Outcome};
 
+use crate::keys;
+
 const FILE: &str = "intermediate/logits.bin";
 
 /// Keeps the logits of every image.
 pub fn keep(instance: Instance, logits: &[Vec<f32>]) -> Outcome<()> {
     let bytes: Vec<u8> = logits.iter().flatten().flat_map(|logit| logit.to_le_bytes()).collect();
-    instance.write(FILE, &bytes)
+    keys::secret(instance, FILE, &bytes)
 }
 
 /// Writes the label of every image, one a line.

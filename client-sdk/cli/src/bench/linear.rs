@@ -120,7 +120,7 @@ pub async fn measure(
     let batches = Batches::new(&client, read_key).await?;
     let before = batches.traffic();
     let started = Instant::now();
-    let seen = batches.infer_features(&features.rows).await?;
+    let seen = batches.infer_features(features.rows).await?;
     let seconds = started.elapsed().as_secs_f64();
     let traffic = batches.traffic();
     let count = seen.len() as f64;

@@ -35,8 +35,8 @@ pub(super) fn features(
 }
 
 /// From image after image to feature after feature; slots without an image are zero.
-pub(super) fn blocks<F: AsRef<[f32]> + Sync>(
-    features: &[F],
+pub(super) fn blocks(
+    features: &[Zeroizing<Vec<f32>>],
     inputs: usize,
 ) -> Result<Packed, ClientError> {
     let mut blocks = Vec::new();
@@ -44,7 +44,7 @@ pub(super) fn blocks<F: AsRef<[f32]> + Sync>(
         let mut block = Tensor::zeros(inputs, SLOTS)?;
         let rows = block.as_mut_slice().par_chunks_exact_mut(SLOTS).enumerate();
         rows.for_each(|(row, slots)| {
-            slots.iter_mut().zip(images).for_each(|(slot, image)| *slot = image.as_ref()[row]);
+            slots.iter_mut().zip(images).for_each(|(slot, image)| *slot = image[row]);
         });
         blocks.push(block);
     }

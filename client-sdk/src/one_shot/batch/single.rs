@@ -1,5 +1,7 @@
 //! One image at a time, checked like a batch: what is cheaper for a few images.
 
+use std::sync::Arc;
+
 use rand::CryptoRng;
 use sphinx_check::{Limbs, project, random, reduce};
 use sphinx_evaluation_keys::{LinearQuery, LinearResult, QueryLayout};
@@ -94,12 +96,14 @@ impl SingleLayer {
 
 impl Batches {
     /// One image by its features.
-    pub(super) async fn single(&self, features: &[f32]) -> Result<Prediction, ClientError> {
+    pub(super) async fn single(
+        &self,
+        features: Zeroizing<Vec<f32>>,
+    ) -> Result<Prediction, ClientError> {
         self.guard.admit()?;
-        let layer = &self.model.single;
-        let asked = layer.ask(features, &mut secure_rng())?;
-        let OpenedVersion { model_id, key_id, incarnation, version, biases, .. } =
-            &self.model.opened;
+        let model = Arc::clone(&self.model);
+        let asked = offload(move || model.single.ask(&features, &mut secure_rng())).await??;
+        let OpenedVersion { model_id, key_id, incarnation, version, .. } = &self.model.opened;
         let LinearQuery { seeds, bodies } = &asked.query;
         let request = InferLinearRequest {
             model_id: model_id.to_string(),
@@ -121,12 +125,14 @@ impl Batches {
             return Err(RecognitionError::VersionMismatch { got, expected: *version }.into());
         }
         let result = LinearResult { masks: masks.into(), bodies: bodies.into() };
-        match layer.open(&asked, &result, &biases[0])? {
-            Ok(logits) => Ok(Prediction::new(logits)),
-            Err(WrongProduct) => {
-                let this = self.clone();
-                Err(offload(move || this.reject()).await?)
+        let this = self.clone();
+        let opened = move || {
+            let (layer, biases) = (&this.model.single, &this.model.opened.biases[0]);
+            match layer.open(&asked, &result, biases)? {
+                Ok(logits) => Ok(Prediction::new(logits)),
+                Err(WrongProduct) => Err(this.reject()),
             }
-        }
+        };
+        offload(opened).await?
     }
 }

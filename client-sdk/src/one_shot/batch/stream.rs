@@ -1,15 +1,18 @@
 //! The stream of one request, used from a blocking thread.
 
+use std::sync::Arc;
+
 use sphinx_channel::TenantChannel;
-use sphinx_linalg::Profile;
+use sphinx_linalg::SEED_BYTES;
 use sphinx_proto::v1::infer_batch_request::Part;
 use sphinx_proto::v1::infer_batch_response::Part as Reply;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::v1::{
     InferBatchHeader, InferBatchRequest, InferBatchResponse, InferBatchResult, InputRows,
-    OutputRows, TrainingProfile,
+    OutputRows,
 };
 use sphinx_wire::rows::{AwaitedRows, training_rows};
+use sphinx_wire::training::profile_message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -27,7 +30,7 @@ const WAITING: usize = 4;
 /// Both directions of an open request.
 pub(super) struct BatchRows {
     connection: Connection,
-    counter: std::sync::Arc<Counter>,
+    counter: Arc<Counter>,
     /// Gone once all inputs are sent: the service waits for the end of the stream.
     requests: Option<mpsc::Sender<InferBatchRequest>>,
     replies: mpsc::Receiver<Result<InferBatchResponse, Status>>,
@@ -52,7 +55,7 @@ impl BatchRows {
             key_id: key_id.to_string(),
             version: *version,
             incarnation: incarnation.clone(),
-            profile: code(profile).into(),
+            profile: profile_message(profile).into(),
             blocks: blocks as u32,
         });
         let request = InferBatchRequest { part: Some(header) };
@@ -73,7 +76,7 @@ impl BatchRows {
         let awaited = AwaitedRows::new(training_rows(profile), outputs, blocks * profile.bodies());
         Ok(Self {
             connection: batches.inference.clone(),
-            counter: std::sync::Arc::clone(&batches.counter),
+            counter: Arc::clone(&batches.counter),
             requests: Some(requests),
             replies,
             version: *version,
@@ -114,8 +117,7 @@ impl RowServer for BatchRows {
 
     fn send(&mut self, rows: UploadRows) -> Result<(), ClientError> {
         let UploadRows { first_row, seeds, bodies } = rows;
-        let bytes = bodies.len() / (seeds.len() / sphinx_linalg::SEED_BYTES).max(1);
-        let end = first_row + bodies.len() / bytes.max(1);
+        let end = first_row + seeds.len() / SEED_BYTES;
         let input = Part::Input(InputRows { first_row: first_row as u32, seeds, bodies });
         let request = InferBatchRequest { part: Some(input) };
         self.counter.sent(&request);
@@ -143,13 +145,5 @@ impl RowServer for BatchRows {
         let taken = self.awaited.take(&rows, masks.len(), bodies.len());
         taken.map_err(|wrong| self.connection.mismatch(wrong))?;
         Ok(Some(ResultRows { rows, masks, bodies }))
-    }
-}
-
-/// A profile as messages have it.
-fn code(profile: Profile) -> TrainingProfile {
-    match profile {
-        Profile::Glwe2048T32 => TrainingProfile::Glwe2048T32,
-        Profile::Glwe1024T24 => TrainingProfile::Glwe1024T24,
     }
 }

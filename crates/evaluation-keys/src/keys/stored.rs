@@ -193,3 +193,74 @@ impl StoredBootstrappingKey {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tfhe::core_crypto::commons::math::random::Seed;
+    use tfhe::core_crypto::prelude::{GlweCiphertextCount, LweDimension};
+
+    use super::*;
+
+    /// Keys as they were written while all of them could look activations up.
+    #[derive(Serialize, Deserialize, Versionize)]
+    #[versionize(EarlierVersions)]
+    struct Earlier {
+        profile: String,
+        bootstrapping: StoredBootstrappingKey,
+        key_switching: SeededLweKeyswitchKeyOwned<u32>,
+        packing: PackingKey,
+    }
+
+    #[allow(dead_code, reason = "named by the derived code alone")]
+    #[derive(VersionsDispatch)]
+    enum EarlierVersions {
+        V0(Earlier),
+    }
+
+    impl tfhe::named::Named for Earlier {
+        const NAME: &'static str = TYPE_NAME;
+    }
+
+    #[test]
+    fn keys_of_the_first_form_are_read() {
+        let parameters = OneShotProfile::Standard.parameters();
+        let (size, small) = (
+            PolynomialSize(sphinx_linalg::POLYNOMIAL_SIZE),
+            LweDimension(parameters.small_dimension),
+        );
+        let (bootstrapping, switching) = (parameters.bootstrapping, parameters.key_switching);
+        let bootstrapping = SeededLweBootstrapKeyOwned::new(
+            7u64 << 20,
+            GlweSize(2),
+            size,
+            bootstrapping.base(),
+            bootstrapping.level_count(),
+            small,
+            Seed(1).into(),
+            CiphertextModulus::new_native(),
+        );
+        let key_switching = SeededLweKeyswitchKeyOwned::new(
+            9u32,
+            switching.base(),
+            switching.level_count(),
+            LweDimension(size.0),
+            small,
+            Seed(2).into(),
+            CiphertextModulus::new_native(),
+        );
+        let count = GlweCiphertextCount(parameters.automorphisms() * parameters.packing.levels);
+        let native = CiphertextModulus::new_native();
+        let packing = PackingKey::new(11, GlweSize(2), size, count, Seed(3).into(), native);
+        let earlier = Earlier {
+            profile: "standard".to_owned(),
+            bootstrapping: StoredBootstrappingKey::pack(&bootstrapping),
+            key_switching: key_switching.clone(),
+            packing: packing.clone(),
+        };
+        let mut bytes = Vec::new();
+        safe_serialize(&earlier, &mut bytes, MAX_KEY_BYTES as u64).unwrap();
+        let read = EvaluationKeys::from_bytes(&bytes).unwrap();
+        let lookup = Some(LookupKeys { bootstrapping, key_switching });
+        assert!(read == EvaluationKeys::new(lookup, packing).unwrap(), "other keys came back");
+    }
+}

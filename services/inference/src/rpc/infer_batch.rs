@@ -7,10 +7,10 @@ use std::sync::Arc;
 use futures::StreamExt;
 use sphinx_linalg::{PackedMap, Profile};
 use sphinx_proto::v1::infer_batch_request::Part;
-use sphinx_proto::v1::{InferBatchHeader, InferBatchRequest, TrainingProfile};
+use sphinx_proto::v1::{InferBatchHeader, InferBatchRequest};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, next_message};
 use sphinx_runtime::{Compute, Object, Principal};
-use sphinx_wire::training::{MAX_BLOCKS, MAX_EVALUATION_ROWS};
+use sphinx_wire::training::{MAX_BLOCKS, MAX_EVALUATION_ROWS, profile_of_message};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -74,23 +74,14 @@ fn header(first: Option<InferBatchRequest>) -> Result<InferBatchHeader, Inferenc
 impl Batch {
     fn parse(tenant: TenantId, header: InferBatchHeader) -> Result<Self, ConversionError> {
         let InferBatchHeader { model_id, key_id, version, incarnation, profile, blocks } = header;
-        let profile = match TrainingProfile::try_from(profile) {
-            Ok(TrainingProfile::Glwe2048T32) => Profile::Glwe2048T32,
-            Ok(TrainingProfile::Glwe1024T24) => Profile::Glwe1024T24,
-            Err(_) => {
-                let expected = "TRAINING_PROFILE_GLWE_2048_T32 or TRAINING_PROFILE_GLWE_1024_T24";
-                let got = profile.to_string();
-                return Err(ConversionError::Value { field: "profile", got, expected });
-            }
-        };
+        let profile = profile_of_message(profile)?;
         let version = VersionId::parse(tenant, model_id, &incarnation, version)?;
         Ok(Self { version, key_id: KeyId::parse(key_id)?, profile, blocks })
     }
 }
 
 impl Reservation {
-    /// Reserves the memory of a batch: its inputs, and as much again for the results of all units
-    /// under way, which have fewer rows.
+    /// Reserves the memory of a batch: its inputs. The results under way are some megabytes.
     fn new(
         service: &InferenceService,
         batch: &Batch,

@@ -1,8 +1,6 @@
 //! `InferLinear`: the one layer of a linear network on one image.
 
-use std::sync::atomic::AtomicBool;
-
-use sphinx_bootstrap::{Control, LinearLayer};
+use sphinx_bootstrap::LinearLayer;
 use sphinx_evaluation_keys::LinearQuery;
 use sphinx_linalg::{LinearMap, Profile};
 use sphinx_proto::v1::{InferLinearRequest, InferLinearResponse};
@@ -56,10 +54,7 @@ async fn answer(
         compute.run(lower).await?
     };
     let layer = service.linear.get_or_make(wanted.clone(), make).await?;
-    let evaluate = move || {
-        let going_on = AtomicBool::new(false);
-        layer.evaluate(&query, &Control::new(&going_on, &|_| ()))
-    };
+    let evaluate = move || layer.evaluate(&query);
     let result = compute.run(evaluate).await?.map_err(InferenceError::Query)?;
     Ok(InferLinearResponse { version, masks: result.masks.into(), bodies: result.bodies.into() })
 }

@@ -19,9 +19,7 @@ use crate::error::InferenceError;
 use crate::model::LoadedStage;
 use crate::models::VersionId;
 use crate::service::{InferenceService, PrepareStream};
-
-/// Units of results under way per compute thread: one in work, one ready to be sent.
-const UNITS_PER_THREAD: usize = 2;
+use crate::units::under_way;
 
 /// Which stage of which version to apply to rows that follow.
 struct Preparation {
@@ -86,7 +84,7 @@ impl Reservation {
     ) -> Result<Self, InferenceError> {
         let (compute, limit) = (service.compute.of(tenant), service.max_rows);
         let units = stage.cipher.units(ROW_WORDS).len().max(1);
-        let under_way = (UNITS_PER_THREAD * compute.width()).min(units);
+        let under_way = under_way(&compute).min(units);
         let got = stage.inputs() + 2 * under_way * stage.outputs().div_ceil(units);
         let rows = u32::try_from(got).unwrap_or(u32::MAX);
         if rows > limit {
@@ -98,9 +96,5 @@ impl Reservation {
                 Err(InferenceError::Busy { got, limit })
             }
         }
-    }
-
-    fn units_under_way(&self) -> usize {
-        UNITS_PER_THREAD * self.compute.width()
     }
 }

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sphinx_linalg::Profile;
 use sphinx_models::{CommitId, ModelMeta, ModelVersion, StoredNetwork, VersionHashes};
 use sphinx_network::Linear;
 use sphinx_optimizer::TrainingRule;
-use sphinx_proto::v1::{self, Model, OpenSession, SessionOpened, TrainingProfile, VersionState};
+use sphinx_proto::v1::{self, Model, OpenSession, SessionOpened, VersionState};
 use sphinx_proto::{ConversionError, KeyId, ModelId, SessionId, TenantId, conversion};
 use sphinx_runtime::Principal;
 use sphinx_wire::state::{Hash, WeightState};
-use sphinx_wire::training::{BiasForm, Form, Geometries, working_sha256};
+use sphinx_wire::training::{BiasForm, Form, Geometries, profile_of_message, working_sha256};
 
 use crate::error::TrainerError;
 use crate::service::{TrainerService, described, network};
@@ -57,7 +56,7 @@ impl Session {
         open: OpenSession,
     ) -> Result<Self, TrainerError> {
         conversion::parameter_set(open.parameter_set)?;
-        let profile = training_profile(open.profile)?;
+        let profile = profile_of_message(open.profile)?;
         let id = SessionId::try_from(open.session_id.as_ref())?;
         let model_id = ModelId::parse(open.model_id)?;
         let key_id = KeyId::parse(open.key_id)?;
@@ -110,19 +109,6 @@ impl Session {
     /// The linear layer of each stage.
     pub fn layers(&self) -> impl Iterator<Item = &Linear> {
         self.geometries.plan().stages.iter().map(|stage| &stage.linear)
-    }
-}
-
-/// The profile of a session's ciphertexts.
-fn training_profile(value: i32) -> Result<Profile, ConversionError> {
-    match TrainingProfile::try_from(value) {
-        Ok(TrainingProfile::Glwe2048T32) => Ok(Profile::Glwe2048T32),
-        Ok(TrainingProfile::Glwe1024T24) => Ok(Profile::Glwe1024T24),
-        Err(_) => Err(ConversionError::Value {
-            field: "profile",
-            got: value.to_string(),
-            expected: "TRAINING_PROFILE_GLWE_2048_T32 (0) or TRAINING_PROFILE_GLWE_1024_T24 (1)",
-        }),
     }
 }
 

@@ -1,7 +1,5 @@
 //! The answer to `InferBatch`: the header, then result rows as they are finished.
 
-use std::sync::Arc;
-
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use sphinx_linalg::{CipherMatrix, Unit, Upload};
 use sphinx_proto::conversion::required;
@@ -14,9 +12,7 @@ use tonic::{Status, Streaming};
 
 use super::Reservation;
 use crate::error::InferenceError;
-
-/// Units of results under way per compute thread: one in work, one ready to be sent.
-const UNITS_PER_THREAD: usize = 2;
+use crate::units::answers;
 
 pub(super) fn stream(
     reservation: Reservation,
@@ -26,7 +22,7 @@ pub(super) fn stream(
     let head = reply(Reply::Result(InferBatchResult { version, rows }));
     let results = async move {
         let inputs = receive(&reservation, parts).await?;
-        Ok::<_, Status>(results(Arc::new(reservation), Arc::new(inputs)))
+        Ok::<_, Status>(results(reservation, inputs))
     };
     stream::once(std::future::ready(Ok(head))).chain(stream::once(results).try_flatten())
 }
@@ -60,22 +56,14 @@ async fn receive(
     Ok(upload.finish().map_err(InferenceError::from)?)
 }
 
-/// Result rows, unit by unit; a bounded number of units is computed ahead of what the client reads.
+/// Result rows, unit by unit.
 fn results(
-    reservation: Arc<Reservation>,
-    inputs: Arc<CipherMatrix<u32>>,
+    reservation: Reservation,
+    inputs: CipherMatrix<u32>,
 ) -> impl Stream<Item = Result<InferBatchResponse, Status>> + Send + 'static {
-    let units = reservation.product.units(inputs.columns());
-    let ahead = UNITS_PER_THREAD * reservation.compute.width();
-    let compute = move |unit: Unit| {
-        let (reservation, inputs) = (Arc::clone(&reservation), Arc::clone(&inputs));
-        async move {
-            let pool = reservation.compute.clone();
-            let result = pool.run(move || output(&reservation, &unit, &inputs)).await;
-            Ok(result.map_err(InferenceError::from)??)
-        }
-    };
-    stream::iter(units).map(compute).buffer_unordered(ahead)
+    let (compute, units) =
+        (reservation.compute.clone(), reservation.product.units(inputs.columns()));
+    answers(compute, units, move |unit| output(&reservation, unit, &inputs))
 }
 
 fn output(

@@ -1,7 +1,5 @@
 //! The answer to `Prepare`: the header, then result rows as they are finished.
 
-use std::sync::Arc;
-
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use sphinx_linalg::{CipherMatrix, ROW_WORDS, Unit};
 use sphinx_proto::v1::prepare_response::Part;
@@ -11,6 +9,7 @@ use tonic::{Status, Streaming};
 
 use super::{Reservation, upload};
 use crate::error::InferenceError;
+use crate::units::answers;
 
 pub(super) fn stream(
     reservation: Reservation,
@@ -19,7 +18,7 @@ pub(super) fn stream(
     let head = head(&reservation);
     let results = async move {
         let inputs = upload::receive(&reservation, parts).await?;
-        Ok::<_, Status>(results(Arc::new(reservation), Arc::new(inputs)))
+        Ok::<_, Status>(results(reservation, inputs))
     };
     stream::once(std::future::ready(Ok(head))).chain(stream::once(results).try_flatten())
 }
@@ -32,21 +31,13 @@ fn head(reservation: &Reservation) -> PrepareResponse {
     PrepareResponse { part: Some(result) }
 }
 
-/// Result rows, unit by unit; a bounded number of units is computed ahead of what the client reads.
+/// Result rows, unit by unit.
 fn results(
-    reservation: Arc<Reservation>,
-    inputs: Arc<CipherMatrix<u64>>,
+    reservation: Reservation,
+    inputs: CipherMatrix<u64>,
 ) -> impl Stream<Item = Result<PrepareResponse, Status>> + Send + 'static {
-    let (units, ahead) = (reservation.stage.cipher.units(ROW_WORDS), reservation.units_under_way());
-    let compute = move |unit: Unit| {
-        let (reservation, inputs) = (Arc::clone(&reservation), Arc::clone(&inputs));
-        async move {
-            let pool = reservation.compute.clone();
-            let result = pool.run(move || output(&reservation, &unit, &inputs)).await;
-            Ok(result.map_err(InferenceError::from)??)
-        }
-    };
-    stream::iter(units).map(compute).buffer_unordered(ahead)
+    let (compute, units) = (reservation.compute.clone(), reservation.stage.cipher.units(ROW_WORDS));
+    answers(compute, units, move |unit| output(&reservation, unit, &inputs))
 }
 
 /// Computes and packs the rows of one unit: at most 1.3 MB.
