@@ -16,8 +16,8 @@ const NONE: &str = "000000000000000000000000000000000000000000000000000000000000
 
 /// Longest line, bytes: that of an event whose fields are all cut and all escaped stays below.
 pub(crate) const MAX_LINE: usize = 16 << 10;
-/// Most bytes of a field. Names are shorter; what a caller makes up, as the path of an RPC that does
-/// not exist, need not be.
+/// Most bytes of a field. Names are shorter; what a caller makes up, as the path of an RPC that
+/// does not exist, need not be.
 const MAX_FIELD: usize = 256;
 
 /// What happened.

@@ -11,7 +11,7 @@ use sphinx_gradient::{BlockPass, ClearStage, Clipping, Tensor};
 use sphinx_linalg::{BIAS_WIDTH, SEED_BYTES, SLOTS};
 use sphinx_network::{NetworkSpec, Plan, Stage, initial_parameters};
 use sphinx_privacy::ledger::{Binding, Charge, Entry, Ledger, PrivacyUnit};
-use sphinx_privacy::{GaussianMechanism, MechanismSpec, PlanRequest, PrivacyPlan};
+use sphinx_privacy::{GaussianMechanism, MechanismSpec, PlanRequest, PrivacyPlan, Target};
 
 use crate::error::CliError;
 
@@ -131,10 +131,12 @@ fn accounting(plan: &Plan, privacy: &PrivacyPlan, norm: f32) -> Result<f64, Clie
             + stage.linear.bias_count() * (SEED_BYTES + SLOTS * BIAS_WIDTH.bytes())
     };
     let update = vec![1; plan.stages.iter().map(bytes).sum()];
+    // The plan may have fewer steps than there are repetitions.
+    let never_spent = Target::new(1e3, delta).map_err(sphinx_privacy::PlanError::from)?;
     let mut step = 0;
     fastest(|| {
         let entry = Entry { session: "bench/0".to_owned(), step, charge, chain: None };
-        ledger.reserve(&entry, Some(privacy.target), &update)?;
+        ledger.reserve(&entry, Some(never_spent), &update)?;
         ledger.confirm(step)?;
         step += 1;
         Ok(ledger.spent(delta)?)
