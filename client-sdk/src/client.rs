@@ -1,9 +1,12 @@
 //! The client of the three services.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sphinx_access::Token;
-use sphinx_channel::{Address, INFERENCE_PORT, KEY_VAULT_PORT, Security, TRAINER_PORT};
+use sphinx_channel::{
+    Address, ChannelError, INFERENCE_PORT, KEY_VAULT_PORT, Security, TRAINER_PORT,
+};
 use sphinx_proto::v1::DescribeModelRequest;
 use sphinx_proto::v1::inference_client::InferenceClient;
 use sphinx_proto::{ModelId, TenantId};
@@ -69,6 +72,43 @@ impl Endpoints {
     }
 }
 
+/// Where a service is, and how it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// `keyvault`, `trainer` or `inference`.
+    pub service: &'static str,
+    /// Its address.
+    pub address: String,
+    /// Whether what is said is encrypted on the way and the service has to show a certificate;
+    /// clear text otherwise.
+    pub encrypted: bool,
+    /// File of the authorities that may vouch for it; `None` for those of the system.
+    pub authority: Option<PathBuf>,
+    /// Whether this client shows a certificate of its own.
+    pub mutual: bool,
+    /// Whether it says by a token who it is.
+    pub token: bool,
+}
+
+impl Reach {
+    fn new(
+        service: &'static str,
+        address: &str,
+        security: &Security,
+    ) -> Result<Self, ChannelError> {
+        let wrong = |cause| ChannelError::Address { service, cause };
+        let address: Address = address.parse().map_err(wrong)?;
+        Ok(Self {
+            service,
+            encrypted: address.is_encrypted(),
+            address: address.to_string(),
+            authority: security.ca.clone(),
+            mutual: security.identity.is_some(),
+            token: security.token.is_some(),
+        })
+    }
+}
+
 /// A client of the three services. Connections are made at the first request and again whenever
 /// they break; clones share them.
 ///
@@ -85,6 +125,7 @@ impl Endpoints {
 /// ```
 #[derive(Debug, Clone)]
 pub struct SphinxClient {
+    reaches: Arc<[Reach; 3]>,
     pub(crate) trainer: Connection,
     pub(crate) inference: Connection,
     pub(crate) keyvault: Connection,
@@ -102,12 +143,23 @@ impl SphinxClient {
     pub fn new(endpoints: &Endpoints) -> Result<Self, ClientError> {
         let Endpoints { tenant, security, .. } = endpoints;
         let connect = |service, address: &str| Connection::new(service, address, tenant, security);
+        let reach = |service, address: &str| Reach::new(service, address, security);
         Ok(Self {
+            reaches: Arc::new([
+                reach("keyvault", &endpoints.keyvault)?,
+                reach("trainer", &endpoints.trainer)?,
+                reach("inference", &endpoints.inference)?,
+            ]),
             trainer: connect("trainer", &endpoints.trainer)?,
             inference: connect("inference", &endpoints.inference)?,
             keyvault: connect("keyvault", &endpoints.keyvault)?,
             tenant: endpoints.tenant.clone(),
         })
+    }
+
+    /// Where the services are, and how they are spoken to.
+    pub fn reaches(&self) -> &[Reach] {
+        &*self.reaches
     }
 
     /// Whether the inference service answers this client: any answer about a model will do, also

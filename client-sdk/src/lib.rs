@@ -28,7 +28,7 @@ pub mod workspace;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 
-pub use client::{Endpoints, SphinxClient};
+pub use client::{Endpoints, Reach, SphinxClient};
 pub use error::{
     AugmentationError, ClientError, ClientKeyError, MemoryError, OneShotInferenceError,
     PersonsError, RecognitionError, StateError, TrainingError,

@@ -18,7 +18,7 @@ use crate::error::ClientError;
 use crate::keys::identity_fingerprint;
 use crate::memory::Memory;
 use crate::suspects::Suspects;
-use crate::tickets::{STORE_PURPOSE, StoreKey};
+use crate::tickets::{Owner, STORE_PURPOSE, StoreKey, StoreStatus, TicketStore};
 use crate::training::{DataAccount, ModelLedger};
 use crate::versions::SeenVersions;
 use crate::workspace::WorkspaceError;
@@ -292,6 +292,24 @@ impl Home {
             }
         }
         Ok(stores)
+    }
+
+    /// What a store of tickets holds.
+    ///
+    /// # Errors
+    /// As [`Home::ticket_key`]; [`WorkspaceError::Client`] for a store that cannot be read.
+    pub fn ticket_status(
+        &self,
+        tenant: &TenantId,
+        model: &ModelId,
+        key: &KeyId,
+    ) -> Result<StoreStatus, WorkspaceError> {
+        let secret = self.ticket_key(tenant, model, key)?;
+        let owner =
+            Owner { tenant: tenant.to_string(), model: model.to_string(), key_id: key.to_string() };
+        let store = TicketStore::open(&self.tickets(tenant, model, key), owner, &secret);
+        let status = store.and_then(|store| store.status());
+        Ok(status.map_err(ClientError::from)?)
     }
 
     /// Starts the ledger of a model that is about to be created. One that nothing was ever charged

@@ -1,12 +1,10 @@
 //! `sphinx tickets status`.
 
-use std::path::Path;
-
 use clap::Args;
 use indicatif::DecimalBytes;
 use serde::Serialize;
-use sphinx_client::tickets::{BlockStatus, Owner, StoreKey, TicketStore};
-use sphinx_client::{ClientError, KeyId, ModelId};
+use sphinx_client::tickets::BlockStatus;
+use sphinx_client::{KeyId, ModelId};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -85,10 +83,9 @@ async fn look(context: &Context, model: &ModelId, key: &KeyId, reachable: &mut b
         useless_bytes: 0,
         problem: None,
     };
-    let directory = context.workspace.home().tickets(context.workspace.tenant(), model, key);
     let (home, tenant) = (context.workspace.home(), context.workspace.tenant());
-    let secret = match home.ticket_key(tenant, model, key) {
-        Ok(secret) => secret,
+    let status = match home.ticket_status(tenant, model, key) {
+        Ok(status) => status,
         Err(error) => return Store { problem: Some(error.to_string()), ..store },
     };
     let mut incarnation = None;
@@ -108,40 +105,19 @@ async fn look(context: &Context, model: &ModelId, key: &KeyId, reachable: &mut b
             }
         };
     }
-    match blocks(context, &directory, (model, key), &secret) {
-        Ok(status) => {
-            for block in status.blocks {
-                let other = |own: &Vec<u8>| *own != block.edition.incarnation;
-                let deleted = match &store.newest {
-                    Newest::Version(_) => incarnation.as_ref().is_some_and(other),
-                    Newest::Gone => true,
-                    Newest::Unknown => false,
-                };
-                add(&mut store.versions, &block, deleted);
-            }
-            store.set_aside = status.set_aside;
-            store.foreign = status.foreign;
-            store.useless_bytes = status.useless_bytes;
-        }
-        Err(error) => store.problem = Some(error.to_string()),
+    for block in status.blocks {
+        let other = |own: &Vec<u8>| *own != block.edition.incarnation;
+        let deleted = match &store.newest {
+            Newest::Version(_) => incarnation.as_ref().is_some_and(other),
+            Newest::Gone => true,
+            Newest::Unknown => false,
+        };
+        add(&mut store.versions, &block, deleted);
     }
+    store.set_aside = status.set_aside;
+    store.foreign = status.foreign;
+    store.useless_bytes = status.useless_bytes;
     store
-}
-
-fn blocks(
-    context: &Context,
-    directory: &Path,
-    (model, key): (&ModelId, &KeyId),
-    secret: &StoreKey,
-) -> Result<sphinx_client::tickets::StoreStatus, CliError> {
-    let owner = Owner {
-        tenant: context.workspace.tenant().to_string(),
-        model: model.to_string(),
-        key_id: key.to_string(),
-    };
-    let store = TicketStore::open(directory, owner, secret);
-    let status = store.and_then(|store| store.status());
-    Ok(status.map_err(ClientError::from)?)
 }
 
 fn add(versions: &mut Vec<Version>, block: &BlockStatus, of_deleted_model: bool) {

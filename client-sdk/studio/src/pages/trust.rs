@@ -1,12 +1,14 @@
-//! Trust: keys and fingerprints, versions and hash chain, tickets, checks.
+//! Trust: keys and fingerprints, versions and hash chain, checks, tickets, ways to the services.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use maud::{Markup, html};
 use serde::Serialize;
-use sphinx_client::{KeyId, Model, ModelId, Suspect};
+use sphinx_client::workspace::Workspace;
+use sphinx_client::{KeyId, Model, ModelId, Reach, Suspect};
 
 use crate::app::App;
 use crate::error::StudioError;
@@ -24,8 +26,9 @@ pub async fn page(State(app): State<Arc<App>>) -> Result<Markup, StudioError> {
     let keys = keys(&app).await?;
     let models = app.workspace.client().list_models().await?;
     let (home, tenant) = (app.workspace.home(), app.workspace.tenant());
+    let workspace = app.workspace.clone();
+    let tickets = tokio::task::spawn_blocking(move || tickets(&workspace)).await??;
     let suspects = home.suspects(tenant).list().map_err(sphinx_client::ClientError::from)?;
-    let tickets = home.ticket_stores(tenant, None)?;
     Ok(layout::page(
         Place::Trust,
         &html! {
@@ -45,10 +48,82 @@ pub async fn page(State(app): State<Arc<App>>) -> Result<Markup, StudioError> {
             section aria-labelledby="tickets" {
                 h2 #tickets { "Tickets" }
                 @if tickets.is_empty() { p { "None: they are prepared when something is to be recognised." } }
-                @else { ul { @for (model, key) in &tickets { li { (model) " under key " (key) } } } }
+                @else { (tickets_table(&tickets)) }
             }
+            (ways_table(app.workspace.client().reaches()))
         },
     ))
+}
+
+/// Tickets of a model's version under a key, or why nothing is known of them.
+struct Tickets {
+    model: ModelId,
+    key: KeyId,
+    found: Result<Vec<(u64, usize, usize)>, String>,
+}
+
+/// Version, unused and used tickets of every store; opens files.
+fn tickets(workspace: &Workspace) -> Result<Vec<Tickets>, StudioError> {
+    let (home, tenant) = (workspace.home(), workspace.tenant());
+    let stores = home.ticket_stores(tenant, None)?.into_iter();
+    let look = |(model, key): (ModelId, KeyId)| {
+        let status = home.ticket_status(tenant, &model, &key);
+        let found = status.map_err(|error| error.to_string()).map(|status| {
+            let mut versions = BTreeMap::new();
+            for block in status.blocks {
+                let (unused, used) = versions.entry(block.edition.version).or_insert((0, 0));
+                *unused += block.unused;
+                *used += block.used;
+            }
+            versions.into_iter().map(|(version, (unused, used))| (version, unused, used)).collect()
+        });
+        Tickets { model, key, found }
+    };
+    Ok(stores.map(look).collect())
+}
+
+fn tickets_table(tickets: &[Tickets]) -> Markup {
+    html! { table {
+        thead { tr { th scope="col" { "model" } th scope="col" { "key" } th scope="col" { "version" }
+            th scope="col" { "unused" } th scope="col" { "used" } } }
+        tbody { @for store in tickets { @match &store.found {
+            Ok(versions) => { @for (version, unused, used) in versions { tr {
+                th scope="row" { (store.model) }
+                td { (store.key) } td { (version) } td { (unused) } td { (used) }
+            } } },
+            Err(problem) => tr { th scope="row" { (store.model) } td { (store.key) }
+                td.bad colspan="3" { (problem) } },
+        } } }
+    } }
+}
+
+fn ways_table(reaches: &[Reach]) -> Markup {
+    html! {
+        section aria-labelledby="ways" {
+            h2 #ways { "Ways to the services" }
+            table {
+                thead { tr { th scope="col" { "service" } th scope="col" { "address" }
+                    th scope="col" { "on the way" } th scope="col" { "its certificate" }
+                    th scope="col" { "who you are" } } }
+                tbody { @for reach in reaches { tr {
+                    th scope="row" { (reach.service) }
+                    td { code { (reach.address) } }
+                    td { @if reach.encrypted { span.good { "TLS 1.3" } } @else { "clear text" } }
+                    td { @match (reach.encrypted, &reach.authority) {
+                        (false, _) => { "none" },
+                        (true, Some(file)) => { "vouched for by " code { (file.display()) } },
+                        (true, None) => { "vouched for by an authority of this system" },
+                    } }
+                    td { @match (reach.mutual, reach.token) {
+                        (true, true) => { "certificate and token" },
+                        (true, false) => { "certificate" },
+                        (false, true) => { "token" },
+                        (false, false) => { "not said" },
+                    } }
+                } } }
+            }
+        }
+    }
 }
 
 async fn keys(app: &App) -> Result<Vec<Key>, StudioError> {

@@ -108,6 +108,14 @@ async fn from_an_empty_home_to_a_recognised_picture() {
     assert!(
         trust.contains("the same identity") && trust.contains("No answer was ever found wrong")
     );
+    let unused = trust.split("<th scope=\"row\">digits</th>").last().unwrap();
+    let counts: Vec<usize> = unused
+        .split("<td>")
+        .filter_map(|cell| cell.split("</td>").next()?.parse().ok())
+        .take(3)
+        .collect();
+    assert!(counts[0] == steps.len() && counts[1] + counts[2] > 0, "tickets: {counts:?}");
+    assert_eq!(trust.matches("clear text").count(), 3, "{trust}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
