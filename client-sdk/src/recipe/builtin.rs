@@ -9,7 +9,7 @@ macro_rules! recipes {
 }
 
 /// Name and text.
-const RECIPES: [(&str, &str); 8] = recipes![
+const RECIPES: [(&str, &str); 9] = recipes![
     "deskew-linear-eps1",
     "deskew-linear-eps2",
     "deskew-linear-eps3",
@@ -18,6 +18,7 @@ const RECIPES: [(&str, &str); 8] = recipes![
     "sphinx-mnist-no-privacy",
     "mlp-100-no-privacy",
     "conv-180-no-privacy",
+    "deskew-mlp-no-privacy",
 ];
 
 impl Recipe {

@@ -74,6 +74,7 @@ fn noise(f: &mut fmt::Formatter<'_>, budget: &NoiseBudget) -> fmt::Result {
         ("what a table is looked up with", network.lookup),
         ("a blind rotation's output", budget.bootstrapping),
         ("a later layer with integer weights of norm 80", network.combination),
+        ("what a second table is looked up with", network.combination + budget.lookup()),
         ("packing a logit", budget.packing),
         ("rounding the answer", budget.answer),
         ("a decrypted logit", network.logits),

@@ -4,7 +4,7 @@ use crate::spec::{Filters, LayerSpec, NetworkSpec, Shape};
 
 const MNIST: Shape = Shape::new(1, 28, 28);
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "sphinx-mnist",
     "lola",
     "mlp-100",
@@ -14,6 +14,7 @@ const NAMES: [&str; 9] = [
     "scatter-linear",
     "scatter-cnn",
     "deskew-linear",
+    "deskew-mlp",
 ];
 
 const SCATTER: LayerSpec = LayerSpec::Scatter {
@@ -44,6 +45,7 @@ impl NetworkSpec {
             "scatter-linear" => vec![SCATTER, LayerSpec::Dense { outputs: 10 }],
             "scatter-cnn" => scatter_cnn(),
             "deskew-linear" => vec![LayerSpec::Deskew, SCATTER, LayerSpec::Dense { outputs: 10 }],
+            "deskew-mlp" => deskew_mlp(),
             _ => return None,
         };
         let bias_bound = Self::DEFAULT_BIAS_BOUND;
@@ -106,6 +108,18 @@ const FOUR_BITS: LayerSpec = LayerSpec::QuantisedTanh { levels: 16 };
 /// 100 neurons to bootstrap.
 fn mlp_100() -> Vec<LayerSpec> {
     vec![LayerSpec::Dense { outputs: 100 }, FOUR_BITS, LayerSpec::Dense { outputs: 10 }]
+}
+
+/// Two activations in a row, 192 neurons to bootstrap.
+fn deskew_mlp() -> Vec<LayerSpec> {
+    vec![
+        LayerSpec::Deskew,
+        LayerSpec::Dense { outputs: 128 },
+        FOUR_BITS,
+        LayerSpec::Dense { outputs: 64 },
+        FOUR_BITS,
+        LayerSpec::Dense { outputs: 10 },
+    ]
 }
 
 /// Few weights (2045), and 180 neurons to bootstrap.
