@@ -1,6 +1,6 @@
 //! `--data PATH`: the images to train on and to test with, and what they become for the network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sphinx_client::data::sources::{self, Found, Loaded, Unreadable};
@@ -88,6 +88,12 @@ impl DataArgs {
         let path = PathBuf::from(set);
         let data = if set == BUNDLED { None } else { Some(path.exists().then_some(path)?) };
         Some(Self { data, transpose: false, skip_unreadable: false })
+    }
+
+    /// Pictures that arrive in a directory: those that are not whole yet are left out.
+    pub fn arriving(&self, directory: &Path) -> Self {
+        let transpose = self.transpose;
+        Self { data: Some(directory.to_owned()), transpose, skip_unreadable: true }
     }
 
     /// What the ledger of data sets calls it: by the name of its folder or file.

@@ -1,8 +1,10 @@
 //! `sphinx train`: trains a model, a new one or further.
 
 pub mod flags;
+mod follow;
 mod outlook;
 mod persons;
+mod rounds;
 mod summary;
 
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::data::{DataArgs, PipelineArgs};
 use crate::error::{CliError, note};
 use crate::promise::Promise;
 use crate::train::flags::{Setting, TrainingFlags, default_delta, warning};
+use crate::train::follow::FollowFlags;
 use crate::train::persons::PersonFlags;
 use crate::training::{self, Ended};
 use crate::{defaults, network};
@@ -58,6 +61,8 @@ pub struct Train {
     #[arg(long, value_name = "NAME")]
     data_name: Option<String>,
     #[command(flatten)]
+    follow: FollowFlags,
+    #[command(flatten)]
     unit: PersonFlags,
     #[command(flatten)]
     pictures: PipelineArgs,
@@ -86,6 +91,13 @@ struct Material {
 
 impl Train {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
+        match self.follow.given() {
+            Some(place) => Box::pin(self.follow(context, place)).await,
+            None => Box::pin(self.once(context)).await,
+        }
+    }
+
+    async fn once(&self, context: &Context) -> Result<(), CliError> {
         let followed = self.recipe.as_deref().map(Followed::load).transpose()?;
         let followed = followed.as_ref();
         // Wrong options show before anything is made.
@@ -98,18 +110,10 @@ impl Train {
         let chosen = followed.map(|followed| &followed.options);
         self.options.over(chosen, &setting)?;
         let persons = self.unit.load()?;
-        let material = context.interrupt.guard(self.material(context, followed)).await?;
+        let material =
+            context.interrupt.guard(self.material(context, followed, &self.data)).await?;
         let examples = material.train.len();
-        let (delta, budget) = match &material.existing {
-            Some(TrainableModel { delta, budget, .. }) => (*delta, *budget),
-            None => (self.delta(followed)?, None),
-        };
-        let setting = Setting { examples: Some(examples), delta, budget, ..setting };
-        let target = Target::new(defaults::EPSILON, delta).map_err(PlanError::from)?;
-        let clipping_norm = defaults::CLIPPING_NORM;
-        let auto = TrainingOptions::automatic(examples, Privacy::Budget { target, clipping_norm });
-        let base = chosen.or(material.spec.is_auto().then_some(&auto));
-        let mut options = self.options.over(base, &setting)?;
+        let (mut options, delta) = self.options_for(followed, &material)?;
         options.persons = persons;
         options.resolve(examples)?;
         let units = (options.unit(), options.units(examples).map_err(ClientError::from)?);
@@ -148,9 +152,11 @@ impl Train {
         &self,
         context: &Context,
         followed: Option<&Followed>,
+        data: &DataArgs,
     ) -> Result<Material, CliError> {
         let asked = self.spec(followed)?;
-        let found = self.data.find()?;
+        let found = data.find()?;
+        let found = if self.follow.given().is_some() { found.undivided() } else { found };
         for note in found.notes() {
             context.output.note(&format!("note: {note}"))?;
         }
@@ -174,7 +180,7 @@ impl Train {
             (None, None) => (automatic_network(&new)?, new),
         };
         let found = if existing.is_some() { found.with_classes(&pipeline.classes)? } else { found };
-        let Loaded { train, test, .. } = self.data.load_through(found, &pipeline)?;
+        let Loaded { train, test, .. } = data.load_through(found, &pipeline)?;
         check_input(&spec, &train)?;
         let test = test.len();
         Ok(Material { model_id, existing, spec, pipeline, train, test })
@@ -188,6 +194,27 @@ impl Train {
             (None, Some(followed)) => Ok(Some(followed.recipe.spec()?)),
             (None, None) => Ok(None),
         }
+    }
+
+    /// How to train on those images, and δ.
+    fn options_for(
+        &self,
+        followed: Option<&Followed>,
+        material: &Material,
+    ) -> Result<(TrainingOptions, Delta), CliError> {
+        let examples = material.train.len();
+        let (delta, budget) = match &material.existing {
+            Some(TrainableModel { delta, budget, .. }) => (*delta, *budget),
+            None => (self.delta(followed)?, None),
+        };
+        let epochs = defaults::EPOCHS;
+        let setting = Setting { epochs, examples: Some(examples), delta, budget };
+        let target = Target::new(defaults::EPSILON, delta).map_err(PlanError::from)?;
+        let clipping_norm = defaults::CLIPPING_NORM;
+        let auto = TrainingOptions::automatic(examples, Privacy::Budget { target, clipping_norm });
+        let chosen = followed.map(|followed| &followed.options);
+        let base = chosen.or(material.spec.is_auto().then_some(&auto));
+        Ok((self.options.over(base, &setting)?, delta))
     }
 
     /// δ of a new model.

@@ -23,13 +23,23 @@ pub async fn run(
     output: Output,
     interrupt: &Interrupt,
 ) -> Result<Ended, CliError> {
+    for_steps(client, (request, usize::MAX), output, interrupt).await
+}
+
+/// As [`run`], for at most so many steps.
+pub async fn for_steps(
+    client: &SphinxClient,
+    (request, most): (TrainingRequest, usize),
+    output: Output,
+    interrupt: &Interrupt,
+) -> Result<Ended, CliError> {
     let examples = request.data.len() as u64;
     if let Some(warning) = DeltaWarning::check(request.delta, examples) {
         note(&format!("warning: {warning}"));
     }
     let epochs_asked = request.options.epochs;
     let mut display = TrainingDisplay::new(output, epochs_asked);
-    let job = TrainingJob::start(client, request);
+    let job = TrainingJob::for_steps(client, request, most);
     let mut steps = job.watcher();
     let mut told = false;
     loop {

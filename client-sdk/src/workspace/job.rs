@@ -32,6 +32,7 @@ struct Shared {
     steps: Mutex<Vec<Progress>>,
     state: watch::Sender<State>,
     stop: AtomicBool,
+    most: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,10 +44,16 @@ struct State {
 impl TrainingJob {
     /// Begins to train.
     pub fn start(client: &SphinxClient, request: TrainingRequest) -> Self {
+        Self::for_steps(client, request, usize::MAX)
+    }
+
+    /// Begins to train, and ends after so many steps, as if it was stopped then.
+    pub fn for_steps(client: &SphinxClient, request: TrainingRequest, most: usize) -> Self {
         let shared = Arc::new(Shared {
             steps: Mutex::default(),
             state: watch::Sender::new(State::default()),
             stop: AtomicBool::new(false),
+            most,
         });
         let (client, noted) = (client.clone(), Arc::clone(&shared));
         let task = tokio::spawn(async move {
@@ -123,7 +130,7 @@ impl Shared {
         let count = steps.len();
         drop(steps);
         self.state.send_modify(|state| state.steps = count);
-        !self.stop.load(Ordering::Relaxed)
+        count < self.most && !self.stop.load(Ordering::Relaxed)
     }
 }
 

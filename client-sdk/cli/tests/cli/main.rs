@@ -10,6 +10,7 @@ mod data_budget;
 mod demo;
 mod doctor;
 mod files;
+mod follow;
 mod guarantees;
 mod keys;
 mod leaks;

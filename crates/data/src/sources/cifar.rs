@@ -74,7 +74,7 @@ pub(super) fn find(directory: &Path) -> Result<Option<Found>, DatasetError> {
         Part { split, labels, images }
     });
     let (path, kind) = (directory.to_owned(), SourceKind::Cifar);
-    Found { path, kind, classes, parts: parts.collect(), notes }.complete().map(Some)
+    Found { path, kind, classes, parts: parts.collect(), notes, divided: None }.complete().map(Some)
 }
 
 /// Appends the records of a batch.

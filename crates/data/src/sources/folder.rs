@@ -57,7 +57,7 @@ pub(super) fn find(directory: &Path) -> Result<Option<Found>, DatasetError> {
     });
     let (path, kind, parts) = (directory.to_owned(), SourceKind::Folder, parts.collect());
     let classes = Classes::named(names);
-    Found { path, kind, classes, parts, notes }.complete().map(Some)
+    Found { path, kind, classes, parts, notes, divided: None }.complete().map(Some)
 }
 
 fn check(

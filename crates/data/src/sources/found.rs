@@ -86,6 +86,8 @@ pub struct Found {
     pub(crate) classes: Classes,
     pub(crate) parts: Vec<Part>,
     pub(crate) notes: Vec<String>,
+    /// What is said of the split, if the set had none.
+    pub(crate) divided: Option<String>,
 }
 
 impl Found {
@@ -124,6 +126,29 @@ impl Found {
 }
 
 impl Found {
+    /// As a set that grows: where test images were taken from those to train on, they go back. The
+    /// rule takes others as images come, and an image that was trained on stays one.
+    #[must_use]
+    pub fn undivided(mut self) -> Self {
+        let Some(note) = self.divided.take() else { return self };
+        self.notes.retain(|other| *other != note);
+        let test = self.parts.extract_if(.., |part| part.split == Split::Test).next();
+        let train = self.parts.iter_mut().find(|part| part.split == Split::Train);
+        if let Some((train, test)) = train.zip(test) {
+            train.labels.extend(test.labels);
+            match (&mut train.images, test.images) {
+                (Images::Files(files), Images::Files(more)) => files.extend(more),
+                (Images::Array { levels, .. }, Images::Array { levels: more, .. }) => {
+                    levels.extend(more);
+                }
+                // Both are parts of one.
+                (Images::Files(_), Images::Array { .. })
+                | (Images::Array { .. }, Images::Files(_)) => {}
+            }
+        }
+        self
+    }
+
     /// With a test split: taken from the training images where there is none.
     pub(super) fn complete(mut self) -> Result<Self, DatasetError> {
         let Some(train) = self.parts.iter().position(|part| part.split == Split::Train) else {
@@ -150,7 +175,9 @@ impl Found {
             let labels = labels.iter().zip(&wanted).filter(|(_, w)| **w).map(|(l, _)| *l).collect();
             self.parts.push(Part { split, labels, images: images.only(&wanted) });
         }
-        self.notes.push(split::note("images of each class"));
+        let note = split::note("images of each class");
+        self.notes.push(note.clone());
+        self.divided = Some(note);
         Ok(self)
     }
 

@@ -75,7 +75,8 @@ pub(super) fn read(path: &Path) -> Result<Found, DatasetError> {
     });
     let parts = parts.collect();
     let (path, kind) = (path.to_owned(), SourceKind::Manifest);
-    Found { path, kind, classes: Classes::named(names), parts, notes }.complete()
+    let divided = notes.first().cloned();
+    Found { path, kind, classes: Classes::named(names), parts, notes, divided }.complete()
 }
 
 /// The rows, each with its file, which is there.

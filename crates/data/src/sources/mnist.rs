@@ -152,7 +152,7 @@ fn assemble(
         images: Images::Array { shape, levels, file },
     });
     let (kind, notes, parts) = (SourceKind::Idx, Vec::new(), parts.collect());
-    Found { path: path.to_owned(), kind, classes, parts, notes }.complete()
+    Found { path: path.to_owned(), kind, classes, parts, notes, divided: None }.complete()
 }
 
 fn opened(path: &Path) -> Result<IdxFile<'static>, DatasetError> {

@@ -213,7 +213,7 @@ fn assemble(
         images: Images::Array { shape, levels, file },
     });
     let (kind, notes, parts) = (SourceKind::Numpy, Vec::new(), parts.collect());
-    Found { path: path.to_owned(), kind, classes, parts, notes }.complete()
+    Found { path: path.to_owned(), kind, classes, parts, notes, divided: None }.complete()
 }
 
 fn shape_of(images: &Array) -> Result<(Shape, Layout), DatasetError> {

@@ -35,6 +35,31 @@ fn photos() -> TempDir {
 }
 
 #[test]
+fn a_set_that_grows_has_no_test_images_taken_from_it() {
+    let dir = photos();
+    let grown = || sources::open(dir.path()).unwrap().undivided();
+    let counts = |found: &sources::Found| (found.counts(Split::Train), found.counts(Split::Test));
+    assert_eq!(counts(&grown()), (vec![10, 10], vec![0, 0]));
+    assert!(grown().notes().iter().all(|note| !note.contains("test split")), "{:?}", grown());
+    let TrainTest { train, test } = grown().into_train_test().unwrap();
+    assert_eq!((train.len(), test.len()), (20, 0));
+    let list = "path,label\nred/1.png,r\nred/2.png,r\nblue/1.png,b\nred/3.png,r\nred/4.png,r\nred/5.png,r\n";
+    put(dir.path().join("list.csv"), list.as_bytes());
+    let found = sources::open(&dir.path().join("list.csv")).unwrap();
+    assert_eq!(counts(&found), (vec![1, 4], vec![0, 1]));
+    assert_eq!(counts(&found.undivided()), (vec![1, 5], vec![0, 0]));
+    // A split of its own stays.
+    let own = TempDir::new().unwrap();
+    for (number, part) in ["train", "train", "test"].into_iter().enumerate() {
+        let name = format!("{part}/red/{number}.png");
+        put(own.path().join(name), &picture([250, 0, 0], number as u8));
+    }
+    put(own.path().join("train/blue/9.png"), &picture([0, 0, 250], 9));
+    let found = sources::open(own.path()).unwrap().undivided();
+    assert_eq!(counts(&found), (vec![1, 2], vec![0, 1]));
+}
+
+#[test]
 fn folders_are_classes_and_a_fifth_is_for_the_test() {
     let dir = photos();
     put(dir.path().join("red/notes.txt"), b"not a picture");
