@@ -1,5 +1,5 @@
-//! `sphinx demo`: trains and tests a network on this machine, services, keys and all, or on services
-//! that run.
+//! `sphinx demo`: trains and tests a network on this machine, services, keys and all, or on
+//! services that run.
 
 mod summary;
 

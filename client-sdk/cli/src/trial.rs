@@ -1,5 +1,5 @@
-//! One model from start to end, on services of its own or on others: key, training under encryption, test,
-//! deletion.
+//! One model from start to end, on services of its own or on others: key, training under
+//! encryption, test, deletion.
 
 use std::sync::Arc;
 

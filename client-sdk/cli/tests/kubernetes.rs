@@ -1,5 +1,5 @@
-//! The manifests of `deploy/kubernetes`: services start with the settings in them, pods are confined,
-//! policies let in who is meant, and every resource fits the published schema where
+//! The manifests of `deploy/kubernetes`: services start with the settings in them, pods are
+//! confined, policies let in who is meant, and every resource fits the published schema where
 //! `kubernetes-validate` is at hand (PyPI; `KUBERNETES_VALIDATE` names it).
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]

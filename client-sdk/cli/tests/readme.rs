@@ -1,5 +1,5 @@
-//! The commands of the README and of the texts on privacy, data, operations, clusters and the studio
-//! exist and take the options given there; the README's network is valid.
+//! The commands of the README and of the texts on privacy, data, operations, clusters and the
+//! studio exist and take the options given there; the README's network is valid.
 
 use std::process::Command;
 

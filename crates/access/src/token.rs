@@ -83,8 +83,8 @@ impl Token {
     }
 }
 
-/// Whether a file of a mode and an owner tells its secret to nobody but the user `me`. Orchestrators
-/// leave secrets with root and lend them to a process by its group, which is then the only way to
+/// Whether a file of a mode and an owner tells its secret to nobody but the user `me`.
+/// Orchestrators leave secrets with root and lend them to a process by its group, which is then the only way to
 /// read them.
 #[cfg(unix)]
 fn is_private(mode: u32, owner: u32, me: u32) -> bool {
