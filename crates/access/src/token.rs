@@ -84,8 +84,8 @@ impl Token {
 }
 
 /// Whether a file of a mode and an owner tells its secret to nobody but the user `me`.
-/// Orchestrators leave secrets with root and lend them to a process by its group, which is then the only way to
-/// read them.
+/// Orchestrators leave secrets with root and lend them to a process by its group, which is then the
+/// only way to read them.
 #[cfg(unix)]
 fn is_private(mode: u32, owner: u32, me: u32) -> bool {
     let lent = if owner == me { 0 } else { 0o040 };
