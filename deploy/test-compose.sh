@@ -44,7 +44,8 @@ remove_images() {
 clean_up() {
     local code=$?
     ((code == 0)) || compose logs --no-color --tail 30 || true
-    compose down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true
+    # With the profiles, or the volumes that only their services have stay.
+    COMPOSE_PROFILES=client,demo,observe compose down --volumes --remove-orphans --timeout 5 >/dev/null 2>&1 || true
     # Images before what they were built from; stages have no name, but the label of their base.
     remove_images trainer inference keyvault client
     docker image prune --force --filter "label=$test_id" >/dev/null || true
