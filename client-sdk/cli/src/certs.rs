@@ -2,6 +2,7 @@
 
 mod init;
 mod renew;
+mod setup;
 
 use std::fs;
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use serde::Serialize;
 use sphinx_client::workspace::write_new;
 use sphinx_tls::{Authority, Issued, Use};
 
+use crate::config::GlobalArgs;
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -21,6 +23,8 @@ pub enum Certs {
     Init(init::Init),
     /// Make the certificates of services and clients anew, by the same authority
     Renew(renew::Renew),
+    /// Make all that services and a client need to trust each other, on their first start
+    Setup(setup::Setup),
 }
 
 /// Where certificates are, and for whom.
@@ -53,10 +57,11 @@ const SERVICES: [&str; 3] = ["trainer", "inference", "keyvault"];
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 impl Certs {
-    pub fn run(&self, output: Output) -> Result<(), CliError> {
+    pub fn run(&self, global: &GlobalArgs, output: Output) -> Result<(), CliError> {
         match self {
             Self::Init(init) => init.run(output),
             Self::Renew(renew) => renew.run(output),
+            Self::Setup(setup) => setup.run(global, output),
         }
     }
 }
@@ -99,6 +104,15 @@ impl Place {
         let files = names.into_iter().flat_map(|name| [self.certificate(name), self.key(name)]);
         Ok(Made { files: files.collect(), hosts: self.hosts(), directory })
     }
+}
+
+/// Makes a directory for its owner only, unless it is there.
+fn make_directory(path: &Path) -> Result<(), CliError> {
+    let mut directory = fs::DirBuilder::new();
+    directory.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
+    directory.create(path).map_err(|error| file(path, error))
 }
 
 /// Writes a file that must not be there.

@@ -126,6 +126,11 @@ impl GlobalArgs {
         self.tenant.as_deref()
     }
 
+    /// The addresses named by flags: of the trainer, of the inference service, of the key vault.
+    pub fn addresses(&self) -> [Option<&str>; 3] {
+        [&self.trainer, &self.inference, &self.keyvault].map(Option::as_deref)
+    }
+
     /// The same options from the environment.
     fn from_environment() -> Self {
         let text = |name| environment(name).map(|value| value.to_string_lossy().into_owned());

@@ -1,4 +1,5 @@
-//! `sphinx demo`: trains and tests a network on this machine, services, keys and all.
+//! `sphinx demo`: trains and tests a network on this machine, services, keys and all, or on
+//! services that run.
 
 mod summary;
 
@@ -7,10 +8,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use rand::RngExt;
 use sphinx_client::data::{Dataset, TrainTest};
+use sphinx_client::secure_rng;
 use sphinx_network::NetworkSpec;
 use sphinx_privacy::Delta;
 
+use crate::config::Config;
 use crate::data::{DataArgs, first};
 use crate::error::{CliError, note};
 use crate::interrupt::Interrupt;
@@ -35,6 +39,10 @@ pub struct Demo {
     /// Show the services' logs
     #[arg(long)]
     verbose: bool,
+    /// Use the services that the configuration names, instead of starting some; the demo's model
+    /// there is deleted in the end, and its key revoked
+    #[arg(long, conflicts_with = "verbose")]
+    remote: bool,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -50,7 +58,12 @@ struct Material {
 }
 
 impl Demo {
-    pub async fn run(&self, output: Output, interrupt: &Interrupt) -> Result<(), CliError> {
+    pub async fn run(
+        &self,
+        config: &Config,
+        output: Output,
+        interrupt: &Interrupt,
+    ) -> Result<(), CliError> {
         let started = Instant::now();
         let delta = self.recipe.delta().map_or_else(default_delta, Ok)?;
         let spec = network::load(&self.network)?;
@@ -68,8 +81,13 @@ impl Demo {
         if let Some(warning) = warning(&options.privacy) {
             note(&format!("{warning}\n"));
         }
+        // Others may try the same services.
+        let name = match self.remote {
+            true => format!("demo-{:08x}", secure_rng().random::<u32>()),
+            false => "demo".to_owned(),
+        };
         let trial = Trial {
-            name: "demo",
+            name: &name,
             spec: &material.spec,
             train: &material.train,
             test: &material.test,
@@ -78,11 +96,14 @@ impl Demo {
             seed: defaults::SEED,
             verbose: self.verbose,
         };
-        let (trained, evaluation) = trial.run(output, interrupt).await?;
+        let (trained, evaluation) = match self.remote {
+            true => Box::pin(trial.run_on(&config.endpoints()?, output, interrupt)).await?,
+            false => trial.run(output, interrupt).await?,
+        };
         let wall_seconds = started.elapsed().as_secs_f64();
         let report = summary::report(&material, &trained, &evaluation, wall_seconds);
         output.result(&report, || {
-            summary::text(&self.network, &material, &trained, &evaluation, wall_seconds)
+            summary::text(self, &material, &trained, &evaluation, wall_seconds)
         })?;
         if let Some(directory) = &self.report {
             for path in write_report(directory, &report)? {

@@ -148,7 +148,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
         let interrupt = Interrupt::listen().map_err(CliError::System)?;
         let open = || Context::open(&config, output, interrupt.clone());
         match command {
-            Command::Demo(demo) => Box::pin(demo.run(output, &interrupt)).await,
+            Command::Demo(demo) => Box::pin(demo.run(&config, output, &interrupt)).await,
             Command::Keys(keys) => interrupt.guard(keys.run(&open()?)).await,
             Command::Train(train) => Box::pin(train.run(&open()?)).await,
             Command::Evaluate(evaluate) => interrupt.guard(evaluate.run(&open()?)).await,
@@ -163,7 +163,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Models(models) => interrupt.guard(models.run(&open()?)).await,
             Command::Tickets(tickets) => interrupt.guard(tickets.run(&open()?)).await,
             Command::Privacy(privacy) => privacy.run(&config, output),
-            Command::Certs(certs) => certs.run(output),
+            Command::Certs(certs) => certs.run(global, output),
             Command::Tokens(tokens) => tokens.run(global.tenant(), output),
             Command::Audit(audit) => audit.run(output),
             Command::Studio(studio) => studio.run(&config, output, &interrupt).await,

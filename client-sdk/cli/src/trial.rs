@@ -1,5 +1,5 @@
-//! One model from start to end on services of its own: key, training under encryption, test,
-//! deletion.
+//! One model from start to end, on services of its own or on others: key, training under
+//! encryption, test, deletion.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use sphinx_client::recognition::Recogniser;
 use sphinx_client::workspace::{Evaluation, Trained};
 use sphinx_client::{
     Endpoints, KeyId, Memory, ModelId, ModelLedger, Protocol, SphinxClient, TrainingOptions,
-    TrainingRequest, identity_fingerprint,
+    TrainingRequest, identity_fingerprint, secure_rng,
 };
 use sphinx_cluster::{ClusterOptions, LocalCluster};
 use sphinx_network::NetworkSpec;
@@ -37,7 +37,7 @@ pub struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Starts the services, does everything that a user of running services does, and stops them.
+    /// Starts services, does everything that a user of running services does, and stops them.
     ///
     /// # Errors
     /// [`CliError::Interrupted`] if Ctrl-C ended it before the model was tested.
@@ -49,33 +49,55 @@ impl Trial<'_> {
         let mut options = ClusterOptions::current_program()?;
         options.verbose = self.verbose;
         let cluster = interrupt.guard(LocalCluster::start(options)).await?;
-        let result = Box::pin(self.run_on(&cluster, output, interrupt)).await;
-        let stopped = cluster.shutdown().await;
-        let done = result?;
-        stopped?;
-        Ok(done)
-    }
-
-    async fn run_on(
-        self,
-        cluster: &LocalCluster,
-        output: Output,
-        interrupt: &Interrupt,
-    ) -> Result<(Trained, Evaluation), CliError> {
         let endpoints = Endpoints {
             trainer: cluster.trainer.to_string(),
             inference: cluster.inference.to_string(),
             keyvault: cluster.keyvault.to_string(),
             ..Endpoints::default()
         };
-        let Endpoints { trainer, inference, keyvault, .. } = &endpoints;
+        let result = Box::pin(self.run_on(&endpoints, output, interrupt)).await;
+        let stopped = cluster.shutdown().await;
+        let done = result?;
+        stopped?;
+        Ok(done)
+    }
+
+    /// The same on services that run, where model and key of its name are gone afterwards.
+    ///
+    /// # Errors
+    /// As [`Trial::run`].
+    pub async fn run_on(
+        self,
+        endpoints: &Endpoints,
+        output: Output,
+        interrupt: &Interrupt,
+    ) -> Result<(Trained, Evaluation), CliError> {
+        let Endpoints { trainer, inference, keyvault, .. } = endpoints;
         output.note(&format!("services  {trainer}, {inference}, {keyvault}"))?;
-        let client = SphinxClient::new(&endpoints)?;
+        let client = SphinxClient::new(endpoints)?;
         let (key_id, model_id) = (KeyId::parse(self.name)?, ModelId::parse(self.name)?);
-        let key = Arc::new(RootKey::generate(&mut sphinx_client::secure_rng()));
+        let key = Arc::new(RootKey::generate(&mut secure_rng()));
         let identity = key.identity();
         interrupt.guard(client.register_key(&key_id, &identity, "one trial")).await?;
         output.note(&format!("key       {} (fingerprint)", identity_fingerprint(&identity)))?;
+        let result = self.with_key((endpoints, &client), &key, output, interrupt).await;
+        // What failed may have made no model; that it failed counts more than what is left of it.
+        let deleted = client.delete_model(&model_id).await;
+        let revoked = client.revoke_key(&key_id).await;
+        let done = result?;
+        deleted?;
+        revoked?;
+        Ok(done)
+    }
+
+    async fn with_key(
+        self,
+        (endpoints, client): (&Endpoints, &SphinxClient),
+        key: &Arc<RootKey>,
+        output: Output,
+        interrupt: &Interrupt,
+    ) -> Result<(Trained, Evaluation), CliError> {
+        let (key_id, model_id) = (KeyId::parse(self.name)?, ModelId::parse(self.name)?);
         let creation = client.create_model(&model_id, &key_id, self.spec, self.seed);
         let model = interrupt.guard(creation).await?;
         let (weights, biases) = (model.weights, model.biases);
@@ -90,7 +112,7 @@ impl Trial<'_> {
         let request = TrainingRequest {
             model_id: model_id.clone(),
             key_id: key_id.clone(),
-            key: Arc::clone(&key),
+            key: Arc::clone(key),
             data: Arc::clone(self.train),
             options: self.options,
             ledger,
@@ -102,7 +124,7 @@ impl Trial<'_> {
             account: None,
         };
         let Ended { trained, interrupted } =
-            training::run(&client, request, output, interrupt).await?;
+            training::run(client, request, output, interrupt).await?;
         if interrupted {
             return Err(CliError::Interrupted);
         }
@@ -110,12 +132,11 @@ impl Trial<'_> {
             let incarnation = model.incarnation;
             let (tenant, model) = (endpoints.tenant.to_string(), model_id.to_string());
             let read_key = Arc::new(key.read_key(&ModelName { tenant, model, incarnation }));
-            let recogniser = Recogniser::new(&client, read_key).await?;
+            let recogniser = Recogniser::new(client, read_key).await?;
             let engine = Engine::Tickets(Box::new(recogniser));
             evaluation::run(&engine, self.test, None, output).await
         };
         let evaluation = interrupt.guard(test).await?;
-        interrupt.guard(client.delete_model(&model_id)).await?;
         Ok((trained, evaluation))
     }
 }

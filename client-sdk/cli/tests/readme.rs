@@ -1,5 +1,5 @@
-//! The commands of the README and of the texts on privacy, data, operations and the studio exist
-//! and take the options given there; the README's network is valid.
+//! The commands of the README and of the texts on privacy, data, operations, clusters and the
+//! studio exist and take the options given there; the README's network is valid.
 
 use std::process::Command;
 
@@ -8,6 +8,7 @@ use sphinx_network::{NetworkSpec, Plan};
 const README: &str = include_str!("../../../README.md");
 const PRIVACY: &str = include_str!("../../../docs/privacy.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+const KUBERNETES: &str = include_str!("../../../docs/kubernetes.md");
 const DATA: &str = include_str!("../../../docs/data.md");
 const STUDIO: &str = include_str!("../../../docs/studio.md");
 
@@ -17,21 +18,24 @@ fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
     text.split(&opening).skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
-/// Everything after `sphinx` in the lines of shell.
-fn commands(text: &'static str) -> Vec<&'static str> {
-    let lines = blocks(text, "sh").into_iter().flat_map(str::lines);
-    let commands = lines.flat_map(|line| line.split('&')).map(str::trim);
-    commands.filter_map(|line| line.strip_prefix("sphinx ")).collect()
+/// Everything after `sphinx` in the lines of shell, also of those that run it in a container.
+fn commands(text: &'static str) -> Vec<String> {
+    let lines = blocks(text, "sh").concat().replace("\\\n", " ");
+    let commands = lines.lines().flat_map(|line| line.split('&')).map(str::trim);
+    let programs = ["sphinx ", "docker compose run --rm client ", "docker compose run --rm setup "];
+    let after =
+        commands.filter_map(|line| programs.iter().find_map(|program| line.strip_prefix(program)));
+    after.map(str::to_owned).collect()
 }
 
 #[test]
 fn commands_are_understood() {
     let [readme, privacy, operations, data] = [README, PRIVACY, OPERATIONS, DATA].map(commands);
     assert!(readme.len() >= 10 && privacy.len() >= 4, "{readme:?} {privacy:?}");
-    assert!(operations.len() >= 8 && data.len() >= 4, "{operations:?} {data:?}");
-    let studio = commands(STUDIO);
-    assert!(studio.len() >= 2, "{studio:?}");
-    for command in [readme, privacy, operations, data, studio].concat() {
+    assert!(operations.len() >= 11 && data.len() >= 4, "{operations:?} {data:?}");
+    let [studio, kubernetes] = [STUDIO, KUBERNETES].map(commands);
+    assert!(studio.len() >= 2 && !kubernetes.is_empty(), "{studio:?} {kubernetes:?}");
+    for command in [readme, privacy, operations, data, studio, kubernetes].concat() {
         // Help is printed only once everything before it was understood.
         let output = Command::new(env!("CARGO_BIN_EXE_sphinx"))
             .args(command.split_whitespace())

@@ -50,7 +50,8 @@ impl Token {
     /// The token in a file.
     ///
     /// # Errors
-    /// [`TokenError::File`] if it cannot be read, may be read by others, or holds no token.
+    /// [`TokenError::File`] if it cannot be read, may be read by others (the group of a file that
+    /// another user owns is none of them), or holds no token.
     pub fn load(path: &Path) -> Result<Self, TokenError> {
         let wrong = |cause: String| TokenError::File { path: path.to_owned(), cause };
         let metadata = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
@@ -59,9 +60,9 @@ impl Token {
         }
         #[cfg(unix)]
         {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
+            use std::os::unix::fs::MetadataExt;
+            let mode = metadata.mode() & 0o777;
+            if !is_private(mode, metadata.uid(), rustix::process::geteuid().as_raw()) {
                 return Err(wrong(format!(
                     "others may read it (mode {mode:o}); run chmod 600 on it"
                 )));
@@ -80,6 +81,15 @@ impl Token {
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.as_bytes())
     }
+}
+
+/// Whether a file of a mode and an owner tells its secret to nobody but the user `me`.
+/// Orchestrators leave secrets with root and lend them to a process by its group, which is then the
+/// only way to read them.
+#[cfg(unix)]
+fn is_private(mode: u32, owner: u32, me: u32) -> bool {
+    let lent = if owner == me { 0 } else { 0o040 };
+    mode & 0o077 & !lent == 0
 }
 
 impl PartialEq for Token {
@@ -143,5 +153,15 @@ mod tests {
         assert!(error.contains("chmod 600") && !error.contains(token.expose()), "{error}");
         let error = Token::load(&directory.path().join("none")).unwrap_err().to_string();
         assert!(error.contains("none"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_group_reads_what_another_user_lends_and_nothing_else() {
+        assert!(is_private(0o600, 7, 7) && is_private(0o400, 0, 7));
+        assert!(is_private(0o440, 0, 7) && is_private(0o640, 0, 7));
+        for (mode, owner) in [(0o440, 7), (0o640, 7), (0o444, 0), (0o460, 0), (0o604, 0)] {
+            assert!(!is_private(mode, owner, 7), "{mode:o} of {owner}");
+        }
     }
 }

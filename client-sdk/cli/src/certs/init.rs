@@ -1,12 +1,11 @@
 //! `sphinx certs init`: an authority, and what it gives out.
 
 use std::fmt::Write;
-use std::fs;
 
 use clap::Args;
 use sphinx_tls::Authority;
 
-use super::{AUTHORITY, CLIENT, Made, Place, SERVICES, create, file};
+use super::{AUTHORITY, CLIENT, Made, Place, SERVICES, create, make_directory};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -31,11 +30,7 @@ impl Init {
         let (authority, own) = Authority::generate()?;
         let mut issued = place.issue(&authority)?;
         issued.push((AUTHORITY, own));
-        let mut directory = fs::DirBuilder::new();
-        directory.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
-        directory.create(&place.dir).map_err(|error| file(&place.dir, error))?;
+        make_directory(&place.dir)?;
         for (name, made) in &issued {
             create(&place.key(name), &made.key)?;
             create(&place.certificate(name), &made.certificate)?;

@@ -2,7 +2,7 @@
 
 use sphinx_client::workspace::{Evaluation, Trained};
 
-use super::Material;
+use super::{Demo, Material};
 use crate::defaults;
 use crate::epsilon;
 use crate::evaluation::{accuracy_text, cost_text};
@@ -43,7 +43,7 @@ pub fn report(
 
 /// What people read.
 pub fn text(
-    network: &str,
+    demo: &Demo,
     material: &Material,
     trained: &Trained,
     evaluation: &Evaluation,
@@ -53,15 +53,21 @@ pub fn text(
     let elapsed = summary.elapsed.as_secs_f64();
     let ms = elapsed * 1e3 / (*images).max(1) as f64;
     let sphinx = program();
+    let left = match demo.remote {
+        true => "Its model is deleted there and its key revoked. To go on there:".to_owned(),
+        false => format!(
+            "The services and all they stored are gone. To go on with services that stay, each in a terminal:\n  \
+             {sphinx} serve keyvault\n  {sphinx} serve trainer\n  {sphinx} serve inference\n\
+             and beside them:"
+        ),
+    };
     format!(
         "\n{}\n\
      privacy        {}\n\
      training       {} for {:.2} epochs: {ms:.2} ms, {}\n\
      recognition    {}\n\
      in all         {}\n\n\
-     The services and all they stored are gone. To go on with services that stay, each in a terminal:\n  \
-     {sphinx} serve keyvault\n  {sphinx} serve trainer\n  {sphinx} serve inference\n\
-     and beside them:\n  {sphinx} keys new\n  {sphinx} keys register\n  \
+     {left}\n  {sphinx} keys new\n  {sphinx} keys register\n  \
      {sphinx} train --network {} --epochs {}\n",
         accuracy_text(evaluation),
         epsilon::text(summary.epsilon, material.delta),
@@ -70,7 +76,7 @@ pub fn text(
         per_image(summary.traffic, *images),
         cost_text(evaluation),
         seconds(wall_seconds),
-        network,
+        demo.network,
         defaults::EPOCHS,
     )
 }

@@ -211,3 +211,114 @@ fn tokens_are_shown_once_listed_without_and_revoked() {
         new(&["--role", "predictor", "--tenant", "acme", "--of-certificate", "certs/client.pem"]);
     assert_eq!(certificate.json()["kind"], "certificate");
 }
+
+#[test]
+fn a_setup_hands_out_what_each_needs_and_keeps_what_was_used() {
+    let machine = Machine::new();
+    let setup = ["certs", "setup", "--dir", "setup", "--host", "keyvault", "--json"];
+    let addressed = [&setup[..], &["--tenant", "acme", "--trainer", "https://sphinx:1"]].concat();
+    let made = machine.run(&addressed).json();
+    assert_eq!(made["new_authority"], true);
+    assert_eq!(made["new_tokens"].as_array().unwrap().len(), 3);
+    let root = machine.directory.path().join("setup");
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    for (folder, expected) in [
+        ("authority", &["ca.crt", "ca.key"][..]),
+        ("access", &["credentials.toml", "credentials.toml.lock"]),
+        ("trainer", &["ca.crt", "tls.crt", "tls.key", "token"]),
+        ("inference", &["ca.crt", "tls.crt", "tls.key", "token"]),
+        ("keyvault", &["ca.crt", "tls.crt", "tls.key"]),
+        ("client", &["ca.crt", "config.toml", "token"]),
+    ] {
+        assert_eq!(mode(&root.join(folder)), 0o700);
+        let names = fs::read_dir(root.join(folder)).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, expected, "{folder}");
+        for name in names.iter().filter(|name| *name != "credentials.toml.lock") {
+            assert_eq!(mode(&root.join(folder).join(name)), 0o600, "{folder} {name:?}");
+        }
+    }
+    assert_says(
+        &read("client/config.toml"),
+        &["https://sphinx:1", "https://localhost:7002", "acme"],
+    );
+    let credentials = read("access/credentials.toml");
+    assert_says(&credentials, &["role = \"service\"", "role = \"owner\"", "tenant = \"acme\""]);
+
+    // A later start: what was made stays, but for certificates; what was revoked stays revoked.
+    let (ca, token, certificate) =
+        (read("client/ca.crt"), read("client/token"), read("trainer/tls.crt"));
+    let file = ["--file", "setup/access/credentials.toml"];
+    let listed = machine.run(&[&["tokens", "list", "--json"], &file[..]].concat()).json();
+    let id = listed[2]["credential"].as_str().unwrap();
+    machine.run(&[&["tokens", "revoke", id], &file[..]].concat()).succeeded();
+    let again = machine.run(&addressed).json();
+    assert_eq!(
+        (&again["new_authority"], &again["new_tokens"]),
+        (&false.into(), &Vec::<u8>::new().into())
+    );
+    assert_eq!((&ca, &token), (&read("client/ca.crt"), &read("client/token")));
+    assert_ne!(certificate, read("trainer/tls.crt"));
+    assert_says(&read("access/credentials.toml"), &["revoked_unix_seconds"]);
+
+    // A lost register is made anew of the tokens, a lost token anew.
+    fs::remove_file(root.join("access/credentials.toml")).unwrap();
+    fs::remove_file(root.join("inference/token")).unwrap();
+    let mended = machine.run(&addressed).json();
+    assert_eq!(mended["new_tokens"], serde_json::json!(["inference"]));
+    let listed = machine.run(&[&["tokens", "list", "--json"], &file[..]].concat()).json();
+    assert_eq!(listed.as_array().unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_runs_against_services_that_a_setup_protects() {
+    let machine = Machine::new();
+    machine.run(&["certs", "setup", "--dir", "setup"]).succeeded();
+    let root = machine.directory.path().join("setup");
+    let mut options = ClusterOptions::new(env!("CARGO_BIN_EXE_sphinx").into());
+    let folder = root.clone();
+    options.arguments = Box::new(move |launch| {
+        let name = launch.service.name();
+        let path = |of: &str, file: &str| folder.join(of).join(file);
+        let config = folder.join(format!("{name}.toml"));
+        let [certificate, key, ca, token] =
+            ["tls.crt", "tls.key", "ca.crt", "token"].map(|file| path(name, file));
+        let text = format!(
+            "[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n[access]\ncredentials = {:?}\n",
+            path("access", "credentials.toml"),
+        );
+        let outgoing = match name {
+            "keyvault" => String::new(),
+            _ => format!("[outgoing]\nca = {ca:?}\ntoken_file = {token:?}\n"),
+        };
+        fs::write(&config, text + &outgoing).unwrap();
+        let https = |part: std::ffi::OsString| {
+            let text = part.to_str().unwrap().replace("http://", "https://");
+            std::ffi::OsString::from(text)
+        };
+        let mut arguments: Vec<_> = launch.serve_arguments().into_iter().map(https).collect();
+        arguments.extend(["--config".into(), config.into()]);
+        arguments
+    });
+    let cluster = LocalCluster::start(options).await.unwrap();
+    let https =
+        |endpoint: sphinx_cluster::Endpoint| endpoint.to_string().replace("http://", "https://");
+    let network = machine.file("tiny.toml", TINY);
+    let run = |arguments: &[&str]| {
+        let mut command = machine.command(arguments);
+        command
+            .env("SPHINX_TRAINER", https(cluster.trainer))
+            .env("SPHINX_INFERENCE", https(cluster.inference))
+            .env("SPHINX_KEYVAULT", https(cluster.keyvault))
+            .env("SPHINX_CA", root.join("client/ca.crt"))
+            .env("SPHINX_TOKEN_FILE", root.join("client/token"));
+        Run::of(command)
+    };
+    let demo = ["demo", "--remote", "--network", &network, "--epochs", "0.5", "--limit", "4000"];
+    let told = run(&demo).succeeded().stdout;
+    assert_says(&told, &["https://", "test accuracy", "deleted there", "revoked"]);
+    assert_eq!(run(&["models", "list", "--json"]).json(), serde_json::json!([]));
+    let keys = run(&["keys", "list", "--json"]).json();
+    assert_says(&keys.to_string(), &["demo-", "revoked"]);
+}
