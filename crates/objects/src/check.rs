@@ -58,13 +58,19 @@ impl Remote {
     #[allow(clippy::wildcard_enum_match_arm, reason = "the enumeration is open")]
     fn failed(&self, error: &Backend) -> ObjectError {
         let (location, cause) = (self.location.clone(), words(error));
+        // Of a listing the backend's error has no kind, and the status is in its words alone.
+        let status = |code: &str| cause.contains(&format!("status code: {code} "));
         match error {
+            Backend::NotImplemented { .. } | Backend::NotSupported { .. } => {
+                ObjectError::NoConditionalWrites { location, cause }
+            }
             Backend::NotFound { .. } => ObjectError::NoBucket { location, cause },
             Backend::PermissionDenied { .. } | Backend::Unauthenticated { .. } => {
                 ObjectError::Credentials { location, cause, advice: self.advice }
             }
-            Backend::NotImplemented { .. } | Backend::NotSupported { .. } => {
-                ObjectError::NoConditionalWrites { location, cause }
+            _ if status("404") => ObjectError::NoBucket { location, cause },
+            _ if status("401") || status("403") => {
+                ObjectError::Credentials { location, cause, advice: self.advice }
             }
             _ => ObjectError::Unreachable { location, cause },
         }
