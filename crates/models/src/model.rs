@@ -157,10 +157,24 @@ pub(crate) struct VersionRecord {
 }
 
 /// Format 1 held biases encrypted under a lasting key. It is refused: reading it means decrypting
-/// what a server chose.
+/// what a server chose. Format 3 is format 2 by another number: programs that know only the latter
+/// prune in another way, so none may commit after one that writes the former.
 impl Record for VersionRecord {
     const TYPE: &'static str = "model-version";
-    const FORMAT: u16 = 2;
+    const FORMAT: u16 = 3;
+    const READS: &'static [u16] = &[2, 3];
+}
+
+/// A hint at a model's newest version: that was this one when the hint was written.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct HeadRecord {
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+}
+
+impl Record for HeadRecord {
+    const TYPE: &'static str = "model-head";
+    const FORMAT: u16 = 1;
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -7,7 +7,8 @@ use std::num::NonZeroU64;
 ///
 /// The newest are there for readers who are at work with one while training goes on. What a session
 /// began at is what was used until then: tickets of recognition prepared for it can be repaired as
-/// long as it is kept, however many commits the session makes.
+/// long as it is kept, however many commits the session makes. How many of these stay is looked at
+/// whenever one of them leaves the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Newest versions.
@@ -33,10 +34,15 @@ impl Default for Retention {
 }
 
 impl Retention {
+    /// The oldest of the newest versions, when the newest is `head`.
+    pub(crate) fn oldest(&self, head: u64) -> u64 {
+        (head + 1).saturating_sub(self.newest.get())
+    }
+
     /// Of the versions there are, and of those that sessions began at (both ascending), the ones
     /// that are not to be kept when the newest is `head`.
     pub(crate) fn surplus(&self, head: u64, versions: &[u64], beginnings: &[u64]) -> Surplus {
-        let oldest = (head + 1).saturating_sub(self.newest.get());
+        let oldest = self.oldest(head);
         let older = |version: &&u64| **version < oldest;
         let places = usize::try_from(self.beginnings).unwrap_or(usize::MAX);
         let kept: Vec<u64> = beginnings.iter().rev().filter(older).take(places).copied().collect();

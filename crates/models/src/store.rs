@@ -1,4 +1,19 @@
 //! The models: created once, moved on by compare-and-set commits.
+//!
+//! A commit creates the object of version N + 1, which the backend does for one of several callers;
+//! nothing else orders them. Two further rules let nobody list a folder for it:
+//!
+//! 1. **The names of versions are one run without a gap.** Pruning removes the lowest name only,
+//!    and what it keeps goes on under another name (`prune.rs`). So while version N has its name,
+//!    N + 1 has not been removed: if N + 1 is not there it has never been.
+//! 2. **A hint says where to look** (`newest.rs`). It may be late, lost or damaged: readers probe
+//!    upwards from it, and find out by rule 1 whether it was of any use.
+//!
+//! A writer that fell asleep between its look at the model and its create could take the name of a
+//! version that has come and gone. After the create it therefore looks for the object of N again:
+//! it must be the very one that it saw before (`Found`), and then, by rule 1, N + 1 had not been
+//! removed before it was created. If N is another object or is gone, so many have committed since
+//! that nobody can say on what; the writer removes what it created and is told of a conflict.
 
 use std::sync::Arc;
 
@@ -7,7 +22,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use sphinx_objects::record::{RecordError, seal, unseal};
-use sphinx_objects::{Entry, ObjectError, Objects, Put};
+use sphinx_objects::{Entry, Found, ObjectError, Objects, Put};
 use sphinx_proto::{ModelId, TenantId};
 
 use crate::error::StoreError;
@@ -15,6 +30,8 @@ use crate::layout;
 use crate::model::{BiasesRecord, MetaRecord, ModelMeta, ModelVersion, VersionRecord};
 use crate::retention::Retention;
 
+mod newest;
+mod prune;
 mod rotation;
 
 /// Descriptions read at once by a listing.
@@ -57,12 +74,28 @@ pub struct Committed {
 }
 
 impl ModelStore {
-    /// Opens the models in a local directory, given as a path or a `file://` URL.
+    /// Opens the models of a store ([`Objects::open`]).
     ///
     /// # Errors
     /// [`ObjectError::Location`].
     pub fn open(location: &str) -> Result<Self, StoreError> {
         Ok(Self { objects: Objects::open(location)?, retention: Retention::default() })
+    }
+
+    /// Asks a store behind the network whether it can be read ([`Objects::check_reads`]).
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn check_reads(&self) -> Result<(), StoreError> {
+        Ok(self.objects.check_reads().await?)
+    }
+
+    /// Asks a store behind the network whether commits to it are safe ([`Objects::check_writes`]).
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn check_writes(&self) -> Result<(), StoreError> {
+        Ok(self.objects.check_writes().await?)
     }
 
     /// Uses any backend that has an atomic create.
@@ -93,6 +126,7 @@ impl ModelStore {
         let path = layout::meta(&meta.tenant, &meta.model_id);
         match self.objects.create(&path, seal(&MetaRecord::from(meta))).await? {
             Put::Stored => {
+                self.hint_at(meta, 0).await;
                 let model = StoredModel { meta: meta.clone(), head: 0, updated_unix_seconds };
                 Ok(Created { model, repeated: false })
             }
@@ -115,9 +149,9 @@ impl ModelStore {
     /// [`StoreError::NoModel`].
     pub async fn get(&self, tenant: &TenantId, model: &ModelId) -> Result<StoredModel, StoreError> {
         let meta = self.meta(tenant, model).await?;
-        let newest = self.versions(&meta).await?.pop();
-        let (head, entry) = newest.ok_or_else(|| StoreError::NoModel { model: model.clone() })?;
-        Ok(StoredModel { meta, head, updated_unix_seconds: entry.written_unix_seconds })
+        let newest = self.newest(&meta).await?;
+        let (head, found) = newest.ok_or_else(|| StoreError::NoModel { model: model.clone() })?;
+        Ok(StoredModel { meta, head, updated_unix_seconds: found.written_unix_seconds })
     }
 
     /// A tenant's models by name.
@@ -143,7 +177,7 @@ impl ModelStore {
     /// # Errors
     /// [`StoreError::NoModel`] when the model was deleted.
     pub async fn head(&self, meta: &ModelMeta) -> Result<u64, StoreError> {
-        let newest = self.versions(meta).await?.pop().map(|(version, _)| version);
+        let newest = self.newest(meta).await?.map(|(version, _)| version);
         newest.ok_or_else(|| StoreError::NoModel { model: meta.model_id.clone() })
     }
 
@@ -157,14 +191,14 @@ impl ModelStore {
         meta: &ModelMeta,
         version: Option<u64>,
     ) -> Result<ModelVersion, StoreError> {
-        // The newest may be pruned between listing and reading, if commits are very fast.
+        // The newest may be pruned between looking and reading, if commits are very fast.
         let mut wanted = match version {
             Some(version) => version,
             None => self.head(meta).await?,
         };
         loop {
-            let path = layout::version(meta, wanted);
-            if let Some(object) = self.objects.get(&path).await? {
+            for path in [layout::version(meta, wanted), layout::kept(meta, wanted)] {
+                let Some(object) = self.objects.get(&path).await? else { continue };
                 return match decoded(&path, object, wanted).await {
                     Err(ObjectError::Damaged {
                         cause: RecordError::Format { got: 1, .. }, ..
@@ -172,15 +206,15 @@ impl ModelStore {
                     decoded => Ok(decoded?),
                 };
             }
-            let kept = self.versions(meta).await?;
-            let (Some((oldest, _)), Some((head, _))) = (kept.first(), kept.last()) else {
+            let there = self.versions(meta).await?;
+            let (Some(oldest), Some(head)) = (there.first().copied(), there.last().copied()) else {
                 return Err(StoreError::NoModel { model: meta.model_id.clone() });
             };
-            if version.is_some() || *head == wanted {
-                let (model, oldest, head) = (meta.model_id.clone(), *oldest, *head);
+            if version.is_some() || head == wanted {
+                let model = meta.model_id.clone();
                 return Err(StoreError::NoVersion { model, version: wanted, oldest, head });
             }
-            wanted = *head;
+            wanted = head;
         }
     }
 
@@ -199,15 +233,11 @@ impl ModelStore {
         next: ModelVersion,
     ) -> Result<Committed, StoreError> {
         let (version, commit) = (next.version, next.commit);
-        let head = self.head(meta).await?;
-        if version.checked_sub(1) == Some(head) {
-            if commit.is_some_and(|commit| commit.step == 0) {
-                // Before the commit: a crash right after it would leave its base without the mark.
-                self.objects.create(&layout::beginning(meta, head), Bytes::new()).await?;
-            }
+        let begins = commit.is_some_and(|commit| commit.step == 0);
+        if let Some(base) = self.base_of(meta, version, begins).await? {
             let object = encoded(next).await?;
             if self.objects.create(&layout::version(meta, version), object).await? == Put::Stored {
-                return self.settle(meta, version).await;
+                return self.settle(meta, version, base).await;
             }
         }
         let base = version.saturating_sub(1);
@@ -234,8 +264,8 @@ impl ModelStore {
         biases: Bytes,
     ) -> Result<(), StoreError> {
         let path = layout::version(meta, version);
-        if self.objects.get(&path).await?.is_none() {
-            // Says which versions there are.
+        if self.objects.find(&path).await?.is_none() {
+            // Among the older ones that are kept, or it says which versions there are.
             self.load(meta, Some(version)).await?;
         }
         let record = seal(&BiasesRecord { biases });
@@ -270,48 +300,60 @@ impl ModelStore {
         for version in numbers(&entries, layout::parse_version) {
             self.objects.delete(&layout::version(&meta, version)).await?;
         }
+        for version in numbers(&entries, layout::parse_kept) {
+            self.objects.delete(&layout::kept(&meta, version)).await?;
+        }
         for version in numbers(&entries, layout::parse_beginning) {
             self.objects.delete(&layout::beginning(&meta, version)).await?;
         }
         for version in numbers(&entries, layout::parse_biases) {
             self.objects.delete(&layout::biases(&meta, version)).await?;
         }
-        Ok(())
+        Ok(self.objects.delete(&layout::head(&meta)).await?)
+    }
+
+    /// The version before `version`, if the model may stand there; where a session `begins`, it is
+    /// marked as what that began at.
+    async fn base_of(
+        &self,
+        meta: &ModelMeta,
+        version: u64,
+        begins: bool,
+    ) -> Result<Option<Found>, StoreError> {
+        let Some(number) = version.checked_sub(1) else { return Ok(None) };
+        let base = self.objects.find(&layout::version(meta, number)).await?;
+        if base.is_none() || !begins {
+            return Ok(base);
+        }
+        if self.objects.find(&layout::version(meta, version)).await?.is_some() {
+            return Ok(None);
+        }
+        // Before the commit: a crash right after it would leave its base without the mark.
+        let marked = self.objects.create(&layout::beginning(meta, number), Bytes::new()).await?;
+        // Earlier releases kept marked versions under their names, with nothing above them.
+        let stands = marked == Put::Stored || self.head(meta).await? == number;
+        Ok(base.filter(|_| stands))
     }
 
     /// After a create that succeeded: makes sure that it succeeded because the version was new and
-    /// not because it had been pruned already, and prunes.
-    async fn settle(&self, meta: &ModelMeta, version: u64) -> Result<Committed, StoreError> {
-        let committed = Committed { version, repeated: false };
-        let entries = match self.objects.list(&layout::versions(meta)).await {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::warn!(%error, "cannot list versions for pruning");
-                return Ok(committed);
-            }
-        };
-        let versions = numbers(&entries, layout::parse_version);
-        let head = versions.last().copied().unwrap_or(version);
-        if head - version >= self.retention.newest.get() {
-            // That many commits by others while this one was being written: whether it is the one
-            // they are built on cannot be known any more. The session reopens and sees.
+    /// not because it had been pruned already; then says where the model stands, and prunes.
+    async fn settle(
+        &self,
+        meta: &ModelMeta,
+        version: u64,
+        base: Found,
+    ) -> Result<Committed, StoreError> {
+        let number = version.saturating_sub(1);
+        if self.objects.find(&layout::version(meta, number)).await? != Some(base) {
             self.objects.delete(&layout::version(meta, version)).await?;
-            let (model, base) = (meta.model_id.clone(), version - 1);
-            return Err(StoreError::Conflict { model, base, head });
+            let (model, head) = (meta.model_id.clone(), self.head(meta).await?);
+            return Err(StoreError::Conflict { model, base: number, head });
         }
-        let beginnings = numbers(&entries, layout::parse_beginning);
-        let surplus = self.retention.surplus(version, &versions, &beginnings);
-        let biases = numbers(&entries, layout::parse_biases);
-        let biases = biases.into_iter().filter(|of| surplus.versions.contains(of));
-        let biases: Vec<_> = biases.map(|old| layout::biases(meta, old)).collect();
-        let versions = surplus.versions.into_iter().map(|old| layout::version(meta, old));
-        let beginnings = surplus.beginnings.into_iter().map(|old| layout::beginning(meta, old));
-        for path in versions.chain(beginnings).chain(biases) {
-            if let Err(error) = self.objects.delete(&path).await {
-                tracing::warn!(%error, "cannot prune an old version");
-            }
+        let ((), pruned) = futures::join!(self.hint_at(meta, version), self.prune(meta, version));
+        if let Err(error) = pruned {
+            tracing::warn!(%error, "cannot prune an old version");
         }
-        Ok(committed)
+        Ok(Committed { version, repeated: false })
     }
 
     async fn meta(&self, tenant: &TenantId, model: &ModelId) -> Result<ModelMeta, StoreError> {
@@ -328,12 +370,14 @@ impl ModelStore {
         }
     }
 
-    /// The kept versions in ascending order.
-    async fn versions(&self, meta: &ModelMeta) -> Result<Vec<(u64, Entry)>, StoreError> {
+    /// All versions that can be read, in ascending order: by a listing.
+    async fn versions(&self, meta: &ModelMeta) -> Result<Vec<u64>, StoreError> {
         let entries = self.objects.list(&layout::versions(meta)).await?;
-        // Twenty digits sort by name as by number.
-        let numbered = |entry: Entry| Some((layout::parse_version(&entry.name)?, entry));
-        Ok(entries.into_iter().filter_map(numbered).collect())
+        let mut versions = numbers(&entries, layout::parse_kept);
+        versions.extend(numbers(&entries, layout::parse_version));
+        versions.sort_unstable();
+        versions.dedup();
+        Ok(versions)
     }
 }
 

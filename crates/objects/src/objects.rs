@@ -1,22 +1,24 @@
 //! Objects by path: created once, read whole.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    Error as Backend, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    Error as Backend, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
 
 use crate::ObjectError;
+use crate::location::{Place, Remote};
+use crate::words::words;
 
 /// A store of objects. Clones share it.
 #[derive(Clone)]
 pub struct Objects {
     backend: Arc<dyn ObjectStore>,
+    /// What is said of it when it fails; `None` for a directory.
+    remote: Option<Remote>,
 }
 
 /// What became of a conditional write.
@@ -37,34 +39,40 @@ pub struct Entry {
     pub written_unix_seconds: i64,
 }
 
+/// An object that is there, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// When it was written, seconds since 1970-01-01 UTC.
+    pub written_unix_seconds: i64,
+    /// What the backend tells it by from another object at the same path.
+    meta: ObjectMeta,
+}
+
 impl Objects {
-    /// Opens a local directory, given as a path or a `file://` URL, and makes it when it is not
-    /// there.
+    /// Opens a store: a local directory, given as a path or a `file://` URL and made when it is not
+    /// there, or a bucket, `s3://BUCKET/PREFIX`, `gs://…` or `az://…`, with credentials from the
+    /// environment. A bucket is not asked yet; [`Objects::check_writes`] does.
     ///
-    /// Every write is synced, file and directories, before it is acknowledged.
+    /// Every write to a directory is synced, file and directories, before it is acknowledged.
     ///
     /// # Errors
     /// [`ObjectError::Location`] for another kind of URL or a directory that cannot be made.
     pub fn open(location: &str) -> Result<Self, ObjectError> {
-        let refused =
-            |cause: String| ObjectError::Location { location: location.to_owned(), cause };
-        let root = match location.split_once("://") {
-            Some(("file", path)) if path.starts_with('/') => PathBuf::from(path),
-            Some(("file", _)) => return Err(refused("a file URL has an absolute path".into())),
-            Some((scheme, _)) => return Err(refused(format!("scheme {scheme} is not supported"))),
-            None => PathBuf::from(location),
-        };
-        std::fs::create_dir_all(&root).map_err(|error| refused(error.to_string()))?;
-        let local = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|error| refused(error.to_string()))?
-            .with_automatic_cleanup(false)
-            .with_fsync(true);
-        Ok(Self::with_backend(Arc::new(local)))
+        let Place { backend, remote } = Place::open(location)?;
+        Ok(Self { backend, remote })
     }
 
     /// Uses any backend that has an atomic create.
     pub fn with_backend(backend: Arc<dyn ObjectStore>) -> Self {
-        Self { backend }
+        Self { backend, remote: None }
+    }
+
+    pub(crate) fn backend(&self) -> &dyn ObjectStore {
+        self.backend.as_ref()
+    }
+
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
     }
 
     /// Writes an object unless there is one at this path.
@@ -99,6 +107,34 @@ impl Objects {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Backend::NotFound { .. }) => Ok(None),
             Err(error) => Err(failed(path, &error)),
+        }
+    }
+
+    /// Looks whether there is an object, without reading it; `None` when there is none. Two answers
+    /// are equal only if nobody wrote or removed the object in between.
+    ///
+    /// # Errors
+    /// [`ObjectError::Backend`].
+    pub async fn find(&self, path: &Path) -> Result<Option<Found>, ObjectError> {
+        match self.backend.head(path).await {
+            Ok(meta) => {
+                Ok(Some(Found { written_unix_seconds: meta.last_modified.timestamp(), meta }))
+            }
+            Err(Backend::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(path, &error)),
+        }
+    }
+
+    /// Copies an object to another path, in place of whatever is there; `false` when there is none
+    /// to copy.
+    ///
+    /// # Errors
+    /// [`ObjectError::Backend`].
+    pub async fn copy(&self, from: &Path, to: &Path) -> Result<bool, ObjectError> {
+        match self.backend.copy(from, to).await {
+            Ok(()) => Ok(true),
+            Err(Backend::NotFound { .. }) => Ok(false),
+            Err(error) => Err(failed(from, &error)),
         }
     }
 
@@ -150,7 +186,7 @@ impl fmt::Debug for Objects {
 }
 
 fn failed(path: &Path, error: &Backend) -> ObjectError {
-    ObjectError::Backend { path: path.to_string(), cause: error.to_string() }
+    ObjectError::Backend { path: path.to_string(), cause: words(error) }
 }
 
 #[cfg(test)]
@@ -166,14 +202,21 @@ mod tests {
         assert_eq!(objects.create(&path, Bytes::from_static(b"1")).await, Ok(Put::Stored));
         assert_eq!(objects.create(&path, Bytes::from_static(b"2")).await, Ok(Put::Exists));
         assert_eq!(objects.get(&path).await, Ok(Some(Bytes::from_static(b"1"))));
+        let first = objects.find(&path).await.unwrap();
+        assert_eq!((objects.find(&path).await.unwrap(), first.is_some()), (first.clone(), true));
         objects.replace(&path, Bytes::from_static(b"3")).await.unwrap();
+        assert_ne!(objects.find(&path).await.unwrap(), first);
         assert_eq!(objects.get(&path).await, Ok(Some(Bytes::from_static(b"3"))));
         assert_eq!(objects.folders(&Path::default()).await, Ok(vec!["a".to_owned()]));
         let names: Vec<_> =
             objects.list(&Path::from("a")).await.unwrap().into_iter().map(|e| e.name).collect();
         assert_eq!(names, ["b"]);
+        assert_eq!(objects.copy(&path, &Path::from("c/d")).await, Ok(true));
         objects.delete(&path).await.unwrap();
         objects.delete(&path).await.unwrap();
+        assert_eq!(objects.find(&path).await, Ok(None));
+        assert_eq!(objects.copy(&path, &Path::from("c/d")).await, Ok(false));
+        assert_eq!(objects.get(&Path::from("c/d")).await, Ok(Some(Bytes::from_static(b"3"))));
         assert_eq!(objects.list(&Path::from("a")).await, Ok(vec![]));
     }
 
@@ -188,7 +231,7 @@ mod tests {
     #[test]
     fn rejects_locations_it_cannot_use() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        for location in ["s3://bucket/x", "file://relative", file.path().to_str().unwrap()] {
+        for location in ["ftp://host/x", "file://relative", file.path().to_str().unwrap()] {
             let error = Objects::open(location).unwrap_err();
             assert!(matches!(error, ObjectError::Location { .. }), "{error}");
         }

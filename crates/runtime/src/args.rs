@@ -21,7 +21,7 @@ pub struct ServiceArgs {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<SocketAddr>,
-    /// Directory (or file:// URL) that holds the objects
+    /// Directory or URL (file, s3, gs, az) that holds the objects
     #[arg(long, value_name = "PATH")]
     pub store: Option<String>,
     /// Address of the key vault (trainer and inference)

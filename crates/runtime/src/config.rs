@@ -40,8 +40,8 @@ pub struct Config<L> {
     pub audit: AuditConfig,
     /// How the key vault is called.
     pub outgoing: OutgoingConfig,
-    /// Directory or `file://` URL of the objects. Replicas of one service share it. Always an
-    /// absolute place once it is loaded.
+    /// Directory or URL (`file`, `s3`, `gs`, `az`) of the objects. Replicas of one service share
+    /// it. Always an absolute place once it is loaded.
     pub store: String,
     /// Address of the key vault; the key vault itself does not use it.
     pub keyvault: String,
@@ -198,7 +198,7 @@ impl<L: Limits> Config<L> {
         self.access.validate(self.server.listen)?;
         self.outgoing.validate()?;
         if self.store.is_empty() {
-            return Err(ConfigError::value("store", "empty", "a directory or a file:// URL"));
+            return Err(ConfigError::value("store", "empty", "a directory or a URL"));
         }
         self.outgoing.without_token().check(&self.keyvault.parse()?)?;
         if self.compute_threads > MAX_COMPUTE_THREADS {

@@ -18,6 +18,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use sphinx_runtime::{CancellationToken, Config, Limits, ServiceInfo};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The test that is a service when it is asked to be one.
 const ENTRY: &str = "service_process";
@@ -25,7 +26,10 @@ const SERVICE: &str = "SPHINX_TESTBED_SERVICE";
 const STORE: &str = "SPHINX_TESTBED_STORE";
 const KEYVAULT: &str = "SPHINX_TESTBED_KEYVAULT";
 const LISTEN: &str = "SPHINX_TESTBED_LISTEN";
+/// The key vault of a service that needs none.
+const NOBODY: &str = "http://127.0.0.1:1";
 const AUDIT: &str = "SPHINX_TESTBED_AUDIT";
+const DRAIN: &str = "SPHINX_TESTBED_DRAIN_MS";
 
 /// A running service. It is killed when this is dropped.
 #[derive(Debug)]
@@ -39,48 +43,59 @@ pub struct Process {
 }
 
 /// What a service is told.
-#[derive(Debug, Clone)]
-struct Place {
-    store: String,
-    keyvault: String,
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// Where its store is.
+    pub store: String,
+    /// Where the key vault is.
+    pub keyvault: String,
     /// Its audit log, if it is to write one.
-    audit: Option<PathBuf>,
+    pub audit: Option<PathBuf>,
+    /// Variables of its environment, besides those of this process.
+    pub environment: Vec<(String, String)>,
+    /// Longest drain, milliseconds; the default if it is `None`.
+    pub drain_ms: Option<u64>,
 }
 
 impl Process {
     /// Starts a trainer on a free port and waits until it listens.
     pub fn trainer(store: &str, keyvault: &str) -> Self {
         let (store, keyvault) = (store.to_owned(), keyvault.to_owned());
-        let place = Place { store, keyvault, audit: None };
-        Self::listen(&sphinx_trainer::SERVICE, place, "127.0.0.1:0")
+        Self::start(&sphinx_trainer::SERVICE, Place { store, keyvault, ..Place::default() })
     }
 
     /// The same with an audit log.
     pub fn audited_trainer(store: &str, keyvault: &str, audit: &Path) -> Self {
         let (store, keyvault) = (store.to_owned(), keyvault.to_owned());
-        let place = Place { store, keyvault, audit: Some(audit.to_owned()) };
-        Self::listen(&sphinx_trainer::SERVICE, place, "127.0.0.1:0")
+        let audit = Some(audit.to_owned());
+        Self::start(&sphinx_trainer::SERVICE, Place { store, keyvault, audit, ..Place::default() })
     }
 
     /// Starts a key vault with an audit log on a free port and waits until it listens.
     pub fn audited_keyvault(store: &str, audit: &Path) -> Self {
-        let keyvault = "http://127.0.0.1:1".to_owned();
-        let place = Place { store: store.to_owned(), keyvault, audit: Some(audit.to_owned()) };
-        Self::listen(&sphinx_keyvault::SERVICE, place, "127.0.0.1:0")
+        let (store, audit) = (store.to_owned(), Some(audit.to_owned()));
+        Self::start(&sphinx_keyvault::SERVICE, Place { store, audit, ..Place::default() })
+    }
+
+    /// Starts a service on a free port and waits until it listens.
+    pub fn start(service: &'static ServiceInfo, place: Place) -> Self {
+        Self::listen(service, place, "127.0.0.1:0")
+    }
+
+    /// What a service says that does not start.
+    pub fn refusal(service: &'static ServiceInfo, place: &Place) -> String {
+        let mut command = command(service, place, "127.0.0.1:0");
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        // It would end by itself if nobody held this.
+        let held = child.stdin.take();
+        let ended = child.wait_with_output().unwrap();
+        drop(held);
+        assert!(!ended.status.success(), "the service ran");
+        String::from_utf8(ended.stderr).unwrap()
     }
 
     fn listen(service: &'static ServiceInfo, place: Place, address: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", ENTRY, "--ignored", "--nocapture"])
-            .env(SERVICE, service.name)
-            .env(STORE, &place.store)
-            .env(KEYVAULT, &place.keyvault)
-            .env(AUDIT, place.audit.as_deref().unwrap_or(Path::new("")))
-            .env(LISTEN, address)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(service, &place, address).spawn().unwrap();
         // The test harness has a word first.
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let address = loop {
@@ -98,6 +113,19 @@ impl Process {
         format!("http://{}", self.address)
     }
 
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// SIGTERM, and waits until it has drained.
+    pub fn terminate(&mut self) {
+        let process = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "the {} did not drain: {ended}", self.service.name);
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -108,6 +136,22 @@ impl Process {
     pub fn restart(&mut self) {
         *self = Self::listen(self.service, self.place.clone(), &self.address);
     }
+}
+
+fn command(service: &ServiceInfo, place: &Place, address: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", ENTRY, "--ignored", "--nocapture"])
+        .envs(place.environment.iter().cloned())
+        .env(SERVICE, service.name)
+        .env(STORE, &place.store)
+        .env(KEYVAULT, if place.keyvault.is_empty() { NOBODY } else { &place.keyvault })
+        .env(AUDIT, place.audit.as_deref().unwrap_or(Path::new("")))
+        .env(DRAIN, place.drain_ms.map(|millis| millis.to_string()).unwrap_or_default())
+        .env(LISTEN, address)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    command
 }
 
 impl Drop for Process {
@@ -131,17 +175,28 @@ pub fn serve_process() {
     runtime.block_on(async {
         // After what the harness has begun to write.
         println!();
-        match service.as_str() {
+        let mut terminated = signal(SignalKind::terminate()).unwrap();
+        let stopping = stop.clone();
+        tokio::spawn(async move {
+            terminated.recv().await;
+            stopping.cancel();
+        });
+        let ended = match service.as_str() {
             "trainer" => {
                 let (config, listener) = configured(&sphinx_trainer::SERVICE).await;
-                sphinx_trainer::run(config, listener, stop).await.unwrap();
+                sphinx_trainer::run(config, listener, stop).await
+            }
+            "inference" => {
+                let (config, listener) = configured(&sphinx_inference::SERVICE).await;
+                sphinx_inference::run(config, listener, stop).await
             }
             "keyvault" => {
                 let (config, listener) = configured(&sphinx_keyvault::SERVICE).await;
-                sphinx_keyvault::run(config, listener, stop).await.unwrap();
+                sphinx_keyvault::run(config, listener, stop).await
             }
             other => panic!("no process for the service {other}"),
-        }
+        };
+        ended.unwrap_or_else(|error| panic!("{error}"));
     });
 }
 
@@ -150,5 +205,8 @@ async fn configured<L: Limits>(service: &'static ServiceInfo) -> (Config<L>, Tcp
     let mut config = Config::defaults(service);
     (config.store, config.keyvault) = (variable(STORE), variable(KEYVAULT));
     config.audit.path = variable(AUDIT).into();
+    if let Ok(millis) = variable(DRAIN).parse() {
+        config.server.drain_deadline_ms = millis;
+    }
     (config, TcpListener::bind(variable(LISTEN)).await.unwrap())
 }

@@ -62,6 +62,7 @@ impl Service for InferenceService {
     ) -> Result<Self, OpenError> {
         let limits = &config.limits;
         let store = ModelStore::open(&config.store)?;
+        store.check_reads().await?;
         let keys = KeyDirectory::connect(&config.keyvault, &config.outgoing.security()?)?;
         let one_shot = OneShot::new(store.clone(), keys.clone(), compute.clone(), limits);
         let models = Models::new(store, compute.clone(), limits.max_cache_bytes);

@@ -33,6 +33,7 @@ impl Service for KeyVaultService {
         _: CancellationToken,
     ) -> Result<Self, OpenError> {
         let vault = Vault::open(&config.store, config.limits, compute)?;
+        vault.objects.check_writes().await?;
         vault.sweep().await?;
         Ok(Self { vault })
     }

@@ -48,8 +48,10 @@ impl Service for TrainerService {
         compute: Compute,
         shutdown: CancellationToken,
     ) -> Result<Self, OpenError> {
+        let store = ModelStore::open(&config.store)?.retaining(config.limits.retention());
+        store.check_writes().await?;
         Ok(Self {
-            store: ModelStore::open(&config.store)?.retaining(config.limits.retention()),
+            store,
             keys: KeyDirectory::connect(&config.keyvault, &config.outgoing.security()?)?,
             compute,
             limits: config.limits.clone(),

@@ -23,12 +23,11 @@ impl ModelStore {
         key: &KeyId,
     ) -> Result<Committed, StoreError> {
         let (version, chain) = (next.version, next.hashes.chain);
-        let head = self.head(meta).await?;
         let mut committed = Committed { version, repeated: true };
-        if version.checked_sub(1) == Some(head) {
+        if let Some(base) = self.base_of(meta, version, false).await? {
             let object = encoded(next).await?;
             if self.objects.create(&layout::version(meta, version), object).await? == Put::Stored {
-                committed = self.settle(meta, version).await?;
+                committed = self.settle(meta, version, base).await?;
             }
         }
         let stored = match self.load(meta, Some(version)).await {

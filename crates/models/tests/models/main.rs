@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod biases;
+mod hints;
 mod records;
+mod sleepers;
+mod watched;
 
 use std::fs;
 use std::num::NonZeroU64;
@@ -188,11 +191,18 @@ async fn versions_that_sessions_began_at_are_kept() {
     let files = || fs::read_dir(versions_folder(&dir, "default", "m", 1)).unwrap().count();
     assert_eq!(files(), 3 + 8 + 3, "versions, and marks of three of them");
 
+    // Fewer from now on: when the next one leaves the newest.
     let few = Retention { beginnings: 1, ..Retention::default() };
     let store = store.retaining(few);
-    store.commit(&meta, version(61, 3)).await.unwrap();
-    assert!(store.load(&meta, Some(20)).await.is_err());
-    assert_eq!((store.load(&meta, Some(40)).await.unwrap().version, files()), (40, 1 + 8 + 1));
+    for step in 0..8 {
+        head += 1;
+        let commit = Some(CommitId { session: SessionId([4; 16]), step });
+        store.commit(&meta, ModelVersion { commit, ..version(head, 0) }).await.unwrap();
+    }
+    for gone in [0, 20, 40, 59] {
+        assert!(store.load(&meta, Some(gone)).await.is_err(), "version {gone}");
+    }
+    assert_eq!((store.load(&meta, Some(60)).await.unwrap().version, files()), (60, 1 + 8 + 1));
     store.delete(&meta.tenant, &meta.model_id).await.unwrap();
     assert_eq!(files(), 0);
 }
