@@ -96,7 +96,7 @@ async fn pictures_are_trained_on_as_they_arrive_also_after_a_kill() {
     arrive(&photos, 20..40);
     following.until("are due");
     // In the midst of it, or right after.
-    std::thread::sleep(Duration::from_millis(200));
+    tokio::time::sleep(Duration::from_millis(200)).await;
     following.child.kill().unwrap();
     following.child.wait().unwrap();
 
