@@ -15,6 +15,8 @@ use crate::layout;
 use crate::model::{BiasesRecord, MetaRecord, ModelMeta, ModelVersion, VersionRecord};
 use crate::retention::Retention;
 
+mod kept;
+mod reach;
 mod rotation;
 
 /// Descriptions read at once by a listing.
