@@ -12,6 +12,11 @@ export CARGO_INCREMENTAL=0
 # What compilers of C put into objects for __DATE__ and __TIME__.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH
+# What --version names; whoever builds from an archive says it.
+if [ -z "${SPHINX_COMMIT:-}" ]; then
+    SPHINX_COMMIT=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
+fi
+export SPHINX_COMMIT
 export RUSTFLAGS="--remap-path-prefix=$root=/sphinx --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$sysroot=/rust"
 export CFLAGS="-ffile-prefix-map=$root=/sphinx -ffile-prefix-map=$cargo_home=/cargo"
 # Line tables would make the binaries five times as large; names of functions stay, for backtraces.

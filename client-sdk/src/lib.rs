@@ -8,6 +8,7 @@ mod connection;
 pub mod defaults;
 mod error;
 mod evaluation_keys;
+mod history;
 mod keys;
 mod memory;
 mod models;
@@ -34,6 +35,7 @@ pub use error::{
     PersonsError, RecognitionError, StateError, TrainingError,
 };
 pub use evaluation_keys::{EvaluationReceipt, evaluation_fingerprint};
+pub use history::{ModelWatch, VersionSummary};
 pub use keys::{KeyKind, KeyReceipt, RegisteredKey, identity_fingerprint};
 pub use memory::Memory;
 pub use models::{Model, ModelParameters};

@@ -328,6 +328,7 @@ impl OneShot {
     /// # Errors
     /// As [`OneShot::infer`]; [`ChannelError::Refused`](crate::ChannelError::Refused) with
     /// DEADLINE_EXCEEDED if the service gave up.
+    #[tracing::instrument(name = "one_shot", skip_all)]
     pub async fn answer(&self, request: OneShotRequest) -> Result<OneShotAnswer, ClientError> {
         self.guard.admit()?;
         let Self { inference, model, .. } = self;

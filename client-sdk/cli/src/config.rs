@@ -9,7 +9,7 @@ use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use sphinx_client::{ClientError, Endpoints, Security, TenantId, TlsIdentity, Token};
 use sphinx_runtime::expand_home;
-use sphinx_telemetry::LogConfig;
+use sphinx_telemetry::{LogConfig, Telemetry, TraceConfig};
 
 use crate::error::CliError;
 use crate::passphrase::PassphraseSource;
@@ -66,6 +66,11 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
+    /// Address of a collector on this machine that takes traces (OTLP by gRPC): one of each
+    /// training step and each query
+    #[arg(long, global = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traces: Option<String>,
     /// Configuration file (TOML) [default: sphinx/config.toml in $XDG_CONFIG_HOME]
     #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip)]
@@ -99,6 +104,8 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     home: Option<PathBuf>,
     log: String,
+    /// Empty for no traces.
+    traces: String,
 }
 
 impl GlobalArgs {
@@ -115,6 +122,7 @@ impl GlobalArgs {
             (self.passphrase_file.is_some(), "--passphrase-file"),
             (self.home.is_some(), "--home"),
             (self.log.is_some(), "--log"),
+            (self.traces.is_some(), "--traces"),
             (self.json, "--json"),
         ]
         .into_iter()
@@ -149,6 +157,7 @@ impl GlobalArgs {
             insecure_cleartext: false,
             home: path("SPHINX_HOME"),
             log: text("SPHINX_LOG"),
+            traces: text("SPHINX_TRACES"),
             config: path("SPHINX_CONFIG"),
             json: false,
         }
@@ -213,6 +222,7 @@ impl Config {
             insecure_cleartext: false,
             home: None,
             log: "warn".to_owned(),
+            traces: String::new(),
         }
     }
 
@@ -267,10 +277,12 @@ impl Config {
         }
     }
 
-    /// Starts logging to standard error.
-    pub fn start_log(&self) -> Result<(), CliError> {
-        LogConfig::text(self.log.as_str()).start()?;
-        Ok(())
+    /// Starts logging to standard error, and tracing if a collector is named. Needs the context of
+    /// a runtime.
+    pub fn start_telemetry(&self) -> Result<Telemetry, CliError> {
+        let traces = TraceConfig { endpoint: self.traces.clone(), ..TraceConfig::default() };
+        let log = LogConfig::text(self.log.as_str());
+        Ok(sphinx_telemetry::start("client", &log, &traces)?)
     }
 }
 

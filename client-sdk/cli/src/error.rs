@@ -43,7 +43,7 @@ pub enum CliError {
     #[error("configuration file {} is not there", path.display())]
     NoConfigFile { path: PathBuf },
     #[error(transparent)]
-    LogFilter(#[from] sphinx_telemetry::FilterError),
+    Telemetry(#[from] sphinx_telemetry::TraceError),
     #[error("{option} = {path:?}: expected an absolute path, or one below ~/ with HOME set")]
     Tilde { option: &'static str, path: PathBuf },
     #[error("passphrase: {0}")]
@@ -124,7 +124,7 @@ impl CliError {
             Self::Usage(_)
                 | Self::Config(_)
                 | Self::NoConfigFile { .. }
-                | Self::LogFilter(_)
+                | Self::Telemetry(_)
                 | Self::NoHome
                 | Self::Credentials(sphinx_access::RegisterError::Scope { .. })
                 | Self::Tilde { .. }

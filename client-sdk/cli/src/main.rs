@@ -55,7 +55,13 @@ use sphinx_client::defaults;
 
 /// Train and use neural networks in a cloud that sees no image, label or prediction
 #[derive(Debug, Parser)]
-#[command(name = "sphinx", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "sphinx",
+    version,
+    long_version = sphinx_telemetry::version(),
+    propagate_version = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -138,12 +144,15 @@ fn main() -> ExitCode {
 
 fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
     let config = config::Config::load(global)?;
-    config.start_log()?;
     let output = Output { json: global.json };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(CliError::System)?;
+    let telemetry = {
+        let _within = runtime.enter();
+        config.start_telemetry()?
+    };
     let result = runtime.block_on(async {
         let interrupt = Interrupt::listen().map_err(CliError::System)?;
         let open = || Context::open(&config, output, interrupt.clone());
@@ -173,6 +182,7 @@ fn run(command: Command, global: &GlobalArgs) -> Result<(), CliError> {
             Command::Serve(_) => Ok(()),
         }
     });
+    telemetry.finish();
     // A step that was interrupted twice must not hold the process.
     runtime.shutdown_background();
     result

@@ -1,4 +1,5 @@
-//! `sphinx models`: list, show, delete, export and bundle models, and those that are suspect.
+//! `sphinx models`: list, show, watch, delete, export and bundle models, and those that are
+//! suspect.
 
 mod bundle;
 mod delete;
@@ -6,6 +7,7 @@ mod export;
 mod list;
 mod show;
 mod suspect;
+mod watch;
 
 use clap::Subcommand;
 
@@ -18,6 +20,10 @@ pub enum Models {
     List,
     /// Show a model's network and what is known about it
     Show(show::Show),
+    /// Show the versions that are kept of a model
+    History(watch::History),
+    /// Print the versions of a model as they come
+    Watch(watch::Watch),
     /// Delete a model with all its versions
     Delete(delete::Delete),
     /// Bring a model's weights and biases home
@@ -33,6 +39,8 @@ impl Models {
         match self {
             Self::List => list::run(context).await,
             Self::Show(show) => show.run(context).await,
+            Self::History(history) => history.run(context).await,
+            Self::Watch(watch) => watch.run(context).await,
             Self::Delete(delete) => delete.run(context).await,
             Self::Export(export) => export.run(context).await,
             Self::Bundle(bundle) => bundle.run(context).await,

@@ -10,6 +10,7 @@ const PRIVACY: &str = include_str!("../../../docs/privacy.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 const KUBERNETES: &str = include_str!("../../../docs/kubernetes.md");
 const DATA: &str = include_str!("../../../docs/data.md");
+const GRPCURL: &str = include_str!("../../../docs/grpcurl.md");
 const STUDIO: &str = include_str!("../../../docs/studio.md");
 
 /// The text of the code blocks in a language.
@@ -21,7 +22,7 @@ fn blocks(text: &'static str, language: &str) -> Vec<&'static str> {
 /// Everything after `sphinx` in the lines of shell, also of those that run it in a container.
 fn commands(text: &'static str) -> Vec<String> {
     let lines = blocks(text, "sh").concat().replace("\\\n", " ");
-    let commands = lines.lines().flat_map(|line| line.split('&')).map(str::trim);
+    let commands = lines.lines().flat_map(|line| line.split(['&', '|'])).map(str::trim);
     let programs = ["sphinx ", "docker compose run --rm client ", "docker compose run --rm setup "];
     let after =
         commands.filter_map(|line| programs.iter().find_map(|program| line.strip_prefix(program)));
@@ -33,9 +34,10 @@ fn commands_are_understood() {
     let [readme, privacy, operations, data] = [README, PRIVACY, OPERATIONS, DATA].map(commands);
     assert!(readme.len() >= 10 && privacy.len() >= 4, "{readme:?} {privacy:?}");
     assert!(operations.len() >= 11 && data.len() >= 4, "{operations:?} {data:?}");
-    let [studio, kubernetes] = [STUDIO, KUBERNETES].map(commands);
+    let [studio, kubernetes, grpcurl] = [STUDIO, KUBERNETES, GRPCURL].map(commands);
+    assert!(grpcurl.len() >= 3, "{grpcurl:?}");
     assert!(studio.len() >= 2 && !kubernetes.is_empty(), "{studio:?} {kubernetes:?}");
-    for command in [readme, privacy, operations, data, studio, kubernetes].concat() {
+    for command in [readme, privacy, operations, data, studio, kubernetes, grpcurl].concat() {
         // Help is printed only once everything before it was understood.
         let output = Command::new(env!("CARGO_BIN_EXE_sphinx"))
             .args(command.split_whitespace())

@@ -193,6 +193,7 @@ impl Batches {
     }
 
     /// One request, or one per image where that is less to send.
+    #[tracing::instrument(name = "batch", skip_all)]
     async fn some(
         &self,
         features: Vec<Zeroizing<Vec<f32>>>,

@@ -44,6 +44,7 @@ impl Recogniser {
     /// # Errors
     /// As [`Recogniser::infer`], and [`RecognitionError::Pairs`]. All tickets are spent in any
     /// case.
+    #[tracing::instrument(name = "recognise", skip_all)]
     pub async fn infer_batch<I: AsRef<[f32]>>(
         &self,
         tickets: Vec<Ticket>,

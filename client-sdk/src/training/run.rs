@@ -97,6 +97,7 @@ impl Training<'_> {
         let mut seen = 0;
         let mut refused = false;
         while done < steps {
+            let _trace = tracing::info_span!("step", step = done).entered();
             let step_started = Instant::now();
             let batch = batches.draw(&randomness, done);
             // Drawn once: a step that is tried again shows the same.

@@ -1,6 +1,7 @@
 //! The stream of a training session, used from a blocking thread.
 
 use prost::Message;
+use sphinx_channel::traceparent;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::trainer_client::TrainerClient;
@@ -34,7 +35,10 @@ impl TrainStream {
         let (requests, mut stream) = connection
             .call(|channel| async move {
                 let (requests, outgoing) = mpsc::channel(WAITING);
-                let request = TrainRequest { part: Some(Part::Open(open.clone())) };
+                let request = TrainRequest {
+                    part: Some(Part::Open(open.clone())),
+                    ..TrainRequest::default()
+                };
                 requests.send(request).await.map_err(|_| Status::cancelled("stream closed"))?;
                 let outgoing = ReceiverStream::new(outgoing);
                 let replies = TrainerClient::new(channel).train(outgoing).await?.into_inner();
@@ -66,7 +70,9 @@ impl TrainStream {
 
     /// Sends a part. A closed stream shows its cause at the next [`TrainStream::receive`].
     pub fn send(&mut self, part: Part) -> Result<(), ClientError> {
-        let request = TrainRequest { part: Some(part) };
+        let begins = matches!(part, Part::Evaluate(_) | Part::Commit(_));
+        let traceparent = begins.then(traceparent).flatten().unwrap_or_default();
+        let request = TrainRequest { part: Some(part), traceparent };
         self.traffic.up += request.encoded_len() as u64;
         if self.requests.blocking_send(request).is_ok() {
             return Ok(());

@@ -9,10 +9,14 @@ use std::time::{Duration, Instant};
 
 use sphinx_access::Token;
 use sphinx_proto::v1::key_vault_client::KeyVaultClient;
+use sphinx_proto::v1::key_vault_server;
 use sphinx_proto::v1::{GetKeyRequest, Key, KeyKind};
 use sphinx_proto::{KeyId, TenantId};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 pub use error::KeyDirectoryError;
 
@@ -124,6 +128,23 @@ impl KeyDirectory {
                 Err(error)
             }
         }
+    }
+
+    /// Whether the key vault serves now.
+    ///
+    /// # Errors
+    /// [`KeyDirectoryError::Unreachable`] if it does not answer or says that it does not.
+    pub async fn reach(&self) -> Result<(), KeyDirectoryError> {
+        let mut client = HealthClient::new(self.channel.clone());
+        let service = key_vault_server::SERVICE_NAME.to_owned();
+        let asked = client.check(HealthCheckRequest { service }).await;
+        let status = asked.map(|answer| answer.into_inner().status());
+        let cause = match status {
+            Ok(ServingStatus::Serving) => return Ok(()),
+            Ok(status) => format!("it answers {}", status.as_str_name()),
+            Err(status) => root_cause(&status),
+        };
+        Err(KeyDirectoryError::Unreachable { address: self.address.to_string(), tries: 1, cause })
     }
 
     fn unless_revoked(

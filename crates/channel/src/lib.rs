@@ -23,6 +23,9 @@ pub use address::{
 pub use connection::Connection;
 pub use directory::{KeyDirectory, KeyDirectoryError};
 pub use error::ChannelError;
+/// What a request carries so that the trace that runs goes on at the service.
+pub use sphinx_telemetry::traceparent;
+
 pub use security::{Security, SecurityError};
 pub use tenant::{Caller, TenantChannel};
 pub use verdict::Verdict;

@@ -2,6 +2,7 @@
 
 use sphinx_access::Token;
 use sphinx_proto::TenantId;
+use sphinx_telemetry::traceparent;
 use tonic::metadata::Ascii;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
@@ -13,7 +14,8 @@ use zeroize::Zeroizing;
 /// A channel whose requests name the tenant and who calls.
 pub type TenantChannel = InterceptedService<Channel, Caller>;
 
-/// Adds the tenant's name, and the caller's token if there is one, to every request.
+/// Adds the tenant's name, the caller's token if there is one, and the trace that runs, if one
+/// does, to every request.
 #[derive(Debug, Clone)]
 pub struct Caller {
     tenant: TenantId,
@@ -46,6 +48,10 @@ impl Interceptor for Caller {
         request.metadata_mut().insert(TenantId::FIELD, name);
         if let Some(token) = &self.token {
             request.metadata_mut().insert("authorization", token.clone());
+        }
+        let trace = traceparent().and_then(|trace| MetadataValue::try_from(trace).ok());
+        if let Some(trace) = trace {
+            request.metadata_mut().insert("traceparent", trace);
         }
         Ok(request)
     }

@@ -30,8 +30,10 @@ use crate::layout;
 use crate::model::{BiasesRecord, MetaRecord, ModelMeta, ModelVersion, VersionRecord};
 use crate::retention::Retention;
 
+mod kept;
 mod newest;
 mod prune;
+mod reach;
 mod rotation;
 
 /// Descriptions read at once by a listing.

@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 use crate::body::REQUEST_ID;
 use crate::config::ServerConfig;
 use crate::identity::Principal;
+use crate::metrics::Metrics;
 use crate::places::Places;
 use crate::reply::Held;
 
@@ -30,8 +31,10 @@ pub(crate) struct AdmissionLayer {
 }
 
 impl AdmissionLayer {
-    pub(crate) fn new(config: &ServerConfig) -> Self {
-        Self { places: Arc::new(Places::new(config)), patience: config.idle_timeout() }
+    pub(crate) fn new(config: &ServerConfig, metrics: &Metrics) -> Self {
+        let places = Arc::new(Places::new(config));
+        metrics.watch_permits("requests", places.limit(), places.free());
+        Self { places, patience: config.idle_timeout() }
     }
 
     /// Waits until no RPC is served any more; none begins again.

@@ -34,6 +34,9 @@ pub struct ServiceArgs {
     /// and change it
     #[arg(long)]
     pub insecure_cleartext: bool,
+    /// Address of the page for Prometheus
+    #[arg(long, value_name = "IP:PORT")]
+    pub metrics_listen: Option<String>,
     /// Form of the log lines on standard error
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
@@ -60,7 +63,12 @@ impl ServiceArgs {
 /// # Errors
 /// Code 64 for a wrong command line, 0 after `--help` and `--version`.
 pub fn parse_args<A: Parser>() -> Result<A, ExitCode> {
-    A::try_parse().map_err(|error| {
+    parsed(A::try_parse())
+}
+
+/// What a command line says, or the code to exit with after something is printed.
+pub(crate) fn parsed<A>(read: Result<A, clap::Error>) -> Result<A, ExitCode> {
+    read.map_err(|error| {
         let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
         // Nothing can be done when the terminal is gone.
         let _ = error.print();

@@ -3,14 +3,25 @@
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
+
+use crate::metrics::{CacheReading, Metrics};
 
 /// Shared values by key, at most so many bytes of them besides those in use; those used least
 /// recently go first. Clones share it.
 pub struct ByteCache<K, V> {
     held: Cache<K, Arc<V>>,
+    asked: Arc<Asked>,
+}
+
+/// How often it had what was asked for, and how often not.
+#[derive(Default)]
+struct Asked {
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 impl<K, V> ByteCache<K, V>
@@ -29,12 +40,29 @@ where
             // What is new is wanted at once, however often the old was.
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { held }
+        Self { held, asked: Arc::default() }
+    }
+
+    /// Shows how the cache stands under a name.
+    #[must_use]
+    pub fn watched(self, metrics: &Metrics, name: &'static str) -> Self {
+        let cache = self.clone();
+        metrics.watch_cache(name, move || CacheReading {
+            hits: cache.asked.hits.load(Ordering::Relaxed),
+            misses: cache.asked.misses.load(Ordering::Relaxed),
+            bytes: cache.held.weighted_size() * 1024,
+            limit: cache.held.policy().max_capacity().unwrap_or_default() * 1024,
+        });
+        self
     }
 
     /// What is held under a key.
     pub async fn get(&self, key: &K) -> Option<Arc<V>> {
-        self.held.get(key).await
+        let found = self.held.get(key).await;
+        if found.is_some() {
+            self.asked.hits.fetch_add(1, Ordering::Relaxed);
+        }
+        found
     }
 
     /// What is held under a key, or what `make` makes. Those who ask for the same meanwhile wait
@@ -50,8 +78,17 @@ where
     where
         E: Clone + Send + Sync + 'static,
     {
-        let make = async { make.await.map(Arc::new) };
-        self.held.try_get_with(key, make).await.map_err(Arc::unwrap_or_clone)
+        let mut made = false;
+        let make = async {
+            made = true;
+            self.asked.misses.fetch_add(1, Ordering::Relaxed);
+            make.await.map(Arc::new)
+        };
+        let value = self.held.try_get_with(key, make).await.map_err(Arc::unwrap_or_clone);
+        if !made && value.is_ok() {
+            self.asked.hits.fetch_add(1, Ordering::Relaxed);
+        }
+        value
     }
 
     /// Drops what is held under a key.
@@ -80,7 +117,7 @@ where
 // Derived, it would ask for values that can be cloned.
 impl<K, V> Clone for ByteCache<K, V> {
     fn clone(&self) -> Self {
-        Self { held: self.held.clone() }
+        Self { held: self.held.clone(), asked: Arc::clone(&self.asked) }
     }
 }
 
@@ -112,6 +149,8 @@ mod tests {
         assert!(cache.get(&2).await.is_none());
         cache.forget_all(|key| *key == 1).await;
         assert!(cache.get(&1).await.is_none());
+        let counted = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        assert_eq!((counted(&cache.asked.hits), counted(&cache.asked.misses)), (2, 3));
     }
 
     #[tokio::test]

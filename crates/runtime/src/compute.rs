@@ -2,12 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Unit;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use sphinx_proto::{ErrorCode, RpcError, TenantId};
 use tokio::sync::oneshot;
 use tracing::Span;
 
+use crate::metrics::{ComputeReading, Metrics, SECONDS};
 use crate::turns::{Turns, Work};
 
 /// A pool of bounded width for everything that computes; asynchronous threads only wait for it.
@@ -17,6 +21,9 @@ pub struct Compute {
     turns: Arc<Turns>,
     /// Whose work it is given; `None` for the service's own.
     whose: Option<TenantId>,
+    /// How long pieces waited for a thread, and how long they then took.
+    waited: Histogram,
+    took: Histogram,
 }
 
 /// Why a computation has no result.
@@ -44,7 +51,23 @@ impl Compute {
             .thread_name(|index| format!("compute-{index}"))
             .build()
             .map_err(|_| ComputeError::NoThreads { threads })?;
-        Ok(Self { pool: Arc::new(pool), turns: Arc::default(), whose: None })
+        let seconds = || Histogram::new(SECONDS);
+        let (waited, took) = (seconds(), seconds());
+        Ok(Self { pool: Arc::new(pool), turns: Arc::default(), whose: None, waited, took })
+    }
+
+    /// Shows how the pool stands.
+    pub(crate) fn watched(self, metrics: &Metrics) -> Self {
+        let help = "Time that pieces of work waited for a thread";
+        metrics.register("compute_wait", help, Unit::Seconds, self.waited.clone());
+        let help = "Time that pieces of work took, some of them on several threads";
+        metrics.register("compute_piece", help, Unit::Seconds, self.took.clone());
+        let (turns, threads) = (Arc::clone(&self.turns), self.width());
+        metrics.watch_compute(move || {
+            let (running, waiting) = turns.counts();
+            ComputeReading { threads, running, waiting }
+        });
+        self
     }
 
     /// The same pool for work of a tenant.
@@ -72,13 +95,17 @@ impl Compute {
         F: FnOnce() -> T + Send + 'static,
     {
         let (reply, result) = oneshot::channel();
-        let span = Span::current();
+        let (span, asked) = (Span::current(), Instant::now());
+        let (waited, took) = (self.waited.clone(), self.took.clone());
         let work = Box::new(move || {
             if reply.is_closed() {
                 return;
             }
+            let begun = Instant::now();
+            waited.observe((begun - asked).as_secs_f64());
             // Unwind safety: what the closure owned is lost with it, and nothing else is touched.
             let done = span.in_scope(|| catch_unwind(AssertUnwindSafe(work)));
+            took.observe(begun.elapsed().as_secs_f64());
             // The caller may have gone meanwhile.
             let _ = reply.send(done);
         });

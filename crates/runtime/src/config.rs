@@ -1,6 +1,7 @@
 //! Configuration: defaults < file < environment < flags, checked whole before a port opens.
 
 mod protection;
+mod sight;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,11 +13,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sphinx_access::TokenError;
 use sphinx_channel::{Address, AddressError, KEY_VAULT_PORT, SecurityError};
-use sphinx_telemetry::{FilterError, LogConfig};
+use sphinx_telemetry::{FilterError, LogConfig, TraceConfig, TraceError, TraceFault};
 
 use crate::args::ServiceArgs;
 use crate::info::ServiceInfo;
 pub use protection::{AccessConfig, AuditConfig, OutgoingConfig, TlsConfig};
+pub use sight::MetricsConfig;
 
 /// More threads than any machine has cores would only hang it.
 const MAX_COMPUTE_THREADS: usize = 1024;
@@ -50,6 +52,10 @@ pub struct Config<L> {
     pub compute_threads: usize,
     /// Logs.
     pub log: LogConfig,
+    /// Measures.
+    pub metrics: MetricsConfig,
+    /// Traces.
+    pub traces: TraceConfig,
     /// The service's own limits.
     pub limits: L,
 }
@@ -110,6 +116,14 @@ pub enum ConfigError {
     /// The token that the key vault is called with cannot be read.
     #[error("outgoing.token_file: {0}")]
     Token(#[from] TokenError),
+    /// Traces cannot go where they are to go.
+    #[error("traces.endpoint {got:?}: {fault}")]
+    Traces {
+        /// As configured.
+        got: String,
+        /// What is wrong with it.
+        fault: TraceFault,
+    },
     /// A value outside its domain.
     #[error("{field} is {got}: expected {expected}")]
     Value {
@@ -135,6 +149,8 @@ impl<L: Limits> Config<L> {
             keyvault: Address::local(KEY_VAULT_PORT).to_string(),
             compute_threads: 0,
             log: LogConfig::text("info"),
+            metrics: MetricsConfig::default(),
+            traces: TraceConfig::default(),
             limits: L::default(),
         }
     }
@@ -160,6 +176,7 @@ impl<L: Limits> Config<L> {
             .merge(flag("compute_threads", &args.compute_threads))
             .merge(flag("tls.insecure_cleartext", &args.cleartext()))
             .merge(flag("outgoing.insecure_cleartext", &args.cleartext()))
+            .merge(flag("metrics.listen", &args.metrics_listen))
             .merge(flag("log.format", &args.log_format))
             .merge(flag("log.filter", &args.log_filter));
         let mut config: Self =
@@ -206,6 +223,8 @@ impl<L: Limits> Config<L> {
             return Err(ConfigError::value("compute_threads", got, "at most 1024"));
         }
         self.log.validate()?;
+        self.metrics.address()?;
+        self.traces.validate()?;
         self.limits.validate()
     }
 }
@@ -287,6 +306,16 @@ impl ConfigError {
 impl From<FilterError> for ConfigError {
     fn from(error: FilterError) -> Self {
         Self::value("log.filter", error.got, "directives like info,sphinx_trainer=debug")
+    }
+}
+
+impl From<TraceError> for ConfigError {
+    fn from(error: TraceError) -> Self {
+        match error {
+            TraceError::Filter(error) => error.into(),
+            TraceError::Ratio { got } => Self::value("traces.ratio", got, "0 to 1"),
+            TraceError::Endpoint { got, fault } => Self::Traces { got, fault },
+        }
     }
 }
 

@@ -1,15 +1,16 @@
 //! Everything around a service's `run`: configuration, logs, runtime, signals, exit code.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use sphinx_telemetry::{LogConfig, log_panics};
+use clap::{CommandFactory, FromArgMatches};
+use sphinx_telemetry::{COMMIT, Telemetry, TraceError, log_panics, set_filter};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{ServiceArgs, parse_args};
+use crate::args::{ServiceArgs, parsed};
 use crate::config::{Config, ConfigError};
 use crate::health::{self, CheckError};
 use crate::info::ServiceInfo;
@@ -47,7 +48,13 @@ pub fn launch<S: Service>(args: &ServiceArgs) -> ExitCode {
 /// A service as a process of its own: reads the command line, then as [`launch`]; 64 for a wrong
 /// command line.
 pub fn main<S: Service>() -> ExitCode {
-    match parse_args::<ServiceArgs>() {
+    let command = ServiceArgs::command()
+        .name(S::INFO.name)
+        .bin_name(format!("sphinx-{}", S::INFO.name))
+        .version(S::INFO.version)
+        .long_version(sphinx_telemetry::version());
+    let matches = command.try_get_matches();
+    match parsed(matches.and_then(|matches| ServiceArgs::from_arg_matches(&matches))) {
         Ok(args) => launch::<S>(&args),
         Err(code) => code,
     }
@@ -57,6 +64,8 @@ pub fn main<S: Service>() -> ExitCode {
 enum Failure {
     #[error("configuration: {0}")]
     Config(#[from] ConfigError),
+    #[error("configuration: {0}")]
+    Telemetry(#[from] TraceError),
     #[error("cannot listen on {address}: {cause}")]
     Listen { address: SocketAddr, cause: io::Error },
     #[error("the system refused: {0}")]
@@ -71,8 +80,10 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Unhealthy(_) => UNHEALTHY,
-            Self::Config(_) | Self::Service(RunError::Guard(_)) => EX_CONFIG,
-            Self::Listen { .. } | Self::System(_) => EX_OSERR,
+            Self::Config(_) | Self::Telemetry(_) | Self::Service(RunError::Guard(_)) => EX_CONFIG,
+            Self::Listen { .. }
+            | Self::System(_)
+            | Self::Service(RunError::MetricsAddress { .. }) => EX_OSERR,
             Self::Service(_) => EX_SOFTWARE,
         }
     }
@@ -85,11 +96,15 @@ fn try_launch<S: Service>(args: &ServiceArgs) -> Result<(), Failure> {
         let check = health::check(&S::INFO, config.server.listen, &config.tls);
         return Ok(runtime.block_on(check)?);
     }
-    start_log(&S::INFO, &config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let telemetry = {
+        let _within = runtime.enter();
+        start_telemetry(&S::INFO, &config)?
+    };
     let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         watch_signals(shutdown.clone())?;
+        watch_hangup::<S>(args.clone(), shutdown.clone())?;
         if args.exit_with_stdin {
             watch_stdin(shutdown.clone());
         }
@@ -98,18 +113,48 @@ fn try_launch<S: Service>(args: &ServiceArgs) -> Result<(), Failure> {
             TcpListener::bind(address).await.map_err(|cause| Failure::Listen { address, cause })?;
         Ok(run::<S>(config, listener, shutdown).await?)
     });
+    telemetry.finish();
     // Streams past the drain deadline must not hold the process.
     runtime.shutdown_background();
     result
 }
 
-/// Starts logging and writes the first line, which says what is running.
-fn start_log(service: &ServiceInfo, config: &LogConfig) -> Result<(), ConfigError> {
-    if config.start()? {
+/// Starts logs and traces and writes the first line, which says what is running.
+fn start_telemetry<L>(service: &ServiceInfo, config: &Config<L>) -> Result<Telemetry, TraceError> {
+    let telemetry = sphinx_telemetry::start(service.name, &config.log, &config.traces)?;
+    if telemetry.logs {
         log_panics();
     }
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-    tracing::info!(service = service.name, version = service.version, profile, "starting");
+    let (service, version) = (service.name, service.version);
+    tracing::info!(service, version, commit = COMMIT, profile, "starting");
+    Ok(telemetry)
+}
+
+/// A hangup changes which log lines are written, to what file and environment say now. Where the
+/// log goes to a terminal, the terminal is what has gone, and the service with it.
+fn watch_hangup<S: Service>(args: ServiceArgs, shutdown: CancellationToken) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let terminal = io::stderr().is_terminal();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            if terminal {
+                shutdown.cancel();
+                return;
+            }
+            let args = args.clone();
+            let change = move || {
+                let filter = Config::<S::Limits>::load(&S::INFO, &args)?.log.filter;
+                set_filter(&filter)?;
+                Ok::<_, ConfigError>(filter)
+            };
+            let Ok(changed) = tokio::task::spawn_blocking(change).await else { return };
+            match changed {
+                Ok(filter) => tracing::info!(filter, "log filter read again"),
+                Err(error) => tracing::error!(%error, "the log filter stays as it was"),
+            }
+        }
+    });
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::timeout::TimeoutLayer;
@@ -20,16 +20,19 @@ use crate::body::{REQUEST_ID, impatient, panicked};
 use crate::config::ServerConfig;
 use crate::guard::Guard;
 use crate::identity::{IdentityLayer, credential_for_log, identify, tenant_for_log};
+use crate::metrics::{MeterLayer, Metrics};
 use crate::record::RecordLayer;
 use crate::rescue::RescueLayer;
+
+/// The trace that a request goes on with, by W3C's recommendation "Trace Context".
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Puts the layers around a service's routes. A request meets them from top to bottom, a reply from
 /// bottom to top.
 pub(crate) fn wrap(
     service: &'static str,
     config: &ServerConfig,
-    admission: AdmissionLayer,
-    guard: &Guard,
+    (admission, guard, metrics): (AdmissionLayer, &Guard, &Metrics),
     routes: Routes,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
 + Clone
@@ -41,6 +44,8 @@ pub(crate) fn wrap(
     let recorder = Recorder { service, log: guard.audit.clone() };
     let refusing = recorder.clone();
     ServiceBuilder::new()
+        // 0. Whatever comes is measured, refused or not.
+        .layer(MeterLayer(metrics.clone()))
         // The tower-http bodies below become tonic's again.
         .map_response(|reply: Response<_>| reply.map(Body::new))
         // 1. A foreign request id is kept only if it cannot spoil a log line.
@@ -90,11 +95,16 @@ fn without_odd_request_id<B>(mut request: Request<B>) -> Request<B> {
 
 /// The span of one RPC: who asks for what. Payloads never appear in it.
 fn span<B>(service: &'static str, request: &Request<B>) -> Span {
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let header =
+        |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let method = request.uri().path().rsplit('/').next().unwrap_or_default();
     let (tenant, credential) = (tenant_for_log(request), credential_for_log(request));
     let request_id = header(REQUEST_ID).unwrap_or_default();
-    tracing::info_span!("rpc", service, method, tenant, credential, request_id)
+    let span = tracing::info_span!("rpc", service, method, tenant, credential, request_id);
+    if let Some(traceparent) = header(TRACEPARENT) {
+        sphinx_telemetry::follow(&span, traceparent);
+    }
+    span
 }
 
 fn finished(trailers: Option<&HeaderMap>, time: Duration, _: &Span) {

@@ -22,7 +22,9 @@ mod identity;
 mod info;
 mod launch;
 mod layers;
+mod metrics;
 mod places;
+mod readiness;
 mod record;
 mod reply;
 mod rescue;
@@ -37,15 +39,19 @@ pub use cache::ByteCache;
 pub use clock::unix_seconds;
 pub use compute::{Compute, ComputeError};
 pub use config::{
-    AccessConfig, AuditConfig, Config, ConfigError, Limits, OutgoingConfig, ServerConfig, TlsConfig,
+    AccessConfig, AuditConfig, Config, ConfigError, Limits, MetricsConfig, OutgoingConfig,
+    ServerConfig, TlsConfig,
 };
 pub use guard::{Guard, GuardError};
 pub use home::expand_home;
 pub use identity::Principal;
 pub use info::ServiceInfo;
 pub use launch::{launch, main};
+pub use metrics::{CacheReading, Metrics, Work, WorkMeter};
 pub use run::{RunError, run};
-pub use serve::{ServeError, serve};
-pub use service::{OpenError, Service};
+pub use serve::{ServeError, Served, serve};
+pub use service::{OpenError, Probe, Service};
+/// Makes a span go on with the trace that a message carries.
+pub use sphinx_telemetry::follow;
 /// Cancelled when the service is to drain; long-lived streams watch it to end by themselves.
 pub use tokio_util::sync::CancellationToken;

@@ -77,6 +77,16 @@ impl Places {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Those that nobody holds.
+    pub(crate) fn free(&self) -> &Arc<Semaphore> {
+        &self.free
+    }
+
     /// Waits until no place is taken, and takes all of them for good.
     pub(crate) async fn all_ended(&self) {
         let all = u32::try_from(self.limit).unwrap_or(u32::MAX);

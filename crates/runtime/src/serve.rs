@@ -1,5 +1,6 @@
 //! Serving a service's routes until it is told to stop, then draining.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::admission::AdmissionLayer;
 use crate::config::ServerConfig;
 use crate::guard::Guard;
 use crate::info::ServiceInfo;
+use crate::metrics::Metrics;
 use crate::{connections, layers};
 
 /// Bytes a peer may send ahead on one stream and on one connection. The defaults (64 kB) would make
@@ -46,42 +48,65 @@ pub enum ServeError {
     Listener(#[from] io::Error),
 }
 
+/// What is served, and what surrounds it.
+#[derive(Debug, Clone, Copy)]
+pub struct Served<'a> {
+    /// What tells the service from others.
+    pub service: &'a ServiceInfo,
+    /// Listening, and what protects the service from too much.
+    pub config: &'a ServerConfig,
+    /// Whom it lets in.
+    pub guard: &'a Guard,
+    /// Where its requests are measured.
+    pub metrics: &'a Metrics,
+}
+
 /// Serves `routes`, wrapped in the layers, with health and reflection, until `shutdown` is
 /// cancelled.
 ///
-/// When everything is ready, health turns SERVING and exactly one line, `listening on IP:PORT`,
-/// goes to standard output. A cancelled `shutdown` turns health NOT_SERVING, closes the port and
-/// lets running RPCs end; connections on which nothing runs are cut then, and after the drain
-/// deadline the rest is left to the end of the process. Meanwhile files of the guard are read again
-/// when they change.
+/// The process is SERVING at once (the empty name), the service by its name when `ready` has come;
+/// exactly one line, `listening on IP:PORT`, goes to standard output. A cancelled `shutdown` turns
+/// health NOT_SERVING, closes the port and lets running RPCs end; connections on which nothing runs
+/// are cut then, and after the drain deadline the rest is left to the end of the process. Meanwhile
+/// files of the guard are read again when they change.
 ///
 /// # Errors
 /// [`ServeError`] when the service cannot start or its transport fails.
 pub async fn serve(
-    service: &ServiceInfo,
-    config: &ServerConfig,
-    guard: &Guard,
+    served: Served<'_>,
     listener: TcpListener,
     routes: Routes,
+    ready: impl Future<Output = ()>,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
+    let Served { service, config, guard, metrics } = served;
     let address = listener.local_addr()?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let routes = with_reflection(service, routes)?.add_service(health_service);
-    let admission = AdmissionLayer::new(config);
-    let app = layers::wrap(service.name, config, admission.clone(), guard, routes.prepare());
+    let admission = AdmissionLayer::new(config, metrics);
+    let layers = (admission.clone(), guard, metrics);
+    let app = layers::wrap(service.name, config, layers, routes.prepare());
     let acceptor = guard.acceptor.clone();
     let incoming = connections::accept(listener, config.max_connections, acceptor);
     let drain = shutdown.clone().cancelled_owned();
     let server = server(config).serve_with_incoming_shutdown(app, incoming, drain);
 
-    report(&health, service, ServingStatus::Serving).await;
+    health.set_service_status("", ServingStatus::Serving).await;
+    health.set_service_status(service.grpc_name, ServingStatus::NotServing).await;
     // The socket listens since it was bound, so a connection made now waits at most for the next
     // line.
     if let Err(error) = announce(address) {
         tracing::warn!(%error, "nobody reads where this service listens");
     }
-    tracing::info!(%address, encrypted = guard.acceptor.is_some(), "ready");
+    tracing::info!(%address, encrypted = guard.acceptor.is_some(), "serving");
+    let ready = async {
+        ready.await;
+        if !shutdown.is_cancelled() {
+            report(&health, service, ServingStatus::Serving).await;
+            tracing::info!("ready");
+        }
+        std::future::pending::<Infallible>().await
+    };
 
     let cut = async {
         shutdown.cancelled().await;
@@ -102,6 +127,7 @@ pub async fn serve(
             tracing::info!("drained");
         }
         () = silent => tracing::info!("drained; silent connections are cut"),
+        never = ready => match never {},
         never = guard.keep_watching() => match never {},
         () = cut => tracing::warn!("drain deadline passed; open streams are cut"),
     }

@@ -53,6 +53,12 @@ impl Turns {
         next
     }
 
+    /// Pieces that run, and pieces that wait.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.running, state.waiting.iter().map(|(_, own)| own.len()).sum())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,13 +12,16 @@ use futures::{Stream, StreamExt, stream};
 use sphinx_proto::v1::trainer_client::TrainerClient;
 use sphinx_proto::v1::trainer_server::{SERVICE_NAME, Trainer, TrainerServer};
 use sphinx_proto::v1::{
-    CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
-    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, PutBiasesRequest,
-    PutBiasesResponse, RotateKeyRequest, RotateKeyResponse, SessionOpened, TrainRequest,
-    TrainResponse, train_response,
+    CompareVersionsRequest, CompareVersionsResponse, CreateModelRequest, CreateModelResponse,
+    DeleteModelRequest, DeleteModelResponse, ExportModelRequest, ExportModelResponse,
+    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, ListVersionsRequest,
+    ListVersionsResponse, PutBiasesRequest, PutBiasesResponse, RotateKeyRequest, RotateKeyResponse,
+    SessionOpened, TrainRequest, TrainResponse, WatchModelRequest, WatchModelResponse,
+    train_response,
 };
 use sphinx_runtime::{
-    CancellationToken, Compute, Guard, ServeError, ServerConfig, ServiceInfo, serve,
+    CancellationToken, Compute, Guard, Metrics, ServeError, Served, ServerConfig, ServiceInfo,
+    serve,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -80,12 +83,43 @@ impl Trainer for Behaviour {
         Ok(Response::new(DeleteModelResponse::default()))
     }
 
+    type WatchModelStream = Pin<Box<dyn Stream<Item = Result<WatchModelResponse, Status>> + Send>>;
+    type ExportModelStream =
+        Pin<Box<dyn Stream<Item = Result<ExportModelResponse, Status>> + Send>>;
     type TrainStream = Pin<Box<dyn Stream<Item = Result<TrainResponse, Status>> + Send>>;
 
     async fn put_biases(
         &self,
         _: Request<PutBiasesRequest>,
     ) -> Result<Response<PutBiasesResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn watch_model(
+        &self,
+        _: Request<WatchModelRequest>,
+    ) -> Result<Response<Self::WatchModelStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_versions(
+        &self,
+        _: Request<ListVersionsRequest>,
+    ) -> Result<Response<ListVersionsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn compare_versions(
+        &self,
+        _: Request<CompareVersionsRequest>,
+    ) -> Result<Response<CompareVersionsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn export_model(
+        &self,
+        _: Request<ExportModelRequest>,
+    ) -> Result<Response<Self::ExportModelStream>, Status> {
         Err(Status::unimplemented(""))
     }
 
@@ -142,7 +176,10 @@ async fn start(change: impl FnOnce(&mut ServerConfig)) -> Running {
     let service = Behaviour { compute: Compute::new(1).unwrap(), made: Arc::clone(&made) };
     let routes = Routes::new(TrainerServer::new(service));
     let served = tokio::spawn(async move {
-        serve(&SERVICE, &config, &Guard::default(), listener, routes, token).await
+        let (guard, metrics) = (Guard::default(), Metrics::new(&SERVICE, false));
+        let (config, guard, metrics) = (&config, &guard, &metrics);
+        let served = Served { service: &SERVICE, config, guard, metrics };
+        serve(served, listener, routes, async {}, token).await
     });
     let client = TrainerClient::connect(format!("http://{address}")).await.unwrap();
     Running { address, client, made, shutdown, served }
@@ -155,7 +192,7 @@ fn get(model_id: &str) -> GetModelRequest {
 fn echo() -> TrainRequest {
     use sphinx_proto::v1::OpenSession;
     use sphinx_proto::v1::train_request::Part;
-    TrainRequest { part: Some(Part::Open(OpenSession::default())) }
+    TrainRequest { part: Some(Part::Open(OpenSession::default())), ..TrainRequest::default() }
 }
 
 /// A training stream that stays open while the sender lives.

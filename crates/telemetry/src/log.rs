@@ -1,9 +1,17 @@
 //! Logs: their configuration and their start.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+
+/// A layer of the process's one subscriber.
+pub(crate) type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// What the filter of the running log is changed by.
+static RUNNING: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Logs, written to standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,31 +55,46 @@ impl LogConfig {
         self.parsed().map(|_| ())
     }
 
-    /// Starts logging and says whether it did: a process that logs already goes on as
-    /// before, since several services may share one.
+    /// The layer that writes lines, and what its filter is changed by.
     ///
     /// # Errors
     /// [`FilterError`] for a filter that cannot be read.
-    pub fn start(&self) -> Result<bool, FilterError> {
-        let lines = fmt()
-            .with_env_filter(self.parsed()?)
+    pub(crate) fn layer(&self) -> Result<(Lines, Handle<EnvFilter, Registry>), FilterError> {
+        let (filter, handle) = reload::Layer::new(self.parsed()?);
+        let lines = fmt::layer()
             .with_writer(std::io::stderr)
             // It would say so on standard error, which is what cannot be written, and panic.
             .log_internal_errors(false)
             // Colours are for people; in a file they hide the words.
             .with_ansi(std::io::stderr().is_terminal());
-        let started = match self.format {
-            LogFormat::Text => tracing::subscriber::set_global_default(lines.finish()),
-            LogFormat::Json => {
-                tracing::subscriber::set_global_default(lines.json().with_span_list(false).finish())
-            }
+        let lines = match self.format {
+            LogFormat::Text => lines.with_filter(filter).boxed(),
+            LogFormat::Json => lines.json().with_span_list(false).with_filter(filter).boxed(),
         };
-        Ok(started.is_ok())
+        Ok((lines, handle))
     }
 
     fn parsed(&self) -> Result<EnvFilter, FilterError> {
         EnvFilter::try_new(&self.filter).map_err(|_| FilterError { got: self.filter.clone() })
     }
+}
+
+/// Keeps what the filter of the log that runs is changed by.
+pub(crate) fn keep(handle: Handle<EnvFilter, Registry>) {
+    // A process has one log, so there is none before.
+    let _ = RUNNING.set(handle);
+}
+
+/// Changes which lines the running log writes; without a log nothing happens.
+///
+/// # Errors
+/// [`FilterError`] for a filter that cannot be read; the one before stays.
+pub fn set_filter(filter: &str) -> Result<(), FilterError> {
+    let parsed = LogConfig::text(filter).parsed()?;
+    if let Some(handle) = RUNNING.get() {
+        handle.reload(parsed).map_err(|_| FilterError { got: filter.to_owned() })?;
+    }
+    Ok(())
 }
 
 /// Writes panics to the log instead of past it. For processes whose log is read by a machine.
@@ -87,15 +110,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_starts_its_log_once() {
-        assert_eq!(LogConfig::text("warn").start(), Ok(true));
-        assert_eq!(LogConfig::text("info").start(), Ok(false));
-    }
-
-    #[test]
     fn rejects_a_filter_that_cannot_be_read() {
         let error = FilterError { got: "a=b=c".to_owned() };
         assert_eq!(LogConfig::text("a=b=c").validate(), Err(error.clone()));
-        assert_eq!(LogConfig::text("a=b=c").start(), Err(error));
+        assert_eq!(LogConfig::text("a=b=c").layer().err(), Some(error.clone()));
+        assert_eq!(set_filter("a=b=c"), Err(error));
     }
 }

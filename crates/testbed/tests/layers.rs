@@ -37,7 +37,7 @@ const TABLE: &[Row<'_>] = &[
     // What both ends agree on, and how they talk.
     ("proto", &["network", "optimizer"]),
     ("access", &["proto"]),
-    ("channel", &["access", "proto", "tls"]),
+    ("channel", &["access", "proto", "telemetry", "tls"]),
     ("wire", &["linalg", "network", "optimizer", "proto", "quantise"]),
     // A service's work without the service.
     ("offline", &["bootstrap", "evaluation-keys", "linalg", "network", "objects", "proto"]),

@@ -30,8 +30,8 @@ impl Sealed {
         let mut bytes = Vec::new();
         let mut write = |part: Part| {
             // Into a vector, encoding cannot run out of room.
-            let message = TrainRequest { part: Some(part) }.encode_length_delimited_to_vec();
-            bytes.extend_from_slice(&message);
+            let message = TrainRequest { part: Some(part), ..TrainRequest::default() };
+            bytes.extend_from_slice(&message.encode_length_delimited_to_vec());
         };
         write(Part::Open(open.clone()));
         write(Part::Commit(header.clone()));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sphinx_models::{ModelMeta, ModelStore, ModelVersion, StoreError, StoredModel};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId};
-use sphinx_runtime::{ByteCache, Compute};
+use sphinx_runtime::{ByteCache, Compute, Metrics};
 
 use crate::error::InferenceError;
 use crate::model::LoadedModel;
@@ -45,6 +45,16 @@ impl Models {
     pub(crate) fn new(store: ModelStore, compute: Compute, max_bytes: u64) -> Self {
         let loaded = ByteCache::new(max_bytes, |entry: &Entry| entry.model.bytes());
         Self { store, compute, loaded, started: Instant::now() }
+    }
+
+    /// Shows how the memory of models stands.
+    pub(crate) fn watched(self, metrics: &Metrics) -> Self {
+        Self { loaded: self.loaded.watched(metrics, "models"), ..self }
+    }
+
+    /// Whether the store answers now.
+    pub(crate) async fn reach(&self) -> Result<(), StoreError> {
+        self.store.reach().await
     }
 
     /// The version of a model that a request means, if its key is `key_id`. Requests that come

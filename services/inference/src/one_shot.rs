@@ -10,7 +10,7 @@ use sphinx_bootstrap::{Control, LayerDone, OneShotModel, PreparedKeys};
 use sphinx_channel::KeyDirectory;
 use sphinx_evaluation_keys::{Answer, Query};
 use sphinx_models::ModelStore;
-use sphinx_runtime::Compute;
+use sphinx_runtime::{Compute, Metrics, Work, WorkMeter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::config::InferenceLimits;
@@ -31,6 +31,7 @@ pub(crate) struct OneShot {
     compute: Compute,
     places: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    work: WorkMeter,
 }
 
 /// Sets the flag of an evaluation when its request ends, however it ends.
@@ -48,13 +49,22 @@ impl OneShot {
         directory: KeyDirectory,
         compute: Compute,
         limits: &InferenceLimits,
+        metrics: &Metrics,
     ) -> Self {
+        let places = Arc::new(Semaphore::new(limits.max_one_shot_evaluations as usize));
+        let waiting = Arc::new(Semaphore::new(MAX_WAITING));
+        let most = limits.max_one_shot_evaluations as usize;
+        metrics.watch_permits("one_shot", most, &places);
+        metrics.watch_permits("one_shot_queue", MAX_WAITING, &waiting);
+        let models = OneShotModels::new(store, compute.clone(), limits.max_one_shot_model_bytes);
+        let keys = KeyCache::new(directory, compute.clone(), limits.max_key_bytes);
         Self {
-            models: OneShotModels::new(store, compute.clone(), limits.max_one_shot_model_bytes),
-            keys: KeyCache::new(directory, compute.clone(), limits.max_key_bytes),
+            models: models.watched(metrics),
+            keys: keys.watched(metrics),
             compute,
-            places: Arc::new(Semaphore::new(limits.max_one_shot_evaluations as usize)),
-            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            places,
+            waiting,
+            work: metrics.work(Work::OneShot),
         }
     }
 
@@ -69,6 +79,8 @@ impl OneShot {
     ) -> Result<Answer, InferenceError> {
         let place = self.place().await?;
         let keys = keys.await?;
+        let network = model.network();
+        let (ciphertexts, neurons) = (network.layout().ciphertexts(), network.neurons());
         let cancelled = Arc::new(AtomicBool::new(false));
         let guard = CancelOnDrop(Arc::clone(&cancelled));
         let evaluation = move || {
@@ -81,6 +93,10 @@ impl OneShot {
         };
         let answer = self.compute.run(evaluation).await??;
         drop(guard);
+        // The logits are packed into one.
+        self.work.product(ciphertexts, 1, 0);
+        self.work.bootstraps(neurons);
+        self.work.images(1);
         Ok(answer)
     }
 

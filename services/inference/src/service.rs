@@ -14,7 +14,8 @@ use sphinx_proto::v1::{
     PrepareResponse, SyncTicketsRequest, SyncTicketsResponse,
 };
 use sphinx_runtime::{
-    ByteCache, CancellationToken, Compute, Config, OpenError, Service, ServiceInfo,
+    ByteCache, CancellationToken, Compute, Config, Metrics, OpenError, Probe, Service, ServiceInfo,
+    Work, WorkMeter,
 };
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
@@ -49,6 +50,27 @@ pub struct InferenceService {
     /// One permit per ciphertext row that may be held.
     pub(crate) rows: Arc<Semaphore>,
     pub(crate) max_rows: u32,
+    pub(crate) work: Works,
+}
+
+/// What each kind of work adds up to. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Works {
+    pub(crate) prepare: WorkMeter,
+    pub(crate) recognise: WorkMeter,
+    pub(crate) batch: WorkMeter,
+    pub(crate) linear: WorkMeter,
+}
+
+impl Works {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            prepare: metrics.work(Work::Prepare),
+            recognise: metrics.work(Work::Recognise),
+            batch: metrics.work(Work::Batch),
+            linear: metrics.work(Work::Linear),
+        }
+    }
 }
 
 impl Service for InferenceService {
@@ -58,18 +80,27 @@ impl Service for InferenceService {
     async fn open(
         config: &Config<InferenceLimits>,
         compute: Compute,
+        metrics: &Metrics,
         _: CancellationToken,
     ) -> Result<Self, OpenError> {
         let limits = &config.limits;
         let store = ModelStore::open(&config.store)?;
         store.check_reads().await?;
         let keys = KeyDirectory::connect(&config.keyvault, &config.outgoing.security()?)?;
-        let one_shot = OneShot::new(store.clone(), keys.clone(), compute.clone(), limits);
-        let models = Models::new(store, compute.clone(), limits.max_cache_bytes);
+        let one_shot = OneShot::new(store.clone(), keys.clone(), compute.clone(), limits, metrics);
+        let models = Models::new(store, compute.clone(), limits.max_cache_bytes).watched(metrics);
         let max_rows = limits.max_preparation_rows;
         let rows = Arc::new(Semaphore::new(max_rows as usize));
+        metrics.watch_permits("ciphertext_rows", max_rows as usize, &rows);
         let linear = ByteCache::new(limits.max_one_shot_model_bytes, LinearLayer::bytes);
-        Ok(Self { models, keys, compute, one_shot, linear, rows, max_rows })
+        let linear = linear.watched(metrics, "linear_layers");
+        let work = Works::new(metrics);
+        Ok(Self { models, keys, compute, one_shot, linear, rows, max_rows, work })
+    }
+
+    async fn probe(&self) -> Vec<Probe> {
+        let (store, keyvault) = futures::join!(self.models.reach(), self.keys.reach());
+        vec![Probe::of("store", store), Probe::of("keyvault", keyvault)]
     }
 
     fn routes(&self) -> Routes {

@@ -14,6 +14,11 @@ use sphinx_objects::record::Record;
 use sphinx_proto::v1::{self, KeyKind};
 use sphinx_proto::{KeyId, TenantId};
 
+/// Where nothing lies, to be asked for whether the store answers.
+pub(crate) fn nothing() -> Path {
+    Path::from("readiness")
+}
+
 /// The folder of a tenant's keys of one kind.
 pub(crate) fn keys(tenant: &TenantId, kind: KeyKind) -> Path {
     Path::from_iter([folder(kind), tenant.as_str()])

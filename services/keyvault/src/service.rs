@@ -9,7 +9,9 @@ use sphinx_proto::v1::{
     FetchKeyRequest, FetchKeyResponse, FindUploadRequest, FindUploadResponse, GetKeyRequest,
     GetKeyResponse, ListKeysRequest, ListKeysResponse, RevokeKeyRequest, RevokeKeyResponse,
 };
-use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
+use sphinx_runtime::{
+    CancellationToken, Compute, Config, Metrics, OpenError, Probe, Service, ServiceInfo,
+};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
@@ -30,12 +32,17 @@ impl Service for KeyVaultService {
     async fn open(
         config: &Config<VaultLimits>,
         compute: Compute,
+        _: &Metrics,
         _: CancellationToken,
     ) -> Result<Self, OpenError> {
         let vault = Vault::open(&config.store, config.limits, compute)?;
         vault.objects.check_writes().await?;
         vault.sweep().await?;
         Ok(Self { vault })
+    }
+
+    async fn probe(&self) -> Vec<Probe> {
+        vec![Probe::of("store", self.vault.reach().await)]
     }
 
     fn routes(&self) -> Routes {

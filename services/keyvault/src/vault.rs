@@ -99,6 +99,11 @@ impl Vault {
         }
     }
 
+    /// Whether the store answers now.
+    pub(crate) async fn reach(&self) -> Result<(), ObjectError> {
+        self.objects.get(&layout::nothing()).await.map(|_| ())
+    }
+
     /// One key.
     pub(crate) async fn get(
         &self,

@@ -80,6 +80,10 @@ pub(crate) enum TrainerError {
     BiasStages { got: usize, expected: usize },
     #[error("model {model} is another than the one that is meant: it was deleted and made again")]
     OtherIncarnation { model: ModelId },
+    #[error(
+        "the networks of {model} and {other} have other shapes: their weights cannot be compared"
+    )]
+    OtherShape { model: ModelId, other: ModelId },
     #[error("{limit} training sessions are open already")]
     Busy { limit: usize },
     #[error("replies were not read for {millis} ms: reopen the session")]
@@ -126,6 +130,7 @@ impl RpcError for TrainerError {
             | Self::NoAverage(_)
             | Self::Chain
             | Self::OtherWeights { .. }
+            | Self::OtherShape { .. }
             | Self::OtherIncarnation { .. } => ErrorCode::FailedPrecondition,
             Self::Base { .. } => ErrorCode::Aborted(Reason::BaseMoved),
             Self::Busy { .. } => ErrorCode::ResourceExhausted,

@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod rpc;
 mod service;
+mod summary;
 mod training;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

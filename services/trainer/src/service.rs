@@ -5,17 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use futures::stream::BoxStream;
 use sphinx_channel::KeyDirectory;
 use sphinx_models::{ModelMeta, ModelStore, StoredModel, StoredNetwork};
 use sphinx_proto::TenantId;
 use sphinx_proto::v1::trainer_server::{Trainer, TrainerServer};
 use sphinx_proto::v1::{
-    CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
-    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, Model,
-    PutBiasesRequest, PutBiasesResponse, RotateKeyRequest, RotateKeyResponse, TrainRequest,
-    TrainResponse,
+    CompareVersionsRequest, CompareVersionsResponse, CreateModelRequest, CreateModelResponse,
+    DeleteModelRequest, DeleteModelResponse, ExportModelRequest, ExportModelResponse,
+    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, ListVersionsRequest,
+    ListVersionsResponse, Model, PutBiasesRequest, PutBiasesResponse, RotateKeyRequest,
+    RotateKeyResponse, TrainRequest, TrainResponse, WatchModelRequest, WatchModelResponse,
 };
-use sphinx_runtime::{CancellationToken, Compute, Config, OpenError, Service, ServiceInfo};
+use sphinx_runtime::{
+    CancellationToken, Compute, Config, Metrics, OpenError, Probe, Service, ServiceInfo, Work,
+    WorkMeter,
+};
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
@@ -30,6 +35,9 @@ pub struct TrainerService {
     pub(crate) store: ModelStore,
     pub(crate) keys: KeyDirectory,
     pub(crate) compute: Compute,
+    pub(crate) metrics: Metrics,
+    /// What products of training sessions add up to.
+    pub(crate) work: WorkMeter,
     pub(crate) limits: TrainerLimits,
     /// One permit per open training session.
     pub(crate) sessions: Arc<Semaphore>,
@@ -46,19 +54,29 @@ impl Service for TrainerService {
     async fn open(
         config: &Config<TrainerLimits>,
         compute: Compute,
+        metrics: &Metrics,
         shutdown: CancellationToken,
     ) -> Result<Self, OpenError> {
         let store = ModelStore::open(&config.store)?.retaining(config.limits.retention());
         store.check_writes().await?;
+        let sessions = Arc::new(Semaphore::new(config.limits.max_sessions));
+        metrics.watch_permits("sessions", config.limits.max_sessions, &sessions);
         Ok(Self {
             store,
             keys: KeyDirectory::connect(&config.keyvault, &config.outgoing.security()?)?,
             compute,
+            work: metrics.work(Work::Train),
+            metrics: metrics.clone(),
             limits: config.limits.clone(),
-            sessions: Arc::new(Semaphore::new(config.limits.max_sessions)),
+            sessions,
             idle_timeout: config.server.idle_timeout(),
             shutdown,
         })
+    }
+
+    async fn probe(&self) -> Vec<Probe> {
+        let (store, keyvault) = futures::join!(self.store.reach(), self.keys.reach());
+        vec![Probe::of("store", store), Probe::of("keyvault", keyvault)]
     }
 
     fn routes(&self) -> Routes {
@@ -75,6 +93,8 @@ impl TrainerService {
 
 #[tonic::async_trait]
 impl Trainer for TrainerService {
+    type WatchModelStream = BoxStream<'static, Result<WatchModelResponse, Status>>;
+    type ExportModelStream = BoxStream<'static, Result<ExportModelResponse, Status>>;
     type TrainStream = Pin<Box<dyn Stream<Item = Result<TrainResponse, Status>> + Send>>;
 
     async fn create_model(
@@ -117,6 +137,34 @@ impl Trainer for TrainerService {
         request: Request<RotateKeyRequest>,
     ) -> Result<Response<RotateKeyResponse>, Status> {
         rpc::rotate_key::handle(self, request).await
+    }
+
+    async fn watch_model(
+        &self,
+        request: Request<WatchModelRequest>,
+    ) -> Result<Response<Self::WatchModelStream>, Status> {
+        rpc::watch_model::handle(self, request).await
+    }
+
+    async fn list_versions(
+        &self,
+        request: Request<ListVersionsRequest>,
+    ) -> Result<Response<ListVersionsResponse>, Status> {
+        rpc::list_versions::handle(self, request).await
+    }
+
+    async fn compare_versions(
+        &self,
+        request: Request<CompareVersionsRequest>,
+    ) -> Result<Response<CompareVersionsResponse>, Status> {
+        rpc::compare_versions::handle(self, request).await
+    }
+
+    async fn export_model(
+        &self,
+        request: Request<ExportModelRequest>,
+    ) -> Result<Response<Self::ExportModelStream>, Status> {
+        rpc::export_model::handle(self, request).await
     }
 
     async fn train(

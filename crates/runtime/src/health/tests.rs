@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use sphinx_proto::v1::{key_vault_server, trainer_server};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -10,7 +12,8 @@ use tonic_health::ServingStatus;
 use super::*;
 use crate::config::{ServerConfig, TlsConfig};
 use crate::guard::Guard;
-use crate::serve::serve;
+use crate::metrics::Metrics;
+use crate::serve::{Served, serve};
 
 const fn service(grpc_name: &'static str) -> ServiceInfo {
     let default_listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -27,14 +30,22 @@ async fn listen() -> (TcpListener, SocketAddr) {
 
 /// A service without RPCs of its own, under real layers and health; it serves when this returns.
 async fn start() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    start_when(async {}).await
+}
+
+/// The same, which is ready when `ready` has come.
+async fn start_when(
+    ready: impl Future<Output = ()> + Send + 'static,
+) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let (listener, address) = listen().await;
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
     let served = tokio::spawn(async move {
         let config = ServerConfig::new(address);
-        serve(&SERVICE, &config, &Guard::default(), listener, Routes::default(), token)
-            .await
-            .unwrap();
+        let metrics = Metrics::new(&SERVICE, false);
+        let (config, guard) = (&config, &Guard::default());
+        let served = Served { service: &SERVICE, config, guard, metrics: &metrics };
+        serve(served, listener, Routes::default(), ready, token).await.unwrap();
     });
     (address, shutdown, served)
 }
@@ -54,6 +65,21 @@ async fn a_service_is_healthy_while_it_serves_and_not_after_its_drain() {
     };
     assert_eq!(*at, address);
     assert!(gone.to_string().contains("refused"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_service_serves_by_its_name_when_what_it_needs_has_answered() {
+    let (come, coming) = tokio::sync::oneshot::channel::<()>();
+    let ready = async { coming.await.unwrap() };
+    let (address, _shutdown, _served) = start_when(ready).await;
+    let ask = |name| health::ask(address, name, None);
+    let not_yet = ask(SERVICE.grpc_name).await.unwrap_err();
+    assert!(matches!(not_yet, HealthError::NotServing { .. }), "{not_yet}");
+    assert_eq!(ask("").await, Ok(()));
+    come.send(()).unwrap();
+    while ask(SERVICE.grpc_name).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

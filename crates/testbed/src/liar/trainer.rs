@@ -8,9 +8,11 @@ use futures::{StreamExt, TryStreamExt};
 use sphinx_proto::v1::trainer_client::TrainerClient;
 use sphinx_proto::v1::trainer_server::{Trainer, TrainerServer};
 use sphinx_proto::v1::{
-    CreateModelRequest, CreateModelResponse, DeleteModelRequest, DeleteModelResponse,
-    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, PutBiasesRequest,
-    PutBiasesResponse, RotateKeyRequest, RotateKeyResponse, TrainRequest, TrainResponse,
+    CompareVersionsRequest, CompareVersionsResponse, CreateModelRequest, CreateModelResponse,
+    DeleteModelRequest, DeleteModelResponse, ExportModelRequest, ExportModelResponse,
+    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, ListVersionsRequest,
+    ListVersionsResponse, PutBiasesRequest, PutBiasesResponse, RotateKeyRequest, RotateKeyResponse,
+    TrainRequest, TrainResponse, WatchModelRequest, WatchModelResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnboundedReceiverStream};
@@ -101,6 +103,8 @@ async fn send_on(
 
 #[tonic::async_trait]
 impl Trainer for Served {
+    type WatchModelStream = Streaming<WatchModelResponse>;
+    type ExportModelStream = Streaming<ExportModelResponse>;
     type TrainStream = BoxStream<'static, Result<TrainResponse, Status>>;
 
     async fn train(
@@ -170,6 +174,34 @@ impl Trainer for Served {
         request: Request<PutBiasesRequest>,
     ) -> Result<Response<PutBiasesResponse>, Status> {
         self.real.clone().put_biases(request.into_inner()).await
+    }
+
+    async fn watch_model(
+        &self,
+        request: Request<WatchModelRequest>,
+    ) -> Result<Response<Self::WatchModelStream>, Status> {
+        self.real.clone().watch_model(request.into_inner()).await
+    }
+
+    async fn list_versions(
+        &self,
+        request: Request<ListVersionsRequest>,
+    ) -> Result<Response<ListVersionsResponse>, Status> {
+        self.real.clone().list_versions(request.into_inner()).await
+    }
+
+    async fn compare_versions(
+        &self,
+        request: Request<CompareVersionsRequest>,
+    ) -> Result<Response<CompareVersionsResponse>, Status> {
+        self.real.clone().compare_versions(request.into_inner()).await
+    }
+
+    async fn export_model(
+        &self,
+        request: Request<ExportModelRequest>,
+    ) -> Result<Response<Self::ExportModelStream>, Status> {
+        self.real.clone().export_model(request.into_inner()).await
     }
 
     async fn rotate_key(

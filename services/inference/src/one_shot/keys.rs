@@ -11,7 +11,7 @@ use sphinx_channel::{KeyDirectory, KeyDirectoryError};
 use sphinx_evaluation_keys::{EvaluationKeys, MAX_KEY_BYTES};
 use sphinx_proto::v1::Key;
 use sphinx_proto::{KeyId, TenantId};
-use sphinx_runtime::{ByteCache, Compute, ComputeError};
+use sphinx_runtime::{ByteCache, Compute, ComputeError, Metrics};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::InferenceError;
@@ -40,6 +40,11 @@ impl KeyCache {
     pub(crate) fn new(directory: KeyDirectory, compute: Compute, max_bytes: u64) -> Self {
         let prepared = ByteCache::new(max_bytes, PreparedKeys::bytes);
         Self { directory, compute, prepared, preparing: Arc::default() }
+    }
+
+    /// Shows how the memory of keys stands.
+    pub(crate) fn watched(self, metrics: &Metrics) -> Self {
+        Self { prepared: self.prepared.watched(metrics, "evaluation_keys"), ..self }
     }
 
     /// What is registered now, checked against the fingerprint that a request expects; empty

@@ -11,7 +11,7 @@ use sphinx_models::{ModelMeta, ModelStore, ModelVersion, StoredModel, StoredNetw
 use sphinx_network::Plan;
 use sphinx_proto::v1::PutBiasesRequest;
 use sphinx_proto::{KeyId, ModelId, TenantId};
-use sphinx_runtime::{ByteCache, Compute};
+use sphinx_runtime::{ByteCache, Compute, Metrics};
 
 use crate::error::{InferenceError, ModelFault};
 use crate::models::VersionId;
@@ -50,6 +50,11 @@ impl OneShotModels {
     pub(crate) fn new(store: ModelStore, compute: Compute, max_bytes: u64) -> Self {
         let prepared = ByteCache::new(max_bytes, |prepared: &Prepared| prepared.bytes);
         Self { store, compute, prepared }
+    }
+
+    /// Shows how the memory of models stands.
+    pub(crate) fn watched(self, metrics: &Metrics) -> Self {
+        Self { prepared: self.prepared.watched(metrics, "one_shot_models"), ..self }
     }
 
     /// The model of a request, if it is there, of this incarnation (unless empty) and under this

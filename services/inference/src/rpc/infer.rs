@@ -40,6 +40,11 @@ pub(crate) async fn handle(
     let round = Round::parse(tenant, request)?;
     let model = service.models.get(round.version, &round.key_id).await?;
     let batch = Batch::new(model.stage(round.stage)?, round.images, round.values)?;
+    let multiply_adds = batch.stage.cipher.map().multiply_adds() * batch.images;
+    service.work.recognise.product(0, 0, multiply_adds as u64);
+    if round.stage == 0 {
+        service.work.recognise.images(batch.images);
+    }
     let values = if batch.nanos() <= INLINE_NANOS {
         batch.apply()
     } else {

@@ -9,7 +9,7 @@ use sphinx_linalg::{PackedMap, Profile};
 use sphinx_proto::v1::infer_batch_request::Part;
 use sphinx_proto::v1::{InferBatchHeader, InferBatchRequest};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, next_message};
-use sphinx_runtime::{Compute, Object, Principal};
+use sphinx_runtime::{Compute, Object, Principal, WorkMeter};
 use sphinx_wire::training::{MAX_BLOCKS, MAX_EVALUATION_ROWS, profile_of_message};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tonic::{Request, Response, Status, Streaming};
@@ -37,6 +37,7 @@ struct Reservation {
     profile: Profile,
     blocks: usize,
     compute: Compute,
+    work: WorkMeter,
     /// Given back when the last piece of work has ended, which may be after the client left.
     _rows: OwnedSemaphorePermit,
 }
@@ -102,8 +103,9 @@ impl Reservation {
             return Err(InferenceError::StageTooLarge { got, limit });
         }
         let compute = service.compute.of(&batch.version.tenant);
+        let work = service.work.batch.clone();
         match Arc::clone(&service.rows).try_acquire_many_owned(rows) {
-            Ok(rows) => Ok(Self { product, version, profile, blocks, compute, _rows: rows }),
+            Ok(rows) => Ok(Self { product, version, profile, blocks, compute, work, _rows: rows }),
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
                 Err(InferenceError::Busy { got, limit })
             }

@@ -2,7 +2,7 @@
 
 use sphinx_bootstrap::LinearLayer;
 use sphinx_evaluation_keys::LinearQuery;
-use sphinx_linalg::{LinearMap, Profile};
+use sphinx_linalg::{LinearMap, Profile, SEED_BYTES};
 use sphinx_proto::v1::{InferLinearRequest, InferLinearResponse};
 use sphinx_proto::{KeyId, ModelId};
 use sphinx_runtime::{Compute, Object, Principal};
@@ -54,8 +54,11 @@ async fn answer(
         compute.run(lower).await?
     };
     let layer = service.linear.get_or_make(wanted.clone(), make).await?;
+    let taken = query.seeds.len() / SEED_BYTES;
     let evaluate = move || layer.evaluate(&query);
     let result = compute.run(evaluate).await?.map_err(InferenceError::Query)?;
+    service.work.linear.product(taken, result.bodies.len() / size_of::<u32>(), 0);
+    service.work.linear.images(1);
     Ok(InferLinearResponse { version, masks: result.masks.into(), bodies: result.bodies.into() })
 }
 

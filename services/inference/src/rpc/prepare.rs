@@ -11,7 +11,7 @@ use sphinx_proto::conversion::parameter_set;
 use sphinx_proto::v1::prepare_request::Part;
 use sphinx_proto::v1::{PrepareHeader, PrepareRequest};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, next_message};
-use sphinx_runtime::{Compute, Object, Principal};
+use sphinx_runtime::{Compute, Object, Principal, WorkMeter};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -33,6 +33,9 @@ struct Reservation {
     stage: Arc<LoadedStage>,
     version: u64,
     compute: Compute,
+    work: WorkMeter,
+    /// Whether tickets begin with it.
+    first: bool,
     /// Given back when the last piece of work has ended, which may be after the client left.
     _rows: OwnedSemaphorePermit,
 }
@@ -51,7 +54,8 @@ pub(crate) async fn handle(
     let model = service.models.get(preparation.version, &preparation.key_id).await?;
     service.keys.require(&tenant, &preparation.key_id).await.map_err(InferenceError::from)?;
     let stage = model.stage(preparation.stage)?;
-    let reservation = Reservation::new(service, &tenant, stage, model.version)?;
+    let work = (service.work.prepare.clone(), preparation.stage == 0);
+    let reservation = Reservation::new(service, &tenant, stage, (model.version, work))?;
     Ok(Response::new(replies::stream(reservation, parts).boxed()))
 }
 
@@ -80,7 +84,7 @@ impl Reservation {
         service: &InferenceService,
         tenant: &TenantId,
         stage: Arc<LoadedStage>,
-        version: u64,
+        (version, (work, first)): (u64, (WorkMeter, bool)),
     ) -> Result<Self, InferenceError> {
         let (compute, limit) = (service.compute.of(tenant), service.max_rows);
         let units = stage.cipher.units(ROW_WORDS).len().max(1);
@@ -91,7 +95,7 @@ impl Reservation {
             return Err(InferenceError::StageTooLarge { got, limit });
         }
         match Arc::clone(&service.rows).try_acquire_many_owned(rows) {
-            Ok(rows) => Ok(Self { stage, version, compute, _rows: rows }),
+            Ok(rows) => Ok(Self { stage, version, compute, work, first, _rows: rows }),
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
                 Err(InferenceError::Busy { got, limit })
             }

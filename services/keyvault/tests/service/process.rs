@@ -232,10 +232,18 @@ async fn rejects_a_bad_configuration_in_one_line() {
 async fn health_answers_until_the_drain() {
     let vault = start(|_| ()).await;
     let mut health = HealthClient::new(channel(vault.address).await);
-    for service in ["", "sphinx.v1.KeyVault"] {
-        let reply = health.check(HealthCheckRequest { service: service.to_owned() }).await.unwrap();
-        assert_eq!(reply.into_inner().status(), ServingStatus::Serving);
-    }
+    let mut ask = async |service: &str| {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        health.check(request).await.unwrap().into_inner().status()
+    };
+    assert_eq!(ask("").await, ServingStatus::Serving);
+    // By its name once its store has answered.
+    let ready = async {
+        while ask("sphinx.v1.KeyVault").await != ServingStatus::Serving {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), ready).await.unwrap();
     let request = HealthCheckRequest { service: "sphinx.v1.KeyVault".to_owned() };
     let mut watch = health.watch(request).await.unwrap().into_inner();
     let first = watch.message().await.unwrap().unwrap();

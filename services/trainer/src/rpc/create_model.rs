@@ -99,6 +99,7 @@ async fn create(
     if let Some(got) = weights.filter(|weights| *weights != initial.hashes.weights) {
         let hex = |hash: Hash| hash.iter().map(|byte| format!("{byte:02x}")).collect();
         let (got, expected) = (hex(got), hex(initial.hashes.weights));
+        service.metrics.check_failed("initial_weights");
         return Err(TrainerError::OtherWeights { got, expected });
     }
     let created = service.store.create(&meta, initial).await?;

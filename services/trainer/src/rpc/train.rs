@@ -1,13 +1,16 @@
 //! `Train`: one training session over a bidirectional stream.
 
+use std::time::Instant;
+
 use sphinx_proto::ModelId;
 use sphinx_proto::v1::TrainRequest;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_runtime::{Object, Principal};
+use sphinx_runtime::{Object, Principal, follow};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
 
 use crate::error::TrainerError;
 use crate::service::TrainerService;
@@ -30,7 +33,7 @@ pub async fn handle(
     let outbound = Outbound::new(sender, service.idle_timeout);
     let span = tracing::Span::current();
     let task = run(service, session, permit, inbound, outbound);
-    tokio::spawn(tracing::Instrument::instrument(task, span));
+    tokio::spawn(task.instrument(span));
     Ok(Response::new(Box::pin(ReceiverStream::new(replies))))
 }
 
@@ -64,25 +67,46 @@ async fn run(
     let opened = Reply::Opened(session.opened());
     let served = async {
         outbound.send(opened).await?;
-        while let Some(part) = inbound.next_or_end().await? {
-            // Revoked while the session runs: nothing more is served.
-            let key = service.keys.require(&session.meta.tenant, &session.meta.key_id);
-            key.await.map_err(TrainerError::from)?;
-            match part {
-                Part::Evaluate(call) => {
-                    evaluate(&service, &session, &call, &mut inbound, &outbound).await?;
-                }
-                Part::Commit(header) => {
-                    commit(&service, &mut session, &header, &mut inbound, &outbound).await?;
-                }
-                other @ (Part::Open(_) | Part::Input(_) | Part::CommitChunk(_)) => {
-                    return Err(out_of_order(&other, "evaluate or commit").into());
-                }
-            }
+        while let Some((part, trace)) = inbound.next_or_end().await? {
+            let (name, begun) = (name(&part), Instant::now());
+            let span = tracing::info_span!("part", name);
+            follow(&span, &trace);
+            let served = serve(&service, &mut session, part, &mut inbound, &outbound);
+            served.instrument(span).await?;
+            service.metrics.trained(name, begun.elapsed());
         }
         Ok(())
     };
     if let Err(status) = served.await {
         outbound.fail(status).await;
+    }
+}
+
+/// Serves one part of a step.
+async fn serve(
+    service: &TrainerService,
+    session: &mut Session,
+    part: Part,
+    inbound: &mut Inbound,
+    outbound: &Outbound,
+) -> Result<(), Status> {
+    // Revoked while the session runs: nothing more is served.
+    let key = service.keys.require(&session.meta.tenant, &session.meta.key_id);
+    key.await.map_err(TrainerError::from)?;
+    match part {
+        Part::Evaluate(call) => evaluate(service, session, &call, inbound, outbound).await,
+        Part::Commit(header) => commit(service, session, &header, inbound, outbound).await,
+        other @ (Part::Open(_) | Part::Input(_) | Part::CommitChunk(_)) => {
+            Err(out_of_order(&other, "evaluate or commit").into())
+        }
+    }
+}
+
+/// How a part is called where it is measured.
+fn name(part: &Part) -> &'static str {
+    match part {
+        Part::Evaluate(_) => "evaluate",
+        Part::Commit(_) => "commit",
+        Part::Open(_) | Part::Input(_) | Part::CommitChunk(_) => "out_of_order",
     }
 }

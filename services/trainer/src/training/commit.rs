@@ -86,7 +86,11 @@ async fn receive(
         let expected = "gradient, sealed or sha256";
         let chunk = chunk.part.ok_or(ConversionError::Missing { field: "part", expected })?;
         if let Chunk::Sha256(hash) = chunk {
-            return Ok(reader.finish(&hash).map_err(TrainerError::from)?);
+            let whole = reader.finish(&hash);
+            if whole.is_err() {
+                service.metrics.check_failed("commit");
+            }
+            return Ok(whole.map_err(TrainerError::from)?);
         }
         let taken = service.compute.run(move || reader.take(chunk).map(|()| reader));
         let taken = taken.await.map_err(TrainerError::from)?;
@@ -110,12 +114,17 @@ async fn apply(
     }
     let geometries = Arc::clone(&session.geometries);
     let next = move || next_state(&geometries, &state, update, &step);
-    let (next, record) = service.compute.run(next).await??;
+    let made = service.compute.run(next).await?;
+    if let Err(TrainerError::Chain) = &made {
+        service.metrics.check_failed("chain");
+    }
+    let (next, record) = made?;
     let stored = service.store.commit(&session.meta, record).await?;
     if stored.repeated {
         // Another stream of this session stored it: what counts is what it brought.
         session.reload(service, stored.version).await?;
     } else {
+        service.metrics.stepped(&session.meta.incarnation);
         session.state = Arc::new(next);
     }
     tracing::debug!(version = stored.version, step = number, adopt, "committed");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use sphinx_linalg::{CipherMatrix, PackedMap, Profile, RowCountError, Unit, Upload};
+use sphinx_linalg::{CipherMatrix, PackedMap, Profile, RowCountError, SLOTS, Unit, Upload};
 use sphinx_proto::network::direction;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
@@ -47,6 +47,12 @@ pub(crate) async fn evaluate(
     while let Some(rows) = outputs.try_next().await? {
         let rows = rows.map_err(TrainerError::from)?;
         outbound.send(Reply::Output(rows)).await?;
+    }
+    let map = product.map();
+    let multiply_adds = map.multiply_adds() as u64 * inputs.columns() as u64;
+    service.work.product(map.inputs() * blocks, map.outputs() * blocks, multiply_adds);
+    if call.stage == 0 {
+        service.work.images(blocks * SLOTS);
     }
     Ok(())
 }

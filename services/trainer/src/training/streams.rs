@@ -32,11 +32,16 @@ impl Inbound {
         }
     }
 
-    /// The next part, or the orderly end of the session. Between steps a draining service ends it.
-    pub async fn next_or_end(&mut self) -> Result<Option<Part>, Status> {
+    /// The next part with the trace that it goes on with, or the orderly end of the session.
+    /// Between steps a draining service ends it.
+    pub async fn next_or_end(&mut self) -> Result<Option<(Part, String)>, Status> {
+        let traced = |mut message: TrainRequest| {
+            let trace = std::mem::take(&mut message.traceparent);
+            part(message).map(|part| (part, trace))
+        };
         tokio::select! {
             biased;
-            message = next_message(&mut self.stream) => message?.map(part).transpose(),
+            message = next_message(&mut self.stream) => message?.map(traced).transpose(),
             () = self.shutdown.cancelled() => Err(TrainerError::Draining.into()),
         }
     }

@@ -2,8 +2,8 @@
 
 use sphinx_linalg::{Seed, expand_mask};
 use sphinx_proto::v1::{
-    CreateModelRequest, Dense, Direction, Evaluate, InputRows, OpenSession, Shape, layer::Kind,
-    train_request::Part,
+    CreateModelRequest, Dense, Direction, Evaluate, InputRows, OpenSession, Shape, TrainRequest,
+    layer::Kind, train_request::Part,
 };
 use tonic::Code;
 
@@ -126,7 +126,7 @@ async fn rejects_more_rows_of_all_blocks_than_fit_in_memory() {
     let open = OpenSession { model_id: "wide".to_owned(), ..opening(1) };
     let call = Evaluate { rows: 6400, blocks: 11, ..announcement(0, Direction::Forward) };
     let parts = [Part::Open(open), Part::Evaluate(call)];
-    let parts = parts.map(|part| sphinx_proto::v1::TrainRequest { part: Some(part) });
+    let parts = parts.map(|part| TrainRequest { part: Some(part), ..TrainRequest::default() });
     let replies = trainer.client.train(tokio_stream::iter(parts)).await.unwrap();
     let mut replies = replies.into_inner();
     let status = loop {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sphinx_proto::v1::{
-    DeleteModelRequest, Direction, OpenSession, Optimizer, train_request::Part,
+    DeleteModelRequest, Direction, OpenSession, Optimizer, TrainRequest, train_request::Part,
 };
 use tonic::Code;
 
@@ -85,7 +85,7 @@ async fn rejects_a_session_that_does_not_begin_with_open() {
 async fn rejects_sessions_on_other_tenants_models() {
     let mut trainer = start_with_model(|_| ()).await;
     trainer.vault.register("acme", "laptop").await;
-    let open = sphinx_proto::v1::TrainRequest { part: Some(Part::Open(opening(1))) };
+    let open = TrainRequest { part: Some(Part::Open(opening(1))), ..TrainRequest::default() };
     let request = of_tenant("acme", tokio_stream::once(open));
     let status = trainer.client.train(request).await.unwrap_err();
     assert_refused(&status, Code::NotFound, "model m does not exist");

@@ -67,7 +67,10 @@ impl Talk {
     /// Sends `first`, waits for `opened`, and mirrors the version that it names.
     pub async fn begin(mut client: TrainerClient<Channel>, first: Part) -> Result<Self, Status> {
         let (requests, stream) = mpsc::channel(64);
-        requests.send(TrainRequest { part: Some(first.clone()) }).await.unwrap();
+        requests
+            .send(TrainRequest { part: Some(first.clone()), ..TrainRequest::default() })
+            .await
+            .unwrap();
         let replies = client.train(ReceiverStream::new(stream));
         let mut replies = tokio::time::timeout(PATIENCE, replies).await.unwrap()?.into_inner();
         let opened = match next(&mut replies).await? {
@@ -82,7 +85,8 @@ impl Talk {
 
     pub async fn send(&self, part: Part) {
         // The service may have refused already; then the reply says so.
-        let _ = self.requests.send(TrainRequest { part: Some(part) }).await;
+        let _ =
+            self.requests.send(TrainRequest { part: Some(part), ..TrainRequest::default() }).await;
     }
 
     pub async fn reply(&mut self) -> Result<Reply, Status> {

@@ -1,7 +1,7 @@
 //! The answer to `InferBatch`: the header, then result rows as they are finished.
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use sphinx_linalg::{CipherMatrix, Unit, Upload};
+use sphinx_linalg::{CipherMatrix, SLOTS, Unit, Upload};
 use sphinx_proto::conversion::required;
 use sphinx_proto::next_message;
 use sphinx_proto::v1::infer_batch_request::Part;
@@ -22,6 +22,7 @@ pub(super) fn stream(
     let head = reply(Reply::Result(InferBatchResult { version, rows }));
     let results = async move {
         let inputs = receive(&reservation, parts).await?;
+        count(&reservation, &inputs);
         Ok::<_, Status>(results(reservation, inputs))
     };
     stream::once(std::future::ready(Ok(head))).chain(stream::once(results).try_flatten())
@@ -54,6 +55,14 @@ async fn receive(
         upload = compute.run(push).await.map_err(InferenceError::from)??;
     }
     Ok(upload.finish().map_err(InferenceError::from)?)
+}
+
+/// Counts what is about to be computed.
+fn count(reservation: &Reservation, inputs: &CipherMatrix<u32>) {
+    let (map, blocks) = (reservation.product.map(), reservation.blocks);
+    let multiply_adds = map.multiply_adds() as u64 * inputs.columns() as u64;
+    reservation.work.product(map.inputs() * blocks, map.outputs() * blocks, multiply_adds);
+    reservation.work.images(blocks * SLOTS);
 }
 
 /// Result rows, unit by unit.

@@ -1,7 +1,7 @@
 //! The answer to `Prepare`: the header, then result rows as they are finished.
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use sphinx_linalg::{CipherMatrix, ROW_WORDS, Unit};
+use sphinx_linalg::{CipherMatrix, ROW_WORDS, SLOTS, Unit};
 use sphinx_proto::v1::prepare_response::Part;
 use sphinx_proto::v1::{PrepareOutput, PrepareRequest, PrepareResponse, PrepareResult};
 use sphinx_wire::rows::TICKET_ROWS;
@@ -18,6 +18,7 @@ pub(super) fn stream(
     let head = head(&reservation);
     let results = async move {
         let inputs = upload::receive(&reservation, parts).await?;
+        count(&reservation, &inputs);
         Ok::<_, Status>(results(reservation, inputs))
     };
     stream::once(std::future::ready(Ok(head))).chain(stream::once(results).try_flatten())
@@ -29,6 +30,16 @@ fn head(reservation: &Reservation) -> PrepareResponse {
     let result =
         Part::Result(PrepareResult { version: reservation.version, rows: stage.outputs() as u32 });
     PrepareResponse { part: Some(result) }
+}
+
+/// Counts what is about to be computed.
+fn count(reservation: &Reservation, inputs: &CipherMatrix<u64>) {
+    let map = reservation.stage.cipher.map();
+    let multiply_adds = map.multiply_adds() as u64 * inputs.columns() as u64;
+    reservation.work.product(map.inputs(), map.outputs(), multiply_adds);
+    if reservation.first {
+        reservation.work.images(SLOTS);
+    }
 }
 
 /// Result rows, unit by unit.
