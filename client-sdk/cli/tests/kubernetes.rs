@@ -222,13 +222,21 @@ fn selects(selector: &Value, labels: &Value) -> bool {
         })
 }
 
-/// Who of these pods may reach a pod of a service at its port.
-fn admitted(policies: &[&Value], pods: &[(&str, Value)], service: &str) -> BTreeSet<String> {
+/// Who of these pods may reach a pod of a service at a port.
+fn admitted(
+    policies: &[&Value],
+    pods: &[(&str, Value)],
+    (service, port): (&str, &str),
+) -> BTreeSet<String> {
     let labels = &pods.iter().find(|(name, _)| *name == service).unwrap().1;
     let mut admitted = BTreeSet::new();
     for policy in policies.iter().filter(|policy| selects(&policy["spec"]["podSelector"], labels)) {
         for rule in policy["spec"]["ingress"].as_array().into_iter().flatten() {
-            assert_eq!(rule["ports"], json!([{"protocol": "TCP", "port": "grpc"}]));
+            let [opened] = rule["ports"].as_array().unwrap().as_slice() else { panic!("{rule}") };
+            assert_eq!(opened["protocol"], "TCP");
+            if opened["port"] != port {
+                continue;
+            }
             for peer in rule["from"].as_array().unwrap() {
                 let found = pods.iter().filter(|(_, labels)| selects(&peer["podSelector"], labels));
                 admitted.extend(found.map(|(name, _)| (*name).to_owned()));
@@ -251,13 +259,18 @@ fn check_policies(all: &[(PathBuf, Value)]) {
         assert!(selects(&spec["selector"], &spec["template"]["metadata"]["labels"]));
     }
     pods.push(("client", json!({"sphinx-client": "true"})));
+    pods.push(("scraper", json!({"sphinx-scraper": "true"})));
     pods.push(("stranger", json!({"app": "other"})));
     let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let keyvault: BTreeSet<_> = named(&["client", "inference", "trainer"]);
-    assert_eq!(admitted(&policies, &pods, "keyvault"), keyvault);
+    assert_eq!(admitted(&policies, &pods, ("keyvault", "grpc")), keyvault);
     let others: BTreeSet<_> = named(&["client"]);
-    assert_eq!(admitted(&policies, &pods, "trainer"), others);
-    assert_eq!(admitted(&policies, &pods, "inference"), others);
+    assert_eq!(admitted(&policies, &pods, ("trainer", "grpc")), others);
+    assert_eq!(admitted(&policies, &pods, ("inference", "grpc")), others);
+    let scrapers: BTreeSet<_> = named(&["scraper"]);
+    for service in SERVICES {
+        assert_eq!(admitted(&policies, &pods, (service, "metrics")), scrapers);
+    }
     // Nothing is open that no policy opens, and names can be looked up.
     let closed = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]});
     assert!(policies.iter().any(|policy| policy["spec"] == closed));
