@@ -107,7 +107,6 @@ async fn pictures_are_trained_on_as_they_arrive_also_after_a_kill() {
     let ledger = world.run(&["privacy", "show", "ways", "--json"]).json();
     assert_eq!(ledger["steps"].as_u64(), Some(steps(&half)), "{ledger}");
     assert!(ledger["epsilon"].as_f64().unwrap() < 8.0, "{ledger}");
-    assert_eq!(ledger["examples"].as_u64(), Some(80));
 
     // What comes after the announced number is not paid for.
     arrive(&photos, 40..90);
@@ -136,7 +135,7 @@ async fn a_following_ends_by_interrupt_and_takes_no_fixed_data() {
     assert_says(&error, &["--up-to"]);
     let missing = ["train", "--follow", "nowhere", "--up-to", "9", "--model", "ways"];
     assert_says(&world.run(&missing).refused(1), &["nowhere"]);
-    let mut following = Following::start(&world, &[&follow[..], &["--epochs", "1"]].concat());
+    let mut following = Following::start(&world, &[&follow[..], &["--epochs", "20"]].concat());
     following.until("waiting for more images");
     kill_process(Pid::from_child(&following.child), Signal::INT).unwrap();
     assert_eq!(following.child.wait().unwrap().code(), Some(130));
