@@ -13,8 +13,8 @@ use sphinx_testbed::{Place, Process};
 
 use crate::world::World;
 
-/// As docs/operations.md says: a plain copy, without the hints, made twice or until it has a version
-/// of the model. A file that was pruned meanwhile is no fault.
+/// As docs/operations.md says: a plain copy, without the hints, made twice or until it has a
+/// version of the model. A file that was pruned meanwhile is no fault.
 fn copy(store: &Path, to: &Path) {
     let source = format!("{}/.", store.display());
     let model = to.join("models/default/m");

@@ -2,8 +2,8 @@
 //! damage.
 //!
 //! [`Objects`] is the store itself, in a directory or in a bucket, [`record`] the frame around
-//! every stored message. An acknowledged write survives a crash of the process and of the machine; a
-//! write that was not acknowledged either happened whole or not at all.
+//! every stored message. An acknowledged write survives a crash of the process and of the machine;
+//! a write that was not acknowledged either happened whole or not at all.
 #![deny(clippy::indexing_slicing)]
 
 mod check;

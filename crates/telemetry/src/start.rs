@@ -60,13 +60,15 @@ mod tests {
     #[test]
     fn a_process_starts_its_log_once_and_changes_its_filter_while_it_runs() {
         let start = |filter| start("test", &LogConfig::text(filter), &TraceConfig::default());
-        assert!(!tracing::enabled!(tracing::Level::ERROR));
+        assert_eq!(LevelFilter::current(), LevelFilter::OFF);
         assert!(start("warn").unwrap().logs);
+        assert_eq!(LevelFilter::current(), LevelFilter::WARN);
         assert!(!start("info").unwrap().logs);
-        assert!(!tracing::enabled!(tracing::Level::INFO));
         crate::set_filter("info,other=trace").unwrap();
-        assert!(tracing::enabled!(tracing::Level::INFO));
+        assert_eq!(LevelFilter::current(), LevelFilter::TRACE);
+        crate::set_filter("error").unwrap();
+        assert_eq!(LevelFilter::current(), LevelFilter::ERROR);
         crate::set_filter("a=b=c").unwrap_err();
-        assert!(tracing::enabled!(tracing::Level::INFO));
+        assert_eq!(LevelFilter::current(), LevelFilter::ERROR);
     }
 }
