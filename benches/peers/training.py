@@ -16,7 +16,7 @@ from torch import nn
 
 import common
 
-BATCH, STEPS, RATE, CLIP, NOISE = 2048, 10, 0.1, 1.0, 1.0
+BATCH, STEPS, RATE, CLIP, NOISE = 2048, 5, 0.1, 1.0, 1.0
 
 
 def network():
