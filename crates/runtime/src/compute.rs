@@ -11,7 +11,7 @@ use sphinx_proto::{ErrorCode, RpcError, TenantId};
 use tokio::sync::oneshot;
 use tracing::Span;
 
-use crate::metrics::{ComputeReading, Metrics, SECONDS};
+use crate::metrics::{ComputeReading, Metrics, seconds};
 use crate::turns::{Turns, Work};
 
 /// A pool of bounded width for everything that computes; asynchronous threads only wait for it.
@@ -51,7 +51,6 @@ impl Compute {
             .thread_name(|index| format!("compute-{index}"))
             .build()
             .map_err(|_| ComputeError::NoThreads { threads })?;
-        let seconds = || Histogram::new(SECONDS);
         let (waited, took) = (seconds(), seconds());
         Ok(Self { pool: Arc::new(pool), turns: Arc::default(), whose: None, waited, took })
     }

@@ -32,6 +32,7 @@ mod run;
 mod serve;
 mod service;
 mod turns;
+mod watched;
 
 pub use args::{ServiceArgs, parse_args};
 pub use audit::Object;

@@ -39,7 +39,7 @@ use rpc::RpcMeters;
 use work::WorkMeters;
 
 /// Bounds in seconds, from a round of recognition to an hour of training.
-pub(crate) const SECONDS: [f64; 15] = [
+const SECONDS: [f64; 15] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0,
 ];
 
@@ -62,7 +62,8 @@ struct Inner {
     readings: Arc<Readings>,
 }
 
-fn seconds() -> Histogram {
+/// A histogram of times.
+pub(crate) fn seconds() -> Histogram {
     Histogram::new(SECONDS)
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use prometheus_client::metrics::counter::Counter;
 use tonic::body::Body;
@@ -16,6 +16,7 @@ use tower::{Layer, Service};
 
 use super::Metrics;
 use super::rpc::RpcMeter;
+use crate::watched::{self, watch};
 
 /// Measures every request, refused ones included, so it stands outermost.
 #[derive(Debug, Clone)]
@@ -52,15 +53,13 @@ where
         let meter = self.metrics.0.rpcs.of(request.uri().path());
         meter.running.inc();
         let (received, sent) = (meter.received.clone(), meter.sent.clone());
-        let mut ending =
+        let ending =
             Ending { metrics: self.metrics.clone(), meter, begun: Instant::now(), code: None };
         let request = request.map(|body| Body::new(Counted { body, bytes: received }));
         let reply = self.inner.call(request);
         Box::pin(async move {
             let reply = reply.await?;
-            ending.read(reply.headers());
-            let body = |body| Watched { body: Counted { body, bytes: sent }, ending };
-            Ok(reply.map(|inner| Body::new(body(inner))))
+            Ok(watch(reply.map(|body| Counted { body, bytes: sent }), ending))
         })
     }
 }
@@ -74,11 +73,9 @@ struct Ending {
     code: Option<Code>,
 }
 
-impl Ending {
-    fn read(&mut self, headers: &HeaderMap) {
-        if let Some(status) = headers.get(Status::GRPC_STATUS) {
-            self.code = Some(Code::from_bytes(status.as_bytes()));
-        }
+impl watched::Ending for Ending {
+    fn ends_with(&mut self, code: Code) {
+        self.code = Some(code);
     }
 }
 
@@ -112,42 +109,6 @@ impl http_body::Body for Counted {
             && let Some(data) = frame.data_ref()
         {
             this.bytes.inc_by(data.len() as u64);
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A reply's body, with an eye on the status at its end.
-    struct Watched {
-        #[pin]
-        body: Counted,
-        ending: Ending,
-    }
-}
-
-impl http_body::Body for Watched {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.project();
-        let polled = this.body.poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            this.ending.read(trailers);
         }
         polled
     }

@@ -10,7 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 use sphinx_access::TABLE;
 use tonic::Code;
 
-use super::SECONDS;
+use super::seconds;
 
 /// What is no RPC of the schema: whatever path a caller makes up is counted here.
 const OTHER: &str = "other";
@@ -45,7 +45,7 @@ impl RpcMeters {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let meters = Self {
             ended: Family::default(),
-            time: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            time: Family::new_with_constructor(seconds),
             received: Family::default(),
             sent: Family::default(),
             running: Family::default(),
