@@ -92,6 +92,10 @@ impl Watch {
         if stored.meta.incarnation != self.meta.incarnation {
             return Err(TrainerError::OtherIncarnation { model: stored.meta.model_id });
         }
+        if stored.head < *self.wanted.start() {
+            return Ok(());
+        }
+        // Something is there to be sent, which is worth a listing.
         let kept = self.service.store.kept(&self.meta).await?;
         let new = kept.into_iter().filter(|version| self.wanted.contains(version));
         self.found.extend(new);
