@@ -13,14 +13,23 @@ pub(crate) fn words(error: &Backend) -> String {
         None => (text.as_str(), ""),
     };
     let said = said.trim_end_matches([':', ' ', '\n']);
+    let said = said.split_whitespace().map(without_query).collect::<Vec<_>>().join(" ");
     let parts = ["Code", "Message"].into_iter().filter_map(|name| element(body, name));
-    let mut line = parts.fold(said.to_owned(), |line, part| format!("{line}: {part}"));
+    let mut line = parts.fold(said, |line, part| format!("{line}: {part}"));
     line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((cut, _)) = line.char_indices().nth(LONGEST) {
         line.truncate(cut);
         line.push('…');
     }
     line
+}
+
+/// A word, and of an address no more than its place: what follows may be a signature.
+fn without_query(word: &str) -> &str {
+    match word.split_once('?') {
+        Some((place, _)) if place.contains("://") => place,
+        Some(_) | None => word,
+    }
 }
 
 /// The text of the first element of this name.
@@ -45,6 +54,15 @@ mod tests {
         let said = words(&error(&format!("status 403 Forbidden: {body}")));
         let expected = "Generic S3 error: status 403 Forbidden: SignatureDoesNotMatch: It does not \
                         match.";
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn what_an_address_was_signed_with_is_left_out() {
+        let said = words(&error(
+            "Error performing GET https://a.example/c/b?comp=list&sig=c2VjcmV0 in 3ms - why?",
+        ));
+        let expected = "Generic S3 error: Error performing GET https://a.example/c/b in 3ms - why?";
         assert_eq!(said, expected);
     }
 
