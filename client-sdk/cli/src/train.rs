@@ -113,7 +113,7 @@ impl Train {
         let material =
             context.interrupt.guard(self.material(context, followed, &self.data)).await?;
         let examples = material.train.len();
-        let (mut options, delta) = self.options_for(followed, &material)?;
+        let (mut options, delta) = self.options_for(followed, &material, examples)?;
         options.persons = persons;
         options.resolve(examples)?;
         let units = (options.unit(), options.units(examples).map_err(ClientError::from)?);
@@ -196,13 +196,13 @@ impl Train {
         }
     }
 
-    /// How to train on those images, and δ.
+    /// How to train a model on so many images, and δ.
     fn options_for(
         &self,
         followed: Option<&Followed>,
         material: &Material,
+        examples: usize,
     ) -> Result<(TrainingOptions, Delta), CliError> {
-        let examples = material.train.len();
         let (delta, budget) = match &material.existing {
             Some(TrainableModel { delta, budget, .. }) => (*delta, *budget),
             None => (self.delta(followed)?, None),

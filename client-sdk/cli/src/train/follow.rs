@@ -10,6 +10,9 @@ use std::time::SystemTime;
 
 use clap::Args;
 
+/// More pictures than anybody follows.
+const MOST: u64 = 100_000_000;
+
 /// Pictures that arrive.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pictures that arrive")]
@@ -24,7 +27,7 @@ pub struct FollowFlags {
     )]
     follow: Option<PathBuf>,
     /// With --follow: images that budget and --epochs are for
-    #[arg(long, value_name = "N", requires = "follow", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "follow", value_parser = clap::value_parser!(u64).range(1..=MOST))]
     up_to: Option<u64>,
 }
 

@@ -21,8 +21,8 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What came of a look at the images.
 enum Round {
-    /// Steps were due and were trained.
-    Trained,
+    /// Steps are due still.
+    Unfinished,
     /// None are due before more images come.
     Waiting,
     /// None will be due any more.
@@ -43,7 +43,7 @@ impl Train {
             if last == Some(stamp) && trained_on != Some(stamp) {
                 loop {
                     match self.round(context, followed.as_ref(), (place, &data)).await? {
-                        Round::Trained => {}
+                        Round::Unfinished => {}
                         Round::Waiting => break,
                         Round::Over => return Ok(()),
                     }
@@ -59,7 +59,7 @@ impl Train {
         }
     }
 
-    /// Trains the steps that are due.
+    /// Trains the steps that are due on what is there.
     async fn round(
         &self,
         context: &Context,
@@ -69,34 +69,36 @@ impl Train {
         let material = context.interrupt.guard(self.material(context, followed, data)).await?;
         let images = material.train.len() as u64;
         let (workspace, id) = (&context.workspace, material.model_id.clone());
-        let done = match &material.existing {
-            Some(_) => workspace.home().ledger_status(workspace.tenant(), &id)?.steps,
-            None => 0,
-        };
-        let (mut options, delta) = self.options_for(followed, &material)?;
+        let steps =
+            || Ok::<_, CliError>(workspace.home().ledger_status(workspace.tenant(), &id)?.steps);
+        let mut done = if material.existing.is_some() { steps()? } else { 0 };
+        // Those for the announced number, whatever is there now: one session, which goes on.
+        let announced = usize::try_from(place.up_to).unwrap_or(usize::MAX);
+        let (mut options, delta) = self.options_for(followed, &material, announced)?;
         // Each round begins where the last one ended.
         (options.decay, options.warmup, options.averaging) = (Decay::Constant, 0, None);
-        let announced = usize::try_from(place.up_to).unwrap_or(usize::MAX);
         let total = options.resolve(announced)?.steps;
-        let due = Due::new(images, place.up_to, total, done);
-        let state = format!("{id}: {images} images, {done} steps");
-        if due.now == 0 {
-            let over = due.remaining == 0;
-            let end = if over { "all that were planned" } else { "waiting for more images" };
-            context.output.note(&format!("{state}; {end}"))?;
-            return Ok(if over { Round::Over } else { Round::Waiting });
+        let mut due = Due::new(images, place.up_to, total, done);
+        if due.now > 0 {
+            let (Due { now, remaining }, up_to) = (due, place.up_to);
+            context.output.note(&format!(
+                "{id}: {images} images, {done} steps; {now} more are due, {remaining} until there \
+                 are {up_to} images"
+            ))?;
+            options.batch = options.batch.map(|batch| batch.min(images));
+            let batch = options.resolve(material.train.len())?.batch;
+            options.epochs = (total as f64 - 0.5) * batch as f64 / images as f64;
+            self.train_due(context, followed, (material, data), (options, delta, now)).await?;
+            done = steps()?;
+            due = Due::new(images, place.up_to, total, done);
         }
-        let Due { now, remaining } = due;
-        let up_to = place.up_to;
-        context.output.note(&format!(
-            "{state}; {now} more are due, {remaining} until there are {up_to} images"
-        ))?;
-        options.batch = options.batch.map(|batch| batch.min(images));
-        let batch = options.resolve(material.train.len())?.batch;
-        // The same number of steps whatever the size is now: one session, which goes on.
-        options.epochs = (total as f64 - 0.5) * batch as f64 / images as f64;
-        self.train_due(context, followed, (material, data), (options, delta, now)).await?;
-        Ok(Round::Trained)
+        let (round, end) = match due {
+            Due { now: 0, remaining: 0 } => (Round::Over, "all that were planned"),
+            Due { now: 0, .. } => (Round::Waiting, "waiting for more images"),
+            Due { .. } => return Ok(Round::Unfinished),
+        };
+        context.output.note(&format!("{id}: {images} images, {done} steps; {end}"))?;
+        Ok(round)
     }
 
     async fn train_due(
