@@ -42,8 +42,6 @@ const TOKEN: &str = "token";
 const CLIENT: &str = "client";
 /// Where a client looks for its configuration.
 const CLIENT_HOME: &str = "~/.config/sphinx";
-/// Ports of trainer, inference service and key vault as they come.
-const PORTS: [u16; 3] = [7001, 7002, 7003];
 
 impl Setup {
     pub fn run(&self, global: &GlobalArgs, output: Output) -> Result<(), CliError> {
@@ -149,8 +147,9 @@ fn entered(path: &Path, register: &Path, name: &str, scope: Scope) -> Result<boo
 /// A client's configuration, with the addresses that flags say.
 fn configuration(global: &GlobalArgs, tenant: &TenantId) -> String {
     let [trainer, inference, keyvault] = global.addresses();
+    let services = [sphinx_trainer::SERVICE, sphinx_inference::SERVICE, sphinx_keyvault::SERVICE];
     let [at_trainer, at_inference, at_keyvault] =
-        PORTS.map(|port| format!("https://localhost:{port}"));
+        services.map(|service| format!("https://localhost:{}", service.default_listen.port()));
     format!(
         "# Of a client: the files of this folder belong into {CLIENT_HOME}.\n\
          trainer = {:?}\ninference = {:?}\nkeyvault = {:?}\ntenant = {:?}\n\
