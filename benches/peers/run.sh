@@ -27,7 +27,7 @@ fi
 cargo build --release --bin sphinx --bin sphinx-trainer --bin sphinx-inference --bin sphinx-keyvault
 echo "measuring this project (sphinx bench)"
 target/release/sphinx bench --json --network sphinx-mnist --steps 20 --images 300 \
-    --one-shot-images 32 --one-shot-epochs 0.2 >"$out/ours.json"
+    --one-shot-network deskew-mlp --one-shot-images 64 >"$out/ours.json"
 for name in "${names[@]}"; do
     "$python" "benches/peers/$name.py" --ours "$out/ours.json" --json "$out/$name.json"
 done

@@ -51,7 +51,7 @@ pub struct Bench {
     /// Measure recognition in one shot by a linear network and nothing else
     #[arg(long, conflicts_with = "only_one_shot")]
     only_linear: bool,
-    /// Measure recognition in one shot and nothing else
+    /// Measure recognition in one shot by a network with activations and nothing else
     #[arg(long)]
     only_one_shot: bool,
 }
@@ -67,8 +67,11 @@ struct Figures {
     /// Not with `--only-linear`.
     #[serde(skip_serializing_if = "Option::is_none")]
     one_shot: Option<one_shot::Figures>,
-    one_shot_linear: linear::Single,
-    one_shot_batch: linear::Batch,
+    /// Not with `--only-one-shot`, as the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    one_shot_linear: Option<linear::Single>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    one_shot_batch: Option<linear::Batch>,
 }
 
 #[derive(Debug, Serialize)]
@@ -114,9 +117,15 @@ impl Bench {
                 Some(Box::pin(measure).await?)
             }
         };
-        output.note("recognising in one shot by a linear network")?;
-        let measure = linear::measure(cluster, &self.linear_recipe, self.linear_images as usize);
-        let (one_shot_linear, one_shot_batch) = Box::pin(measure).await?;
+        let (one_shot_linear, one_shot_batch) = match self.only_one_shot {
+            true => (None, None),
+            false => {
+                output.note("recognising in one shot by a linear network")?;
+                let (recipe, images) = (&self.linear_recipe, self.linear_images as usize);
+                let (alone, batch) = Box::pin(linear::measure(cluster, recipe, images)).await?;
+                (Some(alone), Some(batch))
+            }
+        };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Figures { threads, others, one_shot, one_shot_linear, one_shot_batch })
     }

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-/// A program: named by a variable, in PATH, or in the virtual environment of the build.
+/// A program: named by a variable, or in PATH.
 fn find(variable: &str, name: &str) -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(variable) {
         return Some(named.into());
     }
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/venv/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([here]);
-    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
+    let found =
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
     if found.is_none() {
         println!("SKIPPED: no {name} in PATH, and {variable} names none");
     }
