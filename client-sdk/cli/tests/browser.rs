@@ -75,6 +75,7 @@ fn the_whole_way_in_a_browser() {
         .arg(pictures.as_deref().unwrap_or(directory.path()))
         .env("CHROMIUM", chromium)
         .env("NODE_MODULES", modules)
+        .env("STUDIO", studio.0.id().to_string())
         .status()
         .unwrap();
     assert!(status.success(), "the browser: {status}");

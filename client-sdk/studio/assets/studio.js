@@ -113,14 +113,17 @@ function draw(chart, lines) {
 
 const value = (point, key) => key === "bytes" ? (point.bytes_up + point.bytes_down) / 1e6 : point[key] ?? NaN;
 const histories = new Map();
-let drawing = false;
+// Milliseconds from one drawing of live curves to the next: more would cost the training time.
+const PACE = 500;
+let waiting = false, drawnAt = -Infinity;
 
-/** Draws what has changed, at most once a frame and never while the page is hidden. */
+/** Draws what has changed, soon but seldom, and never while the page is hidden. */
 function redraw() {
-  if (drawing || document.hidden) return;
-  drawing = true;
-  requestAnimationFrame(() => {
-    drawing = false;
+  if (waiting || document.hidden) return;
+  waiting = true;
+  setTimeout(() => requestAnimationFrame(() => {
+    waiting = false;
+    drawnAt = performance.now();
     const line = (run, key) => ({ run, points: histories.get(run).map((point) => [point.epoch, value(point, key)]) });
     for (const card of all("[data-run]")) {
       const run = Number(card.dataset.run), points = histories.get(run), last = points?.at(-1);
@@ -133,7 +136,7 @@ function redraw() {
     for (const chart of all("[data-compare]")) {
       draw(chart, [...histories.keys()].sort().map((run) => line(run, chart.dataset.compare)));
     }
-  });
+  }), Math.max(0, drawnAt + PACE - performance.now()));
 }
 document.addEventListener("visibilitychange", redraw);
 

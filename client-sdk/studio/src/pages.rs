@@ -2,6 +2,7 @@
 
 mod cloud;
 mod data;
+mod held_back;
 mod recognise;
 mod train;
 mod trust;
@@ -34,6 +35,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/runs/{run}/events", get(train::events))
         .route("/runs/{run}/stop", post(train::stop))
         .route("/runs/{run}/go-on", post(train::go_on))
+        .route("/runs/{run}/test", post(held_back::test))
         .route("/recognise", get(recognise::page))
         .route("/recognise/{model}", post(recognise::interactive))
         .route("/recognise/{model}/prepare", post(recognise::prepare))

@@ -17,6 +17,7 @@ pub struct Run {
     pub estimate: Estimate,
     watcher: Watcher,
     state: Mutex<State>,
+    result: Mutex<Option<String>>,
 }
 
 /// How a training stands.
@@ -77,7 +78,8 @@ impl Runs {
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (number, watcher) = (runs.len() + 1, job.watcher());
         let state = Mutex::new(State::Running);
-        let run = Arc::new(Run { number, order, set, estimate, watcher, state });
+        let result = Mutex::default();
+        let run = Arc::new(Run { number, order, set, estimate, watcher, state, result });
         runs.push(Arc::clone(&run));
         let ended = Arc::clone(&run);
         tokio::spawn(async move {
@@ -121,6 +123,16 @@ impl Run {
     /// How it stands.
     pub fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its model made of the images that were held back, once that was asked for.
+    pub fn result(&self) -> Option<String> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps that for the page.
+    pub fn keep_result(&self, text: String) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
     /// All steps from the first on.

@@ -127,9 +127,14 @@ fn card(run: &Run) -> Markup {
             }
             p {
                 @if running { button data-post=(format!("/runs/{number}/stop")) data-then="/train" { "Stop after this step" } }
-                @else { button data-post=(format!("/runs/{number}/go-on")) data-then="/train" { "Go on" } }
+                @else {
+                    button data-post=(format!("/runs/{number}/go-on")) data-then="/train" { "Go on" } " "
+                    button.second data-post=(format!("/runs/{number}/test")) data-into=(format!("result-{number}")) {
+                        "Test with the images held back" }
+                }
                 " " a href=(format!("/recognise?model={}", run.order.model_id)) { "Recognise with it" }
             }
+            p id=(format!("result-{number}")) role="status" { (run.result().unwrap_or_default()) }
         }
     }
 }

@@ -4,7 +4,7 @@
 //   node way.mjs ADDRESS FOLDER        with CHROMIUM and NODE_MODULES in the environment
 import { createRequire } from "node:module";
 import { strict as assert } from "node:assert";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 const [address, folder] = process.argv.slice(2);
@@ -36,6 +36,24 @@ async function look(name) {
   await page.emulateMedia({ colorScheme: "light" });
 }
 
+/** Seconds of processor time that the page has taken: script, layout and painting. */
+async function pageSeconds(page) {
+  const debug = await context.newCDPSession(page);
+  await debug.send("Performance.enable");
+  const { metrics } = await debug.send("Performance.getMetrics");
+  await debug.detach();
+  return metrics.find(({ name }) => name === "ProcessTime").value;
+}
+
+/** Processor time of the studio and of all that it has started, in seconds. */
+function studioSeconds(pid = process.env.STUDIO) {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13).map(Number);
+  const children = readdirSync(`/proc/${pid}/task`)
+    .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" "));
+  return (user + system) / 100 + children.filter(Boolean).reduce((sum, child) => sum + studioSeconds(child), 0);
+}
+
 let begun = performance.now();
 await page.goto(address);
 await page.waitForSelector("h1");
@@ -57,10 +75,19 @@ const second = await context.newPage();
 await second.goto(new URL("/train", address).href);
 await second.waitForSelector("[data-run='1'] [data-curve=loss] polyline");
 await second.close();
+const [pageBefore, studioBefore] = [await pageSeconds(page), studioSeconds()];
+// The page loads anew at the end: what it took until then counts.
+await page.waitForFunction(() => document.querySelector("[data-run='1'] progress").value > 0.9, null, { timeout: 170_000 });
+const [live, training] = [await pageSeconds(page) - pageBefore, studioSeconds() - studioBefore];
+const share = 100 * live / (live + training);
+console.log(`live page: ${live.toFixed(2)} s of processor time beside ${training.toFixed(2)} s of the training, ${share.toFixed(2)} %`);
+assert.ok(share <= 2, `${share} %`);
 await page.waitForSelector("[data-run='1']:not([data-running])", { timeout: 170_000 });
 await page.waitForSelector("[data-run='1'][data-ended=done]");
 await page.getByText(/of 8\.00 spent|spent, no cap set/).waitFor();
 await page.waitForFunction(() => document.querySelector("[data-run='1'] progress").value === 1);
+await page.getByRole("button", { name: "Test with the images held back" }).click();
+await page.getByText(/Version \d+ recognises \d\d\.\d\d % of 10.000 images/).waitFor({ timeout: 170_000 });
 await look("train");
 
 await page.getByRole("link", { name: "Recognise with it" }).click();

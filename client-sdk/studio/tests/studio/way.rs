@@ -72,6 +72,18 @@ async fn from_an_empty_home_to_a_recognised_picture() {
     // A page that was away, as behind a closed lid, misses nothing.
     assert_eq!(tab.events(1).await.0, steps);
 
+    let (status, told) = tab.json("/runs/1/test", &json!({})).await;
+    let told = told["text"].as_str().unwrap();
+    assert!(
+        status == 200 && told.contains("% of 10\u{202f}000 images that were held back"),
+        "{told}"
+    );
+    let accuracy: f64 =
+        told.split("recognises ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(accuracy > 60.0 && told.contains("Taken most often: "), "{told}");
+    // It stays on the page.
+    assert!(tab.get("/train").await.body.contains(told), "{told}");
+
     let picture = tab.get("/data/mnist/test/0").await.bytes;
     assert_eq!(tab.post("/recognise/digits/prepare", "text/plain", &[]).await.status, 200);
     let (mut best, mut evenness) = (Duration::MAX, Vec::new());
@@ -125,6 +137,9 @@ async fn trainings_stop_go_on_and_keep_the_cap() {
     let (status, told) = tab.json("/train", &order("long", "mlp-100", "60")).await;
     assert_eq!(status, 200, "{told}");
     tokio::time::sleep(Duration::from_millis(500)).await;
+    let (status, told) = tab.json("/runs/1/test", &json!({})).await;
+    assert!(status == 400 && told["error"].as_str().unwrap().contains("being trained"), "{told}");
+    assert_eq!(tab.json("/runs/7/test", &json!({})).await.0, 404);
     assert_eq!(tab.json("/runs/1/stop", &json!({})).await.0, 200);
     let (steps, end) = tab.events(1).await;
     assert!(end["state"] == "done" && steps.len() < 1000, "{end}");
