@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs every fuzz target for some seconds, following coverage by libFuzzer, on the stable toolchain:
-#     deploy/fuzz.sh [SECONDS] [TARGET...]
+# Runs fuzz targets, each for some seconds, following coverage by libFuzzer, on the stable toolchain; needs a C++
+# compiler:
+#     deploy/fuzz.sh [SECONDS] [TARGET...]        (default: 600 seconds, all targets)
 # Only the workspace's own crates are instrumented. What it finds lies in target/fuzz/TARGET/found; an input that ended
 # a decoder goes to crates/fuzz/corpus/TARGET once the decoder is mended, and is a test from then on.
 set -eu
@@ -19,17 +20,19 @@ exec "$@" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 END
 chmod +x target/fuzz/rustc
 
-# The seeds come from the drivers' own test, without instrumentation.
-SPHINX_FUZZ_SEEDS="$PWD/target/fuzz/seeds" cargo test --release --workspace --test corpus -- --ignored write_seeds
-RUSTC_WORKSPACE_WRAPPER="$PWD/target/fuzz/rustc" cargo build --release -p sphinx-fuzz --features libfuzzer --bin sphinx-fuzz
+# With the features of the whole workspace, so that crates of others are those of the tests.
+RUSTC_WORKSPACE_WRAPPER="$PWD/target/fuzz/rustc" \
+    cargo build --release --workspace --features sphinx-fuzz/libfuzzer --bin sphinx-fuzz
+driver=$PWD/target/release/sphinx-fuzz
 
 failed=0
-for target in ${*:-$(ls target/fuzz/seeds)}; do
-    mkdir -p "target/fuzz/$target/found" "target/fuzz/$target/corpus"
-    SPHINX_FUZZ_TARGET=$target target/release/sphinx-fuzz -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-        -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 -artifact_prefix="target/fuzz/$target/found/" \
-        "target/fuzz/$target/corpus" "target/fuzz/seeds/$target" > "target/fuzz/$target/log" 2>&1 || failed=1
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "target/fuzz/$target/log")
-    echo "$target: ${runs:-ended early} runs, $(ls "target/fuzz/$target/found" | wc -l) found"
+for target in ${*:-$("$driver")}; do
+    own=target/fuzz/$target
+    mkdir -p "$own/found" "$own/corpus" "$own/seeds"
+    SPHINX_FUZZ_TARGET=$target SPHINX_FUZZ_SEEDS=$own/seeds "$driver" -max_total_time="$seconds" -timeout=10 \
+        -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 -artifact_prefix="$own/found/" \
+        "$own/corpus" "$own/seeds" > "$own/log" 2>&1 || failed=1
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$own/log")
+    echo "$target: ${runs:-ended early} runs, $(ls "$own/found" | wc -l) found"
 done
 exit $failed

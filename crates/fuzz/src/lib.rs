@@ -10,6 +10,9 @@ mod mutate;
 mod scratch;
 mod targets;
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 pub use mutate::Mutator;
 pub use targets::TARGETS;
 
@@ -22,4 +25,28 @@ pub struct Target {
     pub run: fn(&[u8]),
     /// Inputs that are right, from which others are made.
     pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// Where inputs lie that ended a decoder before it was mended, in a folder per target.
+pub fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
+}
+
+impl Target {
+    /// The target of this name, if there is one.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        TARGETS.iter().find(|target| target.name == name)
+    }
+
+    /// The inputs that are right, and those that were found; at least one.
+    pub fn known(&self) -> Vec<Vec<u8>> {
+        let mut known = (self.seeds)();
+        assert!(!known.is_empty(), "{}", self.name);
+        // Most targets were never found out.
+        let Ok(found) = fs::read_dir(corpus().join(self.name)) else { return known };
+        let mut found: Vec<_> = found.map(|file| file.unwrap().path()).collect();
+        found.sort();
+        known.extend(found.iter().map(|file| fs::read(file).unwrap()));
+        known
+    }
 }

@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sphinx_fuzz::{Mutator, TARGETS, Target};
+use sphinx_fuzz::{Mutator, TARGETS, Target, corpus};
 
 /// How long each target is run with inputs by chance; another time, in seconds, by
 /// [`SECONDS_VARIABLE`].
@@ -17,22 +16,6 @@ const SECONDS_VARIABLE: &str = "SPHINX_FUZZ_SECONDS";
 const SEED_VARIABLE: &str = "SPHINX_FUZZ_SEED";
 /// No input may take longer.
 const LONGEST: Duration = Duration::from_secs(10);
-
-fn corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
-}
-
-/// The right inputs of a target, and those that were found.
-fn known(target: &Target) -> Vec<Vec<u8>> {
-    let mut known = (target.seeds)();
-    assert!(!known.is_empty(), "{}", target.name);
-    // Most targets were never found out.
-    let Ok(found) = fs::read_dir(corpus().join(target.name)) else { return known };
-    let mut found: Vec<_> = found.map(|file| file.unwrap().path()).collect();
-    found.sort();
-    known.extend(found.iter().map(|file| fs::read(file).unwrap()));
-    known
-}
 
 /// Runs one input. What ends it is written beside the corpus, to be put there once it is mended.
 fn run(target: &Target, input: &[u8]) {
@@ -53,7 +36,7 @@ fn run(target: &Target, input: &[u8]) {
 
 /// Runs a target for a while, and says how often.
 fn drive(target: &Target, seconds: u64, seed: u64) -> u64 {
-    let known = known(target);
+    let known = target.known();
     known.iter().for_each(|input| run(target, input));
     let mut mutator = Mutator::new(known, seed);
     let (begun, mut runs) = (Instant::now(), 0);
@@ -108,18 +91,4 @@ fn the_driver_finds_what_is_there() {
     }
     let target = Target { name: "planted", run: refuses, seeds: || vec![vec![7; 40]] };
     drive(&target, 60, 1);
-}
-
-/// Not a test of its own: writes the right inputs to `SPHINX_FUZZ_SEEDS`, where libFuzzer begins.
-#[test]
-#[ignore = "run by deploy/fuzz.sh"]
-fn write_seeds() {
-    let directory = PathBuf::from(std::env::var("SPHINX_FUZZ_SEEDS").unwrap());
-    for target in TARGETS {
-        let own = directory.join(target.name);
-        fs::create_dir_all(&own).unwrap();
-        for (number, input) in known(target).iter().take(200).enumerate() {
-            fs::write(own.join(format!("seed-{number}")), input).unwrap();
-        }
-    }
 }
