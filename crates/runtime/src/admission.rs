@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::body::REQUEST_ID;
+use crate::body::{Pacing, REQUEST_ID};
 use crate::config::ServerConfig;
 use crate::identity::Principal;
 use crate::metrics::Metrics;
@@ -70,20 +70,23 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         if is_public(&request) {
             return Box::pin(self.inner.call(request));
         }
         let principal = request.extensions().get::<Principal>();
         let tenant =
             principal.map(|principal| principal.subject.tenant.clone()).unwrap_or_default();
-        let place = match self.layer.places.take(tenant, Instant::now()) {
+        let place = match self.layer.places.take(&tenant, Instant::now()) {
             Ok(place) => place,
             Err(full) => {
                 let full = to_status(full);
                 return Box::pin(async move { Ok(full.into_http()) });
             }
         };
+        if let Some(rates) = self.layer.places.bytes() {
+            request.extensions_mut().insert(Pacing { rates: Arc::clone(rates), tenant });
+        }
         let id = request.headers().get(REQUEST_ID).cloned();
         let patience = self.layer.patience;
         let reply = self.inner.call(request);

@@ -4,6 +4,7 @@ mod protection;
 mod sight;
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ const MAX_COMPUTE_THREADS: usize = 1024;
 const MAX_PLACES: u64 = 1 << 16;
 /// A place that does not depend on where a service is started.
 const DEFAULT_STORE: &str = "~/.local/state/sphinx";
+/// Below it one message could take longer than a request may.
+const BYTES_PER_SECOND: RangeInclusive<u64> = 1 << 20..=1 << 40;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Everything a service can be told; `L` are the service's own limits.
@@ -81,6 +84,10 @@ pub struct ServerConfig {
     /// Requests of one tenant in a second, with as many at once; 0 for no limit. A tenant holds at
     /// most three places for each that is free, whatever this says.
     pub max_requests_per_second_of_tenant: u32,
+    /// Bytes that one tenant sends in a second, all its requests together, with as many at once; 0
+    /// for no limit. What comes faster waits at the client; a request that would wait for more than
+    /// a second is refused. Without it one tenant's uploads could take all of the network.
+    pub max_bytes_per_second_of_tenant: u64,
     /// Connections open at once. Without a bound a client can use up the file descriptors.
     pub max_connections: usize,
     /// Streams of one connection at once; the client holds further ones back. Keeps one connection
@@ -236,6 +243,7 @@ impl ServerConfig {
             listen,
             max_concurrent_requests: 64,
             max_requests_per_second_of_tenant: 0,
+            max_bytes_per_second_of_tenant: 0,
             max_connections: 1024,
             max_streams_per_connection: 16,
             request_timeout_ms: 60_000,
@@ -287,6 +295,11 @@ impl ServerConfig {
             if got == 0 || got > most {
                 return Err(ConfigError::value(field, got, expected));
             }
+        }
+        let bytes = self.max_bytes_per_second_of_tenant;
+        if bytes != 0 && !BYTES_PER_SECOND.contains(&bytes) {
+            let field = "server.max_bytes_per_second_of_tenant";
+            return Err(ConfigError::value(field, bytes, "0, or 1048576 to 1099511627776"));
         }
         if self.drain_deadline_ms > DAY_MS {
             let (field, got) = ("server.drain_deadline_ms", self.drain_deadline_ms);

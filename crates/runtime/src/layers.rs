@@ -16,7 +16,7 @@ use tracing::Span;
 
 use crate::admission::AdmissionLayer;
 use crate::audit::Recorder;
-use crate::body::{REQUEST_ID, impatient, panicked};
+use crate::body::{REQUEST_ID, impatient, paced, panicked};
 use crate::config::ServerConfig;
 use crate::guard::Guard;
 use crate::identity::{IdentityLayer, credential_for_log, identify, tenant_for_log};
@@ -80,6 +80,9 @@ pub(crate) fn wrap(
         .layer(TimeoutLayer::new(timeout))
         // 11. Time between two messages of a request's stream, which is what ends a silent session.
         .map_request(move |request: Request<Body>| request.map(|body| impatient(body, idle)))
+        // 12. Bytes of a tenant that is ahead of its rate wait here, which is no silence of the
+        //    client.
+        .map_request(paced)
         .service(routes)
 }
 

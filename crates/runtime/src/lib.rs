@@ -24,6 +24,7 @@ mod launch;
 mod layers;
 mod metrics;
 mod places;
+mod rates;
 mod readiness;
 mod record;
 mod reply;
@@ -31,6 +32,7 @@ mod rescue;
 mod run;
 mod serve;
 mod service;
+mod shares;
 mod turns;
 mod watched;
 
@@ -52,6 +54,7 @@ pub use metrics::{CacheReading, Metrics, Work, WorkMeter};
 pub use run::{RunError, run};
 pub use serve::{ServeError, Served, serve};
 pub use service::{OpenError, Probe, Service};
+pub use shares::{Share, ShareError, Shares};
 /// Makes a span go on with the trace that a message carries.
 pub use sphinx_telemetry::follow;
 /// Cancelled when the service is to drain; long-lived streams watch it to end by themselves.

@@ -332,6 +332,63 @@ async fn a_tenant_s_rate_is_limited_and_another_s_is_its_own() {
     running.client.get_model(get("m")).await.unwrap();
 }
 
+/// Half a megabyte.
+fn large() -> TrainRequest {
+    use sphinx_proto::v1::OpenSession;
+    use sphinx_proto::v1::train_request::Part;
+    let open = OpenSession { model_id: "m".repeat(1 << 19), ..OpenSession::default() };
+    TrainRequest { part: Some(Part::Open(open)), ..TrainRequest::default() }
+}
+
+#[tokio::test]
+async fn bytes_of_a_tenant_wait_and_when_too_many_do_it_is_refused() {
+    let mut running = start(|config| {
+        // A pause is no silence: all of it takes longer.
+        (config.max_bytes_per_second_of_tenant, config.idle_timeout_ms) = (1 << 20, 2000);
+    })
+    .await;
+    let mut senders = Vec::new();
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        let (sender, stream) = open_stream(&mut running.client).await;
+        senders.push(sender);
+        streams.push(stream);
+    }
+    let begun = Instant::now();
+    for sender in senders {
+        for _ in 0..2 {
+            sender.send(large()).await.unwrap();
+        }
+    }
+    let (mut other, request) = of_tenant(&running, "other").await;
+    let refused = loop {
+        match running.client.get_model(get("m")).await {
+            Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(refused) => break refused,
+        }
+        assert!(begun.elapsed() < Duration::from_secs(6));
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    assert!(refused.message().contains("tenant default sends more than 1048576 bytes"));
+    other.get_model(request).await.unwrap();
+    // Nothing is lost, and it comes at the rate: eight megabytes, one of which comes at once, and of
+    // the last piece of each stream nothing waits.
+    for stream in &mut streams {
+        for _ in 0..2 {
+            assert!(stream.message().await.unwrap().is_some());
+        }
+        assert!(stream.message().await.unwrap().is_none());
+    }
+    let took = begun.elapsed();
+    assert!(took > Duration::from_secs(2) && took < Duration::from_secs(20), "{took:?}");
+    // Whoever waits as long as he is told is served.
+    if let Err(refused) = running.client.get_model(get("m")).await {
+        let wait = refused.metadata().get("retry-after-ms").unwrap().to_str().unwrap();
+        tokio::time::sleep(Duration::from_millis(wait.parse().unwrap())).await;
+        running.client.get_model(get("m")).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn who_does_not_read_his_reply_loses_place_and_memory() {
     let change = |config: &mut ServerConfig| {
