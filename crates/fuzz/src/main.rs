@@ -1,5 +1,6 @@
-//! The driver that follows coverage: libFuzzer on the target that `SPHINX_FUZZ_TARGET` names, whose known
-//! inputs are first written to the folder `SPHINX_FUZZ_SEEDS`; without a target it prints their names.
+//! The driver that follows coverage: libFuzzer on the target that `SPHINX_FUZZ_TARGET` names, whose
+//! known inputs are first written to the folder `SPHINX_FUZZ_SEEDS`; without a target it prints
+//! their names.
 #![no_main]
 #![allow(unsafe_code, reason = "libFuzzer calls a C function, which the macro writes")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "for tests")]

@@ -13,8 +13,8 @@ use crate::shares::{Share, ShareError, Shares};
 
 /// What a client that found no place is told to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-/// Bodies wait while their tenant is ahead of its rate of bytes by more than [`BURST`]. When so many
-/// wait that another one would wait for longer than this, it is refused.
+/// Bodies wait while their tenant is ahead of its rate of bytes by more than [`BURST`]. When so
+/// many wait that another one would wait for longer than this, it is refused.
 const WAIT_FOR_BYTES: Duration = Duration::from_secs(1);
 
 /// The places of a service.

@@ -371,8 +371,8 @@ async fn bytes_of_a_tenant_wait_and_when_too_many_do_it_is_refused() {
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
     assert!(refused.message().contains("tenant default sends more than 1048576 bytes"));
     other.get_model(request).await.unwrap();
-    // Nothing is lost, and it comes at the rate: eight megabytes, one of which comes at once, and of
-    // the last piece of each stream nothing waits.
+    // Nothing is lost, and it comes at the rate: eight megabytes, one of which comes at once, and
+    // of the last piece of each stream nothing waits.
     for stream in &mut streams {
         for _ in 0..2 {
             assert!(stream.message().await.unwrap().is_some());
