@@ -11,6 +11,7 @@ pub use self::observed::{Event, Observed};
 use crate::error::ClientError;
 use crate::traffic::Traffic;
 use crate::training::sealed::Sealed;
+use crate::training::shards::Shard;
 
 /// What one step is made of. The gradient of the weights may be seen by the server, that of the
 /// biases stays here.
@@ -45,6 +46,9 @@ pub trait Evaluator: Send {
         direction: Direction,
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError>;
+
+    /// Those among whom the blocks of a step are divided: at least one.
+    fn shards(&mut self) -> Vec<Box<dyn Shard + '_>>;
 
     /// Steps of the session that are done: the number of the next one.
     fn steps(&self) -> u64;
@@ -96,6 +100,10 @@ impl<E: Evaluator + ?Sized> Evaluator for &mut E {
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError> {
         (**self).evaluate(stage, direction, blocks)
+    }
+
+    fn shards(&mut self) -> Vec<Box<dyn Shard + '_>> {
+        (**self).shards()
     }
 
     fn steps(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! Training a stored model from here: session, ledger, loop.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,6 +52,9 @@ pub struct TrainingRequest {
     pub seed: Option<[u8; 32]>,
     /// Forms of the protocol; the default is what everybody should use.
     pub protocol: Protocol,
+    /// Streams that the blocks of every step are spread over, at most one per block: see
+    /// [`EncryptedSession::sharded`].
+    pub shards: NonZeroUsize,
     /// What pictures become before the network gets them, sealed with every version; `None` keeps
     /// what the model has.
     pub pipeline: Option<Pipeline>,
@@ -93,7 +97,8 @@ impl SphinxClient {
     /// budget is stated at another δ than the ledger's. [`crate::StateError`] if the model is not
     /// what was left, or the trainer answers a product wrongly: nothing is spent then, and the
     /// model is marked. [`crate::MemoryError::Suspect`] if it is marked already.
-    /// [`crate::TrainingError::Data`] if the data set has changed or its cap does not allow the
+    /// [`crate::TrainingError::Shards`] for more shards than blocks, [`crate::TrainingError::Shard`]
+    /// if a trainer cannot take part. [`crate::TrainingError::Data`] if the data set has changed or its cap does not allow the
     /// training: nothing is spent then.
     /// [`ClientError::UpdateAbandoned`] if the trainer refuses an update for good: it stays spent,
     /// and the next training goes on without it. Others from the services; the model stays at its
@@ -103,6 +108,7 @@ impl SphinxClient {
         request: TrainingRequest,
         mut progress: impl FnMut(&Progress) -> bool + Send + 'static,
     ) -> Result<TrainingSummary, ClientError> {
+        request.options.check_shards(request.shards)?;
         request.memory.admit(&request.model_id)?;
         request.memory.admit_key(&request.key_id)?;
         let planned = request.options.resolve(request.data.len())?;
@@ -168,6 +174,7 @@ impl SphinxClient {
         if let Some(seed) = request.seed {
             session = session.repeatable(seed);
         }
+        session = Box::pin(session.sharded(request.shards)).await?;
         let seed = request.seed.unwrap_or_else(random);
         let TrainingRequest { model_id, key_id, memory, .. } = request.clone();
         let trained = blocking(move || {

@@ -8,6 +8,7 @@ use super::{Direction, Evaluator, Update};
 use crate::error::ClientError;
 use crate::traffic::Traffic;
 use crate::training::sealed::Sealed;
+use crate::training::shards::Shard;
 
 /// What an observer is told, next to the evaluator as it is at that moment.
 pub enum Event<'a> {
@@ -56,6 +57,10 @@ impl<E: Evaluator, F: FnMut(&E, Event<'_>) + Send> Evaluator for Observed<E, F> 
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError> {
         self.evaluator.evaluate(stage, direction, blocks)
+    }
+
+    fn shards(&mut self) -> Vec<Box<dyn Shard + '_>> {
+        self.evaluator.shards()
     }
 
     fn steps(&self) -> u64 {

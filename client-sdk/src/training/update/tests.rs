@@ -16,6 +16,7 @@ use crate::training::inputs::{Inputs, Slot};
 use crate::training::options::TrainingOptions;
 use crate::training::persons::Persons;
 use crate::training::randomness::{Purpose, StepRandomness};
+use crate::training::shards::Whole;
 use crate::training::step::{Sharing, gradients};
 
 const NORM: f32 = 0.1;
@@ -115,7 +116,8 @@ impl Coupling {
             None => Sharing::Copies(of_one),
         };
         let clipping = Clipping::Flat(NORM);
-        let sums = gradients(&mut self.twin, &self.plan, &inputs, slots, sharing, clipping);
+        let (mut shard, slots) = (Whole(&mut self.twin), (0, slots));
+        let sums = gradients(&mut shard, &self.plan, &inputs, slots, sharing, clipping);
         let sums = sums.unwrap();
         sums.into_iter().map(|(gradient, _)| gradient).collect()
     }
