@@ -170,11 +170,8 @@ impl SphinxClient {
             .await?;
         }
         let options = options(session_id, planned.rule);
-        let mut session = Box::pin(EncryptedSession::open_at(self, options, mirror)).await?;
-        if let Some(seed) = request.seed {
-            session = session.repeatable(seed);
-        }
-        session = Box::pin(session.sharded(request.shards)).await?;
+        let opening = opened(self, options, mirror, (request.seed, request.shards));
+        let mut session = Box::pin(opening).await?;
         let seed = request.seed.unwrap_or_else(random);
         let TrainingRequest { model_id, key_id, memory, .. } = request.clone();
         let trained = blocking(move || {
@@ -188,7 +185,7 @@ impl SphinxClient {
                 session_id,
                 seed,
             };
-            let trained = training.run(&mut session, Some(&mut ledger), &mut progress);
+            let trained = training.run(&mut *session, Some(&mut ledger), &mut progress);
             if let Some(account) = &request.account {
                 account.end(&ledger);
             }
@@ -205,6 +202,21 @@ impl SphinxClient {
         }
         trained
     }
+}
+
+/// A session with as many streams as asked for.
+async fn opened(
+    client: &SphinxClient,
+    options: SessionOptions,
+    mirror: ModelMirror,
+    (seed, shards): (Option<[u8; 32]>, NonZeroUsize),
+) -> Result<Box<EncryptedSession>, ClientError> {
+    let session = Box::pin(EncryptedSession::open_at(client, options, mirror)).await?;
+    let session = match seed {
+        Some(seed) => session.repeatable(seed),
+        None => session,
+    };
+    Ok(Box::new(Box::pin(session.sharded(shards)).await?))
 }
 
 /// Whether a network can be trained on, or tested with, a data set: its input has the shape of the

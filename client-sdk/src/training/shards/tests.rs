@@ -6,32 +6,29 @@ use sphinx_proto::TenantId;
 use super::*;
 use crate::error::StateError;
 
+type Answer = Result<Vec<Tensor>, ClientError>;
+type Script = fn() -> Answer;
+
 /// A shard that fails in its own way, or not.
-struct Scripted(fn() -> Result<Vec<Tensor>, ClientError>);
+struct Scripted(Script);
 
 impl Shard for Scripted {
-    fn evaluate(
-        &mut self,
-        _: usize,
-        _: Direction,
-        _: usize,
-        _: &[&Tensor],
-    ) -> Result<Vec<Tensor>, ClientError> {
+    fn evaluate(&mut self, _: usize, _: Direction, _: usize, _: &[&Tensor]) -> Answer {
         (self.0)()
     }
 }
 
-fn shards(scripts: &[fn() -> Result<Vec<Tensor>, ClientError>]) -> Vec<Box<dyn Shard>> {
-    let shard = |script: &fn() -> _| Box::new(Scripted(*script)) as Box<dyn Shard>;
+fn shards(scripts: &[Script]) -> Vec<Box<dyn Shard>> {
+    let shard = |script: &Script| Box::new(Scripted(*script)) as Box<dyn Shard>;
     scripts.iter().map(shard).collect()
 }
 
-fn good() -> Result<Vec<Tensor>, ClientError> {
+fn good() -> Answer {
     Ok(Vec::new())
 }
 
 /// As a service that goes away.
-fn gone() -> Result<Vec<Tensor>, ClientError> {
+fn gone() -> Answer {
     let tenant = TenantId::default();
     let connection = sphinx_channel::Connection::new(
         "trainer",
@@ -44,7 +41,7 @@ fn gone() -> Result<Vec<Tensor>, ClientError> {
     Err(error.into())
 }
 
-fn wrong() -> Result<Vec<Tensor>, ClientError> {
+fn wrong() -> Answer {
     let (model, phase) = ("m".to_owned(), "forward");
     Err(StateError::WrongProduct { model, version: 3, stage: 1, phase }.into())
 }
@@ -82,7 +79,7 @@ async fn results_come_in_the_order_of_the_blocks_from_shards_that_work_at_once()
 
 #[tokio::test]
 async fn a_wrong_product_counts_more_than_streams_that_break() {
-    for scripts in [[gone as fn() -> _, wrong, gone], [wrong, gone, good], [good, gone, wrong]] {
+    for scripts in [[gone as Script, wrong, gone], [wrong, gone, good], [good, gone, wrong]] {
         let error = spread(shards(&scripts), 6, products).unwrap_err();
         assert!(matches!(error, ClientError::State(StateError::WrongProduct { stage: 1, .. })));
     }
