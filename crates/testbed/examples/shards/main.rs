@@ -1,8 +1,8 @@
 //! A tool of the lab, not a pattern to copy.
 //!
 //! What it costs and brings to spread the blocks of a step over replicas: costs per block; one
-//! trainer with two compute threads against two with one each, alternately; and what these costs
-//! come to with up to 64 replicas. Trainers are processes of their own. Figures in
+//! trainer with two compute threads, by one stream and by two, against two trainers with one each,
+//! in turn; and what these costs come to with up to 64 replicas. Trainers are processes of their own. Figures in
 //! `docs/scaling.md`.
 //!
 //! `cargo run --release -p sphinx-testbed --example shards -- [NETWORK] [ROUNDS] [STEPS]`
@@ -13,6 +13,7 @@ mod simulate;
 
 use sphinx_client::{BiasForm, Plan, Protocol};
 use sphinx_network::{NetworkSpec, initial_parameters};
+use sphinx_testbed::Process;
 use sphinx_wire::training::{Form, Geometries};
 
 use crate::measure::World;
@@ -55,29 +56,30 @@ async fn run(spec: NetworkSpec, rounds: usize, steps: usize) {
     let (both, first, second) = (world.trainer(2), world.trainer(1), world.trainer(1));
     world.create(&both, "one").await;
     world.create(&first, "two").await;
-    let mut ratios = Vec::new();
+    let sides: [(&str, &str, &[&Process]); 3] = [
+        ("one replica, one stream", "one", &[&both]),
+        ("one replica, two streams", "one", &[&both, &both]),
+        ("two replicas", "two", &[&first, &second]),
+    ];
+    let mut ratios = [Vec::new(), Vec::new()];
     for round in 0..rounds {
-        let mut speeds = [0.0; 2];
-        for turn in 0..2 {
-            let side = (round + turn) % 2;
-            let run = match side {
-                0 => world.train(&[&both], "one", (BLOCKS, steps)).await,
-                _ => world.train(&[&first, &second], "two", (BLOCKS, steps)).await,
-            };
+        let mut speeds = [0.0; 3];
+        for turn in 0..3 {
+            let side = (round + turn) % 3;
+            let (name, model, trainers) = sides[side];
+            let run = world.train(trainers, model, (BLOCKS, steps)).await;
             speeds[side] = run.images_per_second;
             let cpu = [run.per_block.client_cpu, run.per_block.trainer_cpu].map(|cpu| cpu * 1e3);
             println!(
-                "round {round}, {} replica(s): {:.0} images/s; CPU ms per block: client {:.0}, \
-                 trainers {:.0}",
-                side + 1,
-                run.images_per_second,
-                cpu[0],
-                cpu[1],
+                "round {round}, {name}: {:.0} images/s; CPU ms per block: client {:.0}, trainer {:.0}",
+                run.images_per_second, cpu[0], cpu[1],
             );
         }
-        ratios.push(speeds[1] / speeds[0]);
+        ratios.iter_mut().zip(speeds).for_each(|(ratios, one)| ratios.push(speeds[2] / one));
     }
-    println!("two replicas over one: {:.3} (median of {rounds})", median(ratios));
+    for ((name, ..), ratios) in sides.iter().zip(ratios) {
+        println!("two replicas over {name}: {:.3} (median of {rounds})", median(ratios));
+    }
     simulate::print(&costs, &products);
 }
 

@@ -117,10 +117,12 @@ impl World {
             protocol: Protocol::default(),
         };
         let client = self.client(trainers);
-        let shards = NonZeroUsize::new(trainers.len()).unwrap();
+        let shards = trainers.len();
         let session = EncryptedSession::open(&client, session).await.unwrap();
-        let session = session.sharded(shards).await.unwrap();
-        let pids: Vec<u32> = trainers.iter().map(|trainer| trainer.pid()).collect();
+        let session = session.sharded(NonZeroUsize::new(shards).unwrap()).await.unwrap();
+        // Of a trainer at which several shards are, once.
+        let mut pids: Vec<u32> = trainers.iter().map(|trainer| trainer.pid()).collect();
+        pids.dedup();
         let (spec, data) = (self.spec.clone(), self.data.clone());
         let trained = tokio::task::spawn_blocking(move || {
             let inputs = Inputs::new(&Plan::new(&spec).unwrap(), &data).unwrap();
@@ -138,7 +140,7 @@ impl World {
             let (from, to) = (marks[WARM_UP - 1], marks[WARM_UP + steps - 1]);
             let all = (blocks * steps) as f64;
             let per_block = Block {
-                together: blocks / pids.len(),
+                together: blocks / shards,
                 client_cpu: (to.client - from.client) / all,
                 trainer_cpu: (to.trainers - from.trainers) / all,
                 bytes_up: (to.traffic.up - from.traffic.up) as f64 / all,

@@ -140,9 +140,11 @@ pub fn print(costs: &Costs, products: &[Product]) {
         }
         println!();
     }
-    println!("\nmost that an uplink allows, blocks of four together");
-    let image = costs.per_block(TOGETHER).bytes_up / 2048.0;
+    println!("\nmost that a line allows, blocks of four together: images/s up, down");
+    let of = costs.per_block(TOGETHER);
     for megabits in [10.0, 100.0, 1_000.0, 10_000.0] {
-        println!("{megabits} Mbit/s: {:.0} images/s", megabits * 1e6 / 8.0 / image);
+        let images = |bytes: f64| megabits * 1e6 / 8.0 / (bytes / 2048.0);
+        let (up, down) = (images(of.bytes_up), images(of.bytes_down));
+        println!("{megabits} Mbit/s: {up:.0}, {down:.0}");
     }
 }
