@@ -48,9 +48,10 @@ impl Default for Endpoints {
 }
 
 impl Endpoints {
-    /// What `SPHINX_TRAINER`, `SPHINX_FURTHER_TRAINERS` (with commas between), `SPHINX_INFERENCE`, `SPHINX_KEYVAULT`, `SPHINX_TENANT`, `SPHINX_CA`,
-    /// `SPHINX_CERTIFICATE` with `SPHINX_CERTIFICATE_KEY`, and `SPHINX_TOKEN` say, as the command
-    /// reads them; where one is absent or empty, the default.
+    /// What `SPHINX_TRAINER`, `SPHINX_FURTHER_TRAINERS` (with commas between), `SPHINX_INFERENCE`,
+    /// `SPHINX_KEYVAULT`, `SPHINX_TENANT`, `SPHINX_CA`, `SPHINX_CERTIFICATE` with
+    /// `SPHINX_CERTIFICATE_KEY`, and `SPHINX_TOKEN` say, as the command reads them; where one is
+    /// absent or empty, the default.
     ///
     /// # Errors
     /// [`ClientError::Name`] for a tenant that is not a valid name, [`ClientError::Token`] for what

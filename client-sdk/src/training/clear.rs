@@ -6,10 +6,9 @@ use sphinx_optimizer::TrainingRule;
 
 use crate::error::ClientError;
 use crate::traffic::Traffic;
-use crate::training::evaluator::{Direction, Evaluator, Update};
+use crate::training::evaluator::{Direction, Evaluator, Shard, Update, Whole};
 use crate::training::link::no_product;
 use crate::training::sealed::Sealed;
-use crate::training::shards::{Shard, Whole};
 use crate::training::trained::Trained;
 
 /// A session without a server: the same training loop on layers in the clear, in this process.

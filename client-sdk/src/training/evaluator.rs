@@ -1,6 +1,7 @@
 //! The seam between training and whoever evaluates the linear layers.
 
 mod observed;
+mod whole;
 
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use sphinx_gradient::Tensor;
 pub use sphinx_network::Direction;
 
 pub use self::observed::{Event, Observed};
+pub(crate) use self::whole::Whole;
 use crate::error::ClientError;
 use crate::traffic::Traffic;
 use crate::training::sealed::Sealed;
-use crate::training::shards::Shard;
 
 /// What one step is made of. The gradient of the weights may be seen by the server, that of the
 /// biases stays here.
@@ -82,6 +83,21 @@ pub trait Evaluator: Send {
     fn check_cpu(&self) -> Duration {
         Duration::ZERO
     }
+}
+
+/// Whoever takes some of a step's blocks through the layers, while others take the rest.
+pub trait Shard: Send {
+    /// As [`Evaluator::evaluate`], on blocks of the step of which the first has number `first`.
+    ///
+    /// # Errors
+    /// As [`Evaluator::evaluate`].
+    fn evaluate(
+        &mut self,
+        stage: usize,
+        direction: Direction,
+        first: usize,
+        blocks: &[&Tensor],
+    ) -> Result<Vec<Tensor>, ClientError>;
 }
 
 impl<E: Evaluator + ?Sized> Evaluator for &mut E {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sphinx_gradient::Tensor;
 use sphinx_linalg::SLOTS;
+use sphinx_proto::ModelId;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
 use sphinx_proto::v1::{Follow, SessionOpened};
@@ -14,12 +15,10 @@ use crate::error::{ClientError, StateError, TrainingError};
 use crate::product::{self, Biases, CheckCost, Checked, Evaluation, Fresh};
 use crate::suspects::mark::build;
 use crate::traffic::Traffic;
-use crate::training::evaluator::Direction;
+use crate::training::evaluator::{Direction, Shard};
 use crate::training::mirror::SessionMirror;
 use crate::training::protocol::{BiasForm, Checks};
 use crate::training::randomness::StepRandomness;
-use crate::training::session::SessionOptions;
-use crate::training::shards::Shard;
 use crate::training::stream::TrainStream;
 use crate::training::trainer_rows::TrainerRows;
 use crate::witness::{Product, Sight};
@@ -27,7 +26,8 @@ use crate::witness::{Product, Sight};
 /// What all streams of a session compute with.
 #[derive(Clone, Copy)]
 pub(crate) struct Common<'a> {
-    pub options: &'a SessionOptions,
+    pub model_id: &'a ModelId,
+    pub checks: Checks,
     pub form: Form,
     pub mirror: &'a SessionMirror,
     /// Of the mirror's weights.
@@ -99,7 +99,7 @@ impl Link {
         let Reply::Followed(followed) = reply else {
             return Err(self.stream.unexpected(&reply, "followed"));
         };
-        let (model, mirror) = (common.options.model_id.to_string(), common.mirror);
+        let (model, mirror) = (common.model_id.to_string(), common.mirror);
         if (followed.version, &*followed.chain) != (mirror.version(), &mirror.chain()[..]) {
             return Err(StateError::OtherChain { model, version: followed.version }.into());
         }
@@ -119,7 +119,7 @@ impl Link {
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError> {
         self.arrive(common)?;
-        let Common { options, form, mirror, .. } = common;
+        let Common { model_id, form, mirror, .. } = common;
         let Some(evaluation) = evaluation(common, (stage, direction), blocks) else {
             return Err(no_product(stage, blocks, mirror.plan().stages.len()));
         };
@@ -140,9 +140,9 @@ impl Link {
         self.calls += 1;
         match checked {
             Checked::Right(tensors) => Ok(tensors),
-            Checked::Wrong(tensors) if options.protocol.checks == Checks::None => Ok(tensors),
+            Checked::Wrong(tensors) if common.checks == Checks::None => Ok(tensors),
             Checked::Wrong(_) => Err(StateError::WrongProduct {
-                model: options.model_id.to_string(),
+                model: model_id.to_string(),
                 version: mirror.version(),
                 stage,
                 phase: match direction {

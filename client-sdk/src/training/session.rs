@@ -23,13 +23,12 @@ use crate::connection::Connection;
 use crate::error::{ClientError, StateError, TrainingError};
 use crate::suspects::mark::build;
 use crate::traffic::Traffic;
-use crate::training::evaluator::{Direction, Evaluator, Update};
+use crate::training::evaluator::{Direction, Evaluator, Shard, Update};
 use crate::training::link::{Common, Link, LinkShard, no_product};
 use crate::training::mirror::{ModelMirror, NextVersion, SessionMirror};
 use crate::training::protocol::{BiasForm, Protocol};
 use crate::training::randomness::StepRandomness;
 use crate::training::sealed::Sealed;
-use crate::training::shards::Shard;
 use crate::training::stream::TrainStream;
 
 /// What a session needs to be opened, and opened again.
@@ -150,7 +149,8 @@ impl EncryptedSession {
     /// The streams, and what they compute with.
     fn parts(&mut self) -> (impl Iterator<Item = &mut Link>, Common<'_>) {
         let common = Common {
-            options: &self.options,
+            model_id: &self.options.model_id,
+            checks: self.options.protocol.checks,
             form: self.geometries.form(),
             mirror: &self.mirror,
             integers: &self.integers,

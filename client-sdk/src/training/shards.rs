@@ -6,37 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sphinx_gradient::Tensor;
 
 use crate::error::ClientError;
-use crate::training::evaluator::{Direction, Evaluator};
-
-/// Whoever takes some of a step's blocks through the layers, while others take the rest.
-pub trait Shard: Send {
-    /// As [`Evaluator::evaluate`], on blocks of the step of which the first has number `first`.
-    ///
-    /// # Errors
-    /// As [`Evaluator::evaluate`].
-    fn evaluate(
-        &mut self,
-        stage: usize,
-        direction: Direction,
-        first: usize,
-        blocks: &[&Tensor],
-    ) -> Result<Vec<Tensor>, ClientError>;
-}
-
-/// An evaluator that takes all blocks itself.
-pub(crate) struct Whole<'a, E>(pub &'a mut E);
-
-impl<E: Evaluator> Shard for Whole<'_, E> {
-    fn evaluate(
-        &mut self,
-        stage: usize,
-        direction: Direction,
-        _: usize,
-        blocks: &[&Tensor],
-    ) -> Result<Vec<Tensor>, ClientError> {
-        self.0.evaluate(stage, direction, blocks)
-    }
-}
+use crate::training::evaluator::{Direction, Shard};
 
 /// A shard that asks for nothing more once another one has failed for good.
 struct Heeding<'a> {

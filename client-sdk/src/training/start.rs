@@ -97,8 +97,9 @@ impl SphinxClient {
     /// budget is stated at another δ than the ledger's. [`crate::StateError`] if the model is not
     /// what was left, or the trainer answers a product wrongly: nothing is spent then, and the
     /// model is marked. [`crate::MemoryError::Suspect`] if it is marked already.
-    /// [`crate::TrainingError::Shards`] for more shards than blocks, [`crate::TrainingError::Shard`]
-    /// if a trainer cannot take part. [`crate::TrainingError::Data`] if the data set has changed or its cap does not allow the
+    /// [`crate::TrainingError::Shards`] for more shards than blocks,
+    /// [`crate::TrainingError::Shard`] if a trainer cannot take part.
+    /// [`crate::TrainingError::Data`] if the data set has changed or its cap does not allow the
     /// training: nothing is spent then.
     /// [`ClientError::UpdateAbandoned`] if the trainer refuses an update for good: it stays spent,
     /// and the next training goes on without it. Others from the services; the model stays at its
@@ -134,7 +135,7 @@ impl SphinxClient {
         if let Some(unconfirmed) = ledger.unconfirmed()? {
             // By the rule of the run that made it, whatever this one's is.
             let options = options(unconfirmed.session_id, unconfirmed.sealed.commit().rule()?);
-            let session = Box::pin(EncryptedSession::open(self, options)).await?;
+            let session = Box::new(Box::pin(EncryptedSession::open(self, options)).await?);
             ledger.check_chain(session.version(), session.chain())?;
             ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
         }
@@ -251,7 +252,7 @@ fn random<const N: usize>() -> [u8; N] {
 /// service is further, it is not: somebody's steps are missing from the ledger, and the model must
 /// not be trained with it.
 fn settle(
-    mut session: EncryptedSession,
+    mut session: Box<EncryptedSession>,
     mut ledger: ModelLedger,
     unconfirmed: &Unconfirmed,
 ) -> Result<ModelLedger, ClientError> {
@@ -264,7 +265,7 @@ fn settle(
     if !arrived {
         tracing::info!(base, "repeating the update that an earlier run could not confirm");
         let (step, sealed) = (unconfirmed.step, &unconfirmed.sealed);
-        match deliver(&mut session, step, |session| session.commit_sealed(step, sealed)) {
+        match deliver(&mut *session, step, |session| session.commit_sealed(step, sealed)) {
             Ok(()) => {}
             Err(Undelivered::Refused(error)) => return Err(ledger.abandon(base, error)),
             Err(Undelivered::Open(error)) => return Err(error),

@@ -8,9 +8,8 @@ use sphinx_network::Plan;
 use sphinx_wire::training::MAX_EVALUATION_ROWS;
 
 use crate::error::ClientError;
-use crate::training::evaluator::Direction;
+use crate::training::evaluator::{Direction, Shard};
 use crate::training::inputs::{Inputs, Slot};
-use crate::training::shards::Shard;
 
 /// Most blocks that go through the layers together: each keeps 0.11 GB here for the way back in
 /// `sphinx-mnist` (13 794 rows of 8 kB), and as much again while results come in.

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use sphinx_gradient::Tensor;
 
-use super::{Direction, Evaluator, Update};
+use super::{Direction, Evaluator, Shard, Update};
 use crate::error::ClientError;
 use crate::traffic::Traffic;
 use crate::training::sealed::Sealed;
-use crate::training::shards::Shard;
 
 /// What an observer is told, next to the evaluator as it is at that moment.
 pub enum Event<'a> {

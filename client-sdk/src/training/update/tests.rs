@@ -12,11 +12,11 @@ use super::*;
 use crate::training::augmentation::Augmentation;
 use crate::training::batches;
 use crate::training::clear::ClearTwin;
+use crate::training::evaluator::Whole;
 use crate::training::inputs::{Inputs, Slot};
 use crate::training::options::TrainingOptions;
 use crate::training::persons::Persons;
 use crate::training::randomness::{Purpose, StepRandomness};
-use crate::training::shards::Whole;
 use crate::training::step::{Sharing, gradients};
 
 const NORM: f32 = 0.1;

@@ -2,10 +2,10 @@
 //!
 //! What it costs and brings to spread the blocks of a step over replicas: costs per block; one
 //! trainer with two compute threads, by one stream and by two, against two trainers with one each,
-//! in turn; and what these costs come to with up to 64 replicas. Trainers are processes of their own. Figures in
-//! `docs/scaling.md`.
+//! in turn; and what these costs come to with up to 64 replicas. Trainers are processes of their
+//! own. Figures in `docs/scaling.md`.
 //!
-//! `cargo run --release -p sphinx-testbed --example shards -- [NETWORK] [ROUNDS] [STEPS]`
+//! `cargo run --release --workspace --example shards -- [NETWORK] [ROUNDS] [STEPS]`
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a tool of the lab")]
 
 mod measure;
