@@ -6,7 +6,7 @@ use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=sphinx");
-    let files = ["common", "keyvault", "trainer", "inference"]
+    let files = ["common", "keyvault", "versions", "trainer", "inference"]
         .map(|name| format!("sphinx/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

@@ -21,6 +21,9 @@ use crate::witness::Witness;
 pub struct Endpoints {
     /// Address of the trainer, `https://HOST:PORT`, or `http` on this machine.
     pub trainer: String,
+    /// Addresses of further trainers on the same store, which may take a share of the blocks of a
+    /// training ([`crate::TrainingRequest::shards`]).
+    pub further_trainers: Vec<String>,
     /// Address of the inference service.
     pub inference: String,
     /// Address of the key vault.
@@ -35,6 +38,7 @@ impl Default for Endpoints {
     fn default() -> Self {
         Self {
             trainer: Address::local(TRAINER_PORT).to_string(),
+            further_trainers: Vec::new(),
             inference: Address::local(INFERENCE_PORT).to_string(),
             keyvault: Address::local(KEY_VAULT_PORT).to_string(),
             tenant: TenantId::default(),
@@ -44,9 +48,10 @@ impl Default for Endpoints {
 }
 
 impl Endpoints {
-    /// What `SPHINX_TRAINER`, `SPHINX_INFERENCE`, `SPHINX_KEYVAULT`, `SPHINX_TENANT`, `SPHINX_CA`,
-    /// `SPHINX_CERTIFICATE` with `SPHINX_CERTIFICATE_KEY`, and `SPHINX_TOKEN` say, as the command
-    /// reads them; where one is absent or empty, the default.
+    /// What `SPHINX_TRAINER`, `SPHINX_FURTHER_TRAINERS` (with commas between), `SPHINX_INFERENCE`,
+    /// `SPHINX_KEYVAULT`, `SPHINX_TENANT`, `SPHINX_CA`, `SPHINX_CERTIFICATE` with
+    /// `SPHINX_CERTIFICATE_KEY`, and `SPHINX_TOKEN` say, as the command reads them; where one is
+    /// absent or empty, the default.
     ///
     /// # Errors
     /// [`ClientError::Name`] for a tenant that is not a valid name, [`ClientError::Token`] for what
@@ -59,6 +64,9 @@ impl Endpoints {
         let token = variable("SPHINX_TOKEN").map(zeroize::Zeroizing::new);
         Ok(Self {
             trainer: variable("SPHINX_TRAINER").unwrap_or(trainer),
+            further_trainers: variable("SPHINX_FURTHER_TRAINERS")
+                .map(|list| list.split(',').map(|one| one.trim().to_owned()).collect())
+                .unwrap_or_default(),
             inference: variable("SPHINX_INFERENCE").unwrap_or(inference),
             keyvault: variable("SPHINX_KEYVAULT").unwrap_or(keyvault),
             tenant: variable("SPHINX_TENANT").map_or(Ok(tenant), TenantId::parse)?,
@@ -125,8 +133,9 @@ impl Reach {
 /// ```
 #[derive(Debug, Clone)]
 pub struct SphinxClient {
-    reaches: Arc<[Reach; 3]>,
+    reaches: Arc<[Reach]>,
     pub(crate) trainer: Connection,
+    endpoints: Arc<Endpoints>,
     pub(crate) inference: Connection,
     pub(crate) keyvault: Connection,
     /// Whose keys and models are meant.
@@ -144,12 +153,18 @@ impl SphinxClient {
         let Endpoints { tenant, security, .. } = endpoints;
         let connect = |service, address: &str| Connection::new(service, address, tenant, security);
         let reach = |service, address: &str| Reach::new(service, address, security);
+        let mut reaches = vec![
+            reach("keyvault", &endpoints.keyvault)?,
+            reach("trainer", &endpoints.trainer)?,
+            reach("inference", &endpoints.inference)?,
+        ];
+        for further in &endpoints.further_trainers {
+            connect("trainer", further)?;
+            reaches.push(reach("trainer", further)?);
+        }
         Ok(Self {
-            reaches: Arc::new([
-                reach("keyvault", &endpoints.keyvault)?,
-                reach("trainer", &endpoints.trainer)?,
-                reach("inference", &endpoints.inference)?,
-            ]),
+            reaches: reaches.into(),
+            endpoints: Arc::new(endpoints.clone()),
             trainer: connect("trainer", &endpoints.trainer)?,
             inference: connect("inference", &endpoints.inference)?,
             keyvault: connect("keyvault", &endpoints.keyvault)?,
@@ -159,7 +174,15 @@ impl SphinxClient {
 
     /// Where the services are, and how they are spoken to.
     pub fn reaches(&self) -> &[Reach] {
-        &*self.reaches
+        &self.reaches
+    }
+
+    /// So many connections beside the first to trainers, which come in turn.
+    pub(crate) fn further_trainers(&self, count: usize) -> Result<Vec<Connection>, ClientError> {
+        let Endpoints { trainer, further_trainers, tenant, security, .. } = &*self.endpoints;
+        let all: Vec<&String> = std::iter::once(trainer).chain(further_trainers).collect();
+        let further = all.iter().cycle().skip(1).take(count);
+        further.map(|address| Connection::new("trainer", address, tenant, security)).collect()
     }
 
     /// Whether the inference service answers this client: any answer about a model will do, also

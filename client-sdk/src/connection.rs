@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sphinx_channel::{Security, TenantChannel};
+use sphinx_channel::{Address, Security, TenantChannel};
 use sphinx_proto::TenantId;
 use sphinx_wire::Mismatch;
 use tonic::Status;
@@ -39,6 +39,11 @@ impl Connection {
         if let Some(witness) = &self.witness {
             witness.see(sight);
         }
+    }
+
+    /// Where the service is.
+    pub(crate) fn address(&self) -> &Address {
+        self.inner.address()
     }
 
     /// Sends a request, again with growing pauses while the service is away or overloaded.

@@ -44,8 +44,8 @@ pub use traffic::Traffic;
 pub use training::{
     Augmentation, BiasForm, Checks, ClearTwin, DataAccount, Direction, EncryptedSession, Evaluator,
     Event, Inputs, ModelLedger, Observed, Persons, Privacy, Profile, Progress, Protocol,
-    ResolvedTraining, Sealed, SessionOptions, TrainingOptions, TrainingRequest, TrainingSummary,
-    Update, View, check_input, train_with_inputs, train_without_ledger,
+    ResolvedTraining, Sealed, SessionOptions, Shard, TrainingOptions, TrainingRequest,
+    TrainingSummary, Update, View, check_input, train_with_inputs, train_without_ledger,
 };
 pub use versions::SeenVersions;
 pub use witness::{Product, Sight, Witness};

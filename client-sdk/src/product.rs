@@ -12,7 +12,7 @@ use sphinx_linalg::Profile;
 use sphinx_network::Direction;
 use sphinx_quantise::Lowered;
 
-pub(crate) use self::checked::{CheckCost, Checked, evaluate};
+pub(crate) use self::checked::{CheckCost, Checked, Fresh, evaluate};
 use crate::error::ClientError;
 
 /// One linear product on some blocks of 2048 slots.

@@ -22,6 +22,11 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     trainer: Option<String>,
+    /// Addresses of further trainers on the same store, with commas between, for `sphinx train
+    /// --shards`
+    #[arg(long, global = true, value_name = "URLS", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    further_trainers: Vec<String>,
     /// Address of the inference service
     #[arg(long, global = true, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +91,7 @@ pub struct GlobalArgs {
 #[serde(deny_unknown_fields)]
 pub struct Config {
     trainer: String,
+    further_trainers: Vec<String>,
     inference: String,
     keyvault: String,
     tenant: String,
@@ -113,6 +119,7 @@ impl GlobalArgs {
     pub fn client_flag(&self) -> Option<&'static str> {
         [
             (self.trainer.is_some(), "--trainer"),
+            (!self.further_trainers.is_empty(), "--further-trainers"),
             (self.inference.is_some(), "--inference"),
             (self.tenant.is_some(), "--tenant"),
             (self.ca.is_some(), "--ca"),
@@ -145,6 +152,9 @@ impl GlobalArgs {
         let path = |name| environment(name).map(PathBuf::from);
         Self {
             trainer: text("SPHINX_TRAINER"),
+            further_trainers: text("SPHINX_FURTHER_TRAINERS")
+                .map(|list| list.split(',').map(|one| one.trim().to_owned()).collect())
+                .unwrap_or_default(),
             inference: text("SPHINX_INFERENCE"),
             keyvault: text("SPHINX_KEYVAULT"),
             tenant: text("SPHINX_TENANT"),
@@ -208,9 +218,11 @@ impl Config {
     }
 
     fn defaults() -> Self {
-        let Endpoints { trainer, inference, keyvault, tenant, .. } = Endpoints::default();
+        let Endpoints { trainer, further_trainers, inference, keyvault, tenant, .. } =
+            Endpoints::default();
         Self {
             trainer,
+            further_trainers,
             inference,
             keyvault,
             tenant: tenant.to_string(),
@@ -229,6 +241,7 @@ impl Config {
     pub fn endpoints(&self) -> Result<Endpoints, CliError> {
         Ok(Endpoints {
             trainer: self.trainer.clone(),
+            further_trainers: self.further_trainers.clone(),
             inference: self.inference.clone(),
             keyvault: self.keyvault.clone(),
             tenant: TenantId::parse(self.tenant.as_str())?,

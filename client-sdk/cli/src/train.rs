@@ -7,6 +7,7 @@ mod persons;
 mod rounds;
 mod summary;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use clap::Args;
@@ -68,6 +69,10 @@ pub struct Train {
     pictures: PipelineArgs,
     #[command(flatten)]
     options: TrainingFlags,
+    /// Connections that the blocks of every step are spread over, at most one per block: to the
+    /// trainer and --further-trainers in turn
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN, help_heading = "Training")]
+    shards: NonZeroUsize,
 }
 
 /// A recipe, and what it says of itself.
@@ -116,13 +121,14 @@ impl Train {
         let (mut options, delta) = self.options_for(followed, &material, examples)?;
         options.persons = persons;
         options.resolve(examples)?;
+        options.check_shards(self.shards).map_err(ClientError::from)?;
         let units = (options.unit(), options.units(examples).map_err(ClientError::from)?);
         let set = (&material.train, material.test);
         let estimate = Estimate::new(&material.spec, &material.pipeline, set, &options)?;
         if let Some(warning) = warning(&options.privacy) {
             note(&format!("{warning}\n"));
         }
-        context.output.note(&outlook::text(&estimate))?;
+        context.output.note(&outlook::text(&estimate, self.shards))?;
         let Material { model_id, existing, spec, pipeline, train, .. } = material;
         let model = match existing {
             Some(model) => model,
@@ -135,6 +141,7 @@ impl Train {
             context.output.note(&self.promise(followed, &options, examples)?.text())?;
         }
         let mut request = context.workspace.training_request(&model, Arc::new(train), options)?;
+        request.shards = self.shards;
         if let Some(account) = &mut request.account {
             account.name = Some(self.data_name.clone().unwrap_or_else(|| self.data.name()));
         }

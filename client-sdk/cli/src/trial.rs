@@ -1,6 +1,7 @@
 //! One model from start to end, on services of its own or on others: key, training under
 //! encryption, test, deletion.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use sphinx_client::data::Dataset;
@@ -119,6 +120,7 @@ impl Trial<'_> {
             delta: self.delta,
             seed: None,
             protocol: Protocol::default(),
+            shards: NonZeroUsize::MIN,
             pipeline: None,
             memory: Memory::default(),
             account: None,

@@ -47,6 +47,7 @@ impl NativeClient {
         let tenant = tenant.map_err(|error| Failure::from(ClientError::from(error)))?;
         let endpoints = Endpoints {
             trainer: trainer.unwrap_or(known.trainer),
+            further_trainers: known.further_trainers,
             inference: inference.unwrap_or(known.inference),
             keyvault: keyvault.unwrap_or(known.keyvault),
             tenant: tenant.unwrap_or(known.tenant),

@@ -3,7 +3,7 @@
 use sphinx_network::Shape;
 use sphinx_wire::training::profile::ProfileError;
 
-use crate::error::{AugmentationError, PersonsError};
+use crate::error::{AugmentationError, ClientError, PersonsError};
 
 /// Why a model cannot be trained, or no further.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,28 @@ pub enum TrainingError {
         stages: usize,
         /// Slots of a block.
         expected: usize,
+    },
+    /// A step cannot be spread over so many streams.
+    #[error(
+        "{got} shards for steps of {blocks} blocks: each needs a block, so at most {blocks} (--shards), or more \
+         blocks per step (--blocks)"
+    )]
+    Shards {
+        /// Shards asked for.
+        got: usize,
+        /// Blocks of a step.
+        blocks: u64,
+    },
+    /// A trainer cannot take part of the blocks.
+    #[error(
+        "the trainer at {address} cannot take a share of the blocks: {cause}; all trainers of a training need the \
+         same store"
+    )]
+    Shard {
+        /// Where it is.
+        address: String,
+        /// Why not.
+        cause: Box<ClientError>,
     },
     /// A layer in the clear got the wrong parameters or tensor.
     #[error(transparent)]

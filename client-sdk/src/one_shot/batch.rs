@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 use futures::stream::iter as stream_of;
 use futures::{StreamExt, TryStreamExt};
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use sphinx_data::Pipeline;
 use sphinx_features::PublicStem;
 use sphinx_linalg::{POLYNOMIAL_SIZE, Profile, SLOTS};
@@ -30,13 +28,12 @@ use crate::client::SphinxClient;
 use crate::connection::Connection;
 use crate::error::{ClientError, OneShotInferenceError, RecognitionError};
 use crate::memory::Memory;
-use crate::product::{Biases, CheckCost, Checked, Evaluation, evaluate};
+use crate::product::{Biases, CheckCost, Checked, Evaluation, Fresh, evaluate};
 use crate::recognition::Prediction;
 use crate::recognition::guard::Guard;
 use crate::recognition::model::OpenedVersion;
 use crate::recognition::offload::offload;
 use crate::recognition::open::Opener;
-use crate::secure_rng;
 use crate::traffic::{Counter, Traffic};
 
 /// Input rows times blocks of one request: 270 MB of bodies on their way.
@@ -222,8 +219,8 @@ impl Batches {
             async move {
                 let rows = BatchRows::open(&this, channel, images.blocks.len()).await?;
                 // Keys and noise afresh at each attempt.
-                let rng = ChaCha20Rng::from_rng(&mut secure_rng());
-                let work = move || this.model.evaluate(rows, &images, rng);
+                let fresh = Fresh::from_system(images.blocks.len());
+                let work = move || this.model.evaluate(rows, &images, fresh);
                 match offload(work).await.and_then(|done| done) {
                     Err(error) if error.is_transient() => {
                         Err(Status::unavailable(error.to_string()))
@@ -273,7 +270,7 @@ impl Layer {
         &self,
         mut rows: BatchRows,
         images: &pack::Packed,
-        rng: ChaCha20Rng,
+        fresh: Fresh,
     ) -> Result<Checked, ClientError> {
         let stage = &self.opened.plan.stages[0];
         let evaluation = Evaluation {
@@ -287,7 +284,7 @@ impl Layer {
             biases: Biases::Added(&self.opened.biases[0]),
         };
         let blocks: Vec<_> = images.blocks.iter().collect();
-        evaluate(&mut rows, &evaluation, &blocks, rng, &mut CheckCost::default())
+        evaluate(&mut rows, &evaluation, &blocks, fresh, &mut CheckCost::default())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sphinx_check::{Limbs, project, random, thread_cpu};
 use sphinx_gradient::Tensor;
@@ -22,6 +23,22 @@ pub(crate) enum Checked {
     Wrong(Vec<Tensor>),
 }
 
+/// Generators of one product.
+pub(crate) struct Fresh {
+    /// Of keys, τ and masks.
+    pub keys: ChaCha20Rng,
+    /// Of the noise of each block.
+    pub errors: Vec<ChaCha20Rng>,
+}
+
+impl Fresh {
+    /// From the operating system, for this call alone, so that a copied process repeats no mask.
+    pub fn from_system(blocks: usize) -> Self {
+        let fresh = || ChaCha20Rng::from_rng(&mut crate::secure_rng());
+        Self { keys: fresh(), errors: (0..blocks).map(|_| fresh()).collect() }
+    }
+}
+
 /// CPU time of this side's threads that checks took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CheckCost(pub Duration);
@@ -29,15 +46,16 @@ pub(crate) struct CheckCost(pub Duration);
 /// Has a server evaluate a product on blocks of values and checks every slot, blank ones too,
 /// before anything is made of the result.
 ///
-/// Keys and the random τ are drawn from `rng` for this one product and forgotten with it: what they
-/// protect stays closed whatever becomes of other keys.
+/// Keys and the random τ are drawn from `fresh` for this one product and forgotten with it: what
+/// they protect stays closed whatever becomes of other keys.
 pub(crate) fn evaluate(
     server: &mut dyn RowServer,
     evaluation: &Evaluation<'_>,
     blocks: &[&Tensor],
-    mut rng: ChaCha20Rng,
+    fresh: Fresh,
     cost: &mut CheckCost,
 ) -> Result<Checked, ClientError> {
+    let Fresh { keys: mut rng, mut errors } = fresh;
     let keys = BlockKeys::generate(evaluation.profile, evaluation.blocks, &mut rng)?;
     let start = thread_cpu();
     let tau = random(evaluation.outputs(), &mut rng);
@@ -66,7 +84,7 @@ pub(crate) fn evaluate(
     };
     for first_row in (0..inputs).step_by(step) {
         let rows = (first_row, step.min(inputs - first_row));
-        let rows = keys.encrypt_rows(rows, &mut rng, fill, &mut sent);
+        let rows = keys.encrypt_rows(rows, (&mut rng, &mut errors), fill, &mut sent);
         let (seeds, bodies) = (rows.seeds.into(), rows.bodies.into());
         server.send(UploadRows { first_row, seeds, bodies })?;
     }

@@ -6,9 +6,9 @@ use sphinx_optimizer::TrainingRule;
 
 use crate::error::ClientError;
 use crate::traffic::Traffic;
-use crate::training::evaluator::{Direction, Evaluator, Update};
+use crate::training::evaluator::{Direction, Evaluator, Shard, Update, Whole};
+use crate::training::link::no_product;
 use crate::training::sealed::Sealed;
-use crate::training::session::no_product;
 use crate::training::trained::Trained;
 
 /// A session without a server: the same training loop on layers in the clear, in this process.
@@ -74,6 +74,10 @@ impl Evaluator for ClearTwin {
             });
         }
         Ok(results)
+    }
+
+    fn shards(&mut self) -> Vec<Box<dyn Shard + '_>> {
+        vec![Box::new(Whole(self))]
     }
 
     fn steps(&self) -> u64 {

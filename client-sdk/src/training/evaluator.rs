@@ -1,6 +1,7 @@
 //! The seam between training and whoever evaluates the linear layers.
 
 mod observed;
+mod whole;
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use sphinx_gradient::Tensor;
 pub use sphinx_network::Direction;
 
 pub use self::observed::{Event, Observed};
+pub(crate) use self::whole::Whole;
 use crate::error::ClientError;
 use crate::traffic::Traffic;
 use crate::training::sealed::Sealed;
@@ -46,6 +48,9 @@ pub trait Evaluator: Send {
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError>;
 
+    /// Those among whom the blocks of a step are divided: at least one.
+    fn shards(&mut self) -> Vec<Box<dyn Shard + '_>>;
+
     /// Steps of the session that are done: the number of the next one.
     fn steps(&self) -> u64;
 
@@ -80,6 +85,21 @@ pub trait Evaluator: Send {
     }
 }
 
+/// Whoever takes some of a step's blocks through the layers, while others take the rest.
+pub trait Shard: Send {
+    /// As [`Evaluator::evaluate`], on blocks of the step of which the first has number `first`.
+    ///
+    /// # Errors
+    /// As [`Evaluator::evaluate`].
+    fn evaluate(
+        &mut self,
+        stage: usize,
+        direction: Direction,
+        first: usize,
+        blocks: &[&Tensor],
+    ) -> Result<Vec<Tensor>, ClientError>;
+}
+
 impl<E: Evaluator + ?Sized> Evaluator for &mut E {
     fn version(&self) -> u64 {
         (**self).version()
@@ -96,6 +116,10 @@ impl<E: Evaluator + ?Sized> Evaluator for &mut E {
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError> {
         (**self).evaluate(stage, direction, blocks)
+    }
+
+    fn shards(&mut self) -> Vec<Box<dyn Shard + '_>> {
+        (**self).shards()
     }
 
     fn steps(&self) -> u64 {

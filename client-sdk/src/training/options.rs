@@ -9,7 +9,7 @@ use sphinx_privacy::{
     Epsilon, PlanError, PlanRequest, PrivacyPlan, Target, block_capacity, check_blocks,
 };
 
-use crate::error::{ClientError, PersonsError};
+use crate::error::{ClientError, PersonsError, TrainingError};
 use crate::training::augmentation::{Augmentation, copies};
 use crate::training::persons::Persons;
 
@@ -158,6 +158,15 @@ impl TrainingOptions {
         }
     }
 
+    /// Whether the blocks of a step can be spread over so many streams.
+    ///
+    /// # Errors
+    /// [`TrainingError::Shards`] for more than blocks.
+    pub fn check_shards(&self, shards: NonZeroUsize) -> Result<(), TrainingError> {
+        let (got, blocks) = (shards.get(), self.blocks);
+        if got as u64 > blocks { Err(TrainingError::Shards { got, blocks }) } else { Ok(()) }
+    }
+
     /// Units of privacy of a data set of so many examples: these, or the persons they belong to.
     ///
     /// # Errors
@@ -200,7 +209,6 @@ mod tests {
     use sphinx_privacy::Delta;
 
     use super::*;
-    use crate::error::TrainingError;
 
     fn options(privacy: Privacy) -> TrainingOptions {
         TrainingOptions {
@@ -226,6 +234,17 @@ mod tests {
 
     fn refused(options: &TrainingOptions) -> ClientError {
         options.resolve(1000).unwrap_err()
+    }
+
+    #[test]
+    fn rejects_more_shards_than_blocks() {
+        let shards = |count| NonZeroUsize::new(count).unwrap();
+        let options = TrainingOptions { blocks: 5, ..options(Privacy::None) };
+        assert!((1..=5).all(|count| options.check_shards(shards(count)).is_ok()));
+        for got in [6, usize::MAX] {
+            let error = options.check_shards(shards(got)).unwrap_err();
+            assert!(matches!(error, TrainingError::Shards { blocks: 5, got: of } if of == got));
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::product::Fresh;
+
 /// Keeps these generators apart from others with the same seed.
 const DOMAIN: &[u8] = b"sphinx training randomness 1";
 
@@ -21,8 +23,10 @@ pub(crate) enum Purpose {
     Augmentation = 4,
     /// The noise of the mechanism.
     Noise = 5,
-    /// Keys and ciphertexts of a product, by the version and the product's number.
-    Product = 6,
+    /// Keys and masks of a product, by the version, the product and the first of its blocks.
+    Keys = 6,
+    /// The noise of ciphertexts, by the version, the product and the block.
+    Errors = 7,
 }
 
 /// A seed, and a generator of its own for every purpose and step.
@@ -47,10 +51,20 @@ impl StepRandomness {
         ChaCha20Rng::from_seed(self.hash(purpose, step).finalize().into())
     }
 
-    /// The generator for product `number` of the step on `version`: the number is hashed as well.
-    pub fn of_product(&self, version: u64, number: u64) -> ChaCha20Rng {
-        let hash = self.hash(Purpose::Product, version).chain_update(number.to_le_bytes());
-        ChaCha20Rng::from_seed(hash.finalize().into())
+    /// The generators for product `number` of the step on `version`, of so many of the step's
+    /// blocks from `first` on. The noise of a block does not depend on the blocks beside it.
+    pub fn of_product(
+        &self,
+        (version, number): (u64, u64),
+        (first, blocks): (usize, usize),
+    ) -> Fresh {
+        let of = |purpose, block: usize| {
+            let hash = self.hash(purpose, version).chain_update(number.to_le_bytes());
+            let hash = hash.chain_update((block as u64).to_le_bytes());
+            ChaCha20Rng::from_seed(hash.finalize().into())
+        };
+        let errors = (first..first + blocks).map(|block| of(Purpose::Errors, block)).collect();
+        Fresh { keys: of(Purpose::Keys, first), errors }
     }
 
     fn hash(&self, purpose: Purpose, step: u64) -> Sha256 {
@@ -80,10 +94,26 @@ mod tests {
                     assert!(seen.insert(randomness.of(purpose, step).next_u64()));
                 }
             }
-            for (version, number) in [(0, 0), (0, 1), (1, 0), (256, u64::MAX)] {
-                assert!(seen.insert(randomness.of_product(version, number).next_u64()));
+            for product in [(0, 0), (0, 1), (1, 0), (256, u64::MAX)] {
+                for first in [0, 3] {
+                    let Fresh { mut keys, errors } = randomness.of_product(product, (first, 3));
+                    assert!(seen.insert(keys.next_u64()));
+                    assert_eq!(errors.len(), 3);
+                    errors.into_iter().for_each(|mut rng| assert!(seen.insert(rng.next_u64())));
+                }
             }
         }
+    }
+
+    #[test]
+    fn the_noise_of_a_block_is_the_same_beside_whichever_blocks() {
+        let randomness = StepRandomness::new([7; 32]);
+        let words = |blocks| {
+            let errors = randomness.of_product((3, 2), blocks).errors;
+            errors.into_iter().map(|mut rng| rng.next_u64()).collect::<Vec<_>>()
+        };
+        let whole = words((0, 5));
+        assert_eq!(whole, [words((0, 2)), words((2, 1)), words((3, 2))].concat());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::training::ledger::ModelLedger;
 use crate::training::options::{ResolvedTraining, TrainingOptions};
 use crate::training::progress::{Progress, TrainingSummary};
 use crate::training::randomness::{Purpose, StepRandomness};
+use crate::training::shards::spread;
 use crate::training::step::{Sharing, blocks_together, gradients};
 use crate::training::update::UpdateMaker;
 
@@ -193,17 +194,24 @@ impl Training<'_> {
             Some(_) => Sharing::Persons(slots_of_one),
             None => Sharing::Copies(slots_of_one),
         };
-        let mut pass = Pass::default();
-        for together in slots.chunks(blocks_together(plan)) {
-            let results = gradients(cloud, plan, self.inputs, together, sharing, clipping)?;
-            for (gradient, loss) in results {
-                pass.loss += loss.loss_sum;
-                pass.correct += loss.correct;
-                pass.views += loss.examples;
-                pass.examples += gradient.examples;
-                pass.clipped += gradient.clipped;
-                pass.gradients.push(gradient);
+        let together = blocks_together(plan);
+        let results = spread(cloud.shards(), slots.len(), |shard, part| {
+            let mut results = Vec::with_capacity(part.len());
+            for first in part.clone().step_by(together) {
+                let blocks = (first, &slots[first..part.end.min(first + together)]);
+                results.extend(gradients(shard, plan, self.inputs, blocks, sharing, clipping)?);
             }
+            Ok(results)
+        })?;
+        let mut pass = Pass::default();
+        // In the order of the blocks, so that sums do not depend on who took which.
+        for (gradient, loss) in results {
+            pass.loss += loss.loss_sum;
+            pass.correct += loss.correct;
+            pass.views += loss.examples;
+            pass.examples += gradient.examples;
+            pass.clipped += gradient.clipped;
+            pass.gradients.push(gradient);
         }
         Ok(pass)
     }

@@ -1,13 +1,11 @@
 //! A training session at the trainer, on ciphertexts, every product checked.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
 use sphinx_gradient::Tensor;
-use sphinx_linalg::SLOTS;
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_optimizer::TrainingRule;
 use sphinx_proto::v1::train_request::Part;
@@ -17,25 +15,21 @@ use sphinx_proto::{KeyId, ModelId, SessionId};
 use sphinx_secret::RootKey;
 use sphinx_wire::commit;
 use sphinx_wire::sealed as wire;
-use sphinx_wire::training::{
-    Form, Geometries, StageIntegers, backward_budget, forward_budget, profile_message,
-    working_sha256,
-};
+use sphinx_wire::training::{Form, Geometries, StageIntegers, profile_message, working_sha256};
 use tokio::runtime::Handle;
 
 use crate::client::SphinxClient;
+use crate::connection::Connection;
 use crate::error::{ClientError, StateError, TrainingError};
-use crate::product::{self, Biases, CheckCost, Checked, Evaluation};
 use crate::suspects::mark::build;
 use crate::traffic::Traffic;
-use crate::training::evaluator::{Direction, Evaluator, Update};
+use crate::training::evaluator::{Direction, Evaluator, Shard, Update};
+use crate::training::link::{Common, Link, LinkShard, no_product};
 use crate::training::mirror::{ModelMirror, NextVersion, SessionMirror};
-use crate::training::protocol::{BiasForm, Checks, Protocol};
+use crate::training::protocol::{BiasForm, Protocol};
 use crate::training::randomness::StepRandomness;
 use crate::training::sealed::Sealed;
 use crate::training::stream::TrainStream;
-use crate::training::trainer_rows::TrainerRows;
-use crate::witness::{Product, Sight};
 
 /// What a session needs to be opened, and opened again.
 #[derive(Clone)]
@@ -59,7 +53,12 @@ pub struct EncryptedSession {
     client: SphinxClient,
     options: SessionOptions,
     runtime: Handle,
-    stream: TrainStream,
+    /// The stream that commits.
+    leader: Link,
+    /// Streams that only evaluate; those that cannot be opened again are missing.
+    followers: Vec<Link>,
+    /// Where followers go.
+    others: Vec<Connection>,
     geometries: Arc<Geometries>,
     mirror: SessionMirror,
     /// Of the mirror's weights.
@@ -67,14 +66,10 @@ pub struct EncryptedSession {
     last_step: Option<u64>,
     /// Where the sealed update leads.
     next: Option<NextVersion>,
-    calls: u64,
-    /// Products on the mirrored version so far.
-    products: u64,
     /// Of keys and ciphertexts, where a training has to be repeatable.
     randomness: Option<Arc<StepRandomness>>,
-    checks: CheckCost,
-    /// Bytes moved by streams that were closed since.
-    earlier: Traffic,
+    /// Bytes moved and CPU time of checks by streams that were closed since.
+    earlier: (Traffic, Duration),
 }
 
 impl EncryptedSession {
@@ -100,23 +95,49 @@ impl EncryptedSession {
         let geometries = Arc::new(Geometries::new(plan, form, mirror.spec.bias_bound));
         let mirror = mirror.opened(options.session_id, options.rule)?;
         let integers = geometries.lower(&mirror.trained.weights.weights)?;
-        let (stream, last_step) = open(client, &options, form, &mirror, &integers).await?;
+        let (leader, last_step) =
+            open(&client.trainer, &options, (form, None), &mirror, &integers).await?;
         Ok(Self {
             client: client.clone(),
             options,
             runtime: Handle::current(),
-            stream,
+            leader,
+            followers: Vec::new(),
+            others: Vec::new(),
             geometries,
             mirror,
             integers,
             last_step,
             next: None,
-            calls: 0,
-            products: 0,
             randomness: None,
-            checks: CheckCost::default(),
-            earlier: Traffic::default(),
+            earlier: <(Traffic, Duration)>::default(),
         })
+    }
+
+    /// Spreads the blocks of every step over so many streams in all, each over a connection of its
+    /// own: to the trainer and [`crate::Endpoints::further_trainers`] in turn, which have one store
+    /// and may be one service. The first commits, the others only evaluate. Each has keys and masks
+    /// of its own, and every product of each is checked.
+    ///
+    /// # Errors
+    /// [`TrainingError::Shard`] that names the trainer that cannot take part.
+    pub async fn sharded(mut self, shards: NonZeroUsize) -> Result<Self, ClientError> {
+        self.others = self.client.further_trainers(shards.get() - 1)?;
+        for number in 0..self.others.len() {
+            let link = self.follower(number).await;
+            let address = || self.others[number].address().to_string();
+            let apart = |cause| TrainingError::Shard { address: address(), cause: Box::new(cause) };
+            self.followers.push(link.map_err(apart)?);
+        }
+        Ok(self)
+    }
+
+    /// Opens a follower at the mirrored version.
+    async fn follower(&self, number: usize) -> Result<Link, ClientError> {
+        let form = (self.geometries.form(), Some(self.mirror.version()));
+        let connection = &self.others[number];
+        let opening = open(connection, &self.options, form, &self.mirror, &self.integers);
+        Ok(opening.await?.0)
     }
 
     /// Draws keys and ciphertexts as a function of a seed, so that a training can be repeated bit
@@ -125,15 +146,17 @@ impl EncryptedSession {
         Self { randomness: Some(Arc::new(StepRandomness::new(seed))), ..self }
     }
 
-    /// For the next product.
-    fn rng(&mut self) -> ChaCha20Rng {
-        let number = self.products;
-        self.products += 1;
-        match &self.randomness {
-            Some(fixed) => fixed.of_product(self.mirror.version(), number),
-            // Of this call alone, so that a copied process repeats no mask.
-            None => ChaCha20Rng::from_rng(&mut crate::secure_rng()),
-        }
+    /// The streams, and what they compute with.
+    fn parts(&mut self) -> (impl Iterator<Item = &mut Link>, Common<'_>) {
+        let common = Common {
+            model_id: &self.options.model_id,
+            checks: self.options.protocol.checks,
+            form: self.geometries.form(),
+            mirror: &self.mirror,
+            integers: &self.integers,
+            randomness: self.randomness.as_deref(),
+        };
+        (std::iter::once(&mut self.leader).chain(&mut self.followers), common)
     }
 
     /// The network's stages.
@@ -157,45 +180,6 @@ impl EncryptedSession {
     }
 }
 
-/// The product of a stage on some blocks, `None` if the network has no such product or the tensors
-/// are not blocks of its rows.
-fn evaluation<'a>(
-    mirror: &'a SessionMirror,
-    integers: &'a [StageIntegers],
-    (stage, direction): (usize, Direction),
-    form: Form,
-    blocks: &[&Tensor],
-) -> Option<Evaluation<'a>> {
-    let shape = mirror.plan().stages.get(stage)?;
-    let product = integers.get(stage)?.product(direction)?;
-    let (budget, biases) = match direction {
-        Direction::Forward => {
-            let values = mirror.trained.biases.get(stage)?;
-            let biases = match form.biases {
-                BiasForm::AtHome => Biases::Added(values),
-                // Of the bound that the server weighs them with.
-                BiasForm::Encrypted => {
-                    Biases::Sent { values, unit: shape.input_bound / mirror.spec().bias_bound }
-                }
-            };
-            (forward_budget(shape, form.profile), biases)
-        }
-        Direction::Backward => (backward_budget(form.profile), Biases::None),
-    };
-    let inputs = product.map.inputs() - biases.rows();
-    let alike = blocks.iter().all(|block| (block.rows(), block.slots()) == (inputs, SLOTS));
-    (alike && !blocks.is_empty()).then_some(Evaluation {
-        stage,
-        direction,
-        blocks: blocks.len(),
-        profile: form.profile,
-        product,
-        scale: budget.input_scale,
-        limit: budget.largest_message() as i32,
-        biases,
-    })
-}
-
 impl Evaluator for EncryptedSession {
     fn version(&self) -> u64 {
         self.mirror.version()
@@ -211,36 +195,16 @@ impl Evaluator for EncryptedSession {
         direction: Direction,
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError> {
-        let rng = self.rng();
-        let (mirror, integers) = (&self.mirror, &self.integers);
-        let (form, checks) = (self.geometries.form(), self.options.protocol.checks);
-        let product = evaluation(mirror, integers, (stage, direction), form, blocks);
-        let Some(evaluation) = product else {
-            return Err(no_product(stage, blocks, mirror.plan().stages.len()));
+        let (mut links, common) = self.parts();
+        let Some(link) = links.next() else {
+            return Err(no_product(stage, blocks, common.mirror.plan().stages.len()));
         };
-        if let Some(block) = blocks.first() {
-            let product = Product::Training { stage, direction };
-            let (values, slots) = (block.as_slice(), block.slots());
-            self.client.trainer.show(Sight::Hidden { product, values, slots });
-        }
-        let (version, call) = (self.mirror.version(), self.calls + 1);
-        let mut server = TrainerRows::new(&mut self.stream, version, call, form.profile);
-        let checked = product::evaluate(&mut server, &evaluation, blocks, rng, &mut self.checks)?;
-        self.calls += 1;
-        match checked {
-            Checked::Right(tensors) => Ok(tensors),
-            Checked::Wrong(tensors) if checks == Checks::None => Ok(tensors),
-            Checked::Wrong(_) => Err(StateError::WrongProduct {
-                model: self.options.model_id.to_string(),
-                version: self.mirror.version(),
-                stage,
-                phase: match direction {
-                    Direction::Forward => "forward",
-                    Direction::Backward => "backward",
-                },
-            }
-            .into()),
-        }
+        link.evaluate(common, (stage, direction), 0, blocks)
+    }
+
+    fn shards(&mut self) -> Vec<Box<dyn Shard + '_>> {
+        let (links, common) = self.parts();
+        links.map(|link| Box::new(LinkShard { link, common }) as Box<dyn Shard>).collect()
     }
 
     fn steps(&self) -> u64 {
@@ -264,7 +228,7 @@ impl Evaluator for EncryptedSession {
         let parts = commit::parts(&header, &update.gradient, next.sealed.clone());
         self.next = Some(next);
         Ok(Sealed::of(wire::Sealed::new(
-            opening(&self.options, self.geometries.form()),
+            opening(&self.options, (self.geometries.form(), None)),
             header,
             parts,
         )))
@@ -276,9 +240,10 @@ impl Evaluator for EncryptedSession {
     }
 
     fn reopen(&mut self, step: u64) -> Result<bool, ClientError> {
-        self.earlier = self.traffic();
-        // A step whose stream broke begins again.
-        self.products = 0;
+        self.earlier = self.cost();
+        self.leader.forget_cost();
+        // What its streams were in the middle of is not awaited, and their places become free.
+        self.followers.clear();
         // Where the model is: at the version that is mirrored, at the one that was to follow, or
         // where somebody else's update has led.
         if self.connect()? {
@@ -293,17 +258,18 @@ impl Evaluator for EncryptedSession {
         let (client, options) = (self.client.clone(), self.options.clone());
         let opened = self.runtime.block_on(Self::open(&client, options))?;
         let (earlier, randomness) = (self.earlier, self.randomness.take());
-        *self = Self { earlier, randomness, checks: self.checks, calls: self.calls, ..opened };
+        let others = std::mem::take(&mut self.others);
+        *self = Self { earlier, randomness, others, ..opened };
+        self.gather()?;
         Ok(self.last_step == Some(step))
     }
 
     fn traffic(&self) -> Traffic {
-        let now = self.stream.traffic();
-        Traffic { up: self.earlier.up + now.up, down: self.earlier.down + now.down }
+        self.cost().0
     }
 
     fn check_cpu(&self) -> Duration {
-        self.checks.0
+        self.cost().1
     }
 }
 
@@ -325,18 +291,18 @@ impl EncryptedSession {
             return Err(TrainingError::Sealed { cause }.into());
         }
         let chain = header.chain.clone();
-        self.stream.send(Part::Commit(header))?;
+        self.leader.stream.send(Part::Commit(header))?;
         for part in commit.parts() {
-            self.stream.send(Part::CommitChunk(part.clone()))?;
+            self.leader.stream.send(Part::CommitChunk(part.clone()))?;
         }
-        let reply = self.stream.receive()?;
+        let reply = self.leader.stream.receive()?;
         let Reply::Committed(committed) = reply else {
-            return Err(self.stream.unexpected(&reply, "committed"));
+            return Err(self.leader.stream.unexpected(&reply, "committed"));
         };
         if committed.step != step || committed.version != version + 1 {
             let got = format!("step {} as version {}", committed.step, committed.version);
             let expected = format!("step {step} as version {}", version + 1);
-            return Err(self.stream.protocol(got, expected));
+            return Err(self.leader.stream.protocol(got, expected));
         }
         if committed.chain != chain {
             let model = self.options.model_id.to_string();
@@ -351,17 +317,49 @@ impl EncryptedSession {
         let cause = || "it was sealed by another session".to_owned();
         let next = self.next.take().ok_or_else(|| TrainingError::Sealed { cause: cause() })?;
         self.integers = self.mirror.committed(next);
-        self.products = 0;
+        if !self.followers.is_empty() {
+            let version = self.mirror.version();
+            let optimizer = self.mirror.trained.weights.optimizer_sha256();
+            let working = working_sha256(&self.integers, &optimizer);
+            self.followers.iter_mut().for_each(|link| link.follow(version, working));
+        }
+        Ok(())
+    }
+
+    /// Bytes moved and CPU time of checks so far.
+    fn cost(&self) -> (Traffic, Duration) {
+        let links = std::iter::once(&self.leader).chain(&self.followers);
+        links.map(Link::cost).fold(self.earlier, |(sum, cpu), (traffic, more)| {
+            (Traffic { up: sum.up + traffic.up, down: sum.down + traffic.down }, cpu + more)
+        })
+    }
+
+    /// Opens the followers again at the mirrored version. One that is away is done without: the
+    /// others take its blocks.
+    fn gather(&mut self) -> Result<(), ClientError> {
+        self.followers.clear();
+        for number in 0..self.others.len() {
+            match self.runtime.block_on(self.follower(number)) {
+                Ok(link) => self.followers.push(link),
+                Err(error) if error.is_transient() => {
+                    let address = self.others[number].address();
+                    tracing::warn!(%address, %error, "a shard is away; the others take its blocks");
+                }
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 
     /// Opens the stream again at the mirrored version; false if the service is at another.
     fn connect(&mut self) -> Result<bool, ClientError> {
-        let form = self.geometries.form();
-        let opening = open(&self.client, &self.options, form, &self.mirror, &self.integers);
+        let form = (self.geometries.form(), None);
+        let (connection, integers) = (&self.client.trainer, &self.integers);
+        let opening = open(connection, &self.options, form, &self.mirror, integers);
         match self.runtime.block_on(opening) {
-            Ok((stream, last_step)) => {
-                (self.stream, self.last_step) = (stream, last_step);
+            Ok((leader, last_step)) => {
+                (self.leader, self.last_step) = (leader, last_step);
+                self.gather()?;
                 Ok(true)
             }
             Err(ClientError::State(StateError::OtherChain { .. })) => Ok(false),
@@ -370,8 +368,8 @@ impl EncryptedSession {
     }
 }
 
-/// The first message of a session.
-fn opening(options: &SessionOptions, form: Form) -> OpenSession {
+/// The first message of a session's stream, which commits or follows from a version.
+fn opening(options: &SessionOptions, (form, follows): (Form, Option<u64>)) -> OpenSession {
     OpenSession {
         model_id: options.model_id.to_string(),
         key_id: options.key_id.to_string(),
@@ -384,20 +382,27 @@ fn opening(options: &SessionOptions, form: Form) -> OpenSession {
             BiasForm::Encrypted => v1::BiasForm::Encrypted,
         }
         .into(),
+        follows,
     }
 }
 
-/// Opens the stream and compares, before the first ciphertext leaves, where the service stands and
+/// Opens a stream and compares, before the first ciphertext leaves, where the service stands and
 /// what it computes with.
 async fn open(
-    client: &SphinxClient,
+    connection: &Connection,
     options: &SessionOptions,
-    form: Form,
+    (form, follows): (Form, Option<u64>),
     mirror: &SessionMirror,
     integers: &[StageIntegers],
-) -> Result<(TrainStream, Option<u64>), ClientError> {
-    let (stream, opened) = TrainStream::open(&client.trainer, &opening(options, form)).await?;
-    let state = opened.state.ok_or_else(|| stream.protocol("no state", "the version's state"))?;
+) -> Result<(Link, Option<u64>), ClientError> {
+    let (stream, opened) =
+        TrainStream::open(connection, &opening(options, (form, follows))).await?;
+    if opened.follows != follows.is_some() {
+        let expected = "one that follows another: trainers of this release";
+        return Err(stream.protocol("a stream that commits", expected));
+    }
+    let state = opened.state.as_ref();
+    let state = state.ok_or_else(|| stream.protocol("no state", "the version's state"))?;
     let model = options.model_id.to_string();
     if (state.version, &*state.chain) != (mirror.version(), &mirror.chain()[..]) {
         return Err(StateError::OtherChain { model, version: state.version }.into());
@@ -406,11 +411,6 @@ async fn open(
     if *opened.working_sha256 != working {
         return Err(StateError::OtherBuild { model, ours: build(), theirs: opened.build }.into());
     }
-    Ok((stream, opened.last_step))
-}
-
-/// A product that the network does not have, or tensors that are not blocks of its rows.
-pub(crate) fn no_product(stage: usize, blocks: &[&Tensor], stages: usize) -> ClientError {
-    let (rows, slots) = blocks.first().map_or((0, 0), |block| (block.rows(), block.slots()));
-    TrainingError::NoProduct { stage, rows, slots, stages, expected: SLOTS }.into()
+    let last_step = opened.last_step;
+    Ok((Link::new(stream, opened), last_step))
 }

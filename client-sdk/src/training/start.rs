@@ -1,5 +1,6 @@
 //! Training a stored model from here: session, ledger, loop.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,6 +52,9 @@ pub struct TrainingRequest {
     pub seed: Option<[u8; 32]>,
     /// Forms of the protocol; the default is what everybody should use.
     pub protocol: Protocol,
+    /// Streams that the blocks of every step are spread over, at most one per block: see
+    /// [`EncryptedSession::sharded`].
+    pub shards: NonZeroUsize,
     /// What pictures become before the network gets them, sealed with every version; `None` keeps
     /// what the model has.
     pub pipeline: Option<Pipeline>,
@@ -93,6 +97,8 @@ impl SphinxClient {
     /// budget is stated at another δ than the ledger's. [`crate::StateError`] if the model is not
     /// what was left, or the trainer answers a product wrongly: nothing is spent then, and the
     /// model is marked. [`crate::MemoryError::Suspect`] if it is marked already.
+    /// [`crate::TrainingError::Shards`] for more shards than blocks,
+    /// [`crate::TrainingError::Shard`] if a trainer cannot take part.
     /// [`crate::TrainingError::Data`] if the data set has changed or its cap does not allow the
     /// training: nothing is spent then.
     /// [`ClientError::UpdateAbandoned`] if the trainer refuses an update for good: it stays spent,
@@ -103,6 +109,7 @@ impl SphinxClient {
         request: TrainingRequest,
         mut progress: impl FnMut(&Progress) -> bool + Send + 'static,
     ) -> Result<TrainingSummary, ClientError> {
+        request.options.check_shards(request.shards)?;
         request.memory.admit(&request.model_id)?;
         request.memory.admit_key(&request.key_id)?;
         let planned = request.options.resolve(request.data.len())?;
@@ -128,7 +135,7 @@ impl SphinxClient {
         if let Some(unconfirmed) = ledger.unconfirmed()? {
             // By the rule of the run that made it, whatever this one's is.
             let options = options(unconfirmed.session_id, unconfirmed.sealed.commit().rule()?);
-            let session = Box::pin(EncryptedSession::open(self, options)).await?;
+            let session = Box::new(Box::pin(EncryptedSession::open(self, options)).await?);
             ledger.check_chain(session.version(), session.chain())?;
             ledger = blocking(move || settle(session, ledger, &unconfirmed)).await?;
         }
@@ -164,10 +171,8 @@ impl SphinxClient {
             .await?;
         }
         let options = options(session_id, planned.rule);
-        let mut session = Box::pin(EncryptedSession::open_at(self, options, mirror)).await?;
-        if let Some(seed) = request.seed {
-            session = session.repeatable(seed);
-        }
+        let opening = opened(self, options, mirror, (request.seed, request.shards));
+        let mut session = Box::pin(opening).await?;
         let seed = request.seed.unwrap_or_else(random);
         let TrainingRequest { model_id, key_id, memory, .. } = request.clone();
         let trained = blocking(move || {
@@ -181,7 +186,7 @@ impl SphinxClient {
                 session_id,
                 seed,
             };
-            let trained = training.run(&mut session, Some(&mut ledger), &mut progress);
+            let trained = training.run(&mut *session, Some(&mut ledger), &mut progress);
             if let Some(account) = &request.account {
                 account.end(&ledger);
             }
@@ -198,6 +203,21 @@ impl SphinxClient {
         }
         trained
     }
+}
+
+/// A session with as many streams as asked for.
+async fn opened(
+    client: &SphinxClient,
+    options: SessionOptions,
+    mirror: ModelMirror,
+    (seed, shards): (Option<[u8; 32]>, NonZeroUsize),
+) -> Result<Box<EncryptedSession>, ClientError> {
+    let session = Box::pin(EncryptedSession::open_at(client, options, mirror)).await?;
+    let session = match seed {
+        Some(seed) => session.repeatable(seed),
+        None => session,
+    };
+    Ok(Box::new(Box::pin(session.sharded(shards)).await?))
 }
 
 /// Whether a network can be trained on, or tested with, a data set: its input has the shape of the
@@ -232,7 +252,7 @@ fn random<const N: usize>() -> [u8; N] {
 /// service is further, it is not: somebody's steps are missing from the ledger, and the model must
 /// not be trained with it.
 fn settle(
-    mut session: EncryptedSession,
+    mut session: Box<EncryptedSession>,
     mut ledger: ModelLedger,
     unconfirmed: &Unconfirmed,
 ) -> Result<ModelLedger, ClientError> {
@@ -245,7 +265,7 @@ fn settle(
     if !arrived {
         tracing::info!(base, "repeating the update that an earlier run could not confirm");
         let (step, sealed) = (unconfirmed.step, &unconfirmed.sealed);
-        match deliver(&mut session, step, |session| session.commit_sealed(step, sealed)) {
+        match deliver(&mut *session, step, |session| session.commit_sealed(step, sealed)) {
             Ok(()) => {}
             Err(Undelivered::Refused(error)) => return Err(ledger.abandon(base, error)),
             Err(Undelivered::Open(error)) => return Err(error),

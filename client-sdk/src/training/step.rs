@@ -8,7 +8,7 @@ use sphinx_network::Plan;
 use sphinx_wire::training::MAX_EVALUATION_ROWS;
 
 use crate::error::ClientError;
-use crate::training::evaluator::{Direction, Evaluator};
+use crate::training::evaluator::{Direction, Shard};
 use crate::training::inputs::{Inputs, Slot};
 
 /// Most blocks that go through the layers together: each keeps 0.11 GB here for the way back in
@@ -35,13 +35,14 @@ pub(crate) enum Sharing {
 }
 
 /// The clipped gradient sum of every block, over the examples or persons shown in its slots, and
-/// the loss over the slots. All blocks go through each layer together, so that a
-/// step takes as many exchanges for several blocks as for one.
+/// the loss over the slots. All blocks, of which the first has number `first` in the step, go
+/// through each layer together, so that a step takes as many exchanges for several blocks as for
+/// one.
 pub(crate) fn gradients(
-    evaluator: &mut dyn Evaluator,
+    shard: &mut dyn Shard,
     plan: &Arc<Plan>,
     inputs: &Inputs<'_>,
-    blocks: &[Vec<Slot>],
+    (first, blocks): (usize, &[Vec<Slot>]),
     sharing: Sharing,
     clipping: Clipping,
 ) -> Result<Vec<(BlockGradient, BlockLoss)>, ClientError> {
@@ -53,7 +54,7 @@ pub(crate) fn gradients(
     for stage in 0..stages {
         let activations: Vec<&Tensor> =
             passes.iter().map(|pass| pass.input(stage)).collect::<Result<_, _>>()?;
-        let results = evaluator.evaluate(stage, Direction::Forward, &activations)?;
+        let results = shard.evaluate(stage, Direction::Forward, first, &activations)?;
         for (pass, z) in passes.iter_mut().zip(results) {
             pass.absorb(stage, z)?;
         }
@@ -62,7 +63,7 @@ pub(crate) fn gradients(
         let deltas: Vec<_> =
             passes.iter().map(|pass| pass.delta(stage)).collect::<Result<_, _>>()?;
         let tensors: Vec<&Tensor> = deltas.iter().map(|delta| &delta.tensor).collect();
-        let results = evaluator.evaluate(stage, Direction::Backward, &tensors)?;
+        let results = shard.evaluate(stage, Direction::Backward, first, &tensors)?;
         for (pass, e) in passes.iter_mut().zip(results) {
             pass.absorb_backward(stage, e)?;
         }

@@ -70,7 +70,7 @@ impl TrainStream {
 
     /// Sends a part. A closed stream shows its cause at the next [`TrainStream::receive`].
     pub fn send(&mut self, part: Part) -> Result<(), ClientError> {
-        let begins = matches!(part, Part::Evaluate(_) | Part::Commit(_));
+        let begins = matches!(part, Part::Evaluate(_) | Part::Commit(_) | Part::Follow(_));
         let traceparent = begins.then(traceparent).flatten().unwrap_or_default();
         let request = TrainRequest { part: Some(part), traceparent };
         self.traffic.up += request.encoded_len() as u64;
@@ -116,6 +116,7 @@ impl TrainStream {
             Reply::Result(_) => "result",
             Reply::Output(_) => "output",
             Reply::Committed(_) => "committed",
+            Reply::Followed(_) => "followed",
         };
         self.protocol(got, expected)
     }
@@ -128,5 +129,10 @@ impl TrainStream {
     /// Bytes of messages moved so far.
     pub fn traffic(&self) -> Traffic {
         self.traffic
+    }
+
+    /// Counts bytes anew.
+    pub fn forget_traffic(&mut self) {
+        self.traffic = Traffic::default();
     }
 }

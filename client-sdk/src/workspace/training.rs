@@ -1,5 +1,6 @@
 //! Training with the key and the ledger that belong to a model.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sphinx_data::Dataset;
@@ -69,6 +70,7 @@ impl Workspace {
             delta: model.delta,
             seed: None,
             protocol: Protocol::default(),
+            shards: NonZeroUsize::MIN,
             pipeline: Some(model.pipeline.clone()),
             memory,
             account: Some(self.home.data_account(&self.tenant)),

@@ -1,5 +1,6 @@
 //! All three services, and a model that is trained under encryption, step by step.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, mpsc};
 
 use rand::SeedableRng;
@@ -123,6 +124,7 @@ impl World {
             delta,
             seed: None,
             protocol: Protocol::default(),
+            shards: NonZeroUsize::MIN,
             pipeline: None,
             memory: Memory::default(),
             account: None,

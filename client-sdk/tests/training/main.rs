@@ -22,6 +22,7 @@ mod ledger;
 mod liars;
 mod pending;
 mod resumed;
+mod shards;
 mod watched;
 
 use sphinx_testbed::training as world;

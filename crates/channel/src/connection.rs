@@ -105,6 +105,11 @@ impl Connection {
         }
     }
 
+    /// Where the service is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Sends a request, again with growing pauses while the service is away or overloaded.
     ///
     /// # Errors

@@ -41,7 +41,8 @@ fn encrypt(keys: &BlockKeys, messages: &[i32], tally: &mut Tally, seed: u64) -> 
         values.copy_from_slice(&messages[row * slots..][..slots]);
     };
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
-    keys.encrypt_rows((0, messages.len() / slots), &mut rng, fill, tally)
+    let mut noise: Vec<_> = (0..keys.blocks()).map(|_| ChaCha20Rng::from_rng(&mut rng)).collect();
+    keys.encrypt_rows((0, messages.len() / slots), (&mut rng, &mut noise), fill, tally)
 }
 
 /// Integers of all rows, and the sums of the tally.

@@ -17,7 +17,7 @@ pub mod training;
 
 pub use keys::{IDENTITY_BYTES, key_header, of_tenant, register_key, revoke_key, upload};
 pub use models::{model_meta, model_version};
-pub use process::{Place, Process, serve_process};
+pub use process::{Place, Process, is_served_process, serve_process};
 pub use sealed::{first_version, next_version, one_shot_biases, read_key};
 pub use services::{
     Running, inference, inference_with, keyvault, keyvault_with, listen, trainer, trainer_with,

@@ -30,6 +30,7 @@ const LISTEN: &str = "SPHINX_TESTBED_LISTEN";
 const NOBODY: &str = "http://127.0.0.1:1";
 const AUDIT: &str = "SPHINX_TESTBED_AUDIT";
 const DRAIN: &str = "SPHINX_TESTBED_DRAIN_MS";
+const THREADS: &str = "SPHINX_TESTBED_COMPUTE_THREADS";
 
 /// A running service. It is killed when this is dropped.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub struct Place {
     pub environment: Vec<(String, String)>,
     /// Longest drain, milliseconds; the default if it is `None`.
     pub drain_ms: Option<u64>,
+    /// Threads that compute; one per processor if it is `None`.
+    pub compute_threads: Option<usize>,
 }
 
 impl Process {
@@ -118,6 +121,11 @@ impl Process {
         &self.address
     }
 
+    /// Number of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGTERM, and waits until it has drained.
     pub fn terminate(&mut self) {
         let process = self.child.id().to_string();
@@ -148,6 +156,7 @@ fn command(service: &ServiceInfo, place: &Place, address: &str) -> Command {
         .env(KEYVAULT, if place.keyvault.is_empty() { NOBODY } else { &place.keyvault })
         .env(AUDIT, place.audit.as_deref().unwrap_or(Path::new("")))
         .env(DRAIN, place.drain_ms.map(|millis| millis.to_string()).unwrap_or_default())
+        .env(THREADS, place.compute_threads.unwrap_or_default().to_string())
         .env(LISTEN, address)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
@@ -160,6 +169,11 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether a [`Process`] started this process.
+pub fn is_served_process() -> bool {
+    std::env::var_os(SERVICE).is_some()
 }
 
 /// Serves, in the process that a [`Process`] started; does nothing in any other.
@@ -205,6 +219,8 @@ async fn configured<L: Limits>(service: &'static ServiceInfo) -> (Config<L>, Tcp
     let mut config = Config::defaults(service);
     (config.store, config.keyvault) = (variable(STORE), variable(KEYVAULT));
     config.audit.path = variable(AUDIT).into();
+    // 0 is one per processor.
+    config.compute_threads = variable(THREADS).parse().unwrap();
     if let Ok(millis) = variable(DRAIN).parse() {
         config.server.drain_deadline_ms = millis;
     }

@@ -1,5 +1,6 @@
 //! A key vault, a trainer process that can be killed, and a small model to train.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -166,6 +167,7 @@ pub fn request(key: &Arc<RootKey>, ledger: &Path, options: TrainingOptions) -> T
         delta: delta(),
         seed: None,
         protocol: Protocol::default(),
+        shards: NonZeroUsize::MIN,
         pipeline: None,
         memory: Memory::default(),
         account: None,

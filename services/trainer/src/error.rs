@@ -69,6 +69,10 @@ pub(crate) enum TrainerError {
          use builds of the same release on both sides"
     )]
     Chain,
+    #[error("the session follows another one, which commits: it was opened with `follows`")]
+    Follows,
+    #[error("the session commits itself: open one with `follows` to follow another")]
+    CommitsItself,
     #[error("the session has no update rule")]
     NoRule,
     #[error(
@@ -129,6 +133,8 @@ impl RpcError for TrainerError {
             Self::OtherKey { .. }
             | Self::NoAverage(_)
             | Self::Chain
+            | Self::Follows
+            | Self::CommitsItself
             | Self::OtherWeights { .. }
             | Self::OtherShape { .. }
             | Self::OtherIncarnation { .. } => ErrorCode::FailedPrecondition,

@@ -29,7 +29,8 @@ pub fn encrypt(instance: Instance, model: &Model, blocks: usize) -> Outcome<()> 
         let column: Vec<f32> = features.iter().map(|image| image[row]).collect();
         encode(&column, scale, limit, messages);
     };
-    let rows = keys.encrypt_rows((0, inputs), &mut rng, fill, &mut tally);
+    let mut noise: Vec<_> = (0..blocks).map(|_| ChaCha20Rng::from_rng(&mut rng)).collect();
+    let rows = keys.encrypt_rows((0, inputs), (&mut rng, &mut noise), fill, &mut tally);
     let residues: Vec<u64> = tau.into_iter().chain(tally.finish()).collect();
     let residues: Vec<u8> = residues.iter().flat_map(|residue| residue.to_le_bytes()).collect();
     keys::secret(instance, CHECK, &residues)?;

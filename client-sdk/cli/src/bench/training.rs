@@ -1,5 +1,6 @@
 //! Training steps through real services.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -158,6 +159,7 @@ impl Measured {
             delta: default_delta()?,
             seed: None,
             protocol: Protocol::default(),
+            shards: NonZeroUsize::MIN,
             pipeline: None,
             memory: Memory::default(),
             account: None,

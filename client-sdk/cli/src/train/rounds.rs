@@ -75,6 +75,7 @@ impl Train {
         // Those for the announced number, whatever is there now: one session, which goes on.
         let announced = usize::try_from(place.up_to).unwrap_or(usize::MAX);
         let (mut options, delta) = self.options_for(followed, &material, announced)?;
+        options.check_shards(self.shards).map_err(ClientError::from)?;
         // Each round begins where the last one ended.
         (options.decay, options.warmup, options.averaging) = (Decay::Constant, 0, None);
         let total = options.resolve(announced)?.steps;
@@ -118,6 +119,7 @@ impl Train {
             }
         };
         let mut request = context.workspace.training_request(&model, Arc::new(train), options)?;
+        request.shards = self.shards;
         if let Some(account) = &mut request.account {
             account.name = Some(self.data_name.clone().unwrap_or_else(|| data.name()));
         }

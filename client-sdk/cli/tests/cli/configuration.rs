@@ -46,6 +46,8 @@ fn rejects_wrong_command_lines() {
         train(&["--clip", "0"]),
         train(&["--epochs", "0"]),
         train(&["--blocks", "0"]),
+        train(&["--shards", "0"]),
+        train(&["--further-trainers", "127.0.0.1:7001"]),
         train(&["--momentum", "2"]),
         train(&["--optimizer", "adam", "--momentum", "0.9"]),
         train(&["--privacy", "none", "--epsilon", "3"]),

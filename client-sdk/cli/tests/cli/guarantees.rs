@@ -124,6 +124,9 @@ async fn averaging_and_the_expected_batch_are_choices_of_a_training() {
     assert_says(&error, &["an expected batch of 2049 does not fit in 1 blocks"]);
     let blocks = world.run(&["train", "--model", "tiny", "--blocks", "1000000000"]).refused(1);
     assert_says(&blocks, &["1000000000 blocks", "more than 31"]);
+    let shards =
+        world.run(&["train", "--model", "tiny", "--blocks", "2", "--shards", "3"]).refused(1);
+    assert_says(&shards, &["3 shards for steps of 2 blocks", "at most 2 (--shards)"]);
     let warmup = world.run(&["train", "--model", "tiny", "--epochs", "0.1", "--warmup", "9"]);
     assert_says(&warmup.refused(1), &["a warm-up of 9 steps leaves nothing of 4 steps"]);
     let larger = ["train", "--model", "tiny", "--batch", "60001", "--blocks", "31"];

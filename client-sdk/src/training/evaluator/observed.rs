@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sphinx_gradient::Tensor;
 
-use super::{Direction, Evaluator, Update};
+use super::{Direction, Evaluator, Shard, Update};
 use crate::error::ClientError;
 use crate::traffic::Traffic;
 use crate::training::sealed::Sealed;
@@ -56,6 +56,10 @@ impl<E: Evaluator, F: FnMut(&E, Event<'_>) + Send> Evaluator for Observed<E, F> 
         blocks: &[&Tensor],
     ) -> Result<Vec<Tensor>, ClientError> {
         self.evaluator.evaluate(stage, direction, blocks)
+    }
+
+    fn shards(&mut self) -> Vec<Box<dyn Shard + '_>> {
+        self.evaluator.shards()
     }
 
     fn steps(&self) -> u64 {

@@ -12,6 +12,7 @@ use super::*;
 use crate::training::augmentation::Augmentation;
 use crate::training::batches;
 use crate::training::clear::ClearTwin;
+use crate::training::evaluator::Whole;
 use crate::training::inputs::{Inputs, Slot};
 use crate::training::options::TrainingOptions;
 use crate::training::persons::Persons;
@@ -115,7 +116,8 @@ impl Coupling {
             None => Sharing::Copies(of_one),
         };
         let clipping = Clipping::Flat(NORM);
-        let sums = gradients(&mut self.twin, &self.plan, &inputs, slots, sharing, clipping);
+        let (mut shard, slots) = (Whole(&mut self.twin), (0, slots));
+        let sums = gradients(&mut shard, &self.plan, &inputs, slots, sharing, clipping);
         let sums = sums.unwrap();
         sums.into_iter().map(|(gradient, _)| gradient).collect()
     }

@@ -1,6 +1,7 @@
 //! Somebody who trains through a lying trainer.
 
 use std::error::Error;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use sphinx_client::data::{Classes, Dataset};
@@ -87,6 +88,7 @@ impl Victim {
                 checks,
                 ..Protocol::default()
             },
+            shards: NonZeroUsize::MIN,
             pipeline: None,
             memory: Memory::default(),
             account: None,

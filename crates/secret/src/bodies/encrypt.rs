@@ -2,7 +2,7 @@
 
 use rand::CryptoRng;
 use rayon::prelude::*;
-use sphinx_linalg::{SEED_BYTES, Seed, expand_mask, pack};
+use sphinx_linalg::{SEED_BYTES, SLOTS, Seed, expand_mask, pack};
 use zeroize::Zeroizing;
 
 use super::{BlockKeys, GROUP, Scratch, SpanTally, Tally, span};
@@ -17,7 +17,7 @@ pub struct SharedRows {
     pub bodies: Vec<u8>,
 }
 
-/// The secrets of a row's encryption.
+/// The secret of the noise of a block in a row.
 type NoiseKey = [u8; SEED_BYTES];
 
 impl BlockKeys {
@@ -26,36 +26,45 @@ impl BlockKeys {
     ///
     /// Expected cost per row and thread: one transform of the mask; per block its product with the
     /// key (one transform back), 8 kB of noise bits, and three multiply-adds per slot for the
-    /// tally. Seeds are public and drawn from `rng` together with the secret key of each row's
-    /// noise: a generator that takes fresh bytes from the system.
-    pub fn encrypt_rows(
+    /// tally. `rng` yields seeds, which are public; the generator of a block in `noise` the secret
+    /// key of each row's noise in it, in the order of the rows, so that the noise of a block does
+    /// not depend on the blocks that it shares masks with. All take fresh bytes from the system.
+    ///
+    /// # Panics
+    /// Without a generator for every block.
+    pub fn encrypt_rows<R: CryptoRng>(
         &self,
         (first, count): (usize, usize),
-        rng: &mut impl CryptoRng,
+        (rng, noise): (&mut R, &mut [R]),
         fill: impl Fn(usize, &mut [i32]) + Sync,
         tally: &mut Tally,
     ) -> SharedRows {
         let mut seeds = vec![0u8; count * SEED_BYTES];
         rng.fill_bytes(&mut seeds);
-        let mut noise_keys = Zeroizing::new(vec![NoiseKey::default(); count]);
-        noise_keys.iter_mut().for_each(|key| rng.fill_bytes(key));
+        let blocks = self.blocks();
+        assert_eq!(noise.len(), blocks, "generators of noise");
+        let mut noise_keys = Zeroizing::new(vec![NoiseKey::default(); count * blocks]);
+        for row in noise_keys.chunks_exact_mut(blocks) {
+            row.iter_mut().zip(&mut *noise).for_each(|(key, noise)| noise.fill_bytes(key));
+        }
         let row_bytes = self.row_bytes();
         let mut bodies = vec![0u8; count * row_bytes];
         let (span, coefficients) = (span(count), &tally.coefficients);
         let sums = bodies
             .par_chunks_mut(span * row_bytes)
             .zip(seeds.as_chunks::<SEED_BYTES>().0.par_chunks(span))
-            .zip(noise_keys.par_chunks(span))
+            .zip(noise_keys.par_chunks(span * blocks))
             .enumerate()
             .map(|(index, ((bodies, seeds), noise_keys))| {
                 let mut scratch = Scratch::new(self.profile.dimension(), self.slots());
                 let mut sums = SpanTally::new(self.slots());
                 let groups = bodies.chunks_mut(GROUP * row_bytes);
-                let secrets = seeds.chunks(GROUP).zip(noise_keys.chunks(GROUP));
+                let secrets = seeds.chunks(GROUP).zip(noise_keys.chunks(GROUP * blocks));
                 for (group, (bodies, (seeds, noise_keys))) in groups.zip(secrets).enumerate() {
                     let row = first + index * span + group * GROUP;
                     for (place, out) in bodies.chunks_exact_mut(row_bytes).enumerate() {
-                        let secrets = (Seed(seeds[place]), &noise_keys[place]);
+                        let noise_keys = &noise_keys[place * blocks..][..blocks];
+                        let secrets = (Seed(seeds[place]), noise_keys);
                         let fill = |values: &mut [i32]| fill(row + place, values);
                         self.encrypt_row(place, secrets, fill, &mut scratch, out);
                     }
@@ -73,7 +82,7 @@ impl BlockKeys {
     fn encrypt_row(
         &self,
         place: usize,
-        (seed, noise_key): (Seed, &NoiseKey),
+        (seed, noise_keys): (Seed, &[NoiseKey]),
         fill: impl FnOnce(&mut [i32]),
         scratch: &mut Scratch,
         out: &mut [u8],
@@ -81,7 +90,9 @@ impl BlockKeys {
         let Scratch { mask, transformed, product, body, rows, noise } = scratch;
         let row = &mut rows[place * self.slots()..][..self.slots()];
         fill(row);
-        add_noise_signed(noise_key, self.profile.noise_bound_log2(), row, noise);
+        for (values, key) in row.chunks_exact_mut(SLOTS).zip(noise_keys) {
+            add_noise_signed(key, self.profile.noise_bound_log2(), values, noise);
+        }
         expand_mask(seed, mask);
         // Words lie in the top t bits.
         let unused = self.profile.unused_bits();

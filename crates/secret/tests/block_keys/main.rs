@@ -32,6 +32,36 @@ fn blocks() -> impl Strategy<Value = usize> {
     prop::sample::select(vec![1usize, 2, 4])
 }
 
+#[test]
+fn the_noise_of_a_block_does_not_depend_on_the_blocks_that_share_its_masks() {
+    const ROWS: usize = 21;
+    let generator = ChaCha20Rng::seed_from_u64;
+    let tau = random(ROWS, &mut generator(1));
+    // What is encrypted of these blocks, noise included, by its sums over the rows.
+    let sums = |profile: Profile, blocks: &[u64]| {
+        let keys = BlockKeys::generate(profile, blocks.len(), &mut generator(blocks[0])).unwrap();
+        let mut noise: Vec<_> = blocks.iter().map(|block| generator(100 + block)).collect();
+        let mut tally = Tally::new(Limbs::new(&tau), blocks.len());
+        let fill = |row: usize, values: &mut [i32]| {
+            for (values, block) in values.chunks_exact_mut(POLYNOMIAL_SIZE).zip(blocks) {
+                values.fill(1000 * *block as i32 + row as i32);
+            }
+        };
+        // Messages of other lengths, as they have with other numbers of blocks.
+        let step = 9 / blocks.len();
+        for first in (0..ROWS).step_by(step) {
+            let rows = (first, step.min(ROWS - first));
+            keys.encrypt_rows(rows, (&mut generator(7), &mut noise), fill, &mut tally);
+        }
+        tally.finish()
+    };
+    for profile in Profile::ALL {
+        let apart = [sums(profile, &[1]), sums(profile, &[2, 3])].concat();
+        assert!(sums(profile, &[1, 2, 3]) == apart, "{profile:?}");
+        assert!(sums(profile, &[3, 2, 1]) != apart);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use sphinx_check::{Limbs, project, random};
 use sphinx_linalg::{
@@ -44,13 +44,14 @@ pub fn encrypt(
 ) -> SharedRows {
     let slots = keys.slots();
     let rows = messages.len() / slots;
+    let mut noise: Vec<_> = (0..keys.blocks()).map(|_| ChaCha20Rng::from_rng(rng)).collect();
     let mut whole = SharedRows { seeds: vec![], bodies: vec![] };
     for first in (0..rows).step_by(pieces) {
         let count = pieces.min(rows - first);
         let fill = |row: usize, values: &mut [i32]| {
             values.copy_from_slice(&messages[row * slots..][..slots]);
         };
-        let part = keys.encrypt_rows((first, count), rng, fill, tally);
+        let part = keys.encrypt_rows((first, count), (rng, &mut noise), fill, tally);
         whole.seeds.extend(part.seeds);
         whole.bodies.extend(part.bodies);
     }

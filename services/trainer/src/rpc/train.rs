@@ -6,7 +6,7 @@ use sphinx_proto::ModelId;
 use sphinx_proto::v1::TrainRequest;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_runtime::{Object, Principal, follow};
+use sphinx_runtime::{Object, Principal, follow as follow_trace};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -14,7 +14,7 @@ use tracing::Instrument;
 
 use crate::error::TrainerError;
 use crate::service::TrainerService;
-use crate::training::{Inbound, Outbound, Session, commit, evaluate, out_of_order};
+use crate::training::{Inbound, Outbound, Session, commit, evaluate, follow, out_of_order};
 
 /// Replies that wait for the network; with the units in flight they bound a session's memory.
 const REPLIES: usize = 4;
@@ -70,7 +70,7 @@ async fn run(
         while let Some((part, trace)) = inbound.next_or_end().await? {
             let (name, begun) = (name(&part), Instant::now());
             let span = tracing::info_span!("part", name);
-            follow(&span, &trace);
+            follow_trace(&span, &trace);
             let served = serve(&service, &mut session, part, &mut inbound, &outbound);
             served.instrument(span).await?;
             service.metrics.trained(name, begun.elapsed());
@@ -95,9 +95,11 @@ async fn serve(
     key.await.map_err(TrainerError::from)?;
     match part {
         Part::Evaluate(call) => evaluate(service, session, &call, inbound, outbound).await,
+        Part::Commit(_) if session.follows => Err(TrainerError::Follows.into()),
         Part::Commit(header) => commit(service, session, &header, inbound, outbound).await,
+        Part::Follow(call) => follow(service, session, &call, outbound).await,
         other @ (Part::Open(_) | Part::Input(_) | Part::CommitChunk(_)) => {
-            Err(out_of_order(&other, "evaluate or commit").into())
+            Err(out_of_order(&other, "evaluate, commit or follow").into())
         }
     }
 }
@@ -107,6 +109,7 @@ fn name(part: &Part) -> &'static str {
     match part {
         Part::Evaluate(_) => "evaluate",
         Part::Commit(_) => "commit",
+        Part::Follow(_) => "follow",
         Part::Open(_) | Part::Input(_) | Part::CommitChunk(_) => "out_of_order",
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Session {
     pub rule: TrainingRule,
     pub geometries: Arc<Geometries>,
     pub state: Arc<State>,
+    /// Whether another stream of the session commits, and this one never.
+    pub follows: bool,
     /// As callers see the version that it was opened at.
     described: VersionState,
 }
@@ -48,7 +50,7 @@ pub(crate) struct State {
 }
 
 impl Session {
-    /// Opens a session on the newest version of a model.
+    /// Opens a session on the newest version of a model, or on the one that it is to follow from.
     pub async fn open(
         service: &TrainerService,
         principal: Principal,
@@ -69,7 +71,7 @@ impl Session {
             let (model, expected) = (model_id, stored.meta.key_id);
             return Err(TrainerError::OtherKey { model, got: key_id, expected });
         }
-        let version = service.store.load(&stored.meta, None).await?;
+        let version = service.store.load(&stored.meta, open.follows).await?;
         let model = Model { version: version.version, ..described(&stored)? };
         let StoredNetwork { spec, plan, .. } = network(&stored.meta)?;
         let stored_biases = service.store.biases(&stored.meta, version.version).await?;
@@ -78,8 +80,9 @@ impl Session {
         let geometries = Arc::new(geometries.await?);
         let meta = Arc::new(stored.meta);
         let state = restored(service, &meta, version, (id, rule), &geometries).await?;
-        tracing::info!(model = %meta.model_id, version = state.version, "session opened");
-        Ok(Self { id, principal, meta, model, rule, geometries, state, described })
+        let follows = open.follows.is_some();
+        tracing::info!(model = %meta.model_id, version = state.version, follows, "session opened");
+        Ok(Self { id, principal, meta, model, rule, geometries, state, follows, described })
     }
 
     /// Moves to a stored version.
@@ -101,8 +104,9 @@ impl Session {
             model: Some(self.model.clone()),
             last_step: last_step.map(|commit| commit.step),
             state: Some(self.described.clone()),
-            working_sha256: Bytes::copy_from_slice(&self.state.working),
+            working_sha256: self.state.working_sha256(),
             build: BUILD.to_owned(),
+            follows: self.follows,
         }
     }
 
@@ -155,6 +159,11 @@ impl State {
             weights,
             stages: integers.into_iter().map(PreparedStage::new).collect(),
         })
+    }
+
+    /// As callers are told it.
+    pub fn working_sha256(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.working)
     }
 
     fn restore(

@@ -48,7 +48,7 @@ impl Inbound {
 }
 
 fn part(message: TrainRequest) -> Result<Part, Status> {
-    let expected = "open, evaluate, input, commit or commit_chunk";
+    let expected = "open, evaluate, input, commit, commit_chunk or follow";
     message.part.ok_or_else(|| ConversionError::Missing { field: "part", expected }.into())
 }
 
@@ -88,6 +88,7 @@ pub(crate) fn out_of_order(part: &Part, expected: &'static str) -> TrainerError 
         Part::Input(_) => "input",
         Part::Commit(_) => "commit",
         Part::CommitChunk(_) => "commit_chunk",
+        Part::Follow(_) => "follow",
     };
     TrainerError::Order { got, expected }
 }

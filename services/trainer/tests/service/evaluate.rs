@@ -116,8 +116,8 @@ async fn rejects_parts_out_of_order() {
     let header = || unchained(0, 0, 1).swap_remove(0);
     let open = || Part::Open(opening(1));
     let cases = [
-        (vec![open()], "received open, expected evaluate or commit"),
-        (vec![rows()], "received input, expected evaluate or commit"),
+        (vec![open()], "received open, expected evaluate, commit or follow"),
+        (vec![rows()], "received input, expected evaluate, commit or follow"),
         (vec![call(), call()], "received evaluate, expected input"),
         (vec![call(), rows(), header()], "received commit, expected input"),
         (vec![call(), rows(), open()], "received open, expected input"),

@@ -11,6 +11,7 @@ mod commit;
 mod common;
 mod creation;
 mod evaluate;
+mod follow;
 mod history;
 mod mirror;
 mod optimiser;

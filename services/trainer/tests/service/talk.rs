@@ -56,6 +56,7 @@ pub fn opening(session: u8) -> OpenSession {
             }),
             averaging: None,
         }),
+        follows: None,
     }
 }
 
