@@ -14,6 +14,7 @@ use crate::metrics::{CacheReading, Metrics};
 /// recently go first. Clones share it.
 pub struct ByteCache<K, V> {
     held: Cache<K, Arc<V>>,
+    bytes: Arc<dyn Fn(&V) -> usize + Send + Sync>,
     asked: Arc<Asked>,
 }
 
@@ -31,16 +32,19 @@ where
 {
     /// An empty cache of at most `max_bytes`; `bytes` says how many a value takes.
     pub fn new(max_bytes: u64, bytes: impl Fn(&V) -> usize + Send + Sync + 'static) -> Self {
+        let bytes: Arc<dyn Fn(&V) -> usize + Send + Sync> = Arc::new(bytes);
+        let weight = Arc::clone(&bytes);
         // Weighed in KiB, since the cache counts in 32 bits.
-        let kibibytes =
-            move |_: &K, value: &Arc<V>| u32::try_from(bytes(value) / 1024 + 1).unwrap_or(u32::MAX);
+        let kibibytes = move |_: &K, value: &Arc<V>| {
+            u32::try_from(weight(value) / 1024 + 1).unwrap_or(u32::MAX)
+        };
         let held = Cache::builder()
             .weigher(kibibytes)
             .max_capacity(max_bytes / 1024)
             // What is new is wanted at once, however often the old was.
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { held, asked: Arc::default() }
+        Self { held, bytes, asked: Arc::default() }
     }
 
     /// Shows how the cache stands under a name.
@@ -50,10 +54,15 @@ where
         metrics.watch_cache(name, move || CacheReading {
             hits: cache.asked.hits.load(Ordering::Relaxed),
             misses: cache.asked.misses.load(Ordering::Relaxed),
-            bytes: cache.held.weighted_size() * 1024,
+            bytes: cache.held_bytes(),
             limit: cache.held.policy().max_capacity().unwrap_or_default() * 1024,
         });
         self
+    }
+
+    /// Bytes of all that is held. Added up, since the cache's own sum comes some calls late.
+    fn held_bytes(&self) -> u64 {
+        self.held.iter().map(|(_, value)| (self.bytes)(&value) as u64).sum()
     }
 
     /// What is held under a key.
@@ -117,7 +126,8 @@ where
 // Derived, it would ask for values that can be cloned.
 impl<K, V> Clone for ByteCache<K, V> {
     fn clone(&self) -> Self {
-        Self { held: self.held.clone(), asked: Arc::clone(&self.asked) }
+        let (bytes, asked) = (Arc::clone(&self.bytes), Arc::clone(&self.asked));
+        Self { held: self.held.clone(), bytes, asked }
     }
 }
 
@@ -141,7 +151,10 @@ mod tests {
         let cache = ByteCache::new(10 << 10, Vec::len);
         for key in 0..3 {
             assert_eq!(made(&cache, key).await, 4096);
+            // Known at once.
+            assert!(cache.held_bytes() >= 4096);
             cache.settle().await;
+            assert_eq!(cache.held_bytes(), 4096 * u64::from(key + 1).min(2));
         }
         assert!(cache.get(&0).await.is_none());
         assert!(cache.get(&1).await.is_some() && cache.get(&2).await.is_some());
