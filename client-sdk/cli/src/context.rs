@@ -11,6 +11,8 @@ use crate::passphrase::PassphraseSource;
 
 pub struct Context {
     pub workspace: Workspace,
+    /// Where the workspace's client goes.
+    pub endpoints: Endpoints,
     pub passphrases: PassphraseSource,
     pub output: Output,
     pub interrupt: Interrupt,
@@ -22,7 +24,7 @@ impl Context {
         let passphrases = config.passphrases();
         let workspace = Workspace::open(&endpoints, config.home()?)?;
         let workspace = workspace.with_passphrases(passphrases.clone().for_keys());
-        Ok(Self { workspace, passphrases, output, interrupt })
+        Ok(Self { workspace, endpoints, passphrases, output, interrupt })
     }
 
     /// The key asked for, or the only one there is.

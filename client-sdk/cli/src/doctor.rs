@@ -52,7 +52,7 @@ impl Finding {
 impl Doctor {
     pub async fn run(&self, context: &Context) -> Result<(), CliError> {
         let mut findings = here::look(&context.workspace);
-        findings.extend(Box::pin(there::look(&context.workspace)).await);
+        findings.extend(Box::pin(there::look(&context.workspace, &context.endpoints)).await);
         context.output.result(&findings, || text(&findings))?;
         match findings.iter().filter(|finding| finding.state == State::Bad).count() {
             0 => Ok(()),

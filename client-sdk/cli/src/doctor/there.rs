@@ -1,9 +1,9 @@
-//! What answers elsewhere: the three services, and what they know of this home.
+//! What answers elsewhere: the three services, further trainers, and what they know of this home.
 
 use std::time::Duration;
 
 use sphinx_client::workspace::Workspace;
-use sphinx_client::{ClientError, KeyKind, Model, ModelId, RegisteredKey};
+use sphinx_client::{ClientError, Endpoints, KeyKind, Model, ModelId, RegisteredKey, SphinxClient};
 
 use super::Finding;
 use crate::output::program;
@@ -11,7 +11,7 @@ use crate::output::program;
 /// Longest wait for an answer. Requests to a service that is away are tried again for longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn look(workspace: &Workspace) -> Vec<Finding> {
+pub(super) async fn look(workspace: &Workspace, endpoints: &Endpoints) -> Vec<Finding> {
     let client = workspace.client();
     let (keys, models, inference) = tokio::join!(
         asked(client.list_keys()),
@@ -23,6 +23,9 @@ pub(super) async fn look(workspace: &Workspace) -> Vec<Finding> {
         answered("trainer", &models),
         answered("inference", &inference),
     ];
+    for address in &endpoints.further_trainers {
+        findings.push(further(endpoints, address, models.as_ref().ok()).await);
+    }
     if let Ok(registered) = &keys {
         findings.extend(registrations(workspace, registered));
     }
@@ -42,6 +45,29 @@ enum Silence {
 async fn asked<T>(request: impl Future<Output = Result<T, ClientError>>) -> Result<T, Silence> {
     let answer = tokio::time::timeout(PATIENCE, request).await;
     answer.map_err(|_| Silence::Late)?.map_err(Silence::Refused)
+}
+
+/// Whether a trainer for shards answers, from the store of the first one.
+async fn further(endpoints: &Endpoints, address: &str, models: Option<&Vec<Model>>) -> Finding {
+    let what = format!("further trainer {address}");
+    let alone = Endpoints {
+        trainer: address.to_owned(),
+        further_trainers: Vec::new(),
+        ..endpoints.clone()
+    };
+    let list = async { SphinxClient::new(&alone)?.list_models().await };
+    let answer = asked(list).await;
+    let same = |theirs: &[Model], ours: &[Model]| {
+        let of = |model: &Model| (model.model_id.clone(), model.incarnation);
+        theirs.iter().map(of).eq(ours.iter().map(of))
+    };
+    match (&answer, models) {
+        (Ok(theirs), Some(ours)) if !same(theirs, ours) => {
+            let found = "answers with other models than the trainer does";
+            Finding::bad(&what, found, "give both services one `store`")
+        }
+        _ => answered(&what, &answer),
+    }
 }
 
 /// Any answer of the service will do: nobody has a model of this name.

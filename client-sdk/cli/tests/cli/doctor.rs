@@ -39,6 +39,18 @@ async fn a_whole_set_up_is_well_and_each_fault_is_named_with_what_to_do() {
     let text = world.run(&["doctor"]).succeeded().stdout;
     assert_says(&text, &["ok    trainer: answers"]);
 
+    // Further trainers: the same one, one of another store, and none at all.
+    let other = World::with_key().await;
+    let trainers = [world.trainer(), other.trainer(), "http://127.0.0.1:1".to_owned()];
+    let mut command = world.command(&["doctor", "--json"]);
+    command.env("SPHINX_FURTHER_TRAINERS", trainers.join(","));
+    let found = findings(&Run::of(command));
+    let state =
+        |address: &String| of(&found, &format!("further trainer {address}"))["state"].clone();
+    assert_eq!(trainers.each_ref().map(state), ["good", "bad", "bad"], "{found}");
+    let apart = of(&found, &format!("further trainer {}", trainers[1]));
+    assert!(apart["advice"].as_str().unwrap().contains("one `store`"), "{found}");
+
     // A key that was never registered, one that others can read, and one that is cut.
     world.run(&["keys", "new", "--id", "fresh"]).succeeded();
     world.run(&["keys", "new", "--id", "open"]).succeeded();

@@ -105,6 +105,11 @@ impl World {
         command
     }
 
+    /// Address of the trainer.
+    pub fn trainer(&self) -> String {
+        self.cluster.trainer.to_string()
+    }
+
     /// Address of the inference service.
     pub fn inference(&self) -> String {
         self.cluster.inference.to_string()
