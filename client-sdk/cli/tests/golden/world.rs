@@ -1,6 +1,7 @@
 //! A machine with a home, services and pictures of bars.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -134,7 +135,8 @@ fn bar(number: usize) -> Vec<u8> {
     (0..SIDE * SIDE).map(level).collect()
 }
 
-/// Copies a file, or a folder with all in it.
+/// Copies a file, or a folder with all in it. Nobody else may read the copy: a key that others can
+/// read is refused, and a version control system does not keep that.
 pub fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         fs::create_dir_all(to).unwrap();
@@ -144,5 +146,6 @@ pub fn copy(from: &Path, to: &Path) {
     } else {
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from, to).unwrap();
+        fs::set_permissions(to, fs::Permissions::from_mode(0o600)).unwrap();
     }
 }
