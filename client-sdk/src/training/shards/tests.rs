@@ -29,6 +29,9 @@ fn good() -> Answer {
 
 /// As a service that goes away.
 fn gone() -> Answer {
+    // Shards have threads of their own, and a connection is made within a runtime.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _entered = runtime.enter();
     let tenant = TenantId::default();
     let connection = sphinx_channel::Connection::new(
         "trainer",
@@ -63,8 +66,8 @@ fn parts_are_alike_and_in_order() {
     }
 }
 
-#[tokio::test]
-async fn results_come_in_the_order_of_the_blocks_from_shards_that_work_at_once() {
+#[test]
+fn results_come_in_the_order_of_the_blocks_from_shards_that_work_at_once() {
     // Nobody passes before all are there.
     let meeting = Barrier::new(3);
     let work = |shard: &mut dyn Shard, part: Range<usize>| {
@@ -77,8 +80,8 @@ async fn results_come_in_the_order_of_the_blocks_from_shards_that_work_at_once()
     assert_eq!(spread(shards(&[good, wrong]), 1, products).unwrap(), [0]);
 }
 
-#[tokio::test]
-async fn a_wrong_product_counts_more_than_streams_that_break() {
+#[test]
+fn a_wrong_product_counts_more_than_streams_that_break() {
     for scripts in [[gone as Script, wrong, gone], [wrong, gone, good], [good, gone, wrong]] {
         let error = spread(shards(&scripts), 6, products).unwrap_err();
         assert!(matches!(error, ClientError::State(StateError::WrongProduct { stage: 1, .. })));
@@ -86,8 +89,8 @@ async fn a_wrong_product_counts_more_than_streams_that_break() {
     assert!(spread(shards(&[good, gone]), 6, products).unwrap_err().is_transient());
 }
 
-#[tokio::test]
-async fn once_a_product_is_wrong_no_shard_asks_for_another() {
+#[test]
+fn once_a_product_is_wrong_no_shard_asks_for_another() {
     let work = |shard: &mut dyn Shard, part: Range<usize>| {
         if part.start == 0 {
             return products(shard, part);
