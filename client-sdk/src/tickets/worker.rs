@@ -126,15 +126,17 @@ impl Worker {
                 return;
             }
             state.ready.extend(leased);
-            (state.ready.len(), state.demand)
+            let (ready, demand) = (state.ready.len(), state.demand);
+            // Under the same lock: who asks from here on is not forgotten.
+            if ready + stored >= demand {
+                state.demand = 0;
+            }
+            (ready, demand)
         };
         shared.counters.stored.store(stored, Ordering::Relaxed);
         let left = ready + stored;
         if ready > 0 {
             shared.changed.notify_waiters();
-        }
-        if left >= demand {
-            shared.state().demand = 0;
         }
         let low = left < shared.options.low_water.max(demand);
         let level = match (left, low) {
