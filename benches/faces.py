@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import statistics
 import subprocess
 import tempfile
@@ -29,12 +28,17 @@ IMAGES = 60_000
 
 def command(cluster: sphinx_client.LocalCluster, arguments: argparse.Namespace, model: str, home: str) -> float:
     addresses = ["--trainer", cluster.trainer, "--inference", cluster.inference, "--keyvault", cluster.keyvault]
-    run = subprocess.run(
-        [arguments.program, "train", "--network", arguments.network, "--model", model, "--json",
-         "--epsilon", "8", "--epochs", str(arguments.epochs), "--home", home, *addresses],
-        env={**os.environ, "SPHINX_HOME": home}, check=True, stdout=subprocess.PIPE, text=True,
+
+    def run(*words: str) -> str:
+        line = [arguments.program, *words, "--json", "--home", home, *addresses]
+        return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    run("keys", "new", "--id", f"key-of-{model}")
+    run("keys", "register")
+    summary = json.loads(
+        run("train", "--network", arguments.network, "--model", model, "--epsilon", "8",
+            "--epochs", str(arguments.epochs))
     )
-    summary = json.loads(run.stdout)
     return summary["images"] / summary["seconds"]
 
 
