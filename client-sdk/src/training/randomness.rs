@@ -23,7 +23,8 @@ pub(crate) enum Purpose {
     Augmentation = 4,
     /// The noise of the mechanism.
     Noise = 5,
-    /// Keys and masks of a product, by the version, the product and the first of its blocks.
+    /// Keys and masks of a product, by the version, the product, the first of its blocks and their
+    /// number.
     Keys = 6,
     /// The noise of ciphertexts, by the version, the product and the block.
     Errors = 7,
@@ -58,13 +59,16 @@ impl StepRandomness {
         (version, number): (u64, u64),
         (first, blocks): (usize, usize),
     ) -> Fresh {
-        let of = |purpose, block: usize| {
+        let of = |purpose, block: usize, count: usize| {
             let hash = self.hash(purpose, version).chain_update(number.to_le_bytes());
             let hash = hash.chain_update((block as u64).to_le_bytes());
+            let hash = hash.chain_update((count as u64).to_le_bytes());
             ChaCha20Rng::from_seed(hash.finalize().into())
         };
-        let errors = (first..first + blocks).map(|block| of(Purpose::Errors, block)).collect();
-        Fresh { keys: of(Purpose::Keys, first), errors }
+        let errors = (first..first + blocks).map(|block| of(Purpose::Errors, block, 1)).collect();
+        // With the count: when a shard is lost and its blocks are asked for together with others,
+        // no key may be what was a mask's seed, which is public, among fewer blocks.
+        Fresh { keys: of(Purpose::Keys, first, blocks), errors }
     }
 
     fn hash(&self, purpose: Purpose, step: u64) -> Sha256 {
@@ -114,6 +118,16 @@ mod tests {
         };
         let whole = words((0, 5));
         assert_eq!(whole, [words((0, 2)), words((2, 1)), words((3, 2))].concat());
+    }
+
+    #[test]
+    fn keys_of_other_numbers_of_blocks_have_nothing_in_common() {
+        let randomness = StepRandomness::new([7; 32]);
+        let mut seen = HashSet::new();
+        for blocks in 1..=4 {
+            let mut keys = randomness.of_product((3, 2), (0, blocks)).keys;
+            assert!((0..8).all(|_| seen.insert(keys.next_u64())));
+        }
     }
 
     #[test]
