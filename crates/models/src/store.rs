@@ -174,6 +174,14 @@ impl ModelStore {
         found.buffered(READ_AT_ONCE).try_filter_map(|model| async { Ok(model) }).try_collect().await
     }
 
+    /// Bytes of all that is stored of a tenant's models: every version that is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn stored_bytes(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        Ok(self.objects.bytes(&layout::tenant(tenant)).await?)
+    }
+
     /// The newest version's number.
     ///
     /// # Errors

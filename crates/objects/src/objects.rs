@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{
     Error as Backend, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
@@ -163,6 +164,17 @@ impl Objects {
         let mut entries: Vec<_> = listing.objects.into_iter().filter_map(entry).collect();
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    /// Bytes of all objects under a path, in its folders too. It lists them all.
+    ///
+    /// # Errors
+    /// [`ObjectError::Backend`].
+    pub async fn bytes(&self, under: &Path) -> Result<u64, ObjectError> {
+        let listed = self.backend.list(Some(under));
+        let bytes =
+            listed.try_fold(0, async |sum: u64, object| Ok(sum.saturating_add(object.size)));
+        bytes.await.map_err(|error| failed(under, &error))
     }
 
     /// The names of the folders directly under a path, sorted.

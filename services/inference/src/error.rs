@@ -9,11 +9,11 @@ use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::{NetworkFault, StoreError};
 use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, Reason, RpcError};
 use sphinx_quantise::{LowerError, QuantisationError};
-use sphinx_runtime::ComputeError;
+use sphinx_runtime::{ComputeError, ShareError};
 
 /// What a request is told to wait when too many rows are held or too many recognitions wait: about
 /// what a stage or a recognition takes.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// An error of the inference service.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -41,10 +41,8 @@ pub(crate) enum InferenceError {
     Range { model: ModelId, version: u64, cause: LowerError },
     #[error("the stage needs {got} ciphertext rows at once, this service holds {limit}")]
     StageTooLarge { got: usize, limit: u32 },
-    #[error("{got} more ciphertext rows do not fit the limit of {limit} now; try again later")]
-    Busy { got: usize, limit: u32 },
-    #[error("{limit} one-shot recognitions wait already; try again later")]
-    Waiting { limit: usize },
+    #[error(transparent)]
+    Busy(#[from] ShareError),
     #[error("the stream does not begin with a header: expected one")]
     NoHeader,
     #[error("a header came after {received} rows: a stream has one header")]
@@ -135,13 +133,14 @@ impl RpcError for InferenceError {
                 EvaluationError::Biases { .. } => ErrorCode::Internal,
             },
             Self::Stopped => ErrorCode::Unavailable,
-            Self::Busy { .. } | Self::Waiting { .. } => ErrorCode::ResourceExhausted,
+            Self::Busy(error) => error.code(),
             Self::DamagedModel { .. } | Self::RowCount(_) => ErrorCode::Internal,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Busy { .. } | Self::Waiting { .. }).then_some(RETRY_AFTER)
+        let Self::Busy(error) = self else { return None };
+        error.retry_after()
     }
 }
 

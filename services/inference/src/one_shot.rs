@@ -10,11 +10,12 @@ use sphinx_bootstrap::{Control, LayerDone, OneShotModel, PreparedKeys};
 use sphinx_channel::KeyDirectory;
 use sphinx_evaluation_keys::{Answer, Query};
 use sphinx_models::ModelStore;
-use sphinx_runtime::{Compute, Metrics, Work, WorkMeter};
+use sphinx_proto::TenantId;
+use sphinx_runtime::{Compute, Metrics, Shares, Work, WorkMeter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::config::InferenceLimits;
-use crate::error::InferenceError;
+use crate::error::{InferenceError, RETRY_AFTER};
 
 pub(crate) use keys::KeyCache;
 pub(crate) use models::OneShotModels;
@@ -30,7 +31,7 @@ pub(crate) struct OneShot {
     pub(crate) keys: KeyCache,
     compute: Compute,
     places: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    waiting: Arc<Shares>,
     work: WorkMeter,
 }
 
@@ -52,10 +53,11 @@ impl OneShot {
         metrics: &Metrics,
     ) -> Self {
         let places = Arc::new(Semaphore::new(limits.max_one_shot_evaluations as usize));
-        let waiting = Arc::new(Semaphore::new(MAX_WAITING));
+        let what = "one-shot recognitions waiting";
+        let waiting = Arc::new(Shares::new(what, MAX_WAITING, RETRY_AFTER));
         let most = limits.max_one_shot_evaluations as usize;
         metrics.watch_permits("one_shot", most, &places);
-        metrics.watch_permits("one_shot_queue", MAX_WAITING, &waiting);
+        metrics.watch_permits("one_shot_queue", MAX_WAITING, waiting.free());
         let models = OneShotModels::new(store, compute.clone(), limits.max_one_shot_model_bytes);
         let keys = KeyCache::new(directory, compute.clone(), limits.max_key_bytes);
         Self {
@@ -73,11 +75,12 @@ impl OneShot {
     /// alone, so the places bound them.
     pub(crate) async fn evaluate(
         &self,
+        tenant: &TenantId,
         model: Arc<OneShotModel>,
         keys: impl Future<Output = Result<Arc<PreparedKeys>, InferenceError>>,
         query: Query,
     ) -> Result<Answer, InferenceError> {
-        let place = self.place().await?;
+        let place = self.place(tenant).await?;
         let keys = keys.await?;
         let network = model.network();
         let (ciphertexts, neurons) = (network.layout().ciphertexts(), network.neurons());
@@ -100,15 +103,14 @@ impl OneShot {
         Ok(answer)
     }
 
-    /// A place at once, or after a wait if not too many wait already.
-    async fn place(&self) -> Result<OwnedSemaphorePermit, InferenceError> {
+    /// A place at once, or after a wait if not too many wait already, of the tenant or of all.
+    async fn place(&self, tenant: &TenantId) -> Result<OwnedSemaphorePermit, InferenceError> {
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => return Ok(place),
             Err(TryAcquireError::Closed) => return Err(InferenceError::Stopped),
             Err(TryAcquireError::NoPermits) => {}
         }
-        let waiting = self.waiting.try_acquire();
-        let _waiting = waiting.map_err(|_| InferenceError::Waiting { limit: MAX_WAITING })?;
+        let _waiting = self.waiting.take(tenant, 1)?;
         let place = Arc::clone(&self.places).acquire_owned().await;
         place.map_err(|_| InferenceError::Stopped)
     }

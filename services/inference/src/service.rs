@@ -15,13 +15,13 @@ use sphinx_proto::v1::{
 };
 use sphinx_runtime::{
     ByteCache, CancellationToken, Compute, Config, Metrics, OpenError, Probe, Service, ServiceInfo,
-    Work, WorkMeter,
+    Shares, Work, WorkMeter,
 };
-use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::config::InferenceLimits;
+use crate::error::RETRY_AFTER;
 use crate::models::{Models, VersionId};
 use crate::one_shot::OneShot;
 use crate::{SERVICE, rpc};
@@ -47,8 +47,8 @@ pub struct InferenceService {
     pub(crate) one_shot: OneShot,
     /// The layers of linear networks, for images one by one.
     pub(crate) linear: ByteCache<VersionId, LinearLayer>,
-    /// One permit per ciphertext row that may be held.
-    pub(crate) rows: Arc<Semaphore>,
+    /// Ciphertext rows that may be held.
+    pub(crate) rows: Arc<Shares>,
     pub(crate) max_rows: u32,
     pub(crate) work: Works,
 }
@@ -90,8 +90,8 @@ impl Service for InferenceService {
         let one_shot = OneShot::new(store.clone(), keys.clone(), compute.clone(), limits, metrics);
         let models = Models::new(store, compute.clone(), limits.max_cache_bytes).watched(metrics);
         let max_rows = limits.max_preparation_rows;
-        let rows = Arc::new(Semaphore::new(max_rows as usize));
-        metrics.watch_permits("ciphertext_rows", max_rows as usize, &rows);
+        let rows = Arc::new(Shares::new("ciphertext rows", max_rows as usize, RETRY_AFTER));
+        metrics.watch_permits("ciphertext_rows", max_rows as usize, rows.free());
         let linear = ByteCache::new(limits.max_one_shot_model_bytes, LinearLayer::bytes);
         let linear = linear.watched(metrics, "linear_layers");
         let work = Works::new(metrics);

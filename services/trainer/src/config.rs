@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 use sphinx_models::Retention;
 use sphinx_runtime::{ConfigError, Limits};
 
+/// A pebibyte.
+const MAX_STORED_BYTES: u64 = 1 << 50;
+
 /// Limits of the trainer, the `[limits]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainerLimits {
     /// Training sessions open at once. Each holds one uploaded layer (16 kB per row) and one model
-    /// version.
+    /// version. A tenant holds at most three for each that is free.
     pub max_sessions: usize,
     /// Rows of the largest layer of a model. An upload of that size is held in memory per session.
     pub max_stage_rows: usize,
@@ -23,6 +26,11 @@ pub struct TrainerLimits {
     /// that were prepared for one of them can be repaired, however long the training was. 0 keeps
     /// none.
     pub kept_beginnings: u64,
+    /// Bytes stored of one tenant's models, from which on it can make no further model, open no
+    /// session and store no biases; 0 for no limit. Sessions that are open go on, so a tenant can
+    /// come to hold as many more as its models grow by until their oldest versions are pruned.
+    /// Without it one tenant could fill the disk.
+    pub max_stored_bytes_of_tenant: u64,
 }
 
 impl TrainerLimits {
@@ -41,6 +49,7 @@ impl Default for TrainerLimits {
             max_weights: 4 << 20,
             kept_versions: newest,
             kept_beginnings: beginnings,
+            max_stored_bytes_of_tenant: 0,
         }
     }
 }
@@ -63,6 +72,11 @@ impl Limits for TrainerLimits {
             if got > 1 << 20 {
                 return Err(ConfigError::value(field, got, "at most 1048576"));
             }
+        }
+        if self.max_stored_bytes_of_tenant > MAX_STORED_BYTES {
+            let field = "limits.max_stored_bytes_of_tenant";
+            let expected = "at most 1125899906842624";
+            return Err(ConfigError::value(field, self.max_stored_bytes_of_tenant, expected));
         }
         Ok(())
     }
@@ -98,6 +112,10 @@ mod tests {
             (with(|limits| limits.max_weights = usize::MAX), "limits.max_weights"),
             (with(|limits| limits.kept_versions = NonZeroU64::MAX), "limits.kept_versions"),
             (with(|limits| limits.kept_beginnings = u64::MAX), "limits.kept_beginnings"),
+            (
+                with(|limits| limits.max_stored_bytes_of_tenant = u64::MAX),
+                "limits.max_stored_bytes_of_tenant",
+            ),
         ] {
             assert!(error.starts_with(field), "{error}");
         }

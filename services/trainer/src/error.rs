@@ -7,9 +7,9 @@ use sphinx_linalg::{BiasError, RowCountError, UploadError};
 use sphinx_models::StoreError;
 use sphinx_network::SpecError;
 use sphinx_optimizer::OptimizerError;
-use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, Reason, RpcError};
+use sphinx_proto::{ConversionError, ErrorCode, KeyId, ModelId, Reason, RpcError, TenantId};
 use sphinx_quantise::LowerError;
-use sphinx_runtime::ComputeError;
+use sphinx_runtime::{ComputeError, ShareError};
 use sphinx_wire::commit::CommitError;
 use sphinx_wire::state::NoAverage;
 
@@ -88,8 +88,13 @@ pub(crate) enum TrainerError {
         "the networks of {model} and {other} have other shapes: their weights cannot be compared"
     )]
     OtherShape { model: ModelId, other: ModelId },
-    #[error("{limit} training sessions are open already")]
-    Busy { limit: usize },
+    #[error(transparent)]
+    Busy(#[from] ShareError),
+    #[error(
+        "{stored} bytes are stored of the models of tenant {tenant}, and {bytes} more would be above the limit of {limit}: \
+         delete models that are not needed, or ask whoever runs the service for more"
+    )]
+    NoRoom { tenant: TenantId, stored: u64, bytes: u64, limit: u64 },
     #[error("replies were not read for {millis} ms: reopen the session")]
     Unread { millis: u128 },
     #[error("the service is shutting down: reopen the session at its last committed version")]
@@ -139,14 +144,17 @@ impl RpcError for TrainerError {
             | Self::OtherShape { .. }
             | Self::OtherIncarnation { .. } => ErrorCode::FailedPrecondition,
             Self::Base { .. } => ErrorCode::Aborted(Reason::BaseMoved),
-            Self::Busy { .. } => ErrorCode::ResourceExhausted,
+            Self::Busy(error) => error.code(),
+            Self::NoRoom { .. } => ErrorCode::ResourceExhausted,
             Self::Unread { .. } => ErrorCode::DeadlineExceeded,
             Self::Draining => ErrorCode::Unavailable,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Busy { .. }).then_some(Duration::from_secs(1))
+        // Where there is no room, waiting makes none.
+        let Self::Busy(error) = self else { return None };
+        error.retry_after()
     }
 }
 

@@ -18,16 +18,18 @@ use sphinx_proto::v1::{
     RotateKeyResponse, TrainRequest, TrainResponse, WatchModelRequest, WatchModelResponse,
 };
 use sphinx_runtime::{
-    CancellationToken, Compute, Config, Metrics, OpenError, Probe, Service, ServiceInfo, Work,
-    WorkMeter,
+    CancellationToken, Compute, Config, Metrics, OpenError, Probe, Service, ServiceInfo, Shares,
+    Work, WorkMeter,
 };
-use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::TrainerLimits;
 use crate::error::TrainerError;
 use crate::{SERVICE, rpc};
+
+/// What a client that found no session free is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The trainer: what its RPCs share. Clones share it all.
 #[derive(Debug, Clone)]
@@ -39,8 +41,8 @@ pub struct TrainerService {
     /// What products of training sessions add up to.
     pub(crate) work: WorkMeter,
     pub(crate) limits: TrainerLimits,
-    /// One permit per open training session.
-    pub(crate) sessions: Arc<Semaphore>,
+    /// Open training sessions.
+    pub(crate) sessions: Arc<Shares>,
     /// Longest silence of a client, in either direction.
     pub(crate) idle_timeout: Duration,
     /// Cancelled when the service drains.
@@ -59,8 +61,9 @@ impl Service for TrainerService {
     ) -> Result<Self, OpenError> {
         let store = ModelStore::open(&config.store)?.retaining(config.limits.retention());
         store.check_writes().await?;
-        let sessions = Arc::new(Semaphore::new(config.limits.max_sessions));
-        metrics.watch_permits("sessions", config.limits.max_sessions, &sessions);
+        let most = config.limits.max_sessions;
+        let sessions = Arc::new(Shares::new("training sessions", most, RETRY_AFTER));
+        metrics.watch_permits("sessions", most, sessions.free());
         Ok(Self {
             store,
             keys: KeyDirectory::connect(&config.keyvault, &config.outgoing.security()?)?,
@@ -88,6 +91,24 @@ impl TrainerService {
     /// The same, with the work of a tenant.
     pub(crate) fn of(&self, tenant: &TenantId) -> Self {
         Self { compute: self.compute.of(tenant), ..self.clone() }
+    }
+
+    /// Refuses a tenant that `bytes` more would bring above what it may store. Looked at where
+    /// something lasting begins, and not at each commit: it lists the tenant's objects.
+    pub(crate) async fn require_room(
+        &self,
+        tenant: &TenantId,
+        bytes: u64,
+    ) -> Result<(), TrainerError> {
+        let limit = self.limits.max_stored_bytes_of_tenant;
+        if limit == 0 {
+            return Ok(());
+        }
+        let stored = self.store.stored_bytes(tenant).await?;
+        match stored.saturating_add(bytes) > limit {
+            true => Err(TrainerError::NoRoom { tenant: tenant.clone(), stored, bytes, limit }),
+            false => Ok(()),
+        }
     }
 }
 

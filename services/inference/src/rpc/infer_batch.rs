@@ -2,16 +2,13 @@
 
 mod replies;
 
-use std::sync::Arc;
-
 use futures::StreamExt;
 use sphinx_linalg::{PackedMap, Profile};
 use sphinx_proto::v1::infer_batch_request::Part;
 use sphinx_proto::v1::{InferBatchHeader, InferBatchRequest};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, next_message};
-use sphinx_runtime::{Compute, Object, Principal, WorkMeter};
+use sphinx_runtime::{Compute, Object, Principal, Share, WorkMeter};
 use sphinx_wire::training::{MAX_BLOCKS, MAX_EVALUATION_ROWS, profile_of_message};
-use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::error::InferenceError;
@@ -39,7 +36,7 @@ struct Reservation {
     compute: Compute,
     work: WorkMeter,
     /// Given back when the last piece of work has ended, which may be after the client left.
-    _rows: OwnedSemaphorePermit,
+    _rows: Share,
 }
 
 pub(crate) async fn handle(
@@ -98,17 +95,12 @@ impl Reservation {
         let (profile, limit) = (batch.profile, service.max_rows);
         let words = profile.dimension() * (1 + blocks * profile.bodies());
         let got = (inputs * words * size_of::<u32>()).div_ceil(ROW_KILOBYTES << 10);
-        let rows = u32::try_from(got).unwrap_or(u32::MAX);
-        if rows > limit {
+        if got > limit as usize {
             return Err(InferenceError::StageTooLarge { got, limit });
         }
         let compute = service.compute.of(&batch.version.tenant);
         let work = service.work.batch.clone();
-        match Arc::clone(&service.rows).try_acquire_many_owned(rows) {
-            Ok(rows) => Ok(Self { product, version, profile, blocks, compute, work, _rows: rows }),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
-                Err(InferenceError::Busy { got, limit })
-            }
-        }
+        let rows = service.rows.take(&batch.version.tenant, got)?;
+        Ok(Self { product, version, profile, blocks, compute, work, _rows: rows })
     }
 }

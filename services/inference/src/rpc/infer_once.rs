@@ -47,9 +47,9 @@ async fn answer(
     let query = Query::from_parts(&asked.seed, asked.bodies.to_vec(), layout)
         .map_err(InferenceError::Query)?;
     let fingerprint = key.fingerprint.clone();
-    let keys = service.keys.prepared(asked.tenant, asked.key_id, key);
+    let keys = service.keys.prepared(asked.tenant.clone(), asked.key_id, key);
     // Boxed: a future of this size would be moved with every future that waits for it.
-    let answer = Box::pin(service.evaluate(prepared, keys, query)).await?;
+    let answer = Box::pin(service.evaluate(&asked.tenant, prepared, keys, query)).await?;
     Ok(InferOnceResponse {
         version: model.version,
         mask: answer.mask.into(),

@@ -11,8 +11,7 @@ use sphinx_proto::conversion::parameter_set;
 use sphinx_proto::v1::prepare_request::Part;
 use sphinx_proto::v1::{PrepareHeader, PrepareRequest};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, next_message};
-use sphinx_runtime::{Compute, Object, Principal, WorkMeter};
-use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
+use sphinx_runtime::{Compute, Object, Principal, Share, WorkMeter};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::error::InferenceError;
@@ -37,7 +36,7 @@ struct Reservation {
     /// Whether tickets begin with it.
     first: bool,
     /// Given back when the last piece of work has ended, which may be after the client left.
-    _rows: OwnedSemaphorePermit,
+    _rows: Share,
 }
 
 pub(crate) async fn handle(
@@ -90,15 +89,10 @@ impl Reservation {
         let units = stage.cipher.units(ROW_WORDS).len().max(1);
         let under_way = under_way(&compute).min(units);
         let got = stage.inputs() + 2 * under_way * stage.outputs().div_ceil(units);
-        let rows = u32::try_from(got).unwrap_or(u32::MAX);
-        if rows > limit {
+        if got > limit as usize {
             return Err(InferenceError::StageTooLarge { got, limit });
         }
-        match Arc::clone(&service.rows).try_acquire_many_owned(rows) {
-            Ok(rows) => Ok(Self { stage, version, compute, work, first, _rows: rows }),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
-                Err(InferenceError::Busy { got, limit })
-            }
-        }
+        let rows = service.rows.take(tenant, got)?;
+        Ok(Self { stage, version, compute, work, first, _rows: rows })
     }
 }

@@ -160,14 +160,17 @@ async fn overload_is_shed_and_does_not_slow_down_what_is_accepted() {
         overloaded.join(Crowd::ask(&service, 4 * PLACES, SLICE).await);
         memory.get_or_insert_with(resident);
     }
-    let grown = resident().saturating_sub(memory.unwrap());
+    let (begun, ended) = (memory.unwrap(), resident());
+    let grown = ended.saturating_sub(begun);
     println!(
-        "unloaded {:?}, overloaded {:?}; {} served, {} refused, {} kB more",
+        "unloaded {:?}, overloaded {:?}; {} and {} served, {} refused; {} kB after the first crowds, {} kB at the end",
         unloaded.median(),
         overloaded.median(),
+        unloaded.served,
         overloaded.served,
         overloaded.refused,
-        grown >> 10,
+        begun >> 10,
+        ended >> 10,
     );
     assert_eq!(unloaded.refused, 0);
     assert!(overloaded.refused > 4 * PLACES, "{} refused", overloaded.refused);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message;
 use rand::Rng;
-use sphinx_models::{ModelMeta, ModelVersion, VersionHashes};
+use sphinx_models::{ModelMeta, ModelVersion, StoreError, VersionHashes};
 use sphinx_network::{NetworkSpec, Plan};
 use sphinx_proto::v1::{CreateModelRequest, CreateModelResponse, Network};
 use sphinx_proto::{ConversionError, KeyId, ModelId, TenantId, conversion};
@@ -81,6 +81,10 @@ async fn create(
 ) -> Result<CreateModelResponse, TrainerError> {
     service.keys.require(&tenant, &creation.key_id).await?;
     let Creation { model_id, key_id, network, spec, plan, seed, weights } = creation;
+    // The same request may come again for a model that is there, and takes no room then.
+    if let Err(StoreError::NoModel { .. }) = service.store.get(&tenant, &model_id).await {
+        service.require_room(&tenant, (plan.weight_count() * size_of::<f32>()) as u64).await?;
+    }
     let now = unix_seconds();
     let mut incarnation = [0u8; 16];
     rand::rng().fill_bytes(&mut incarnation);

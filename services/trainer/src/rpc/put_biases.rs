@@ -43,6 +43,7 @@ async fn put(
     }
     let version = request.version;
     let bytes = PutBiasesRequest { stages: request.stages, ..PutBiasesRequest::default() };
+    service.require_room(tenant, bytes.encoded_len() as u64).await?;
     service.store.put_biases(&stored.meta, version, bytes.encode_to_vec().into()).await?;
     tracing::info!(model = %stored.meta.model_id, version, "biases for one shot stored");
     Ok(())

@@ -6,8 +6,8 @@ use sphinx_proto::ModelId;
 use sphinx_proto::v1::TrainRequest;
 use sphinx_proto::v1::train_request::Part;
 use sphinx_proto::v1::train_response::Part as Reply;
-use sphinx_runtime::{Object, Principal, follow as follow_trace};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use sphinx_runtime::{Object, Principal, Share, follow as follow_trace};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
@@ -28,11 +28,11 @@ pub async fn handle(
 > {
     let principal = Principal::of(&request)?;
     let mut inbound = Inbound::new(request.into_inner(), service.shutdown.clone());
-    let (service, session, permit) = open(service, principal, &mut inbound).await?;
+    let (service, session, share) = open(service, principal, &mut inbound).await?;
     let (sender, replies) = mpsc::channel(REPLIES);
     let outbound = Outbound::new(sender, service.idle_timeout);
     let span = tracing::Span::current();
-    let task = run(service, session, permit, inbound, outbound);
+    let task = run(service, session, share, inbound, outbound);
     tokio::spawn(task.instrument(span));
     Ok(Response::new(Box::pin(ReceiverStream::new(replies))))
 }
@@ -41,26 +41,25 @@ async fn open(
     service: &TrainerService,
     principal: Principal,
     inbound: &mut Inbound,
-) -> Result<(TrainerService, Session, OwnedSemaphorePermit), Status> {
-    let limit = service.limits.max_sessions;
-    let permit = service.sessions.clone().try_acquire_owned();
-    let permit = permit.map_err(|_| TrainerError::Busy { limit })?;
+) -> Result<(TrainerService, Session, Share), Status> {
     let part = inbound.next("the opening of a session").await?;
     let Part::Open(open) = part else {
         return Err(out_of_order(&part, "open").into());
     };
     let model_id = ModelId::parse(&*open.model_id)?;
     let tenant = principal.acts_on(Object::Model(&model_id)).await?;
+    let share = service.sessions.take(&tenant, 1).map_err(TrainerError::from)?;
+    service.require_room(&tenant, 0).await?;
     let service = service.of(&tenant);
     let session = Session::open(&service, principal, &tenant, open).await?;
-    Ok((service, session, permit))
+    Ok((service, session, share))
 }
 
 /// Serves the session until its stream ends. An error ends the stream with its status.
 async fn run(
     service: TrainerService,
     mut session: Session,
-    _permit: OwnedSemaphorePermit,
+    _share: Share,
     mut inbound: Inbound,
     outbound: Outbound,
 ) {

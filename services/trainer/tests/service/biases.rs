@@ -19,7 +19,8 @@ fn samples(tag: u8) -> Vec<OneShotBiases> {
     vec![stage(2), stage(3)]
 }
 
-async fn request(trainer: &mut Trainer, version: u64, tag: u8) -> PutBiasesRequest {
+/// The upload of a version's biases.
+pub async fn request(trainer: &mut Trainer, version: u64, tag: u8) -> PutBiasesRequest {
     let model = trainer.part(None).await.unwrap().model.unwrap();
     PutBiasesRequest {
         model_id: "m".to_owned(),

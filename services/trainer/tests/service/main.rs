@@ -20,4 +20,5 @@ mod process;
 mod rotation;
 mod session;
 mod talk;
+mod tenants;
 mod updates;

@@ -98,7 +98,7 @@ async fn rejects_more_sessions_than_the_limit_and_says_when_to_come_back() {
     let _second = Talk::open(&trainer, 2).await;
     let third = Talk::begin(trainer.client.clone(), Part::Open(opening(3))).await;
     let status = third.err().unwrap();
-    assert_refused(&status, Code::ResourceExhausted, "2 training sessions are open already");
+    assert_refused(&status, Code::ResourceExhausted, "training sessions: 0 of 2 are free");
     assert_eq!(status.metadata().get("retry-after-ms").unwrap(), "1000");
     first.end().await.unwrap();
     reopened(&trainer, 3).await;
