@@ -114,12 +114,12 @@ impl Train {
         };
         let chosen = followed.map(|followed| &followed.options);
         self.options.over(chosen, &setting)?;
-        let persons = self.unit.load()?;
+        let units = self.unit.load()?;
         let material =
             context.interrupt.guard(self.material(context, followed, &self.data)).await?;
         let examples = material.train.len();
         let (mut options, delta) = self.options_for(followed, &material, examples)?;
-        options.persons = persons;
+        options.persons = units.of(&material.train).map_err(ClientError::from)?;
         options.resolve(examples)?;
         options.check_shards(self.shards).map_err(ClientError::from)?;
         let units = (options.unit(), options.units(examples).map_err(ClientError::from)?);

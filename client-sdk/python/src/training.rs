@@ -1,5 +1,6 @@
 //! Training, with a Python function that is told of every step.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
@@ -20,7 +21,7 @@ use crate::waiting::{runtime, wait, within};
 /// step, and once before the first with the estimate as JSON.
 #[pyfunction]
 #[pyo3(signature = (client, model, levels, labels, shape, classes, *, network, private, epsilon, delta,
-                        epochs, seed, data_name, told))]
+                        epochs, seed, data_name, shards, told))]
 #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
 pub fn train(
     python: Python<'_>,
@@ -37,6 +38,7 @@ pub fn train(
     epochs: Option<f64>,
     seed: Option<u64>,
     data_name: Option<String>,
+    shards: NonZeroUsize,
     told: Bound<'_, PyAny>,
 ) -> PyResult<String> {
     let (set, pipeline) = dataset((levels, labels), shape, classes)?;
@@ -49,6 +51,7 @@ pub fn train(
         epochs,
         seed,
         data_name,
+        shards,
     };
     let workspace = client.workspace.clone();
     let (client, images) = (workspace.client().clone(), Arc::new(set));

@@ -98,6 +98,10 @@ def test_errors_say_what_to_do(cluster: LocalCluster, client: Client, tmp_path: 
         client.train("none", image, label, network="no-such-network")
     with pytest.raises(sphinx_client.SphinxError, match="no-such-recipe"):
         client.train("none", image, label, recipe="no-such-recipe")
+    with pytest.raises(InputError, match="0 shards"):
+        client.train("none", image, label, shards=0)
+    with pytest.raises(sphinx_client.SphinxError, match="9 shards for steps of"):
+        client.train("none", np.zeros((200, 28, 28)), [0, 1] * 100, shards=9)
     with pytest.raises(InputError, match="NaN"):
         client.train("none", np.full((2, 28, 28), np.nan), label)
     with pytest.raises(sphinx_client.ServiceError, match="no-such-model"):

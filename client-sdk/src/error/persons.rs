@@ -12,6 +12,12 @@ pub enum PersonsError {
         /// Number of the first such image, from 0.
         index: usize,
     },
+    /// The data set says of no image whose it is.
+    #[error(
+        "the data set names nobody: a CSV list with the column person does, folders of persons in those of the classes \
+         (CLASS/PERSON/*) do, or a file with one line per training image (--persons)"
+    )]
+    Unnamed,
     /// No image of a person would be shown, or more than a block has room for.
     #[error("{got} images per person and step are not in 1 to {most}")]
     MostImages {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use rand::CryptoRng;
+use sphinx_data::Dataset;
 
 use crate::error::PersonsError;
 
@@ -47,6 +48,15 @@ impl Persons {
         let (names, images) =
             images.into_iter().map(|(name, images)| (name.to_owned(), images)).unzip();
         Ok(Self { names, images, count: owners.len(), most: most_images })
+    }
+
+    /// The persons that a data set names ([`Dataset::owners`]).
+    ///
+    /// # Errors
+    /// [`PersonsError::Unnamed`] if it names nobody; otherwise as [`new`](Self::new).
+    pub fn of(data: &Dataset, most_images: usize) -> Result<Self, PersonsError> {
+        let persons = Self::new(data.owners(), most_images)?;
+        if persons.is_empty() { Err(PersonsError::Unnamed) } else { Ok(persons) }
     }
 
     /// Number of persons.

@@ -1,5 +1,6 @@
 //! A training as somebody asks for it who does not set every knob: the way of studio and Python.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use sphinx_data::{Dataset, Pipeline, Preparation};
@@ -49,6 +50,8 @@ pub struct Order {
     pub seed: Option<u64>,
     /// What the ledger of data sets calls the images.
     pub data_name: Option<String>,
+    /// Connections that the blocks of a step are spread over.
+    pub shards: NonZeroUsize,
 }
 
 /// A training that can begin.
@@ -122,6 +125,7 @@ impl Workspace {
             None => self.make(order, (&spec, &pipeline), (&options, train.len()), delta).await?,
         };
         let mut request = self.training_request(&model, train, options)?;
+        request.shards = order.shards;
         if let Some(account) = &mut request.account {
             account.name.clone_from(&order.data_name);
         }
@@ -239,6 +243,7 @@ impl Order {
         options.blocks =
             options.blocks.min((examples as u64).div_ceil(sphinx_privacy::BLOCK_SLOTS) + 1);
         options.resolve(examples)?;
+        options.check_shards(self.shards).map_err(ClientError::from)?;
         Ok(options)
     }
 }

@@ -36,6 +36,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/runs/{run}/stop", post(train::stop))
         .route("/runs/{run}/go-on", post(train::go_on))
         .route("/runs/{run}/test", post(held_back::test))
+        .route("/runs/{run}/validate", post(held_back::validate))
         .route("/recognise", get(recognise::page))
         .route("/recognise/{model}", post(recognise::interactive))
         .route("/recognise/{model}/prepare", post(recognise::prepare))

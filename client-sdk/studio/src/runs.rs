@@ -7,6 +7,7 @@ use sphinx_client::workspace::{Estimate, Order, TrainingJob, Watcher};
 use sphinx_client::{Progress, SphinxClient, TrainingRequest};
 
 use crate::error::StudioError;
+use crate::sets::Set;
 
 /// A training.
 pub struct Run {
@@ -14,6 +15,8 @@ pub struct Run {
     pub order: Order,
     /// Name of its images in the studio.
     pub set: String,
+    /// Whether that has images to choose among trainings by.
+    pub validates: bool,
     pub estimate: Estimate,
     watcher: Watcher,
     state: Mutex<State>,
@@ -72,14 +75,16 @@ impl Runs {
         &self,
         client: &SphinxClient,
         request: TrainingRequest,
-        (order, set, estimate): (Order, String, Estimate),
+        (order, set, estimate): (Order, &Set, Estimate),
     ) -> Arc<Run> {
         let job = TrainingJob::start(client, request);
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (number, watcher) = (runs.len() + 1, job.watcher());
         let state = Mutex::new(State::Running);
         let result = Mutex::default();
-        let run = Arc::new(Run { number, order, set, estimate, watcher, state, result });
+        let (set, validates) = (set.name.clone(), set.validation.is_some());
+        let run = Run { number, order, set, validates, estimate, watcher, state, result };
+        let run = Arc::new(run);
         runs.push(Arc::clone(&run));
         let ended = Arc::clone(&run);
         tokio::spawn(async move {

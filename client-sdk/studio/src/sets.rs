@@ -23,6 +23,8 @@ pub struct Set {
     pub pipeline: Pipeline,
     pub train: Arc<Dataset>,
     pub test: Arc<Dataset>,
+    /// To choose among trainings by, where the set has such images.
+    pub validation: Option<Arc<Dataset>>,
     /// Every class in a row, as a PNG file.
     pub sheet: Vec<u8>,
 }
@@ -100,7 +102,7 @@ impl Sets {
 fn read(name: String, found: Found) -> Result<Set, StudioError> {
     let (place, inspection, sheet) = (found.place(), found.inspect(), found.contact_sheet());
     let pipeline = found.pipeline()?;
-    let Loaded { train, test, .. } = found.load(&pipeline, Unreadable::Skip)?;
-    let (train, test) = (Arc::new(train), Arc::new(test));
-    Ok(Set { name, place, inspection, pipeline, train, test, sheet })
+    let Loaded { train, test, validation, .. } = found.load(&pipeline, Unreadable::Skip)?;
+    let (train, test, validation) = (Arc::new(train), Arc::new(test), validation.map(Arc::new));
+    Ok(Set { name, place, inspection, pipeline, train, test, validation, sheet })
 }

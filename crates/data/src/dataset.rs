@@ -22,6 +22,8 @@ pub struct Dataset {
     classes: Classes,
     /// Of the images before a pipeline altered them; empty where none did.
     origins: Vec<Origin>,
+    /// Whose the images are; empty where the source names nobody.
+    owners: Vec<String>,
 }
 
 /// A data set in two: images to train on, and images that training never sees.
@@ -55,13 +57,25 @@ impl Dataset {
             let (got, classes) = (labels[index], classes.len());
             return Err(DatasetError::Label { index, got, classes });
         }
-        Ok(Self { levels, labels, shape, classes, origins: Vec::new() })
+        Ok(Self { levels, labels, shape, classes, origins: Vec::new(), owners: Vec::new() })
     }
 
     /// Notes what the images were before a pipeline altered them, one origin per image.
     pub(crate) fn with_origins(self, origins: Vec<Origin>) -> Self {
         debug_assert_eq!(origins.len(), self.labels.len());
         Self { origins, ..self }
+    }
+
+    /// Notes whose the images are: a name per image, "" for nobody's, or none at all.
+    pub(crate) fn with_owners(self, owners: Vec<String>) -> Self {
+        debug_assert!(owners.is_empty() || owners.len() == self.labels.len());
+        Self { owners, ..self }
+    }
+
+    /// Whose the images are, "" where nobody is named: from the column `person` of a list or the
+    /// folders within those of the classes. Empty where the source names nobody at all.
+    pub fn owners(&self) -> &[String] {
+        &self.owners
     }
 
     /// What an image was before any pipeline; `None` beyond the end.
@@ -77,6 +91,7 @@ impl Dataset {
         self.labels.truncate(len);
         self.levels.truncate(self.labels.len() * self.shape.len());
         self.origins.truncate(self.labels.len());
+        self.owners.truncate(self.labels.len());
     }
 
     /// The images of those indices, in that order.
@@ -89,8 +104,9 @@ impl Dataset {
         let levels = levels.copied().collect();
         let labels = indices.iter().map(|&index| self.labels[index]).collect();
         let origins = indices.iter().filter_map(|&index| self.origins.get(index).copied());
-        let (origins, classes) = (origins.collect(), self.classes.clone());
-        Ok(Self { levels, labels, shape: self.shape, classes, origins })
+        let owners = indices.iter().filter_map(|&index| self.owners.get(index).cloned());
+        let (origins, owners, classes) = (origins.collect(), owners.collect(), self.classes.clone());
+        Ok(Self { levels, labels, shape: self.shape, classes, origins, owners })
     }
 
     /// Number of images.

@@ -3,8 +3,10 @@
 mod data;
 mod keys;
 mod messages;
+mod offline;
 mod stored;
 mod texts;
+mod tickets;
 
 use crate::Target;
 
@@ -24,7 +26,10 @@ pub const TARGETS: &[Target] = &[
     target("key-file", keys::files, keys::file_seeds),
     target("objects", stored::objects, stored::object_seeds),
     target("ledger", stored::ledger, stored::ledger_seeds),
+    target("data-ledger", stored::data_ledger, stored::data_ledger_seeds),
     target("audit-log", stored::audit, stored::audit_seeds),
+    target("tickets", tickets::store, tickets::store_seeds),
+    target("one-shot-files", offline::files, offline::file_seeds),
     target("credentials", texts::credentials, texts::credential_seeds),
     target("certificates", texts::certificates, texts::certificate_seeds),
     target("configuration", texts::configuration, texts::configuration_seeds),

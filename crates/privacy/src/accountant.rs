@@ -207,7 +207,7 @@ impl Default for Accountant {
     }
 }
 
-fn check(segment: &Segment) -> Result<(), AccountingError> {
+pub(crate) fn check(segment: &Segment) -> Result<(), AccountingError> {
     if segment.steps == 0 || segment.steps > MAX_STEPS {
         return Err(AccountingError::Steps { got: segment.steps });
     }

@@ -85,6 +85,7 @@ mod quantity;
 mod renyi;
 mod sampler;
 mod search;
+mod selection;
 
 pub use accountant::{Accountant, AccountingError, Segment};
 pub use epsilon::{Epsilon, Proof};
@@ -94,3 +95,4 @@ pub use overflow::{BLOCK_SLOTS, block_capacity, largest_expected_batch, overflow
 pub use plan::{DeltaWarning, PlanError, PlanRequest, PrivacyPlan, check_blocks};
 pub use quantity::{Delta, NoiseMultiplier, QuantityError, SamplingRate, Target};
 pub use sampler::{PoissonBatch, PoissonSampler};
+pub use selection::{Selection, SelectionEpsilon, SelectionError, noised_count};

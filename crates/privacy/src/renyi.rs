@@ -65,6 +65,35 @@ impl RenyiCurve {
         }
     }
 
+    /// Raises the divergence at every order to that of `other` where it is smaller.
+    pub(crate) fn raise_to(&mut self, other: &RenyiCurve) {
+        for (own, other) in self.0.iter_mut().zip(&other.0) {
+            *own = own.max(*other);
+        }
+    }
+
+    /// Divergence of the best of K outputs, given ln(1/γ) and ln E\[K\]
+    /// ([`Selection`](crate::Selection)).
+    pub(crate) fn selected(&self, log_odds: f64, log_mean: f64) -> Self {
+        let once = orders().into_iter().zip(&self.0);
+        let price = once.clone().map(|(alpha, rdp)| (1.0 - 1.0 / alpha) * rdp + log_odds / alpha);
+        let price = price.fold(f64::INFINITY, f64::min);
+        Self(once.map(|(alpha, rdp)| rdp + price + log_mean / (alpha - 1.0)).collect())
+    }
+
+    /// The least deviation of Gaussian noise on what one example changes by one that has no larger
+    /// divergence at any order: α/2s² ≤ D(α).
+    pub(crate) fn gaussian_within(&self) -> f64 {
+        let deviation = |(alpha, rdp): (f64, &f64)| (alpha / (2.0 * rdp)).sqrt();
+        orders().into_iter().zip(&self.0).map(deviation).fold(0.0, f64::max)
+    }
+
+    /// The divergences, by [`orders`].
+    #[cfg(test)]
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.0
+    }
+
     /// The smallest ε over the orders, at δ; infinite where every order's divergence is.
     pub(crate) fn epsilon(&self, delta: Delta) -> RenyiEpsilon {
         let delta = delta.get();

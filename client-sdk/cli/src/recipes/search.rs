@@ -1,33 +1,32 @@
 //! `sphinx recipes search`: hyper-parameters chosen on a part of the training images, in the clear.
 
+mod accounted;
 mod grid;
+mod ground;
 
 use std::time::Instant;
 
 use clap::Args;
-use rand::SeedableRng;
-use rand_chacha::ChaCha20Rng;
-use rayon::prelude::*;
 use serde::Serialize;
 use sphinx_client::data::Dataset;
 use sphinx_client::recipe::Recipe;
-use sphinx_client::{ClearTwin, Inputs, View, train_with_inputs};
-use sphinx_network::{NetworkSpec, Plan, initial_parameters};
-use sphinx_quantise::{DEFAULT_ACTIVATION_BITS, QuantisedNetwork};
+use sphinx_client::secure_rng;
 
 use crate::data::{DataArgs, first};
 use crate::error::CliError;
 use crate::interrupt::Interrupt;
 use crate::numbers::percent;
 use crate::output::{Output, table};
+use accounted::Budget;
 use grid::{Grid, Varied};
+use ground::Ground;
 
 /// Try the settings of a grid on a part of the training images, in the clear
 ///
 /// Trains on the others with the same loop and the same noise as under encryption, and without
 /// services. The test images are not looked at: what is chosen by them would no longer be tested by
-/// them. Epsilon of what is trained in the end does not include the search; where the images are
-/// private, search on others, or on public ones.
+/// them. Epsilon of what is trained in the end does not include the search, unless it is asked for
+/// by --epsilon-in-all; where the images are private, that, or a search on others, or on public ones.
 #[derive(Debug, Args)]
 pub struct Search {
     /// The recipe to start from: a built-in one or a TOML file
@@ -46,6 +45,20 @@ pub struct Search {
     /// The first N training images only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
+    /// Plan trainings such that the search and one training afterwards, on all of the images, spend
+    /// no more than this together: a random number of settings is tried, each drawn at random, and
+    /// the best alone is told
+    #[arg(long, value_name = "EPSILON", conflicts_with = "seeds", help_heading = "Accounting for the search")]
+    epsilon_in_all: Option<f64>,
+    /// Trainings on the average: the more, the less epsilon is left to each
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "10",
+        requires = "epsilon_in_all",
+        help_heading = "Accounting for the search"
+    )]
+    trials: f64,
     #[command(flatten)]
     data: DataArgs,
 }
@@ -80,20 +93,25 @@ impl Search {
     pub fn run(&self, output: Output, interrupt: &Interrupt) -> Result<(), CliError> {
         let recipe = Recipe::load(&self.recipe)?;
         let grid = Grid::new(&recipe, &self.vary)?;
-        let spec = recipe.spec()?;
         let limit = self.limit.map(|limit| limit as usize);
         let (train, validation) = self.split(first(self.data.load()?.train, limit))?;
+        let (trained, validated) = (train.len(), validation.len());
+        let count = grid.recipes.len();
+        let images = format!("trained on {trained} images, validated on {validated}");
+        if let Some(epsilon) = self.epsilon_in_all {
+            let budget = Budget::new(epsilon, self.trials, &grid, (trained, validated))?;
+            let ground = Ground::new(recipe.spec()?, &train, &validation)?;
+            output.note(&format!("settings drawn from {count}, {images}"))?;
+            let chosen = budget.search(recipe.name, &grid, &ground, interrupt, &mut secure_rng())?;
+            return output.result(&chosen, || chosen.text());
+        }
         // What cannot be planned shows before anything is trained.
         for (recipe, _) in &grid.recipes {
-            recipe.options()?.resolve(train.len())?;
+            recipe.options()?.resolve(trained)?;
         }
-        let (count, of) = (grid.recipes.len(), recipe.seeds.len().min(self.seeds as usize));
-        let (trained, validated) = (train.len(), validation.len());
-        output.note(&format!(
-            "{count} settings of {of} seeds each, trained on {trained} images, validated on {validated}"
-        ))?;
-        let plan = Plan::new(&spec)?;
-        let inputs = (Inputs::new(&plan, &train)?, Inputs::new(&plan, &validation)?);
+        let of = recipe.seeds.len().min(self.seeds as usize);
+        output.note(&format!("{count} settings of {of} seeds each, {images}"))?;
+        let ground = Ground::new(recipe.spec()?, &train, &validation)?;
         let mut found = Found {
             recipe: recipe.name,
             trained,
@@ -102,7 +120,7 @@ impl Search {
             interrupted: false,
         };
         for (recipe, values) in grid.recipes {
-            match self.setting(&recipe, values, (&spec, &plan), &inputs, interrupt)? {
+            match self.setting(&recipe, values, &ground, interrupt)? {
                 Some(setting) => {
                     output.note(&setting.line())?;
                     found.settings.push(setting);
@@ -136,27 +154,19 @@ impl Search {
         &self,
         recipe: &Recipe,
         values: Vec<(String, String)>,
-        (spec, plan): (&NetworkSpec, &Plan),
-        (train, validation): &(Inputs<'_>, Inputs<'_>),
+        ground: &Ground<'_>,
         interrupt: &Interrupt,
     ) -> Result<Option<Setting>, CliError> {
         let started = Instant::now();
-        let options = recipe.options()?;
-        let planned = options.resolve(train.data().len())?;
+        let planned = recipe.options()?.resolve(ground.trained())?;
         let mut accuracies = Vec::new();
         for &seed in recipe.seeds.iter().take(self.seeds as usize) {
-            let parameters = initial_parameters(plan, &mut ChaCha20Rng::seed_from_u64(seed));
-            let mut twin = ClearTwin::new(plan, parameters, planned.rule)?;
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&seed.to_le_bytes());
-            let mut go_on = |_: &sphinx_client::Progress| !interrupt.asked();
-            train_with_inputs(&mut twin, spec, train, &options, bytes, &mut go_on)?;
-            if interrupt.asked() {
+            let Some(correct) = ground.recognised(recipe, seed, bytes, interrupt)? else {
                 return Ok(None);
-            }
-            let (bits, bound) = (DEFAULT_ACTIVATION_BITS, spec.bias_bound);
-            let clear = QuantisedNetwork::new(plan, twin.parameters(), bound, bits)?;
-            accuracies.push(accuracy(&clear, validation));
+            };
+            accuracies.push(correct as f64 / ground.validated() as f64);
         }
         let seeds = accuracies.len();
         let accuracy = accuracies.iter().sum::<f64>() / seeds as f64;
@@ -172,18 +182,6 @@ impl Search {
             seconds: started.elapsed().as_secs_f64(),
         }))
     }
-}
-
-/// Share of images that the quantised network recognises.
-fn accuracy(network: &QuantisedNetwork, images: &Inputs<'_>) -> f64 {
-    let labels = images.data().labels();
-    let correct = |(example, &label): (usize, &u8)| -> Option<usize> {
-        let logits = network.classify(&images.example(View::of(example)).ok()?).ok()?;
-        let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?.0;
-        Some(usize::from(best == usize::from(label)))
-    };
-    let correct: usize = labels.par_iter().enumerate().filter_map(correct).sum();
-    correct as f64 / labels.len().max(1) as f64
 }
 
 impl Setting {

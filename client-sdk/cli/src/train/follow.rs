@@ -23,7 +23,7 @@ pub struct FollowFlags {
         long,
         value_name = "DIR",
         requires = "up_to",
-        conflicts_with_all = ["data", "skip_unreadable", "persons", "decay", "decay_floor", "averaging"]
+        conflicts_with_all = ["data", "skip_unreadable", "unit", "decay", "decay_floor", "averaging"]
     )]
     follow: Option<PathBuf>,
     /// With --follow: images that budget and --epochs are for

@@ -257,4 +257,23 @@ fn a_grid_is_searched_by_validation_images_best_first() {
     let refused =
         machine.run(&[&search[..5], &["--validation", "3000"], &vary[..2]].concat()).refused(2);
     assert_says(&refused, &["--validation 3000: there are 3000 training images"]);
+
+    // A search that counts tells the best alone.
+    let counted = [&search[..], &vary[..2], &["--epsilon-in-all", "12", "--trials", "3"]].concat();
+    let chosen = machine.run(&[&counted[..], &["--json"]].concat()).json();
+    let number = |key: &str| chosen[key].as_f64().unwrap();
+    assert!(chosen.get("settings").is_none() && chosen["trials"].as_u64() >= Some(1), "{chosen}");
+    assert!((11.0..=12.0).contains(&number("epsilon_in_all")), "{chosen}");
+    assert!(number("epsilon") < number("epsilon_of_search"), "{chosen}");
+    assert!(number("epsilon_of_search") < number("epsilon_in_all"), "{chosen}");
+    assert!(number("accuracy_noise") >= 1.0 / 500.0, "{chosen}");
+    let text = machine.run(&counted).succeeded().stdout;
+    assert_says(&text, &["best of", "training.learning_rate=", "for the search, ", "on all 3000 images"]);
+    let without = ["--vary", "training.learning_rate=1,2", "--limit", "3000", "--epsilon-in-all"];
+    let without = [&["recipes", "search", "sphinx-mnist-no-privacy"][..], &without, &["3"]].concat();
+    assert_says(&machine.run(&without).refused(2), &["has to have a privacy budget"]);
+    let trials = [&counted[..counted.len() - 1], &["0"]].concat();
+    assert_says(&machine.run(&trials).refused(2), &["0 trainings on the average are not in 1"]);
+    let both = ["--vary", "privacy.budget.epsilon=1,2", "--epsilon-in-all", "3"];
+    assert_says(&machine.run(&[&search[..], &both].concat()).refused(2), &["cannot be varied"]);
 }

@@ -133,6 +133,7 @@ class Client:
         shape: Shape | None = None,
         seed: int | None = None,
         data_name: str | None = None,
+        shards: int = 1,
         progress: bool | Told = False,
         history: History | None = None,
     ) -> History:
@@ -142,7 +143,11 @@ class Client:
         ``recipe`` a name or file that decides on network and options. Ctrl-C ends the training
         after the step at hand: what is committed stays, and the same call goes on from there.
         ``private=False`` trains on exact gradients, from which the services can reconstruct images.
+        ``shards`` connections share the blocks of every step, to the trainer and the further ones
+        (``SPHINX_FURTHER_TRAINERS``) in turn.
         """
+        if shards < 1:
+            raise InputError(f"{shards} shards: 1 or more are wanted")
         if recipe is not None and network != "auto":
             raise InputError("a recipe has its network: give one of recipe and network")
         prepared, sides = levels(images, shape)
@@ -170,6 +175,7 @@ class Client:
                 epochs=epochs,
                 seed=seed,
                 data_name=data_name,
+                shards=shards,
                 told=told,
             )
         history._ended(summary)

@@ -67,6 +67,7 @@ def train(
     epochs: float | None,
     seed: int | None,
     data_name: str | None,
+    shards: int,
     told: Callable[[Any], None],
 ) -> str: ...
 def plan(

@@ -60,8 +60,9 @@ pub async fn page(
                 section aria-labelledby="set" {
                     h2 #set { (set.name) }
                     p.quiet { (set.place) }
-                    p { (count(set.train.len())) " images to train on, " (count(set.test.len()))
-                        " to test with, " (set.inspection.classes.len()) " classes." }
+                    p { (count(set.train.len())) " images to train on, "
+                        @if let Some(images) = &set.validation { (count(images.len())) " to choose by, " }
+                        (count(set.test.len())) " to test with, " (set.inspection.classes.len()) " classes." }
                     @match &status {
                         Some(status) => (budget(status)),
                         None => p { "No model was trained on it here: its whole budget is left." },

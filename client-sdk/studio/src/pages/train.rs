@@ -1,6 +1,7 @@
 //! Train: choose images, network and budget; live curves; stop, go on, compare.
 
 use std::convert::Infallible;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::Json;
@@ -104,6 +105,7 @@ fn form(app: &App, set: &str) -> Markup {
             label { "Budget ε: " output { (defaults::EPSILON) }
                 input type="range" name="epsilon" min="0.5" max="10" step="0.5" value=(defaults::EPSILON); }
             label { "Epochs, or the usual number" input name="epochs" inputmode="decimal" autocomplete="off"; }
+            label { "Connections to the trainers, or one" input name="shards" inputmode="numeric" autocomplete="off"; }
             button { "Train" }
         }
     }
@@ -129,6 +131,10 @@ fn card(run: &Run) -> Markup {
                 @if running { button data-post=(format!("/runs/{number}/stop")) data-then="/train" { "Stop after this step" } }
                 @else {
                     button data-post=(format!("/runs/{number}/go-on")) data-then="/train" { "Go on" } " "
+                    @if run.validates {
+                        button.second data-post=(format!("/runs/{number}/validate")) data-into=(format!("result-{number}")) {
+                            "Try it on the validation images" } " "
+                    }
                     button.second data-post=(format!("/runs/{number}/test")) data-into=(format!("result-{number}")) {
                         "Test with the images held back" }
                 }
@@ -147,9 +153,21 @@ pub struct Asked {
     model: String,
     epsilon: String,
     epochs: String,
+    #[serde(default)]
+    shards: String,
 }
 
 impl Asked {
+    fn shards(&self) -> Result<NonZeroUsize, StudioError> {
+        match self.shards.trim() {
+            "" => Ok(NonZeroUsize::MIN),
+            text => {
+                let wrong = || StudioError::Asked(format!("{text:?} is no number of connections"));
+                text.parse().map_err(|_| wrong())
+            }
+        }
+    }
+
     fn order(&self) -> Result<Order, StudioError> {
         let number = |text: &str| -> Result<f64, StudioError> {
             let wrong = || StudioError::Asked(format!("{text:?} is no number such as 3.5"));
@@ -176,6 +194,7 @@ impl Asked {
             epochs: (!epochs.is_empty()).then(|| number(epochs)).transpose()?,
             seed: None,
             data_name: Some(self.set.clone()),
+            shards: self.shards()?,
         })
     }
 }
@@ -238,7 +257,7 @@ async fn begin(app: &App, order: Order, set: &str) -> Result<Json<Told>, StudioE
     let images = (Arc::clone(&found.train), found.test.len());
     let ready = Box::pin(app.workspace.prepare(&order, &found.pipeline, images)).await?;
     let Ready { request, estimate, .. } = ready;
-    let run = app.runs.start(app.workspace.client(), request, (order, set.to_owned(), estimate));
+    let run = app.runs.start(app.workspace.client(), request, (order, &found, estimate));
     Ok(Json(Told { text: format!("Training {} has begun.", run.order.model_id) }))
 }
 

@@ -1,7 +1,10 @@
 //! The whole way: from an empty home to a recognised picture, and what can be seen of it.
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 
 use crate::world::{Answer, World};
@@ -46,6 +49,49 @@ fn order(model: &str, network: &str, epochs: &str) -> Value {
     json!({ "set": "mnist", "network": network, "model": model, "epsilon": "8", "epochs": epochs })
 }
 
+fn spread(mut order: Value, shards: &str) -> Value {
+    order["shards"] = shards.into();
+    order
+}
+
+/// Pictures of two classes: to train on, to choose by and to test with.
+fn photos(directory: &Path) {
+    for number in 0..120_u8 {
+        let (class, split) = (["red", "blue"][usize::from(number % 2)], number / 2);
+        let split = ["train", "train", "train", "train", "val", "test"][usize::from(split % 6)];
+        let path = directory.join(format!("photos/{split}/{class}/{number}.png"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let light = if class == "red" { [200, number, 0] } else { [number, 0, 200] };
+        RgbImage::from_pixel(10, 10, Rgb(light)).save(path).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn validation_images_are_apart_from_test_images() {
+    let world = World::start().await;
+    let tab = Tab { world: &world, cookie: world.enter().await };
+    let directory = tempfile::tempdir().unwrap();
+    photos(directory.path());
+    let path = directory.path().join("photos");
+    assert_eq!(tab.json("/data", &json!({ "path": path.to_str().unwrap() })).await.0, 200);
+    let page = tab.get("/data?set=photos").await.body;
+    assert!(page.contains("80 images to train on, 20 to choose by, 20 to test with"), "{page}");
+    let mut ordered = spread(order("colours", "auto", "1"), "1");
+    ordered["set"] = "photos".into();
+    let (status, told) = tab.json("/train", &ordered).await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(tab.events(1).await.1["state"], "done");
+    assert!(tab.get("/train").await.body.contains("/runs/1/validate"));
+    for (how, expected) in [
+        ("validate", ["of 20 validation images", "Choose among trainings by these."]),
+        ("test", ["of 20 images that were held back", "Look at them once, after"]),
+    ] {
+        let (status, told) = tab.json(&format!("/runs/1/{how}"), &json!({})).await;
+        let text = told["text"].as_str().unwrap();
+        assert!(status == 200 && expected.iter().all(|part| text.contains(part)), "{told}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn from_an_empty_home_to_a_recognised_picture() {
     let world = World::start().await;
@@ -81,6 +127,12 @@ async fn from_an_empty_home_to_a_recognised_picture() {
     let accuracy: f64 =
         told.split("recognises ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(accuracy > 60.0 && told.contains("Taken most often: "), "{told}");
+    assert!(told.contains("too good") && !tab.get("/train").await.body.contains("/validate"));
+    let (status, refused) = tab.json("/runs/1/validate", &json!({})).await;
+    assert!(
+        status == 400 && refused["error"].as_str().unwrap().contains("mnist has no validation"),
+        "{refused}"
+    );
     // It stays on the page.
     assert!(tab.get("/train").await.body.contains(told), "{told}");
 
@@ -143,10 +195,18 @@ async fn trainings_stop_go_on_and_keep_the_cap() {
     assert_eq!(tab.json("/runs/1/stop", &json!({})).await.0, 200);
     let (steps, end) = tab.events(1).await;
     assert!(end["state"] == "done" && steps.len() < 1000, "{end}");
-    assert_eq!(tab.json("/runs/1/go-on", &json!({})).await.0, 200);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(tab.json("/runs/2/stop", &json!({})).await.0, 200);
-    let (more, _) = tab.events(2).await;
+    let mut run = 1;
+    let more = loop {
+        assert_eq!(tab.json(&format!("/runs/{run}/go-on"), &json!({})).await.0, 200);
+        run += 1;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(tab.json(&format!("/runs/{run}/stop"), &json!({})).await.0, 200);
+        let (more, _) = tab.events(run).await;
+        // It may have been stopped before its first step.
+        if !more.is_empty() {
+            break more;
+        }
+    };
     assert_eq!(more[0]["step"].as_u64().unwrap(), steps.len() as u64 + 1);
 
     // The budget is the images', whatever the model: a cap below what is spent is refused.
@@ -157,7 +217,7 @@ async fn trainings_stop_go_on_and_keep_the_cap() {
     assert!(tab.get("/train").await.body.contains("of 8.00 spent"));
     let (status, told) = tab.json("/train", &order("other", "mlp-100", "60")).await;
     assert_eq!(status, 200, "{told}");
-    let (_, end) = tab.events(3).await;
+    let (_, end) = tab.events(run + 1).await;
     assert_eq!(end["state"], "failed", "{end}");
     assert!(end["text"].as_str().unwrap().contains("sphinx privacy cap"), "{end}");
 }
@@ -171,6 +231,9 @@ async fn what_cannot_be_done_says_why() {
         (order("not a name", "auto", "1"), "not a name"),
         (order("digits", "auto", "many"), "no number"),
         (order("digits", "auto", "-1"), "epochs"),
+        (spread(order("digits", "mlp-100", "1"), "some"), "no number of connections"),
+        (spread(order("digits", "mlp-100", "1"), "0"), "no number of connections"),
+        (spread(order("digits", "mlp-100", "1"), "3"), "3 shards for steps of"),
     ] {
         let (status, told) = tab.json("/train", &wrong).await;
         assert!(status >= 400 && told["error"].as_str().unwrap().contains(expected), "{told}");

@@ -71,7 +71,7 @@ pub(super) fn find(directory: &Path) -> Result<Option<Found>, DatasetError> {
         [Split::Train, Split::Test].into_iter().zip(labels).zip(levels.into_iter().zip(raw));
     let parts = parts.map(|((split, labels), (levels, raw))| {
         let images = Images::Array { shape: SHAPE, levels, file: raw.file };
-        Part { split, labels, images }
+        Part { split, labels, images, owners: Vec::new() }
     });
     let (path, kind) = (directory.to_owned(), SourceKind::Cifar);
     Found { path, kind, classes, parts: parts.collect(), notes, divided: None }.complete().map(Some)

@@ -1,4 +1,5 @@
-//! Pictures in folders: `train/CLASS/*` and `test/CLASS/*`, or `CLASS/*` alone.
+//! Pictures in folders: `train/CLASS/*` and `test/CLASS/*`, or `CLASS/*` alone. Folders within that of
+//! a class may be those of persons.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,8 +18,14 @@ const OTHERS: [&str; 14] = [
     "toml",
 ];
 
+/// A picture and the folder of its class that it lies in, "" for none.
+struct File {
+    path: PathBuf,
+    owner: String,
+}
+
 /// Pictures by class.
-type ByClass = BTreeMap<String, Vec<PathBuf>>;
+type ByClass = BTreeMap<String, Vec<File>>;
 
 /// The pictures of a directory; `None` if it has no folders.
 ///
@@ -47,13 +54,19 @@ pub(super) fn find(directory: &Path) -> Result<Option<Found>, DatasetError> {
     let names: Vec<String> = read[&Split::Train].keys().cloned().collect();
     check(directory, &names, &read)?;
     let parts = read.into_iter().map(|(split, classes)| {
-        let (mut labels, mut files) = (Vec::new(), Vec::new());
+        let (mut labels, mut files, mut owners) = (Vec::new(), Vec::new(), Vec::new());
         for (class, pictures) in classes {
             let number = names.binary_search(&class).unwrap_or_default() as u8;
             labels.extend(pictures.iter().map(|_| number));
-            files.extend(pictures);
+            for File { path, owner } in pictures {
+                files.push(path);
+                owners.push(owner);
+            }
         }
-        Part { split, labels, images: Images::Files(files) }
+        if owners.iter().all(String::is_empty) {
+            owners.clear();
+        }
+        Part { split, labels, images: Images::Files(files), owners }
     });
     let (path, kind, parts) = (directory.to_owned(), SourceKind::Folder, parts.collect());
     let classes = Classes::named(names);
@@ -124,7 +137,8 @@ fn by_class(directory: &Path, notes: &mut Vec<String>) -> Result<ByClass, Datase
             if is_other(entry.path()) {
                 others += 1;
             } else {
-                pictures.push(entry.into_path());
+                let path = entry.into_path();
+                pictures.push(File { owner: owner(&folder, &path), path });
             }
         }
         if pictures.is_empty() {
@@ -138,6 +152,15 @@ fn by_class(directory: &Path, notes: &mut Vec<String>) -> Result<ByClass, Datase
             .push(format!("{others} files in {} are no pictures by their names", shown(directory)));
     }
     Ok(classes)
+}
+
+/// The first folder on the way from a class to a picture.
+fn owner(class: &Path, picture: &Path) -> String {
+    let mut way = picture.strip_prefix(class).unwrap_or(Path::new("")).iter();
+    match (way.next(), way.next()) {
+        (Some(folder), Some(_)) => folder.to_string_lossy().into_owned(),
+        _ => String::new(),
+    }
 }
 
 fn is_other(path: &Path) -> bool {

@@ -77,6 +77,8 @@ pub(crate) struct Part {
     pub split: Split,
     pub labels: Vec<u8>,
     pub images: Images,
+    /// Whose the images are, "" of those that nobody is named for; empty where none is.
+    pub owners: Vec<String>,
 }
 
 /// A data set as it lies there. `Debug` shows sizes alone.
@@ -136,6 +138,7 @@ impl Found {
         let train = self.parts.iter_mut().find(|part| part.split == Split::Train);
         if let Some((train, test)) = train.zip(test) {
             train.labels.extend(test.labels);
+            train.owners.extend(test.owners);
             match (&mut train.images, test.images) {
                 (Images::Files(files), Images::Files(more)) => files.extend(more),
                 (Images::Array { levels, .. }, Images::Array { levels: more, .. }) => {
@@ -159,7 +162,7 @@ impl Found {
         if self.parts.iter().any(|part| part.split == Split::Test) {
             return Ok(self);
         }
-        let Part { labels, images, .. } = self.parts.remove(train);
+        let Part { labels, images, owners, .. } = self.parts.remove(train);
         let names: Vec<String> = match &images {
             Images::Array { .. } => (0..labels.len()).map(|index| index.to_string()).collect(),
             Images::Files(files) => {
@@ -173,7 +176,9 @@ impl Found {
             let wanted: Vec<bool> =
                 test.iter().map(|test| *test == (split == Split::Test)).collect();
             let labels = labels.iter().zip(&wanted).filter(|(_, w)| **w).map(|(l, _)| *l).collect();
-            self.parts.push(Part { split, labels, images: images.only(&wanted) });
+            let owners = owners.iter().zip(&wanted).filter(|(_, w)| **w).map(|(o, _)| o.clone());
+            let (images, owners) = (images.only(&wanted), owners.collect());
+            self.parts.push(Part { split, labels, images, owners });
         }
         let note = split::note("images of each class");
         self.notes.push(note.clone());

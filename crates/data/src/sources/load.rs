@@ -185,7 +185,7 @@ fn dataset(
     skipped: &mut Vec<PictureError>,
 ) -> Result<Dataset, DatasetError> {
     let length = pipeline.shape.len().max(1);
-    let Part { labels, images, .. } = part;
+    let Part { labels, images, owners, .. } = part;
     let bytes = (labels.len() as u64).saturating_mul(length as u64);
     if bytes > MAX_BYTES {
         return Err(DatasetError::TooLarge { file: shown(path), got: bytes, limit: MAX_BYTES });
@@ -231,7 +231,7 @@ fn dataset(
         }
     }
     let set = Dataset::new(levels, labels, pipeline.shape, classes.clone())?;
-    let set = set.with_origins(origins);
+    let set = set.with_origins(origins).with_owners(owners);
     if kept.len() == set.len() { Ok(set) } else { set.select(&kept) }
 }
 

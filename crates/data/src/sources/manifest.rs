@@ -63,15 +63,20 @@ pub(super) fn read(path: &Path) -> Result<Found, DatasetError> {
         let of = |test: bool| Some(if test { Split::Test } else { Split::Train });
         splits = test.into_iter().map(of).collect();
     }
+    let named = items.iter().any(|item| item.person.is_some());
     let parts = Split::ALL.into_iter().filter_map(|split| {
-        let (mut labels, mut files) = (Vec::new(), Vec::new());
+        let (mut labels, mut files, mut owners) = (Vec::new(), Vec::new(), Vec::new());
         for (item, of) in items.iter().zip(&splits) {
             if of.unwrap_or(Split::Train) == split {
                 labels.push(label(item));
                 files.push(item.file.clone());
+                if named {
+                    owners.push(item.person.clone().unwrap_or_default());
+                }
             }
         }
-        (!files.is_empty()).then_some(Part { split, labels, images: Images::Files(files) })
+        let images = Images::Files(files);
+        (!labels.is_empty()).then_some(Part { split, labels, images, owners })
     });
     let parts = parts.collect();
     let (path, kind) = (path.to_owned(), SourceKind::Manifest);

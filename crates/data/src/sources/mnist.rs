@@ -150,6 +150,7 @@ fn assemble(
         split,
         labels,
         images: Images::Array { shape, levels, file },
+        owners: Vec::new(),
     });
     let (kind, notes, parts) = (SourceKind::Idx, Vec::new(), parts.collect());
     Found { path: path.to_owned(), kind, classes, parts, notes, divided: None }.complete()

@@ -211,6 +211,7 @@ fn assemble(
         split,
         labels,
         images: Images::Array { shape, levels, file },
+        owners: Vec::new(),
     });
     let (kind, notes, parts) = (SourceKind::Numpy, Vec::new(), parts.collect());
     Found { path: path.to_owned(), kind, classes, parts, notes, divided: None }.complete()

@@ -155,6 +155,28 @@ fn lists_name_pictures_labels_splits_and_persons() {
     let found = sources::open(&dir.path().join("list.csv")).unwrap();
     assert_eq!((found.counts(Split::Train), found.counts(Split::Test)), (vec![8, 8], vec![2, 2]));
     assert!(found.notes()[0].contains("a fifth of the persons"), "{:?}", found.notes());
+    let TrainTest { train, test } = found.into_train_test().unwrap();
+    assert_eq!((train.owners().len(), test.owners().len()), (16, 4));
+    assert!(train.owners().iter().all(|owner| !test.owners().contains(owner)), "{train:?}");
+    list("path,label,split,person\nred/1.png,r,train,\nblue/1.png,b,train,kim\nred/2.png,r,test,\n");
+    let found = sources::open(&dir.path().join("list.csv")).unwrap();
+    assert_eq!(found.into_train_test().unwrap().train.owners(), ["", "kim"]);
+}
+
+#[test]
+fn folders_within_those_of_the_classes_are_of_persons() {
+    let dir = TempDir::new().unwrap();
+    for (number, place) in ["ill/ada/a", "ill/ada/b/c", "ill/d", "well/bob/e"].into_iter().enumerate() {
+        let name = format!("train/{place}.png");
+        put(dir.path().join(name), &picture([250, 0, 0], number as u8));
+    }
+    put(dir.path().join("test/ill/f.png"), &picture([0, 0, 250], 9));
+    let TrainTest { train, test } = sources::open(dir.path()).unwrap().into_train_test().unwrap();
+    assert_eq!(train.owners(), ["ada", "ada", "", "bob"]);
+    assert!(test.owners().is_empty());
+    assert_eq!(train.select(&[3, 0]).unwrap().owners(), ["bob", "ada"]);
+    let nobody = sources::open(photos().path()).unwrap().into_train_test().unwrap().train;
+    assert!(nobody.owners().is_empty());
 }
 
 #[test]

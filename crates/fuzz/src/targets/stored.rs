@@ -5,10 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use sphinx_audit::{AuditLog, Event, What, verify};
 use sphinx_client::ModelLedger;
 use sphinx_models::ModelStore;
+use sphinx_privacy::data::{DataLedger, DataLedgerError};
 use sphinx_privacy::ledger::Ledger;
 use sphinx_proto::{ModelId, TenantId};
 use sphinx_testbed::{model_meta, model_version, training};
@@ -83,7 +86,7 @@ pub(crate) fn objects(bytes: &[u8]) {
 }
 
 /// The object with length and hash made right.
-fn framed(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn framed(bytes: &[u8]) -> Vec<u8> {
     let mut object = bytes.to_vec();
     if let Some(length) = object.len().checked_sub(HASH.end) {
         object[HASH.start - 8..HASH.start].copy_from_slice(&(length as u64).to_le_bytes());
@@ -131,6 +134,41 @@ fn ledger_file() -> &'static [u8] {
 /// Changes of the places that hold something.
 pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
     let file = ledger_file();
+    let held = file.iter().zip(0u32..).filter(|(byte, _)| **byte != 0);
+    let changes = held.map(|(byte, place)| [&place.to_le_bytes()[..], &[byte ^ 1]].concat());
+    std::iter::once(Vec::new()).chain(changes).collect()
+}
+
+/// A ledger of data sets of which some bytes are others, as above.
+pub(crate) fn data_ledger(bytes: &[u8]) {
+    let mut file = data_ledger_file().to_vec();
+    for change in bytes.chunks_exact(5) {
+        let place = u32::from_le_bytes([change[0], change[1], change[2], change[3]]) as usize;
+        let place = place % file.len();
+        file[place] = change[4];
+    }
+    let path = scratch::file("data.redb", &file);
+    let _ = open_data_ledger(&path).map(|mut ledger| ledger.cap("photos", None));
+}
+
+fn open_data_ledger(path: &Path) -> Result<DataLedger, DataLedgerError> {
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    DataLedger::open(path, &scratch::path("no-ledgers"), &mut rng)
+}
+
+fn data_ledger_file() -> &'static [u8] {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    FILE.get_or_init(|| {
+        scratch::written("new-data.redb", |path| {
+            let mut ledger = open_data_ledger(path).unwrap();
+            let units = ledger.digester().images([[1; 32], [2; 32]]);
+            ledger.register(Some("photos"), units).unwrap();
+        })
+    })
+}
+
+pub(crate) fn data_ledger_seeds() -> Vec<Vec<u8>> {
+    let file = data_ledger_file();
     let held = file.iter().zip(0u32..).filter(|(byte, _)| **byte != 0);
     let changes = held.map(|(byte, place)| [&place.to_le_bytes()[..], &[byte ^ 1]].concat());
     std::iter::once(Vec::new()).chain(changes).collect()
