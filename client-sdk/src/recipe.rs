@@ -42,6 +42,9 @@ pub struct Recipe {
     pub description: String,
     /// A built-in network, or a TOML file relative to the recipe's.
     pub network: String,
+    /// The images it is for, and where to get them; absent for the bundled MNIST.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// Seeds of the public initial weights used for the published result.
     pub seeds: Vec<u64>,
     /// How the examples are protected.

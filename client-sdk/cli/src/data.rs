@@ -7,6 +7,7 @@ use sphinx_client::data::sources::{self, Found, Loaded, Unreadable};
 use sphinx_client::data::{
     Dataset, DatasetError, Fit, Pipeline, Polarity, Preparation, Resampling, TrainTest,
 };
+use sphinx_client::recipe::Recipe;
 use sphinx_network::Shape;
 
 use crate::error::CliError;
@@ -83,6 +84,17 @@ enum ResamplingKind {
 const BUNDLED: &str = "mnist";
 
 impl DataArgs {
+    /// Refuses the bundled images for a recipe that is for others.
+    pub fn check(&self, recipe: &Recipe) -> Result<(), CliError> {
+        match &recipe.data {
+            Some(data) if self.data.is_none() => Err(CliError::Usage(format!(
+                "recipe {} is for other images than the bundled ones, give --data PATH: {data}",
+                recipe.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// The set that a name or a path stands for, if there is one.
     pub fn called(set: &str) -> Option<Self> {
         let path = PathBuf::from(set);

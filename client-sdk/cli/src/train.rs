@@ -105,6 +105,9 @@ impl Train {
     async fn once(&self, context: &Context) -> Result<(), CliError> {
         let followed = self.recipe.as_deref().map(Followed::load).transpose()?;
         let followed = followed.as_ref();
+        if let Some(followed) = followed {
+            self.data.check(&followed.recipe)?;
+        }
         // Wrong options show before anything is made.
         let setting = Setting {
             epochs: defaults::EPOCHS,

@@ -9,11 +9,13 @@ macro_rules! recipes {
 }
 
 /// Name and text.
-const RECIPES: [(&str, &str); 9] = recipes![
+const RECIPES: [(&str, &str); 11] = recipes![
     "deskew-linear-eps1",
     "deskew-linear-eps2",
     "deskew-linear-eps3",
     "scatter-linear-eps2",
+    "fashion-linear-eps2",
+    "fashion-linear-eps3",
     "cnn-eps2",
     "sphinx-mnist-no-privacy",
     "mlp-100-no-privacy",

@@ -27,6 +27,8 @@ impl Recipe {
         let one_line = !self.description.trim().is_empty() && self.description.lines().count() == 1;
         self.require(one_line, "description", &self.description, "one line of text")?;
         self.require(!self.network.is_empty(), "network", "empty", "a name or a file")?;
+        let named = self.data.as_ref().is_none_or(|data| !data.trim().is_empty());
+        self.require(named, "data", "empty", "the name of a data set")?;
         self.require(!self.seeds.is_empty(), "seeds", "empty", "at least one seed")?;
         let repeated = self.seeds.iter().enumerate().find(|(i, s)| self.seeds[..*i].contains(s));
         match repeated {

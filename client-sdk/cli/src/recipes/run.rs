@@ -53,6 +53,7 @@ struct Material {
 impl Run {
     pub async fn run(&self, output: Output, interrupt: &Interrupt) -> Result<(), CliError> {
         let recipe = Recipe::load(&self.recipe)?;
+        self.data.check(&recipe)?;
         let seeds = self.seeds(&recipe)?;
         let spec = recipe.spec()?;
         let TrainTest { train, test } = self.data.load()?;

@@ -92,6 +92,7 @@ struct Setting {
 impl Search {
     pub fn run(&self, output: Output, interrupt: &Interrupt) -> Result<(), CliError> {
         let recipe = Recipe::load(&self.recipe)?;
+        self.data.check(&recipe)?;
         let grid = Grid::new(&recipe, &self.vary)?;
         let limit = self.limit.map(|limit| limit as usize);
         let (train, validation) = self.split(first(self.data.load()?.train, limit))?;

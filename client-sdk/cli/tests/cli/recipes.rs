@@ -71,6 +71,10 @@ fn rejects_recipes_that_are_none() {
     }
     let error = machine.run(&["train", "--recipe", "nothing.toml"]).refused(2);
     assert_says(&error, &["nothing.toml", "neither a built-in recipe"]);
+    for command in [&["recipes", "run"][..], &["train", "--recipe"]] {
+        let error = machine.run(&[command, &["fashion-linear-eps2"]].concat()).refused(2);
+        assert_says(&error, &["other images than the bundled ones", "--data PATH", "Fashion-MNIST"]);
+    }
     for (from, to, says) in [
         ("learning_rate", "lr", "unknown field `lr`"),
         ("epsilon = 3.0", "epsilon = -3.0", "epsilon -3"),
