@@ -7,6 +7,7 @@
 //! aside. Programs that train models for people use it.
 
 mod backup;
+mod calibration;
 mod confusion;
 mod data;
 mod error;
@@ -16,6 +17,7 @@ mod history;
 mod home;
 mod inference;
 mod job;
+mod kept;
 mod keys;
 mod ledger;
 mod metrics;
@@ -28,6 +30,7 @@ mod training;
 use std::path::PathBuf;
 
 pub use backup::BackupReport;
+pub use calibration::Calibration;
 pub use confusion::Confusion;
 pub use error::WorkspaceError;
 pub use estimate::Estimate;

@@ -28,6 +28,11 @@ pub struct Evaluate {
     /// Count answers with a probability below P as unsure
     #[arg(long, value_name = "P", value_parser = probability)]
     reject: Option<f32>,
+    /// Keep what these answers say of the model's doubt: probabilities of `infer` are corrected by it
+    /// from then on, and each answer says how unlike these images a picture is. It stays on this
+    /// machine; epsilon does not cover what it says of the images
+    #[arg(long)]
+    calibrate: bool,
     /// Recognise in one shot, image by image, with the evaluation keys that are registered
     #[arg(long)]
     one_shot: bool,
@@ -90,6 +95,18 @@ impl Evaluate {
         let pipeline = workspace.pipeline(&model_id, network, sealed)?;
         let images = self.images(&pipeline)?;
         let evaluation = evaluation::run(&engine, &images, self.reject, output).await?;
+        if self.calibrate {
+            let Some(calibration) = &evaluation.calibration else {
+                let text = format!("--calibrate: {} images are too few, 50 are needed", images.len());
+                return Err(CliError::Usage(text));
+            };
+            workspace.keep_calibration(&model_id, calibration)?;
+            let (temperature, version) = (calibration.temperature, calibration.version);
+            output.note(&format!(
+                "calibrated  version {version} by {} images, temperature {temperature:.3}",
+                images.len()
+            ))?;
+        }
         if let Some(directory) = &self.report {
             let path = write_page(directory, &evaluation, &images)?;
             output.note(&format!("written  {}", shown(&path)))?;

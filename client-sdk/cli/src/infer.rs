@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use futures::StreamExt;
+use sphinx_client::ModelId;
 use sphinx_client::data::Picture;
 use sphinx_client::one_shot::detection;
 use sphinx_client::tickets::SupplyMetrics;
+use sphinx_client::workspace::Calibration;
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -110,7 +112,9 @@ impl Infer {
         };
         let engine = Engine::open(context, &self.model, way, endless);
         let Opened { engine, pipeline } = interrupt.guard(engine).await?;
-        let answers = Answers { classes: pipeline.classes.clone(), reject: self.reject };
+        let calibration = calibration(context, &self.model, engine.version())?;
+        let classes = pipeline.classes.clone();
+        let answers = Answers { classes, reject: self.reject, calibration };
         let images = match place {
             Some(place) => place.arrivals(pipeline),
             None if self.reads_stdin() => input::stdin(self.format, engine.scalars(), pipeline),
@@ -294,6 +298,26 @@ impl Infer {
         });
         Ok(in_place.collect())
     }
+}
+
+/// What the answers of a version are corrected by, if that was asked for once.
+fn calibration(
+    context: &Context,
+    model: &str,
+    version: u64,
+) -> Result<Option<Calibration>, CliError> {
+    let kept = context.workspace.calibration(&ModelId::parse(model)?)?;
+    let fitting = kept.as_ref().is_none_or(|kept| kept.version == version);
+    if let Some(Calibration { version: old, .. }) = kept.as_ref().filter(|_| !fitting) {
+        let sphinx = program();
+        let text = format!(
+            "sphinx: the calibration is of version {old} and the model is at {version}: probabilities are as they come \
+             until `{sphinx} evaluate {model} --calibrate` makes it anew"
+        );
+        // Standard error may be closed.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+    Ok(kept.filter(|_| fitting))
 }
 
 /// Ends when the user has asked to stop and has waited long enough, or has asked again.

@@ -12,7 +12,7 @@ use crate::error::ClientError;
 use crate::one_shot::{Batches, OneShot};
 use crate::recognition::{DatasetPredictions, DatasetProgress, Prediction, Recogniser};
 use crate::traffic::Traffic;
-use crate::workspace::{Confusion, Metrics, Workspace, WorkspaceError};
+use crate::workspace::{Calibration, Confusion, Metrics, Workspace, WorkspaceError};
 
 /// Mistakes that are kept, the most confident first.
 const MISTAKES: usize = 48;
@@ -56,6 +56,9 @@ pub struct Evaluation {
     /// The worst mistakes, the most confident first; not in JSON.
     #[serde(skip)]
     pub mistakes: Vec<Mistake>,
+    /// What answers of this version could be corrected by; `None` for too few images. Not in JSON.
+    #[serde(skip)]
+    pub calibration: Option<Calibration>,
     /// Time of the whole test.
     pub seconds: f64,
     /// Bytes sent to prepare tickets.
@@ -193,6 +196,7 @@ impl Evaluation {
             confusion,
             metrics,
             mistakes,
+            calibration: Calibration::new(version, set.labels(), predictions),
             seconds: 0.0,
             preparing_bytes_up: 0,
             preparing_bytes_down: 0,

@@ -169,6 +169,7 @@ impl Workspace {
         drop(self.home.data_account(&self.tenant).open()?);
         self.client.delete_model(model_id).await?;
         self.home.forget_pipeline(&self.tenant, model_id)?;
+        self.home.forget_calibration(&self.tenant, model_id)?;
         self.retire_training(model_id)?;
         self.home.retire_ledger(&self.tenant, model_id)
     }

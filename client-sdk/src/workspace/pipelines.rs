@@ -1,7 +1,5 @@
 //! The pipelines of models, kept at home beside their ledgers.
 
-use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use sphinx_data::{Classes, Pipeline};
@@ -10,8 +8,8 @@ use sphinx_proto::{ModelId, TenantId};
 
 use crate::error::ClientError;
 use crate::sealed_state::written;
-use crate::workspace::home::{Home, file_error, private_directory};
-use crate::workspace::{Workspace, WorkspaceError};
+use crate::workspace::kept::{forget, keep, kept};
+use crate::workspace::{Home, Workspace, WorkspaceError};
 
 /// What networks took before models had pipelines.
 const DIGITS: Shape = Shape::new(1, 28, 28);
@@ -32,15 +30,7 @@ impl Home {
         model: &ModelId,
         pipeline: &Pipeline,
     ) -> Result<(), WorkspaceError> {
-        let path = self.pipeline_path(tenant, model);
-        let directory = path.parent().unwrap_or(self.root_directory());
-        private_directory(directory)?;
-        let failed = |error| file_error(&path, error);
-        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
-        file.write_all(&written(pipeline)).map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(&path).map_err(|error| file_error(&path, error.error))?;
-        Ok(())
+        keep(&self.pipeline_path(tenant, model), &written(pipeline))
     }
 
     /// A model's pipeline, if it is here.
@@ -52,14 +42,7 @@ impl Home {
         tenant: &TenantId,
         model: &ModelId,
     ) -> Result<Option<Pipeline>, WorkspaceError> {
-        let path = self.pipeline_path(tenant, model);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(file_error(&path, source)),
-        };
-        let read = serde_json::from_slice(&text);
-        read.map(Some).map_err(|error| file_error(&path, error.into()))
+        kept(&self.pipeline_path(tenant, model))
     }
 
     /// Forgets the pipeline of a model that is gone.
@@ -71,11 +54,7 @@ impl Home {
         tenant: &TenantId,
         model: &ModelId,
     ) -> Result<(), WorkspaceError> {
-        let path = self.pipeline_path(tenant, model);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_error(&path, error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        forget(&self.pipeline_path(tenant, model))
     }
 }
 

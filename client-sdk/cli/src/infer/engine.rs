@@ -81,6 +81,15 @@ impl Engine {
         Ok(Opened { engine, pipeline: Arc::new(pipeline) })
     }
 
+    /// The version that answers.
+    pub(super) fn version(&self) -> u64 {
+        match self {
+            Self::Tickets { supply, .. } => supply.recogniser().version(),
+            Self::OneShot(one_shot) => one_shot.version(),
+            Self::Batches(batches) => batches.version(),
+        }
+    }
+
     /// Scalars of an image.
     pub(super) fn scalars(&self) -> usize {
         match self {

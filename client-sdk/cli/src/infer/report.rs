@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use sphinx_client::data::{Classes, shown, shown_text};
 use sphinx_client::recognition::Prediction;
+use sphinx_client::workspace::Calibration;
 
 use super::Lines;
 use crate::error::CliError;
@@ -16,6 +17,9 @@ use crate::output::Output;
 const NAME_WIDTH: usize = 24;
 /// In the place of a class that is not to be relied on.
 const UNSURE: &str = "unsure";
+/// An image that is less like anything known than this share of those of the calibration is said to
+/// be so.
+const STRANGE: f32 = 0.995;
 
 /// One image. It has no `Debug`: what was recognised is for the user alone.
 #[derive(Serialize)]
@@ -30,6 +34,10 @@ pub(super) struct Recognised {
     unsure: Option<bool>,
     probability: f32,
     probabilities: Vec<f32>,
+    /// Share of the images that the model was calibrated with that look more like something it
+    /// knows, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlike: Option<f32>,
     /// From the request to the answer of the images that went together, milliseconds.
     milliseconds: f64,
 }
@@ -40,6 +48,8 @@ pub(super) struct Answers {
     pub classes: Classes,
     /// Probability below which an answer is unsure.
     pub reject: Option<f32>,
+    /// What answers are corrected by.
+    pub calibration: Option<Calibration>,
 }
 
 /// Prints line by line, or everything in the end.
@@ -58,11 +68,16 @@ impl Recognised {
         milliseconds: f64,
         answers: &Answers,
     ) -> Self {
+        let unlike = answers.calibration.as_ref().map(|known| known.unlike(&prediction));
+        let prediction = match &answers.calibration {
+            Some(calibration) => calibration.calibrated(&prediction),
+            None => prediction,
+        };
         let (class, probability) = (prediction.class, prediction.probability());
         let name = answers.classes.names().get(class).filter(|name| **name != class.to_string());
         let (name, unsure) = (name.cloned(), answers.reject.map(|p| prediction.is_unsure(p)));
         let probabilities = prediction.probabilities;
-        Self { file, class, name, unsure, probability, probabilities, milliseconds }
+        Self { file, class, name, unsure, probability, probabilities, unlike, milliseconds }
     }
 
     fn table(&self, width: usize, class_width: usize) -> String {
@@ -74,7 +89,9 @@ impl Recognised {
             (None, _) => class.to_string(),
         };
         let probability = percent(f64::from(self.probability));
-        format!("{file:width$}  {class:>class_width$}  {probability:>11}")
+        let strange = self.unlike.filter(|unlike| *unlike > STRANGE);
+        let strange = strange.map_or("", |_| "  unlike anything it was calibrated with");
+        format!("{file:width$}  {class:>class_width$}  {probability:>11}{strange}")
     }
 
     fn csv(&self) -> String {
@@ -91,6 +108,9 @@ impl Recognised {
         if let Some(unsure) = self.unsure {
             let _ = write!(line, ",{unsure}");
         }
+        if let Some(unlike) = self.unlike {
+            let _ = write!(line, ",{unlike:.3}");
+        }
         line
     }
 
@@ -99,7 +119,8 @@ impl Recognised {
             (0..self.probabilities.len()).map(|class| format!("p{class}")).collect();
         let name = if self.name.is_some() { ",name" } else { "" };
         let unsure = if self.unsure.is_some() { ",unsure" } else { "" };
-        format!("file,class,probability,{},milliseconds{name}{unsure}", classes.join(","))
+        let unlike = if self.unlike.is_some() { ",unlike" } else { "" };
+        format!("file,class,probability,{},milliseconds{name}{unsure}{unlike}", classes.join(","))
     }
 }
 
@@ -171,6 +192,7 @@ mod tests {
             class: 1,
             name: None,
             unsure: None,
+            unlike: None,
             probability: 0.75,
             probabilities: vec![0.25, 0.75],
             milliseconds: 1.2345,
@@ -188,7 +210,11 @@ mod tests {
         assert_eq!(named.csv_header(), header);
         assert!(named.csv().ends_with(",1.234,\"sea, \u{7}lion\",false"), "{}", named.csv());
         assert_eq!(named.table(3, 5), "b\\u{1b}[2J  sea, \\u{7}lion      75.00 %");
-        let doubtful = Recognised { unsure: Some(true), ..named };
+        let strange = Recognised { unlike: Some(0.999), ..named };
+        assert_eq!(strange.csv_header(), format!("{header},unlike"));
+        assert!(strange.csv().ends_with(",false,0.999"), "{}", strange.csv());
+        assert!(strange.table(3, 5).ends_with("75.00 %  unlike anything it was calibrated with"));
+        let doubtful = Recognised { unsure: Some(true), unlike: Some(0.5), ..strange };
         assert_eq!(doubtful.table(3, 5), "b\\u{1b}[2J  unsure      75.00 %");
     }
 }

@@ -1,6 +1,7 @@
 //! A folder of photographs, from looking at it to recognising with what was trained on it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
@@ -92,6 +93,22 @@ async fn photographs_are_trained_on_without_a_flag_and_recognised_by_name() {
     assert_says(&run.stderr, &["bad.png: not a readable", "missing.png: ", "2 of 3 images"]);
     let line: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((line["class"].as_u64(), line["name"].as_str()), (Some(2), Some("ship")));
+
+    // What answers are worth, by images whose classes are known.
+    let calibrate = ["evaluate", "clear", "--data", "photos", "--calibrate"];
+    assert_says(&world.run(&calibrate).refused(2), &["36 images are too few, 50 are needed"]);
+    let calibrated = world.run(&[&calibrate[..], &["--split", "train"]].concat()).succeeded();
+    assert_says(&calibrated.stdout, &["calibrated  version", "by 144 images, temperature"]);
+    let seen = world.run(&["infer", "clear", "sea.jpg", "--json"]).json();
+    let unlike = seen[0]["unlike"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&unlike), "{seen}");
+    let kept = world.machine.home().join("calibrations/default/clear.json");
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(&kept).unwrap().replacen("\"version\":", "\"version\":9", 1);
+    fs::write(&kept, text).unwrap();
+    let stale = world.run(&["infer", "clear", "sea.jpg", "--json"]);
+    assert_says(&stale.stderr, &["the calibration is of version 9", "evaluate clear --calibrate"]);
+    assert!(stale.json()[0].get("unlike").is_none());
 
     // The pipeline is sealed with the model: it is the same where the home has lost it.
     fs::remove_dir_all(world.machine.home().join("pipelines")).unwrap();
