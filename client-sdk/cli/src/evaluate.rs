@@ -97,7 +97,8 @@ impl Evaluate {
         let evaluation = evaluation::run(&engine, &images, self.reject, output).await?;
         if self.calibrate {
             let Some(calibration) = &evaluation.calibration else {
-                let text = format!("--calibrate: {} images are too few, 50 are needed", images.len());
+                let text =
+                    format!("--calibrate: {} images are too few, 50 are needed", images.len());
                 return Err(CliError::Usage(text));
             };
             workspace.keep_calibration(&model_id, calibration)?;

@@ -105,7 +105,8 @@ impl Dataset {
         let labels = indices.iter().map(|&index| self.labels[index]).collect();
         let origins = indices.iter().filter_map(|&index| self.origins.get(index).copied());
         let owners = indices.iter().filter_map(|&index| self.owners.get(index).cloned());
-        let (origins, owners, classes) = (origins.collect(), owners.collect(), self.classes.clone());
+        let (origins, owners, classes) =
+            (origins.collect(), owners.collect(), self.classes.clone());
         Ok(Self { levels, labels, shape: self.shape, classes, origins, owners })
     }
 

@@ -176,11 +176,8 @@ mod tests {
     fn best(selection: Selection, x: f64, mean: f64, sigma: f64) -> f64 {
         let (density, below) = normal(x, mean, sigma);
         let again = 1.0 - 1.0 / selection.odds;
-        let growth = if again < 1e-9 {
-            1.0
-        } else {
-            again / ((1.0 - again * below) * selection.odds.ln())
-        };
+        let growth =
+            if again < 1e-9 { 1.0 } else { again / ((1.0 - again * below) * selection.odds.ln()) };
         density * growth
     }
 
@@ -211,13 +208,21 @@ mod tests {
                         let moment = integral(sigma, |x| {
                             let p = best(selection, x, with, sigma);
                             let q = best(selection, x, without, sigma);
-                            if p > 0.0 && q > 0.0 { p.powf(alpha) * q.powf(1.0 - alpha) } else { 0.0 }
+                            if p > 0.0 && q > 0.0 {
+                                p.powf(alpha) * q.powf(1.0 - alpha)
+                            } else {
+                                0.0
+                            }
                         });
                         let divergence = moment.ln() / (alpha - 1.0);
-                        assert!(divergence <= bound * (1.0 + 1e-6), "{alpha}: {divergence} > {bound}");
+                        assert!(
+                            divergence <= bound * (1.0 + 1e-6),
+                            "{alpha}: {divergence} > {bound}"
+                        );
                     }
                 }
-                let epsilon = selection.epsilon(&[gaussian(sigma)], &[gaussian(1e6)], delta).unwrap();
+                let epsilon =
+                    selection.epsilon(&[gaussian(sigma)], &[gaussian(1e6)], delta).unwrap();
                 for (with, without) in [(1.0, 0.0), (0.0, 1.0)] {
                     let seen = integral(sigma, |x| {
                         let p = best(selection, x, with, sigma);
@@ -235,14 +240,24 @@ mod tests {
         let of = |mean: f64, searched: &[Segment]| {
             Selection::new(mean).unwrap().epsilon(searched, &[gaussian(3.0)], delta).unwrap()
         };
-        let (one, ten, hundred) = (of(1.0, &[gaussian(3.0)]), of(10.0, &[gaussian(3.0)]), of(100.0, &[gaussian(3.0)]));
-        assert!(one.search < ten.search && ten.search < hundred.search, "{one:?} {ten:?} {hundred:?}");
+        let (one, ten, hundred) =
+            (of(1.0, &[gaussian(3.0)]), of(10.0, &[gaussian(3.0)]), of(100.0, &[gaussian(3.0)]));
+        assert!(
+            one.search < ten.search && ten.search < hundred.search,
+            "{one:?} {ten:?} {hundred:?}"
+        );
         assert!(one.all < ten.all && ten.search < ten.all);
         // One training of σ = 3 alone: 1.62 by Rényi divergences. ten: no more than 1.8 times as much.
         let mut alone = RenyiCurve::zero();
-        alone.add(&RenyiCurve::new(SamplingRate::new(1.0).unwrap(), NoiseMultiplier::new(3.0).unwrap()), 1);
+        alone.add(
+            &RenyiCurve::new(SamplingRate::new(1.0).unwrap(), NoiseMultiplier::new(3.0).unwrap()),
+            1,
+        );
         let alone = alone.epsilon(delta).improved;
-        assert!(one.search < 1.02 * alone && (1.2..1.9).contains(&(ten.search / alone)), "{alone} {one:?} {ten:?}");
+        assert!(
+            one.search < 1.02 * alone && (1.2..1.9).contains(&(ten.search / alone)),
+            "{alone} {one:?} {ten:?}"
+        );
         assert_eq!(of(10.0, &[gaussian(3.0), gaussian(1.5)]), of(10.0, &[gaussian(1.5)]));
         // λ/2s² ≤ λ/2σ².
         assert_eq!(ten.count_noise, 3);
@@ -252,8 +267,12 @@ mod tests {
     fn overflows_of_all_trainings_are_taken_from_delta() {
         let (selection, delta) = (Selection::new(10.0).unwrap(), Delta::new(1e-5).unwrap());
         let lossy = |overflow_probability| Segment { overflow_probability, ..gaussian(3.0) };
-        let of = |searched, afterwards| selection.epsilon(&[lossy(searched)], &[lossy(afterwards)], delta);
-        let left = selection.epsilon(&[gaussian(3.0)], &[gaussian(3.0)], Delta::new(0.6e-5).unwrap()).unwrap();
+        let of = |searched, afterwards| {
+            selection.epsilon(&[lossy(searched)], &[lossy(afterwards)], delta)
+        };
+        let left = selection
+            .epsilon(&[gaussian(3.0)], &[gaussian(3.0)], Delta::new(0.6e-5).unwrap())
+            .unwrap();
         assert!((of(3e-7, 1e-6).unwrap().all - left.all).abs() < 1e-9);
         let error = of(9e-7, 1e-6).unwrap_err();
         assert!(matches!(error, AccountingError::DeltaExhausted { .. }), "{error}");

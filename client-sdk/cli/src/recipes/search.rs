@@ -48,7 +48,12 @@ pub struct Search {
     /// Plan trainings such that the search and one training afterwards, on all of the images, spend
     /// no more than this together: a random number of settings is tried, each drawn at random, and
     /// the best alone is told
-    #[arg(long, value_name = "EPSILON", conflicts_with = "seeds", help_heading = "Accounting for the search")]
+    #[arg(
+        long,
+        value_name = "EPSILON",
+        conflicts_with = "seeds",
+        help_heading = "Accounting for the search"
+    )]
     epsilon_in_all: Option<f64>,
     /// Trainings on the average: the more, the less epsilon is left to each
     #[arg(
@@ -103,7 +108,8 @@ impl Search {
             let budget = Budget::new(epsilon, self.trials, &grid, (trained, validated))?;
             let ground = Ground::new(recipe.spec()?, &train, &validation)?;
             output.note(&format!("settings drawn from {count}, {images}"))?;
-            let chosen = budget.search(recipe.name, &grid, &ground, interrupt, &mut secure_rng())?;
+            let chosen =
+                budget.search(recipe.name, &grid, &ground, interrupt, &mut secure_rng())?;
             return output.result(&chosen, || chosen.text());
         }
         // What cannot be planned shows before anything is trained.

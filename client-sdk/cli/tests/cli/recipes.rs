@@ -73,7 +73,10 @@ fn rejects_recipes_that_are_none() {
     assert_says(&error, &["nothing.toml", "neither a built-in recipe"]);
     for command in [&["recipes", "run"][..], &["train", "--recipe"]] {
         let error = machine.run(&[command, &["fashion-linear-eps2"]].concat()).refused(2);
-        assert_says(&error, &["other images than the bundled ones", "--data PATH", "Fashion-MNIST"]);
+        assert_says(
+            &error,
+            &["other images than the bundled ones", "--data PATH", "Fashion-MNIST"],
+        );
     }
     for (from, to, says) in [
         ("learning_rate", "lr", "unknown field `lr`"),
@@ -272,9 +275,13 @@ fn a_grid_is_searched_by_validation_images_best_first() {
     assert!(number("epsilon_of_search") < number("epsilon_in_all"), "{chosen}");
     assert!(number("accuracy_noise") >= 1.0 / 500.0, "{chosen}");
     let text = machine.run(&counted).succeeded().stdout;
-    assert_says(&text, &["best of", "training.learning_rate=", "for the search, ", "on all 3000 images"]);
+    assert_says(
+        &text,
+        &["best of", "training.learning_rate=", "for the search, ", "on all 3000 images"],
+    );
     let without = ["--vary", "training.learning_rate=1,2", "--limit", "3000", "--epsilon-in-all"];
-    let without = [&["recipes", "search", "sphinx-mnist-no-privacy"][..], &without, &["3"]].concat();
+    let without =
+        [&["recipes", "search", "sphinx-mnist-no-privacy"][..], &without, &["3"]].concat();
     assert_says(&machine.run(&without).refused(2), &["has to have a privacy budget"]);
     let trials = [&counted[..counted.len() - 1], &["0"]].concat();
     assert_says(&machine.run(&trials).refused(2), &["0 trainings on the average are not in 1"]);

@@ -158,7 +158,9 @@ fn lists_name_pictures_labels_splits_and_persons() {
     let TrainTest { train, test } = found.into_train_test().unwrap();
     assert_eq!((train.owners().len(), test.owners().len()), (16, 4));
     assert!(train.owners().iter().all(|owner| !test.owners().contains(owner)), "{train:?}");
-    list("path,label,split,person\nred/1.png,r,train,\nblue/1.png,b,train,kim\nred/2.png,r,test,\n");
+    list(
+        "path,label,split,person\nred/1.png,r,train,\nblue/1.png,b,train,kim\nred/2.png,r,test,\n",
+    );
     let found = sources::open(&dir.path().join("list.csv")).unwrap();
     assert_eq!(found.into_train_test().unwrap().train.owners(), ["", "kim"]);
 }
@@ -166,7 +168,9 @@ fn lists_name_pictures_labels_splits_and_persons() {
 #[test]
 fn folders_within_those_of_the_classes_are_of_persons() {
     let dir = TempDir::new().unwrap();
-    for (number, place) in ["ill/ada/a", "ill/ada/b/c", "ill/d", "well/bob/e"].into_iter().enumerate() {
+    for (number, place) in
+        ["ill/ada/a", "ill/ada/b/c", "ill/d", "well/bob/e"].into_iter().enumerate()
+    {
         let name = format!("train/{place}.png");
         put(dir.path().join(name), &picture([250, 0, 0], number as u8));
     }

@@ -1,7 +1,9 @@
 //! Files of recognition in one shot that travel by themselves: models, requests, answers.
 
 use sphinx_network::NetworkSpec;
-use sphinx_offline::{Keys, Model, ModelFile, read_answer, read_request, write_answer, write_request};
+use sphinx_offline::{
+    Keys, Model, ModelFile, read_answer, read_request, write_answer, write_request,
+};
 use sphinx_proto::v1::{InferOnceRequest, InferOnceResponse, Network, OneShotBiases};
 use sphinx_testbed::training;
 

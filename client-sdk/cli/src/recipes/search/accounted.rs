@@ -149,7 +149,8 @@ fn delta(grid: &Grid) -> Result<Delta, CliError> {
         RecipePrivacy::None => None,
     });
     let first = deltas.next().flatten();
-    let text = "--epsilon-in-all: every setting has to have a privacy budget, all of the same delta";
+    let text =
+        "--epsilon-in-all: every setting has to have a privacy budget, all of the same delta";
     match first.filter(|first| deltas.all(|delta| delta == Some(*first))) {
         Some(delta) => Ok(Delta::new(delta).map_err(sphinx_privacy::PlanError::from)?),
         None => Err(CliError::Usage(text.to_owned())),
