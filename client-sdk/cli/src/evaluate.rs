@@ -28,8 +28,8 @@ pub struct Evaluate {
     /// Count answers with a probability below P as unsure
     #[arg(long, value_name = "P", value_parser = probability)]
     reject: Option<f32>,
-    /// Keep what these answers say of the model's doubt: probabilities of `infer` are corrected by it
-    /// from then on, and each answer says how unlike these images a picture is. It stays on this
+    /// Keep what these answers say of the model's doubt: probabilities of `infer` are corrected by
+    /// it from then on, and each answer says how unlike these images a picture is. It stays on this
     /// machine; epsilon does not cover what it says of the images
     #[arg(long)]
     calibrate: bool,

@@ -37,7 +37,9 @@ fn package(root: &Path) -> PathBuf {
     }
     let built = target().join(format!("{DLL_PREFIX}sphinx_native{DLL_SUFFIX}"));
     let deps = target().join("deps").join(built.file_name().unwrap());
-    let built = if built.exists() { built } else { deps };
+    // An earlier build of the package alone may have left one above.
+    let age = |path: &PathBuf| fs::metadata(path).and_then(|file| file.modified()).ok();
+    let built = [built, deps].into_iter().max_by_key(age).unwrap();
     fs::copy(built, package.join("_native.abi3.so")).unwrap();
     root.to_owned()
 }

@@ -130,7 +130,7 @@ def test_the_interpreter_runs_on_while_a_training_works(
             beats[0] += 1
             time.sleep(0.002)
 
-    thread = threading.Thread(target=beat)
+    thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     begun = time.monotonic()
     client.train("free", images[:6000], labels[:6000], network=TINY, epochs=4)

@@ -30,8 +30,8 @@ pub struct Calibration {
     /// Logits are divided by it before they become probabilities: Guo et al., *On Calibration of
     /// Modern Neural Networks* (2017).
     pub temperature: f64,
-    /// Increasing: ln Σ exp of the logits of the images, which is smaller the less of anything known
-    /// a network sees (Liu et al., *Energy-based Out-of-distribution Detection*, 2020).
+    /// Increasing: ln Σ exp of the logits of the images, which is smaller the less of anything
+    /// known a network sees (Liu et al., *Energy-based Out-of-distribution Detection*, 2020).
     energies: Vec<f32>,
 }
 

@@ -112,8 +112,8 @@ fn single(change: impl Fn(&mut InferLinearResponse) + Send + Sync + 'static) -> 
     Lies { infer_linear: Some(infer_linear), ..Lies::default() }
 }
 
-/// Changes the masks of the last logit. A changed word counts where its coefficient of the key is one;
-/// 32 words change by another power of two each, so that what counts cannot add up to nothing.
+/// Changes the masks of the last logit. A changed word counts where its coefficient of the key is
+/// one; 32 words change by another power of two each, so that what counts adds up to something.
 fn change_mask(masks: &mut bytes::Bytes) {
     let mut changed = masks.to_vec();
     let last = changed.len() - 32 * 4;

@@ -21,12 +21,12 @@ pub enum SelectionError {
     },
 }
 
-/// A search of a random number of trainings, of which the best is kept and the others are forgotten.
+/// A search of a random number of trainings, of which the best is kept and the others forgotten.
 ///
 /// Papernot & Steinke, *Hyperparameter Tuning with Rényi Differential Privacy* (2022), Theorem 2
 /// with η = 0: the number K of trainings has the logarithmic distribution
-/// P\[K = k\] = (1 − γ)^k / (k · ln(1/γ)) for k ≥ 1, each training is with a setting drawn uniformly,
-/// and what is kept is that of the best score. If one training and its score together have Rényi
+/// P\[K = k\] = (1 − γ)^k / (k · ln(1/γ)) for k ≥ 1, each training is with a setting drawn
+/// uniformly, and what is kept is that of the best score. If one training and its score together have Rényi
 /// divergence D(α) at every order, what is kept has at most
 ///
 /// D(α) + min over α̂ of ((1 − 1/α̂) · D(α̂) + ln(1/γ)/α̂) + ln E\[K\] / (α − 1).
@@ -209,7 +209,7 @@ mod tests {
                             let p = best(selection, x, with, sigma);
                             let q = best(selection, x, without, sigma);
                             if p > 0.0 && q > 0.0 {
-                                p.powf(alpha) * q.powf(1.0 - alpha)
+                                (alpha * p.ln() + (1.0 - alpha) * q.ln()).exp()
                             } else {
                                 0.0
                             }

@@ -26,7 +26,7 @@ use ground::Ground;
 /// Trains on the others with the same loop and the same noise as under encryption, and without
 /// services. The test images are not looked at: what is chosen by them would no longer be tested by
 /// them. Epsilon of what is trained in the end does not include the search, unless it is asked for
-/// by --epsilon-in-all; where the images are private, that, or a search on others, or on public ones.
+/// by --epsilon-in-all: use that where the images are private, or search on public ones.
 #[derive(Debug, Args)]
 pub struct Search {
     /// The recipe to start from: a built-in one or a TOML file

@@ -19,8 +19,8 @@ pub struct PersonFlags {
     /// [default: image]
     #[arg(long, value_enum)]
     unit: Option<Unit>,
-    /// Text file with one line per training image, in their order: the person it belongs to [default:
-    /// what the data says, by the column `person` of a list or by folders CLASS/PERSON/*]
+    /// Text file with one line per training image, in their order: the person it belongs to
+    /// [default: what the data says, by the column `person` of a list or folders CLASS/PERSON/*]
     #[arg(long, value_name = "FILE", requires = "unit")]
     persons: Option<PathBuf>,
     /// Most images of one person in one step; of a person with more, as many are drawn at random

@@ -1,5 +1,5 @@
-//! Pictures in folders: `train/CLASS/*` and `test/CLASS/*`, or `CLASS/*` alone. Folders within that of
-//! a class may be those of persons.
+//! Pictures in folders: `train/CLASS/*` and `test/CLASS/*`, or `CLASS/*` alone. Folders within that
+//! of a class may be those of persons.
 
 use std::collections::BTreeMap;
 use std::fs;
