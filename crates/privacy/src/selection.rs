@@ -26,14 +26,14 @@ pub enum SelectionError {
 /// Papernot & Steinke, *Hyperparameter Tuning with Rényi Differential Privacy* (2022), Theorem 2
 /// with η = 0: the number K of trainings has the logarithmic distribution
 /// P\[K = k\] = (1 − γ)^k / (k · ln(1/γ)) for k ≥ 1, each training is with a setting drawn
-/// uniformly, and what is kept is that of the best score. If one training and its score together have Rényi
-/// divergence D(α) at every order, what is kept has at most
+/// uniformly, and what is kept is that of the best score. If one training and its score together
+/// have Rényi divergence D(α) at every order, what is kept has at most
 ///
 /// D(α) + min over α̂ of ((1 − 1/α̂) · D(α̂) + ln(1/γ)/α̂) + ln E\[K\] / (α − 1).
 ///
 /// Batches that overflow their blocks: given that none of the K trainings has one, they are
-/// independent, and K is distributed with 1 − γ′ = (1 − γ)(1 − p), for which the bound is no larger.
-/// So it holds at δ less E\[K\] times the probability of an overflow in one training.
+/// independent, and K is distributed with 1 − γ′ = (1 − γ)(1 − p), for which the bound is no
+/// larger. So it holds at δ less E\[K\] times the probability of an overflow in one training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Selection {
     /// 1/γ.
@@ -247,7 +247,7 @@ mod tests {
             "{one:?} {ten:?} {hundred:?}"
         );
         assert!(one.all < ten.all && ten.search < ten.all);
-        // One training of σ = 3 alone: 1.62 by Rényi divergences. ten: no more than 1.8 times as much.
+        // One training of σ = 3 alone, and ten of which the best is kept.
         let mut alone = RenyiCurve::zero();
         alone.add(
             &RenyiCurve::new(SamplingRate::new(1.0).unwrap(), NoiseMultiplier::new(3.0).unwrap()),
