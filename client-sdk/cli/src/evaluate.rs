@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use sphinx_client::ModelId;
 use sphinx_client::data::sources::Loaded;
 use sphinx_client::data::{Dataset, Pipeline, shown};
+use sphinx_client::workspace::Calibration;
 
 use crate::context::Context;
 use crate::data::{DataArgs, first};
@@ -96,12 +97,12 @@ impl Evaluate {
         let images = self.images(&pipeline)?;
         let evaluation = evaluation::run(&engine, &images, self.reject, output).await?;
         if self.calibrate {
-            let Some(calibration) = &evaluation.calibration else {
-                let text =
-                    format!("--calibrate: {} images are too few, 50 are needed", images.len());
+            let Some(calibration) = evaluation.calibration(images.labels()) else {
+                let (got, fewest) = (images.len(), Calibration::FEWEST);
+                let text = format!("--calibrate: {got} images are too few, {fewest} are needed");
                 return Err(CliError::Usage(text));
             };
-            workspace.keep_calibration(&model_id, calibration)?;
+            workspace.keep_calibration(&model_id, &calibration)?;
             let (temperature, version) = (calibration.temperature, calibration.version);
             output.note(&format!(
                 "calibrated  version {version} by {} images, temperature {temperature:.3}",

@@ -12,8 +12,6 @@ use crate::recognition::Prediction;
 use crate::workspace::kept::{forget, keep, kept};
 use crate::workspace::{Home, Workspace, WorkspaceError};
 
-/// Fewest images that say anything.
-pub(super) const FEWEST: usize = 50;
 /// Temperatures looked at: e^±3.
 const RANGE: f64 = 3.0;
 /// Energies that are kept, evenly among all.
@@ -36,11 +34,14 @@ pub struct Calibration {
 }
 
 impl Calibration {
+    /// Fewest images that say anything.
+    pub const FEWEST: usize = 50;
+
     /// The temperature that makes the right classes likeliest, and the energies; `None` for fewer
-    /// than 50 images.
+    /// than [`FEWEST`](Self::FEWEST) images.
     pub fn new(version: u64, labels: &[u8], predictions: &[Prediction]) -> Option<Self> {
         let images = predictions.len().min(labels.len());
-        if images < FEWEST {
+        if images < Self::FEWEST {
             return None;
         }
         let loss = |log: f64| -> f64 {
@@ -69,8 +70,7 @@ impl Calibration {
         Prediction { class, probabilities: scaled.probabilities, logits }
     }
 
-    /// Share of the images it was made from that look more like something known than this one: from
-    /// 0 to 1, and above 0.99 for what is unlike nearly all of them.
+    /// Share of the images it was made from that look more like something known than this one.
     pub fn unlike(&self, prediction: &Prediction) -> f32 {
         let energy = energy(&prediction.logits);
         let less = self.energies.partition_point(|known| *known < energy);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn too_few_images_say_nothing_and_debug_shows_none() {
-        let (labels, predictions) = answers(FEWEST, 1.0);
+        let (labels, predictions) = answers(Calibration::FEWEST, 1.0);
         assert!(Calibration::new(1, &labels[1..], &predictions[1..]).is_none());
         let calibration = Calibration::new(1, &labels, &predictions).unwrap();
         assert_eq!(format!("{calibration:?}"), "Calibration(version 1, 50 images)");

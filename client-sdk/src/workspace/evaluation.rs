@@ -56,9 +56,9 @@ pub struct Evaluation {
     /// The worst mistakes, the most confident first; not in JSON.
     #[serde(skip)]
     pub mistakes: Vec<Mistake>,
-    /// What answers of this version could be corrected by; `None` for too few images. Not in JSON.
+    /// The answers, in the order of the images; not in JSON.
     #[serde(skip)]
-    pub calibration: Option<Calibration>,
+    pub answers: Vec<Prediction>,
     /// Time of the whole test.
     pub seconds: f64,
     /// Bytes sent to prepare tickets.
@@ -101,7 +101,7 @@ impl Evaluation {
         let done = recogniser.classify_dataset(set, &mut rng, progress).await?;
         let (model, version) = (recogniser.model_id(), recogniser.version());
         let DatasetPredictions { predictions, preparing, recognising } = done;
-        let mut evaluation = Self::judge((model, version), set, &predictions, reject);
+        let mut evaluation = Self::judge((model, version), set, predictions, reject);
         evaluation.seconds = started.elapsed().as_secs_f64();
         (evaluation.preparing_bytes_up, evaluation.preparing_bytes_down) =
             (preparing.up, preparing.down);
@@ -129,7 +129,7 @@ impl Evaluation {
             progress(DatasetProgress { prepared, recognised, total });
         }
         let model = (one_shot.model_id(), one_shot.version());
-        let mut evaluation = Self::judge(model, set, &predictions, reject);
+        let mut evaluation = Self::judge(model, set, predictions, reject);
         evaluation.seconds = started.elapsed().as_secs_f64();
         evaluation.recognised(one_shot.traffic());
         Ok(evaluation)
@@ -156,10 +156,16 @@ impl Evaluation {
             progress(DatasetProgress { prepared, recognised, total });
         }
         let model = (batches.model_id(), batches.version());
-        let mut evaluation = Self::judge(model, set, &predictions, reject);
+        let mut evaluation = Self::judge(model, set, predictions, reject);
         evaluation.seconds = started.elapsed().as_secs_f64();
         evaluation.recognised(batches.traffic());
         Ok(evaluation)
+    }
+
+    /// What answers of this version can be corrected by, given the classes of the images; `None` for
+    /// too few images. Takes some 50 ms for 10 000.
+    pub fn calibration(&self, labels: &[u8]) -> Option<Calibration> {
+        Calibration::new(self.version, labels, &self.answers)
     }
 
     fn recognised(&mut self, traffic: Traffic) {
@@ -170,15 +176,16 @@ impl Evaluation {
     fn judge(
         (model, version): (&ModelId, u64),
         set: &Dataset,
-        predictions: &[Prediction],
+        answers: Vec<Prediction>,
         reject: Option<f32>,
     ) -> Self {
+        let predictions = answers.as_slice();
         let mut confusion = Confusion::new(set.classes().clone());
         for (label, prediction) in set.labels().iter().zip(predictions) {
             confusion.add(usize::from(*label), prediction.class, 1);
         }
-        let answers = set.labels().iter().zip(predictions).enumerate();
-        let wrong = answers.filter(|(_, (label, answer))| answer.class != usize::from(**label));
+        let numbered = set.labels().iter().zip(predictions).enumerate();
+        let wrong = numbered.filter(|(_, (label, answer))| answer.class != usize::from(**label));
         let mut mistakes: Vec<Mistake> = wrong
             .map(|(image, (_, answer))| {
                 let (predicted, probability) = (answer.class, answer.probability());
@@ -196,7 +203,7 @@ impl Evaluation {
             confusion,
             metrics,
             mistakes,
-            calibration: Calibration::new(version, set.labels(), predictions),
+            answers,
             seconds: 0.0,
             preparing_bytes_up: 0,
             preparing_bytes_down: 0,

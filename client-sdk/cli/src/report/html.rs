@@ -120,7 +120,7 @@ mod tests {
         confusion.add(0, 1, 1);
         let images = Dataset::new(vec![9; 12], vec![0], Shape::new(3, 2, 2), classes).unwrap();
         let evaluation = Evaluation {
-            calibration: None,
+            answers: Vec::new(),
             model: "pets".to_owned(),
             version: 3,
             images: 1,

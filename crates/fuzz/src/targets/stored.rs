@@ -110,15 +110,27 @@ pub(crate) fn object_seeds() -> Vec<Vec<u8>> {
     })
 }
 
-/// A ledger of which some bytes are others: four bytes say where, one what.
-pub(crate) fn ledger(bytes: &[u8]) {
-    let mut file = ledger_file().to_vec();
-    for change in bytes.chunks_exact(5) {
+/// A file with some bytes changed: four bytes say where, one what.
+fn changed(file: &[u8], changes: &[u8]) -> Vec<u8> {
+    let mut file = file.to_vec();
+    for change in changes.chunks_exact(5) {
         let place = u32::from_le_bytes([change[0], change[1], change[2], change[3]]) as usize;
         let place = place % file.len();
         file[place] = change[4];
     }
-    let path = scratch::file("ledger", &file);
+    file
+}
+
+/// Nothing, and changes of the places that hold something.
+fn changes(file: &[u8]) -> Vec<Vec<u8>> {
+    let held = file.iter().zip(0u32..).filter(|(byte, _)| **byte != 0);
+    let changes = held.map(|(byte, place)| [&place.to_le_bytes()[..], &[byte ^ 1]].concat());
+    std::iter::once(Vec::new()).chain(changes).collect()
+}
+
+/// A ledger of which some bytes are others.
+pub(crate) fn ledger(bytes: &[u8]) {
+    let path = scratch::file("ledger", &changed(ledger_file(), bytes));
     let _ = Ledger::open_model(&path, "m").map(|ledger| ledger.head());
 }
 
@@ -131,23 +143,13 @@ fn ledger_file() -> &'static [u8] {
     })
 }
 
-/// Changes of the places that hold something.
 pub(crate) fn ledger_seeds() -> Vec<Vec<u8>> {
-    let file = ledger_file();
-    let held = file.iter().zip(0u32..).filter(|(byte, _)| **byte != 0);
-    let changes = held.map(|(byte, place)| [&place.to_le_bytes()[..], &[byte ^ 1]].concat());
-    std::iter::once(Vec::new()).chain(changes).collect()
+    changes(ledger_file())
 }
 
 /// A ledger of data sets of which some bytes are others, as above.
 pub(crate) fn data_ledger(bytes: &[u8]) {
-    let mut file = data_ledger_file().to_vec();
-    for change in bytes.chunks_exact(5) {
-        let place = u32::from_le_bytes([change[0], change[1], change[2], change[3]]) as usize;
-        let place = place % file.len();
-        file[place] = change[4];
-    }
-    let path = scratch::file("data.redb", &file);
+    let path = scratch::file("data.redb", &changed(data_ledger_file(), bytes));
     let _ = open_data_ledger(&path).map(|mut ledger| ledger.cap("photos", None));
 }
 
@@ -168,10 +170,7 @@ fn data_ledger_file() -> &'static [u8] {
 }
 
 pub(crate) fn data_ledger_seeds() -> Vec<Vec<u8>> {
-    let file = data_ledger_file();
-    let held = file.iter().zip(0u32..).filter(|(byte, _)| **byte != 0);
-    let changes = held.map(|(byte, place)| [&place.to_le_bytes()[..], &[byte ^ 1]].concat());
-    std::iter::once(Vec::new()).chain(changes).collect()
+    changes(data_ledger_file())
 }
 
 /// An audit log, read and gone on with.
