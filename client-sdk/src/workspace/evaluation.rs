@@ -162,8 +162,8 @@ impl Evaluation {
         Ok(evaluation)
     }
 
-    /// What answers of this version can be corrected by, given the classes of the images; `None` for
-    /// too few images. Takes some 50 ms for 10 000.
+    /// What answers of this version can be corrected by, given the classes of the images; `None`
+    /// for too few images. Blocks.
     pub fn calibration(&self, labels: &[u8]) -> Option<Calibration> {
         Calibration::new(self.version, labels, &self.answers)
     }
